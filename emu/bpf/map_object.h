@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control plane's half of a map: name, BTF, ownership and what its elements refer to. The other half, struct Map,
+// is in the arena where programs work on it.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "emu/arena/arena.h"
+#include "emu/bpf/btf/btf.h"
+#include "emu/bpf/maps/map.h"
+#include "emu/bpf/object.h"
+
+namespace bpfemu {
+
+// Special fields inside a map value that BTF declares (kernel: struct bpf_map's spin_lock_off, timer_off, kptr_off_tab).
+struct KptrField {
+  u32 offset;
+  bool referenced;               // type tag kptr_ref
+  std::shared_ptr<const Btf> btf;
+  u32 btf_id;
+  u32 destructor_id = 0;         // kfunc that releases it
+};
+
+class MapObject : public Object {
+ public:
+  // Creates the arena half from checked attributes. ENOMEM.
+  static Result<std::shared_ptr<MapObject>> create(Arena& arena, const MapAttr& attr, const MapOps& ops);
+  ~MapObject() override;
+
+  Map& map() const { return *map_; }
+  const MapOps& ops() const { return *ops_; }
+  Extent extent() const { return extent_; }
+
+  std::string name;
+  std::shared_ptr<const Btf> btf;
+  u32 btf_key_type_id = 0, btf_value_type_id = 0, btf_vmlinux_value_type_id = 0;
+  std::optional<u32> spin_lock_offset, timer_offset;
+  std::vector<KptrField> kptrs;
+  bool frozen = false;
+  u32 writers = 0;                                   // writable mmaps (kernel: writecnt)
+  std::shared_ptr<MapObject> inner_template;         // map-in-map: what an inner map must look like
+  std::map<u32, std::shared_ptr<Object>> elements;   // what fd-valued elements (prog, perf event, map, cgroup) hold
+  // For prog arrays: the type of program that owns it, fixed by the first user (kernel: map->owner).
+  struct Owner {
+    u32 type = 0;
+    bool jited = false;
+    u32 expected_attach_type = 0;
+  };
+  std::optional<Owner> owner;
+
+ private:
+  MapObject() : Object(ObjectKind::kMap) {}
+  Arena* arena_ = nullptr;
+  Extent extent_;
+  Map* map_ = nullptr;
+  const MapOps* ops_ = nullptr;
+};
+
+}  // namespace bpfemu

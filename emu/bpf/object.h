@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel objects that a file descriptor can name. Lifetime is shared ownership: a carrier, a pin, a link or a
+// referencing object holds a shared_ptr; ids hold weak ones.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "emu/base/result.h"
+
+namespace bpfemu {
+
+enum class ObjectKind { kMap, kProgram, kBtf, kLink, kPerfEvent, kIterator };
+
+class Object {
+ public:
+  explicit Object(ObjectKind kind) : kind_(kind) {}
+  virtual ~Object() = default;
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  ObjectKind kind() const { return kind_; }
+  u32 id() const { return id_; }
+
+ protected:
+  u32 id_ = 0;
+
+ private:
+  template <class T>
+  friend class IdSpace;
+  ObjectKind kind_;
+};
+
+// Ids of one kind of object, handed out as the kernel's idr_alloc_cyclic does: upwards from 1, never reused soon.
+template <class T>
+class IdSpace {
+ public:
+  void add(const std::shared_ptr<T>& object) {
+    object->id_ = ++last_;
+    objects_[last_] = object;
+  }
+  // ENOENT: no such id, or its last reference is gone.
+  Result<std::shared_ptr<T>> find(u32 id) const {
+    auto it = objects_.find(id);
+    auto object = it == objects_.end() ? nullptr : it->second.lock();
+    if (!object) return fail(ENOENT);
+    return object;
+  }
+  // The lowest living id above `after`: ENOENT (kernel: bpf_obj_get_next_id).
+  Result<u32> next(u32 after) {
+    for (auto it = objects_.upper_bound(after); it != objects_.end();) {
+      if (!it->second.expired()) return it->first;
+      it = objects_.erase(it);
+    }
+    return fail(ENOENT);
+  }
+
+ private:
+  u32 last_ = 0;
+  std::map<u32, std::weak_ptr<T>> objects_;
+};
+
+}  // namespace bpfemu

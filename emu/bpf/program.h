@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// A loaded program: its verified instructions, its code in the arena and what it keeps alive.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "emu/arena/arena.h"
+#include "emu/bpf/btf/btf.h"
+#include "emu/bpf/isa/insn.h"
+#include "emu/bpf/map_object.h"
+#include "emu/bpf/object.h"
+
+namespace bpfemu {
+
+// The result of verification: everything that later stages (JIT, info, dump) need.
+struct VerifiedProgram {
+  Insns insns;                                       // after fix-up: what `xlated` shows, map loads resolved
+  std::vector<u32> subprogram_starts;                // instruction index of each, the first is 0
+  std::vector<u16> stack_depths;                     // per subprogram, bytes
+  std::vector<std::shared_ptr<MapObject>> used_maps; // in the order of first use
+  std::vector<std::shared_ptr<const Btf>> used_btfs;
+  std::vector<bpf_func_info> func_info;              // offsets after fix-up
+  std::vector<bpf_line_info> line_info;
+  u32 processed_insns = 0;
+  bool needs_ctx_rewrite = false;
+  bool sleepable = false;
+  u32 attach_func_ret_type = 0;
+};
+
+class Program : public Object {
+ public:
+  Program() : Object(ObjectKind::kProgram) {}
+  ~Program() override;
+
+  u32 type = 0;
+  u32 expected_attach_type = 0;
+  std::string name;
+  bool gpl_compatible = false;
+  u32 created_by_uid = 0;
+  u64 load_time_ns = 0;                              // CLOCK_BOOTTIME
+  std::array<u8, BPF_TAG_SIZE> tag{};                // SHA-1 based, of the instructions as loaded
+  VerifiedProgram verified;
+  std::shared_ptr<const Btf> btf;
+  std::shared_ptr<const Btf> attach_btf;
+  u32 attach_btf_id = 0;
+  std::shared_ptr<Program> attach_program;           // freplace and fentry on programs
+  std::vector<std::shared_ptr<MapObject>> bound_maps; // BPF_PROG_BIND_MAP
+
+  // Assembles into the arena. ENOMEM.
+  Result<void> install(Arena& arena);
+  ProgramText& text() const { return *text_; }
+  Extent code() const { return code_; }
+  const std::vector<u32>& insn_offsets() const { return insn_offsets_; }
+  u32 code_size() const { return code_size_; }
+
+ private:
+  Arena* arena_ = nullptr;
+  Extent text_extent_, code_;
+  ProgramText* text_ = nullptr;
+  std::vector<u32> insn_offsets_;
+  u32 code_size_ = 0;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rest of the outside: which system calls must stop, clocks and timers, the task table.
+#pragma once
+
+#include <bitset>
+#include <functional>
+#include <vector>
+
+#include "emu/ports/task.h"
+
+namespace bpfemu {
+
+inline constexpr size_t kSyscallLimit = 512;
+using SyscallSet = std::bitset<kSyscallLimit>;
+
+// Facts about a process or thread that helpers and tracefs show; read from /proc by the loader.
+struct TaskFacts {
+  pid_t tid = 0, tgid = 0, parent_tid = 0, parent_tgid = 0;
+  u32 uid = 0, gid = 0, euid = 0;
+  u64 start_time_ns = 0;    // CLOCK_MONOTONIC at creation of the thread
+  u64 start_boottime_ns = 0;
+  char comm[16] = {};
+  u64 cgroup_id = 1;
+  u32 cpu = 0;
+  u32 priority = 120;
+  int exit_code = 0;        // wait status, set at exit
+};
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  // What probes need: every supervised thread stops at entry (exit) of these calls from now on. A larger set than the
+  // last escalates filters; a smaller one only makes the loader resume at once what no longer matters.
+  virtual void want_syscalls(const SyscallSet& entry, const SyscallSet& exit) = 0;
+
+  virtual u64 clock(int clock_id) = 0;  // CLOCK_MONOTONIC, CLOCK_BOOTTIME, ... in ns
+  // Calls back in the supervisor's loop every `period_ns` until cancelled.
+  using TimerId = u64;
+  virtual TimerId add_timer(u64 period_ns, std::function<void()> fire) = 0;
+  virtual void cancel_timer(TimerId id) = 0;
+
+  virtual Task* find_task(pid_t tid) = 0;             // nullptr when not supervised
+  virtual Result<TaskFacts> facts(pid_t tid) = 0;     // ESRCH
+  virtual std::vector<pid_t> thread_groups() = 0;     // every supervised process
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// One emulated kernel: everything that a bpfemu run holds, put together in one place and handed to the handlers.
+#pragma once
+
+#include <memory>
+
+#include "emu/arena/arena.h"
+#include "emu/base/log.h"
+#include "emu/bpf/link.h"
+#include "emu/bpf/map_object.h"
+#include "emu/bpf/object.h"
+#include "emu/bpf/program.h"
+#include "emu/bpf/verifier/verifier.h"
+#include "emu/kernel/profile.h"
+#include "emu/ports/host.h"
+#include "emu/ports/sites.h"
+#include "emu/probe/probes.h"
+#include "emu/syscalls/files.h"
+#include "emu/vfs/vfs.h"
+
+namespace bpfemu {
+
+struct Options {
+  u32 cpus_online = 0, cpus_possible = 0;            // 0: as the host
+  bool as_user = false;                              // what an unprivileged bpf() gives, instead of root's view
+  std::string btf;                                   // "", "host", "none" or a file
+  bool trace = false;                                // one line on stderr per answered call
+};
+
+class System {
+ public:
+  // Builds the model for `options`. The ports must outlive it. EINVAL: bad --btf file; ENOMEM: no arena.
+  static Result<std::unique_ptr<System>> create(const Options& options, Host& host, Sites& sites);
+
+  Options options;
+  Profile profile;
+  std::unique_ptr<Arena> arena;
+  Unmodelled unmodelled;
+  IdSpace<MapObject> maps;
+  IdSpace<Program> programs;
+  IdSpace<Btf> btfs;
+  IdSpace<Link> links;
+  std::shared_ptr<const Btf> vmlinux;                // id 1, null with --btf none
+  VerifierWorld verifier;
+  Files files;
+  std::unique_ptr<Probes> probes;
+  std::unique_ptr<Vfs> vfs;
+  Host& host;
+  Sites& sites;
+
+ private:
+  System(Host& h, Sites& s) : host(h), sites(s) {}
+};
+
+}  // namespace bpfemu
