@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "emu/arena/layout.h"
 #include "emu/base/fd.h"
@@ -17,9 +18,15 @@ struct Extent {
   u64 size = 0;
 };
 
+// A piece of the arena's file, as mmap takes it.
+struct FileRange {
+  u64 offset = 0;
+  u64 size = 0;
+};
+
 class Arena {
  public:
-  // Maps the arena at kArenaBase; one per process. `cpus` possible CPUs get a Vcpu each. ENOMEM, EEXIST.
+  // Maps the arena at kArenaBase; one per process. `cpus` possible CPUs get a Vcpu each. ENOMEM, EEXIST, EINVAL.
   static Result<std::unique_ptr<Arena>> create(u32 cpus);
   ~Arena();
   Arena(const Arena&) = delete;
@@ -31,21 +38,36 @@ class Arena {
   void release(Extent extent);
   // Makes an extent readable and executable only (JIT code), or writable again.
   Result<void> protect(Extent extent, bool executable);
+  // Shows the `size` bytes before the last `size` bytes of `extent` in these last ones too, so that what wraps around
+  // the end of a ring is contiguous. Undone by release(). ENOMEM.
+  Result<void> mirror(Extent extent, u64 size);
 
   int fd() const { return fd_.get(); }
   u64 file_offset(u64 address) const { return address - kArenaBase; }
+  // The pieces of the file that show [address, address + size) when mapped one after the other, mirrors included.
+  std::vector<FileRange> file_ranges(u64 address, u64 size) const;
+  // Is [address, address + size) memory that can be touched without a fault?
+  bool contains(u64 address, u64 size) const {
+    return in_arena(address, size) && address - kArenaBase + size <= grown_;
+  }
+  // Where contains() ends, for runtime code that checks addresses itself (Env::arena_end).
+  u64 end() const { return kArenaBase + grown_; }
   u32 cpus() const { return cpus_; }
   Vcpu& vcpu(u32 id) { return vcpus_[id]; }
+  Vcpu* vcpus() { return vcpus_; }
 
  private:
   Arena() = default;
   Result<void> grow(u64 size);
+  Result<void> map_range(u64 address, u64 size, u64 offset, int flags);
+  void add_free(u64 address, u64 size);
 
   UniqueFd fd_;
   u32 cpus_ = 0;
   Vcpu* vcpus_ = nullptr;
-  u64 grown_ = 0;                 // bytes of the memfd that exist
-  std::map<u64, u64> free_;       // address -> size, coalesced
+  u64 grown_ = 0;               // bytes of the memfd that exist and are mapped
+  std::map<u64, u64> free_;     // address -> size, coalesced
+  std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
 };
 
 }  // namespace bpfemu

@@ -29,9 +29,12 @@ class MapObject : public Object {
   static Result<std::shared_ptr<MapObject>> create(Arena& arena, const MapAttr& attr, const MapOps& ops);
   ~MapObject() override;
 
+  u64 runtime_address() const override { return reinterpret_cast<u64>(map_); }
   Map& map() const { return *map_; }
   const MapOps& ops() const { return *ops_; }
   Extent extent() const { return extent_; }
+  // Tells the arena half about the special fields below, once they are known: copies of values leave them alone.
+  void set_value_fields();
 
   std::string name;
   std::shared_ptr<const Btf> btf;
@@ -40,8 +43,10 @@ class MapObject : public Object {
   std::vector<KptrField> kptrs;
   bool frozen = false;
   u32 writers = 0;                                   // writable mmaps (kernel: writecnt)
+  std::weak_ptr<void> user_hold;                     // descriptors and pins (kernel: usercnt)
   std::shared_ptr<MapObject> inner_template;         // map-in-map: what an inner map must look like
   std::map<u32, std::shared_ptr<Object>> elements;   // what fd-valued elements (prog, perf event, map, cgroup) hold
+  std::multimap<u64, std::shared_ptr<Object>> hashed_elements;  // the same of a hash of maps, by arena address
   // For prog arrays: the type of program that owns it, fixed by the first user (kernel: map->owner).
   struct Owner {
     u32 type = 0;

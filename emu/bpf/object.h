@@ -21,6 +21,9 @@ class Object {
   Object& operator=(const Object&) = delete;
   ObjectKind kind() const { return kind_; }
   u32 id() const { return id_; }
+  // Arena address of its runtime half (ProgramText, Map, PerfEventState), which elements of program, perf event and map
+  // arrays hold; 0: it has none, and cannot be put into one.
+  virtual u64 runtime_address() const { return 0; }
 
  protected:
   u32 id_ = 0;

@@ -24,11 +24,13 @@ struct VerifiedProgram {
   std::vector<std::shared_ptr<MapObject>> used_maps; // in the order of first use
   std::vector<std::shared_ptr<const Btf>> used_btfs;
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
+  std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
   std::vector<bpf_line_info> line_info;
   u32 processed_insns = 0;
   bool needs_ctx_rewrite = false;
   bool sleepable = false;
   u32 attach_func_ret_type = 0;
+  u32 max_ctx_offset = 0;                            // one past the highest byte of context that it reads
 };
 
 class Program : public Object {
@@ -52,6 +54,7 @@ class Program : public Object {
 
   // Assembles into the arena. ENOMEM.
   Result<void> install(Arena& arena);
+  u64 runtime_address() const override { return reinterpret_cast<u64>(text_); }
   ProgramText& text() const { return *text_; }
   Extent code() const { return code_; }
   const std::vector<u32>& insn_offsets() const { return insn_offsets_; }

@@ -11,6 +11,10 @@ namespace bpfemu {
 struct Map;
 struct Run;
 struct ProgramText;
+struct ArenaLock;
+
+// How deep locks nest at the most: a hash bucket, the free list behind it, a bpf_spin_lock around both.
+inline constexpr u32 kMaxHeldLocks = 4;
 
 // One virtual CPU. A program runs while holding one, which gives per-CPU maps and bpf_get_smp_processor_id the
 // kernel's exclusivity. Lives in the arena.
@@ -22,12 +26,16 @@ struct Vcpu {
   u64 prandom[4];
   PtRegs regs[4];           // pt_regs copies that program contexts point to, by nesting depth
   u8 scratch[4096];         // bpf_trace_printk, bpf_snprintf and event records are built here
+  ArenaLock* held[kMaxHeldLocks];  // locks that the owner holds or is taking, to recover them when it is killed
+  u32 held_count;
+  u32 scratch_used;         // bytes of `scratch` in use by callers further up
 };
 
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
   void* self;
+  u64 arena_end;            // Arena::end() as of now: what lies in [kArenaBase, arena_end) can be read without a fault
   s64 (*read_user)(void* self, void* to, u64 address, u64 size);            // all or nothing: -EFAULT
   s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);        // strncpy_from_user_nofault: length with NUL
   s64 (*write_user)(void* self, u64 address, const void* from, u64 size);
@@ -37,6 +45,8 @@ struct Env {
   s64 (*send_signal)(void* self, u32 signal, bool to_group);
   s64 (*user_stack)(void* self, Run* run, u64* ips, u32 max);               // return addresses, innermost first
   void (*missing)(void* self, const char* what);                            // UNMODELED at run time
+  u64 (*task_struct)(void* self, Run* run);         // arena address of the current task_struct, 0: cannot be made
+  s64 (*kernel_stack)(void* self, Run* run, u64* ips, u32 max);             // as user_stack, of the modelled kernel
 };
 
 // The task an event belongs to, in the terms of the helpers.
@@ -62,6 +72,8 @@ struct Run {
   u32 cpus;                 // number of possible CPUs
   u32 tail_calls;
   u64 stack_base;           // interpreter's stack of frames
+  u64 stack_top;            // what lies between the running helper's frame and this address (the program's stack, a
+                            // context there) is kernel memory like the arena; 0: nothing is
 };
 
 // A loaded program as it runs. In the arena, next to its code. `entry` is its JIT code.
@@ -78,5 +90,7 @@ struct ProgramText {
 
 // Signature of every helper. Arguments that a helper does not take are ignored.
 using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
+// The helper that a BPF_CALL of `id` reaches, null when it is not implemented (defined in emu/bpf/helpers).
+HelperFn helper_function(u32 id);
 
 }  // namespace bpfemu

@@ -33,6 +33,11 @@ class Host {
   // What probes need: every supervised thread stops at entry (exit) of these calls from now on. A larger set than the
   // last escalates filters; a smaller one only makes the loader resume at once what no longer matters.
   virtual void want_syscalls(const SyscallSet& entry, const SyscallSet& exit) = 0;
+  // The same for the calling thread's process alone, and for what it forks later: the poll family once it holds a
+  // pollable carrier, writes once it opened a synthetic file for writing (TraceWhen::kRings, kWriters).
+  virtual void want_in_process(Task& /*task*/, const SyscallSet& /*calls*/) {}
+  // EventSink::signal_generated is called from now on, or no longer.
+  virtual void want_signals(bool /*on*/) {}
 
   virtual u64 clock(int clock_id) = 0;  // CLOCK_MONOTONIC, CLOCK_BOOTTIME, ... in ns
   // Calls back in the supervisor's loop every `period_ns` until cancelled.
@@ -42,6 +47,11 @@ class Host {
 
   virtual Task* find_task(pid_t tid) = 0;             // nullptr when not supervised
   virtual Result<TaskFacts> facts(pid_t tid) = 0;     // ESRCH
+  // The CPU that the stopped thread last ran on; asked at every event of a program that shows it, so make it cheap.
+  virtual u32 cpu_of(Task& task) {
+    auto found = facts(task.tid());
+    return found ? found->cpu : 0;
+  }
   virtual std::vector<pid_t> thread_groups() = 0;     // every supervised process
 };
 

@@ -3,16 +3,21 @@
 // the attached programs in attach order.
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
+#include <set>
+#include <vector>
 
 #include "emu/abi/pt_regs.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/ports/task.h"
+#include "emu/probe/event.h"
+#include "emu/probe/point.h"
+#include "emu/probe/run.h"
 
 namespace bpfemu {
-
-class System;
 
 // Events, as the loader reports them. Each is called with the thread stopped at the very point.
 class EventSink {
@@ -30,6 +35,68 @@ class EventSink {
   virtual void function_returned(Task& task, u64 cookie, PtRegs& regs) = 0;
 };
 
-class Probes : public EventSink {};
+class DynamicEvents;
+class KernelData;
+
+class Probes : public EventSink {
+ public:
+  // Everything handed in must outlive the probes.
+  struct Parts {
+    Arena& arena;
+    Host& host;
+    Sites& sites;
+    Unmodelled& unmodelled;
+    const KernelData& kernel;
+    DynamicEvents& dynamic_events;
+  };
+  Probes(const Parts& parts, Outlets outlets);
+  ~Probes() override;
+
+  void syscall_entered(Task& task, PtRegs& regs, long number) override;
+  void syscall_exited(Task& task, PtRegs& regs, long number, s64 result) override;
+  void task_forked(Task& parent, pid_t child, bool thread) override;
+  void task_executed(Task& task, pid_t old_tid, const std::string& path) override;
+  void task_exiting(Task& task, int status) override;
+  void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
+                        int result) override;
+  void site_hit(Task& task, Sites::Id site, PtRegs& regs) override;
+  void function_returned(Task& task, u64 cookie, PtRegs& regs) override;
+
+  // Points enter and leave the registry as they are made and destroyed.
+  void add(Point& point);
+  void remove(Point& point);
+  // A point gained or lost a program: which system calls must stop may have changed.
+  void programs_changed();
+
+  // Runs the programs of a point on an event (kernel: trace_call_bpf).
+  void fire(const Point& point, const Event& event);
+
+  Runner& runner() { return runner_; }
+  Host& host() { return parts_.host; }
+  Sites& sites() { return parts_.sites; }
+  Unmodelled& unmodelled() { return parts_.unmodelled; }
+  const KernelData& kernel() { return parts_.kernel; }
+  DynamicEvents& dynamic_events() { return parts_.dynamic_events; }
+  u64 next_perf_id() { return ++last_perf_id_; }
+
+  std::map<u32, std::weak_ptr<Point>> by_event_id;      // trace events share a point
+
+  // A pid-filtered uprobe whose event is inherited follows the children of its thread groups.
+  std::set<Point*> inherited;
+
+ private:
+  using Points = std::vector<Point*>;
+  static bool concerns(const Point& point, const Task& task);
+  void fire_all(const Points& points, const Event& event);
+
+  Parts parts_;
+  Runner runner_;
+  std::array<Points, kSyscallLimit> entered_, exited_;  // in the order in which the call passes them
+  std::map<Moment, Points> others_;                     // fork, exec, exit, ...
+  std::map<Sites::Id, Points> sites_hit_, sites_returned_;
+  bool wanted_signals_ = false;
+  u64 last_perf_id_ = 0;
+  SyscallSet wanted_entry_, wanted_exit_;               // what the host was told
+};
 
 }  // namespace bpfemu

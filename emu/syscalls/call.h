@@ -44,8 +44,9 @@ using ExitHandler = s64 (*)(System& system, Call& call, s64 result);
 
 // When a call must stop even though no probe wants it.
 enum class TraceWhen : u8 {
-  kAlways,          // bpf, perf_event_open, calls that carry a path, fd calls that carriers need
+  kAlways,          // bpf, perf_event_open, calls that carry a path
   kRings,           // only in thread groups that hold a pollable carrier: the poll family
+  kHolders,         // only in processes that were given a carrier: calls on descriptors
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
 };
 

@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 namespace bpfemu {
 
 class System;
+class DirectoryFile;
 struct Call;
 struct Reply;
 
@@ -33,6 +35,8 @@ class File {
   virtual u64 fs_magic() const { return 0x09041934; }  // ANON_INODE_FS_MAGIC
   // The object behind it, null for synthetic files.
   virtual std::shared_ptr<Object> object() const { return nullptr; }
+  // The open synthetic folder, null for everything else.
+  virtual DirectoryFile* directory() { return nullptr; }
   // ioctl, mmap, read, write on it: answered here, with the kernel's errno for a file that lacks the operation.
   virtual Result<u64> ioctl(System&, Call&) { return fail(ENOTTY); }
   virtual Result<u64> mmap(System&, Call&) { return fail(ENODEV); }
@@ -40,6 +44,9 @@ class File {
   // Is there something to read? Pollable files answer from producer and consumer positions.
   virtual bool pollable() const { return false; }
   virtual bool readable() const { return false; }
+
+  // The ring in the arena that wakes those who poll the file, null: none.
+  virtual const void* ring() const { return nullptr; }
 
   u32 mode = 3;              // FMODE_READ | FMODE_WRITE of the description
   u32 open_flags = 2;        // O_RDWR, as fdinfo and F_GETFL show it
@@ -60,18 +67,29 @@ class Files {
   // Makes the carrier readable (the kernel's wake_up on the file's wait queue), or not.
   void signal(File& file);
   void drain(File& file);
+  // Files that a ring in the arena (struct Map, struct PerfRing) wakes: all descriptions of it share its wait queue.
+  // One that has no ring when it is installed gets it later by watch().
+  void watch(File& file, const void* ring);
+  void wake(const void* ring);
+  // Every open description, for listings.
+  void for_each(const std::function<void(File&)>& visit) const;
   // Drains every signalled carrier whose file has nothing left to read; called where poll, select and epoll_wait enter.
   void settle();
   // Drops the files whose last carrier is gone. Cheap when nothing happened; called before objects are listed.
   void reap();
+  // Called when a task was given a carrier, whose process must stop at more calls from then on.
+  std::function<void(Task& task, const File& file)> installed;
   // Becomes readable when reap() has something to do.
   int reap_fd() const { return epoll_.get(); }
 
  private:
   struct Carrier;
+  void drain(Carrier& carrier);
+
   UniqueFd epoll_;
   std::map<FileId, std::unique_ptr<Carrier>> carriers_;
   std::map<const File*, Carrier*> by_file_;
+  std::multimap<const void*, Carrier*> by_ring_;
   std::vector<Carrier*> signalled_;
 };
 

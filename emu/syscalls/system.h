@@ -16,6 +16,8 @@
 #include "emu/ports/sites.h"
 #include "emu/probe/probes.h"
 #include "emu/syscalls/files.h"
+#include "emu/syscalls/identity.h"
+#include "emu/syscalls/writers.h"
 #include "emu/vfs/vfs.h"
 
 namespace bpfemu {
@@ -31,25 +33,39 @@ class System {
  public:
   // Builds the model for `options`. The ports must outlive it. EINVAL: bad --btf file; ENOMEM: no arena.
   static Result<std::unique_ptr<System>> create(const Options& options, Host& host, Sites& sites);
+  ~System();
+
+  // What a traced task may do: everything but what it dropped itself, or nothing with --as-user.
+  Capabilities capabilities(const Task& task) const { return identities.capabilities(task.tid()); }
+  // The user that the task appears as: root, or with --as-user itself.
+  u32 uid_of(const Task& task) const;
 
   Options options;
   Profile profile;
   std::unique_ptr<Arena> arena;
   Unmodelled unmodelled;
+  KernelData kernel;
+  DynamicEvents dynamic_events;                      // kprobe_events and uprobe_events
+  TraceLog trace_log;                                // trace and trace_pipe
   IdSpace<MapObject> maps;
   IdSpace<Program> programs;
   IdSpace<Btf> btfs;
   IdSpace<Link> links;
   std::shared_ptr<const Btf> vmlinux;                // id 1, null with --btf none
   VerifierWorld verifier;
-  Files files;
+  Identities identities;
+  Writers writers;
   std::unique_ptr<Probes> probes;
+  std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;
+  Files files;                                       // goes first: what it holds detaches from the probes
   Host& host;
   Sites& sites;
 
  private:
-  System(Host& h, Sites& s) : host(h), sites(s) {}
+  System(const Options& options, Profile profile, Host& host, Sites& sites);
+  Result<void> load_btf();
+  void watch_descriptors();
 };
 
 }  // namespace bpfemu

@@ -4,11 +4,11 @@
 
 #include <linux/btf.h>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "emu/base/result.h"
@@ -20,18 +20,29 @@ class VerifierLog;
 
 class Btf : public Object {
  public:
-  // Checks and takes over `raw`. With a log, writes what the kernel's btf_verifier_log would. EINVAL, E2BIG, ENOTSUPP...
+  // Checks and takes over `raw`. With a log, writes what the kernel's btf_verifier_log would. EINVAL, E2BIG,
+  // ENOTSUPP...
   static Result<std::shared_ptr<Btf>> load(std::vector<u8> raw, VerifierLog* log);
   // The profile's own BTF: named "vmlinux", trusted, not checked type by type.
   static Result<std::shared_ptr<Btf>> load_kernel(std::vector<u8> raw, std::string name);
+  // The same, fetched when somebody first asks about it: most tools never do, and unpacking takes milliseconds. When
+  // the source fails, it is a BTF without types.
+  using Source = std::function<Result<std::vector<u8>>()>;
+  static std::shared_ptr<Btf> load_kernel_lazily(Source source, std::string name);
 
-  std::span<const u8> raw() const { return raw_; }
+  std::span<const u8> raw() const {
+    fetch();
+    return raw_;
+  }
   bool is_kernel() const { return kernel_; }
   const std::string& name() const { return name_; }
 
   // Type 0 is void. Null when out of range.
   const btf_type* type(u32 id) const;
-  u32 type_count() const { return static_cast<u32>(offsets_.size()); }
+  u32 type_count() const {
+    fetch();
+    return static_cast<u32>(offsets_.size());
+  }
   // The string at `offset`, "" for 0, null when out of range.
   const char* string(u32 offset) const;
   const char* type_name(u32 id) const;
@@ -60,13 +71,24 @@ class Btf : public Object {
   Result<u32> offset_of(std::string_view structure, std::string_view path) const;
 
  private:
+  friend class BtfCheck;
   Btf() : Object(ObjectKind::kBtf) {}
-  Result<void> index();
+  void fetch() const {
+    if (source_) fetch_now();
+  }
+  void fetch_now() const;
+  // Finds the sections of raw_ and where each type begins. EINVAL.
+  Result<void> index() const;
+  void index_names() const;
+  Result<u32> offset_in(u32 structure, std::string_view path, u32 depth) const;
 
-  std::vector<u8> raw_;
-  std::span<const u8> types_, strings_;
-  std::vector<u32> offsets_;                                   // of each type in types_
-  mutable std::unordered_multimap<std::string_view, u32> by_name_;
+  mutable std::vector<u8> raw_;
+  mutable std::span<const u8> types_, strings_;
+  mutable std::vector<u32> offsets_;  // of each type in types_
+  std::vector<u8> realigned_;         // types_, when raw_ holds them unaligned
+  // Hash table of names, built at the first find(): the lowest id of a bucket, and for each id the next of its bucket.
+  mutable std::vector<u32> buckets_, next_in_bucket_;
+  mutable Source source_;
   std::string name_;
   bool kernel_ = false;
 };

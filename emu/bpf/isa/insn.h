@@ -16,8 +16,8 @@ using Insns = std::vector<Insn>;
 
 // Modes that only the kernel's own rewriting makes (include/linux/filter.h): loads that yield 0 instead of faulting,
 // and tail calls. They never come from a tool: the verifier refuses them there.
-inline constexpr u8 kProbeMem = 0x20;    // BPF_LDX | BPF_PROBE_MEM | size
-inline constexpr u8 kTailCall = 0xf0;    // BPF_JMP | BPF_TAIL_CALL
-inline constexpr u8 kNoSpec = 0xc0;      // BPF_ST | BPF_NOSPEC
+inline constexpr u8 kProbeMem = 0x20;  // BPF_LDX | BPF_PROBE_MEM | size
+inline constexpr u8 kTailCall = 0xf0;  // BPF_JMP | BPF_TAIL_CALL
+inline constexpr u8 kNoSpec = 0xc0;    // BPF_ST | BPF_NOSPEC
 
 }  // namespace bpfemu

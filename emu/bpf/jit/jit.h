@@ -21,6 +21,8 @@ struct JitInput {
   std::span<const u32> subprogram_starts;
   std::span<const u16> stack_depths;              // bytes per subprogram
   std::function<HelperFn(u32 id)> helper;         // null: cannot be called
+  std::function<HelperFn(u32 btf_id, s16 fd_index)> kfunc;  // likewise, for calls of kernel functions
+  bool bmi2 = __builtin_cpu_supports("bmi2");      // shlx and its siblings, which spare saving rcx
 };
 
 struct JitOutput {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 
 #include "emu/base/types.h"
 
@@ -12,27 +13,33 @@ namespace bpfemu {
 
 class VerifierLog {
  public:
+  static constexpr u32 kLevel1 = 1, kLevel2 = 2, kStats = 4;
+  static constexpr u32 kLevels = kLevel1 | kLevel2;
+
   // `level`: 0 none, 1 (BPF_LOG_LEVEL1) what leads to the verdict, 2 every state, 4 statistics. `size`: the tool's buffer.
   VerifierLog(u32 level, u32 size) : level_(level), size_(size) {}
 
   u32 level() const { return level_; }
-  bool wanted() const { return level_ != 0 && !full_; }
+  bool wanted() const { return level_ != 0 && !overflowed(); }
   template <class... Args>
   void print(fmt::format_string<Args...> format, Args&&... args) {
     if (wanted()) append(fmt::format(format, std::forward<Args>(args)...));
   }
+  // One message of at most 1023 bytes; what does not fit into the tool's buffer is dropped.
   void append(std::string_view text);
   // Drops what was written since `mark` (level 1 forgets the log of paths that turned out well; kernel: bpf_vlog_reset).
-  void reset(size_t mark) { text_.resize(mark < text_.size() ? mark : text_.size()); }
+  // A log that is full stays as it is.
+  void reset(size_t mark) {
+    if (wanted() && mark < text_.size()) text_.resize(mark);
+  }
   size_t position() const { return text_.size(); }
 
   const std::string& text() const { return text_; }
   // The buffer was too small: BPF_PROG_LOAD and BPF_BTF_LOAD answer ENOSPC (kernel: bpf_verifier_log_full).
-  bool overflowed() const { return full_; }
+  bool overflowed() const { return level_ != 0 && text_.size() + 1 >= size_; }
 
  private:
   u32 level_, size_;
-  bool full_ = false;
   std::string text_;
 };
 

@@ -24,7 +24,8 @@ struct LoadRequest {
   std::string name;
   Capabilities caps;
 
-  std::shared_ptr<const Btf> btf;                  // of prog_btf_fd
+  std::shared_ptr<const Btf> btf;                  // of prog_btf_fd, null when that is none
+  int btf_error = EBADF;                           // and then why: EBADF, EINVAL
   std::vector<u8> func_info, line_info, core_relos;  // raw records of the given sizes, as the tool wrote them
   u32 func_info_rec_size = 0, func_info_cnt = 0;
   u32 line_info_rec_size = 0, line_info_cnt = 0;

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/bpf/helpers/helpers.h"
+
+namespace bpfemu {
+
+namespace {
+
+struct HelperLine {
+  u32 id;
+  HelperFn function;
+};
+
+constexpr HelperLine kHelpers[] = {
+#define HELPER_FN(id, function) {id, function},
+#include "emu/abi/helper_functions.inc"
+#undef HELPER_FN
+};
+
+}  // namespace
+
+HelperFn helper_function(u32 id) {
+  for (const HelperLine& line : kHelpers) {
+    if (line.id == id) return line.function;
+  }
+  return nullptr;
+}
+
+}  // namespace bpfemu

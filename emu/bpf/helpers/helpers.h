@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The helpers that programs can call: emu/abi/helper_functions.inc binds an id to its function. Runtime code.
+#pragma once
+
+#include "emu/bpf/run.h"
+
+namespace bpfemu {
+
+// The function behind a helper's id, null when it is not modelled (or, as bpf_tail_call, not a function).
+HelperFn helper_function(u32 id);
+
+// Every function in the table, one file a family.
+#define HELPER_FN(id, function) u64 function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
+#include "emu/abi/helper_functions.inc"
+#undef HELPER_FN
+
+}  // namespace bpfemu

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/bpf/program.h"
+
+#include <cstring>
+
+#include "emu/bpf/jit/jit.h"
+
+namespace bpfemu {
+
+Program::~Program() {
+  if (code_.size) arena_->release(code_);
+  if (text_extent_.size) arena_->release(text_extent_);
+}
+
+Result<void> Program::install(Arena& arena) {
+  const JitInput input{.insns = verified.insns,
+                       .subprogram_starts = verified.subprogram_starts,
+                       .stack_depths = verified.stack_depths,
+                       .helper = helper_function,
+                       .kfunc = nullptr};
+  arena_ = &arena;
+  text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));
+  code_ = TRY(arena.allocate(jit_size_bound(input)));
+  JitOutput output = TRY(jit_compile(input, code_.address));
+  std::memcpy(reinterpret_cast<void*>(code_.address), output.code.data(), output.code.size());
+  TRY(arena.protect(code_, true));
+
+  text_ = new (reinterpret_cast<void*>(text_extent_.address)) ProgramText{};
+  text_->id = id();
+  text_->type = type;
+  text_->expected_attach_type = expected_attach_type;
+  text_->entry = reinterpret_cast<ProgramEntry>(code_.address + output.entry);
+  text_->tail_call_entry = code_.address + output.tail_call_entry;
+  insn_offsets_ = std::move(output.insn_offsets);
+  code_size_ = static_cast<u32>(output.code.size());
+  return {};
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The events that tools define themselves by writing to kprobe_events and uprobe_events. Only definitions live here:
+// perf_event_open(PERF_TYPE_TRACEPOINT) with an event's id looks it up and probes what it names.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "emu/base/result.h"
+#include "emu/kernel/events.h"
+#include "emu/kernel/symbols.h"
+
+namespace bpfemu {
+
+struct DynamicEvent {
+  bool uprobe = false;
+  bool is_return = false;
+  std::string group, name;
+  u32 id = 0;
+  std::string symbol;          // kprobe: function, empty when given by address
+  std::string path;            // uprobe: file
+  u64 offset = 0;              // in the function or the file
+  u64 address = 0;             // kprobe: resolved address; 0 when given by symbol
+  u64 ref_ctr_offset = 0;
+  u32 maxactive = 0;
+  std::vector<std::string> arguments;  // "arg1=%di:u64" as written
+  u32 users = 0;               // perf events open on it: it cannot be removed (EBUSY)
+};
+
+class DynamicEvents {
+ public:
+  // `first_id`: of the kernel's own events none has it or a higher one.
+  DynamicEvents(const Symbols& symbols, u32 first_id) : symbols_(symbols), next_id_(first_id) {}
+
+  // One command as written to kprobe_events or uprobe_events: EINVAL, ENOENT, EEXIST, EBUSY
+  // (kernel: create_or_delete_trace_kprobe, create_or_delete_trace_uprobe).
+  Result<void> command(bool uprobe, std::string_view line);
+  // Opened with O_TRUNC: EBUSY when one is in use, and then none goes.
+  Result<void> clear(bool uprobe);
+  // What reading the file gives.
+  std::string listing(bool uprobe) const;
+  std::string format(const DynamicEvent& event) const;
+
+  std::shared_ptr<DynamicEvent> find(u32 id) const;
+  std::shared_ptr<DynamicEvent> find(std::string_view group, std::string_view name) const;
+  const std::vector<std::shared_ptr<DynamicEvent>>& all() const { return events_; }
+
+ private:
+  Result<void> create(bool uprobe, std::string_view line);
+  Result<void> remove(bool uprobe, std::string_view line);
+
+  const Symbols& symbols_;
+  u32 next_id_;
+  std::vector<std::shared_ptr<DynamicEvent>> events_;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The recorded facts of the claimed kernel (data/): BTF, symbols, trace events, build configuration. Everything is
+// unpacked when it is first asked for, since most tools need little of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "emu/base/result.h"
+#include "emu/bpf/btf/btf.h"
+#include "emu/kernel/events.h"
+#include "emu/kernel/profile.h"
+#include "emu/kernel/symbols.h"
+
+namespace bpfemu {
+
+class KernelData {
+ public:
+  explicit KernelData(const Profile& profile) : folder_(profile.data), name_(profile.name) {}
+
+  // The BTF of the claimed kernel; its bytes are unpacked at the first question. ENOENT: no such data file.
+  Result<std::shared_ptr<Btf>> btf() const;
+  const Symbols& symbols() const;
+  const Events& events() const;
+  // available_filter_functions, one name a line.
+  const std::string& traceable_functions() const;
+  // /boot/config-RELEASE.
+  const std::string& config() const;
+  // A small file as that kernel had it ("trace/printk_formats"), empty when there is none.
+  std::string_view file(std::string_view path) const;
+
+ private:
+  std::string unpacked(std::string_view part) const;
+  const std::string& text(std::optional<std::string>& cache, std::string_view part) const;
+
+  std::string folder_, name_;
+  mutable std::unique_ptr<Symbols> symbols_;
+  mutable std::unique_ptr<Events> events_;
+  mutable std::optional<std::string> functions_, config_, files_;
+};
+
+// Unpacks one zstd frame: EINVAL when it is damaged or larger than 64 MiB.
+Result<std::vector<u8>> unpack(std::span<const u8> packed);
+
+}  // namespace bpfemu

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The symbols of the claimed kernel (kernel: kallsyms), with the aliases of decision 15 and without those that would make
+// tools use what the model lacks.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "emu/base/types.h"
+
+namespace bpfemu {
+
+struct Symbol {
+  u64 address = 0;
+  char type = 't';
+  std::string_view name;
+};
+
+class Symbols {
+ public:
+  // `text`: lines "DELTA TYPE NAME", the first delta from 0, in hexadecimal, sorted by address.
+  explicit Symbols(std::string text);
+  Symbols(const Symbols&) = delete;
+  Symbols& operator=(const Symbols&) = delete;
+
+  // 0: unknown (kernel: kallsyms_lookup_name).
+  u64 address(std::string_view name) const;
+  // The symbol of a function or object that contains `address`, null below the first.
+  const Symbol* at(u64 address) const;
+  // The next symbol's address, which is where this one ends.
+  u64 end_of(const Symbol& symbol) const;
+  // /proc/kallsyms of root with kernel.kptr_restrict=0, or with zeroed addresses.
+  std::string listing(bool with_addresses) const;
+  const std::vector<Symbol>& all() const { return symbols_; }
+
+ private:
+  std::string text_;
+  std::vector<Symbol> symbols_;                            // by address
+  mutable std::unordered_map<std::string_view, u64> by_name_;  // filled at the first look-up
+};
+
+}  // namespace bpfemu

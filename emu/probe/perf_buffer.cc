@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/perf_buffer.h"
+
+namespace bpfemu {
+
+Result<std::shared_ptr<PerfBuffer>> PerfBuffer::create(Arena& arena, u32 pages, u64 wakeup_watermark, bool writable) {
+  Extent extent = TRY(arena.allocate(perf_ring_footprint(pages)));
+  auto buffer = std::shared_ptr<PerfBuffer>(new PerfBuffer(arena, extent));
+  perf_ring_init(buffer->ring(), pages, wakeup_watermark, writable);
+  return buffer;
+}
+
+PerfBuffer::~PerfBuffer() { arena_.release(extent_); }
+
+}  // namespace bpfemu

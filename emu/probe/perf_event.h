@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A perf event: what perf_event_open() makes. It fires at a point or on a clock, or owns a buffer that programs write to
+// (PERF_COUNT_SW_BPF_OUTPUT).
+#pragma once
+
+#include <linux/perf_event.h>
+
+#include <memory>
+#include <string>
+
+#include "emu/bpf/object.h"
+#include "emu/bpf/perf_ring.h"
+#include "emu/bpf/program.h"
+#include "emu/probe/perf_buffer.h"
+#include "emu/probe/point.h"
+
+namespace bpfemu {
+
+class Probes;
+
+// perf_event_attr.type of the dynamic PMUs, as /sys/bus/event_source/devices shows them in 6.1.
+inline constexpr u32 kKprobePmu = 6, kUprobePmu = 7;
+
+class PerfEvent : public Object {
+ public:
+  enum class Sort : u8 { kTracepoint, kKprobe, kUprobe, kClock, kOutput };
+
+  struct Spec {
+    Sort sort;
+    perf_event_attr attr;
+    pid_t pid;                              // -1: every task
+    int cpu;                                // -1: every CPU
+    std::shared_ptr<Point> point;           // of tracing sorts; a tracepoint's is shared by all its events
+  };
+  // Enabled unless attr.disabled is set. ENOMEM.
+  static Result<std::shared_ptr<PerfEvent>> create(Probes& probes, Spec spec);
+  ~PerfEvent() override;
+
+  const Spec& spec() const { return spec_; }
+  const perf_event_attr& attr() const { return spec_.attr; }
+  Point* point() const { return spec_.point.get(); }
+  // Does it fire at a point (kernel: perf_event_is_tracing)?
+  bool tracing() const { return spec_.sort <= Sort::kUprobe; }
+  u64 event_id() const { return state().id; }
+  // What programs and record writers see of it; elements of PERF_EVENT_ARRAY maps hold its address.
+  PerfEventState& state() const { return *reinterpret_cast<PerfEventState*>(extent_.address); }
+
+  // The one program of the event (kernel: event->prog), null without.
+  const std::shared_ptr<Program>& program() const { return program_; }
+  // See attach.h: set_perf_event_program checks, this takes. E2BIG.
+  Result<void> take_program(std::shared_ptr<Program> program, u64 cookie);
+  void drop_program();
+
+  // Where its records go: its own buffer, made by mmap, or another event's (PERF_EVENT_IOC_SET_OUTPUT).
+  const std::shared_ptr<PerfBuffer>& buffer() const { return buffer_; }
+  void set_buffer(std::shared_ptr<PerfBuffer> buffer);
+  bool mapped = false;                      // some mmap of its own is on the buffer (kernel: mmap_count)
+
+  // PERF_EVENT_IOC_ENABLE and DISABLE. Points fire regardless (kernel: trace_call_bpf asks nobody); clocks stop.
+  void enable();
+  void disable();
+  // PERF_EVENT_IOC_PERIOD: EINVAL (kernel: _perf_event_period).
+  Result<void> set_period(u64 value);
+  // Overflows until it disables itself (PERF_EVENT_IOC_REFRESH); 0: for ever.
+  u64 limit = 0;
+
+ private:
+  PerfEvent(Probes& probes, Spec spec, Extent extent);
+  void start_clock();
+  void stop_clock();
+  void tick();
+  u64 period_ns() const;
+
+  Probes& probes_;
+  Spec spec_;
+  Extent extent_;
+  std::shared_ptr<Program> program_;
+  u64 cookie_ = 0;
+  std::shared_ptr<PerfBuffer> buffer_;
+  u64 timer_ = 0;                           // 0: none
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/point.h"
+
+#include <algorithm>
+
+#include "emu/probe/probes.h"
+
+namespace bpfemu {
+
+Point::Point(Probes& probes, Where where) : probes_(probes), where_(std::move(where)) { probes_.add(*this); }
+
+Point::~Point() {
+  probes_.remove(*this);
+  if (where_.probe == Probe::kUser) probes_.sites().disarm(where_.site);
+}
+
+Result<void> Point::attach(Attachment attachment) {
+  if (programs_.size() >= kMaxPrograms) return fail(E2BIG);
+  programs_.push_back(std::move(attachment));
+  needs_ = {};
+  for (const Attachment& each : programs_) needs_.add(needs_of(*each.program));
+  probes_.programs_changed();
+  return {};
+}
+
+void Point::detach(const Program& program) {
+  auto it = std::ranges::find_if(programs_, [&](const Attachment& each) { return each.program.get() == &program; });
+  if (it == programs_.end()) return;
+  programs_.erase(it);
+  probes_.programs_changed();
+}
+
+}  // namespace bpfemu

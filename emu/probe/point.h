@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// A point: one place in the claimed kernel that events pass and that programs hang on (kernel: a trace_event_call or
+// tracepoint with its prog_array, a kprobe, a uprobe consumer). It counts while it exists; Probes fires it.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "emu/bpf/program.h"
+#include "emu/ports/host.h"
+#include "emu/ports/sites.h"
+#include "emu/probe/run.h"
+
+namespace bpfemu {
+
+class Probes;
+class Point;
+struct Event;
+struct KernelFunction;
+
+// Which report of the loader concerns a point.
+enum class Moment : u8 {
+  kNever,           // known to the claimed kernel, reached by nothing that the model sees
+  kSyscallEnter,
+  kSyscallExit,
+  kFork,
+  kExec,
+  kExit,
+  kSignal,
+  kSite,            // a user instruction
+  kSiteReturn,      // the return of a user function
+};
+
+// The order in which one system call passes its points in the kernel; exits pass them the other way round.
+enum class Depth : u8 { kEntryCode, kTracepoint, kDispatch, kHandler, kInner };
+
+// A program in its place. The program array of a point keeps attach order.
+struct Attachment {
+  std::shared_ptr<Program> program;
+  u64 cookie = 0;
+};
+
+// Lays out what a program finds behind R1 in `memory` (kContextSize bytes of arena): the address for R1, or null when
+// the event does not concern the point after all.
+using ContextBuilder = void* (*)(Probes& probes, const Event& event, const Point& point, void* memory);
+inline constexpr size_t kContextSize = 4096;
+
+inline constexpr size_t kMaxPrograms = 64;  // kernel: BPF_TRACE_MAX_PROGS
+
+class Point {
+ public:
+  enum class Probe : u8 { kNone, kKernel, kUser };   // a tracepoint, a kprobe, a uprobe
+
+  struct Where {
+    Moment moment = Moment::kNever;
+    Depth depth = Depth::kTracepoint;
+    SyscallSet syscalls{};                     // of the system call moments: the numbers that come by
+    ContextBuilder context = nullptr;
+    const KernelFunction* function = nullptr;  // kprobes
+    u64 address = 0;                           // kprobes: of the probed instruction; uprobes: filled in at the hit
+    Probe probe = Probe::kNone;
+    bool on_return = false;                    // kretprobe, uretprobe
+    u32 record_size = ~0u;                     // tracepoints: bytes of context that programs may read
+    std::string name{};                        // of the event, symbol or file, as queries show it
+    u64 offset = 0;                            // kprobes and uprobes: within symbol or file
+    Sites::Id site = 0;
+    bool newest_first = false;                 // kprobes and uprobes: the handler added last runs first
+  };
+
+  // Registers with `probes` until destroyed.
+  Point(Probes& probes, Where where);
+  ~Point();
+  Point(const Point&) = delete;
+  Point& operator=(const Point&) = delete;
+
+  const Where& where() const { return where_; }
+  const std::vector<Attachment>& programs() const { return programs_; }
+  const ProgramNeeds& needs() const { return needs_; }
+
+  // E2BIG: kMaxPrograms hang here already (kernel: perf_event_attach_bpf_prog).
+  Result<void> attach(Attachment attachment);
+  // Takes away the first place of `program`.
+  void detach(const Program& program);
+
+  // Uprobes: only thread groups for which this holds are concerned (kernel: uprobe_perf_filter). Empty: all.
+  std::vector<pid_t> thread_groups;
+
+ private:
+  Probes& probes_;
+  Where where_;
+  std::vector<Attachment> programs_;
+  ProgramNeeds needs_;                         // of all programs together
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/syscalls/bpf.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "emu/arena/layout.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr BpfCommand kCommands[] = {
+#define COMMAND(name, major, minor, handler, last, note) \
+  {BPF_##name, #name, kernel_version(major, minor), handler, offsetof(bpf_attr, last) + sizeof(std::declval<bpf_attr&>().last), note},
+#include "emu/abi/commands.inc"
+#undef COMMAND
+};
+
+const BpfCommand* find_command(const Profile& profile, u32 number) {
+  if (number >= std::size(kCommands) || kCommands[number].since > profile.code) return nullptr;
+  return &kCommands[number];
+}
+
+// Kernel: kernel.unprivileged_bpf_disabled is 2 on the claimed kernel, so an unprivileged task creates nothing.
+bool forbidden(const BpfCall& call) {
+  return !call.caps.bpf && (call.command == BPF_MAP_CREATE || call.command == BPF_PROG_LOAD);
+}
+
+Result<u64> run(BpfCall& call, u64 size) {
+  if (forbidden(call)) return fail(EPERM);
+  TRY(check_tail_zero(call.task, call.address, sizeof(bpf_attr), size));
+  TRY(call.task.read(call.address, &call.attr, std::min<u64>(size, sizeof(bpf_attr))));
+
+  const BpfCommand* command = find_command(call.system.profile, call.command);
+  if (!command) return fail(EINVAL);
+  auto* bytes = reinterpret_cast<const u8*>(&call.attr);
+  bool unused_set = std::any_of(bytes + command->attr_size, bytes + sizeof(bpf_attr), [](u8 b) { return b != 0; });
+  if (unused_set) return fail(EINVAL);
+  call.system.files.reap();
+  return command->handler(call);
+}
+
+}  // namespace
+
+std::span<const BpfCommand> bpf_commands() { return kCommands; }
+
+Reply enter_bpf(System& system, Call& call) {
+  BpfCall bpf{.system = system,
+              .task = call.task,
+              .command = static_cast<u32>(call.args[0]),
+              .address = call.args[1],
+              .caps = system.capabilities(call.task)};
+  return Reply::answer(run(bpf, static_cast<u32>(call.args[2])));
+}
+
+Result<void> check_tail_zero(Task& task, u64 address, u64 known, u64 size) {
+  if (size > kPageSize) return fail(E2BIG);
+  if (size <= known) return {};
+  u8 tail[kPageSize];
+  TRY(task.read(address + known, tail, size - known));
+  if (std::any_of(tail, tail + (size - known), [](u8 b) { return b != 0; })) return fail(E2BIG);
+  return {};
+}
+
+Result<std::string> object_name(const char (&field)[BPF_OBJ_NAME_LEN]) {
+  size_t length = strnlen(field, sizeof field);
+  if (length == sizeof field) return fail(EINVAL);
+  std::string name(field, length);
+  bool good = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.';
+  });
+  if (!good) return fail(EINVAL);
+  return name;
+}
+
+Result<u32> open_flag(u32 map_flags) {
+  switch (map_flags & (BPF_F_RDONLY | BPF_F_WRONLY)) {
+    case 0: return O_RDWR;
+    case BPF_F_RDONLY: return O_RDONLY;
+    case BPF_F_WRONLY: return O_WRONLY;
+    default: return fail(EINVAL);
+  }
+}
+
+Result<std::vector<u8>> BpfCall::copy_in(u64 from, u64 size) {
+  std::vector<u8> bytes(size);
+  TRY(task.read(from, bytes.data(), size));
+  return bytes;
+}
+
+Result<void> BpfCall::copy_out(u64 to, const void* from, u64 size) { return task.write(to, from, size); }
+
+Result<void> BpfCall::copy_out_name(u64 to, u64 size, std::string_view name) {
+  std::string text(name.substr(0, size - 1));
+  TRY(copy_out(to, text.c_str(), text.size() + 1));
+  if (text.size() < name.size()) return fail(ENOSPC);
+  return {};
+}
+
+Result<std::shared_ptr<File>> BpfCall::file(u32 fd, ObjectKind kind) {
+  auto file = TRY(system.files.find(task, static_cast<int>(fd)));
+  auto object = file ? file->object() : nullptr;
+  if (!object || object->kind() != kind) return fail(EINVAL);
+  return file;
+}
+
+// Not the file's own pointer: that one counts as user space's hold.
+Result<std::shared_ptr<MapObject>> BpfCall::map(u32 fd) {
+  return system.maps.find(TRY(file(fd, ObjectKind::kMap))->object()->id());
+}
+
+Result<std::shared_ptr<Program>> BpfCall::program(u32 fd) {
+  return std::static_pointer_cast<Program>(TRY(file(fd, ObjectKind::kProgram))->object());
+}
+
+Result<std::shared_ptr<const Btf>> BpfCall::btf(u32 fd) {
+  return std::static_pointer_cast<const Btf>(TRY(file(fd, ObjectKind::kBtf))->object());
+}
+
+Result<std::shared_ptr<Link>> BpfCall::link(u32 fd) {
+  return std::static_pointer_cast<Link>(TRY(file(fd, ObjectKind::kLink))->object());
+}
+
+Result<u64> BpfCall::install(std::shared_ptr<File> file) {
+  return static_cast<u64>(TRY(system.files.install(task, std::move(file), true)));
+}
+
+}  // namespace bpfemu

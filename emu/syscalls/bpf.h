@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// One bpf() call: what was asked, copied once, and how to answer into the tool's memory. Each command is a function in
+// emu/syscalls/bpf_*.cc, bound to its number by emu/abi/commands.inc.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <span>
+#include <vector>
+
+#include "emu/syscalls/call.h"
+#include "emu/syscalls/object_files.h"
+#include "emu/syscalls/system.h"
+
+namespace bpfemu {
+
+// The kernel's own errno beyond the uapi's: an operation that an object lacks.
+inline constexpr int kErrNotSupp = 524;  // ENOTSUPP
+
+struct BpfCall {
+  System& system;
+  Task& task;
+  u32 command;
+  u64 address;            // of the tool's attr, for results that go back into it
+  bpf_attr attr{};        // the copy that everything is decided on
+  Capabilities caps;
+
+  // Memory of the tool: EFAULT.
+  Result<std::vector<u8>> copy_in(u64 from, u64 size);
+  Result<void> copy_out(u64 to, const void* from, u64 size);
+  template <class T>
+  Result<void> put(u64 to, const T& value) {
+    return copy_out(to, &value, sizeof value);
+  }
+  // Writes a field of the tool's own attr, at `offset` of it.
+  template <class T>
+  Result<void> put_attr(size_t offset, const T& value) {
+    return put(address + offset, value);
+  }
+  // Copies a NUL-terminated text as the kernel's info calls do: cut with a NUL at the end and ENOSPC when it is too
+  // long for `size` bytes.
+  Result<void> copy_out_name(u64 to, u64 size, std::string_view name);
+
+  // The file behind a descriptor: EBADF when it is not open, EINVAL when it is no object of `kind`.
+  Result<std::shared_ptr<File>> file(u32 fd, ObjectKind kind);
+  Result<std::shared_ptr<MapObject>> map(u32 fd);
+  Result<std::shared_ptr<Program>> program(u32 fd);
+  Result<std::shared_ptr<const Btf>> btf(u32 fd);
+  Result<std::shared_ptr<Link>> link(u32 fd);
+
+  // Gives the tool a descriptor for a new file (close-on-exec, as all of bpf()'s are).
+  Result<u64> install(std::shared_ptr<File> file);
+};
+
+using BpfHandler = Result<u64> (*)(BpfCall& call);
+
+#define COMMAND(name, major, minor, handler, last, note) Result<u64> handler(BpfCall& call);
+#include "emu/abi/commands.inc"
+#undef COMMAND
+
+struct BpfCommand {
+  u32 number;
+  const char* name;
+  u32 since;              // kernel_version()
+  BpfHandler handler;
+  size_t attr_size;       // bytes of attr up to the last field that it reads
+  const char* note;
+};
+std::span<const BpfCommand> bpf_commands();
+
+// The rule for structures that may grow: what lies behind the `known` bytes of the tool's `size` must be zero, or it is
+// E2BIG; so is more than a page (kernel: bpf_check_uarg_tail_zero).
+Result<void> check_tail_zero(Task& task, u64 address, u64 known, u64 size);
+
+// A name of an object: letters, digits, '_' and '.', NUL-terminated within the field; EINVAL (kernel: bpf_obj_name_cpy).
+Result<std::string> object_name(const char (&field)[BPF_OBJ_NAME_LEN]);
+
+// Access mode of a map descriptor from BPF_F_RDONLY and BPF_F_WRONLY: the O_ flag, EINVAL for both.
+Result<u32> open_flag(u32 map_flags);
+
+// Commands that hand out a descriptor for an object; `flags` is O_RDONLY, O_WRONLY or O_RDWR.
+Result<u64> install_map(BpfCall& call, std::shared_ptr<MapObject> map, u32 flags);
+
+Reply enter_bpf(System& system, Call& call);
+
+}  // namespace bpfemu

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links, and the older ways to attach.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+
+#include "emu/probe/attach.h"
+#include "emu/syscalls/bpf.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr size_t kMaxTracepointName = 127;
+constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
+
+// Where programs of an attach type go (kernel: attach_type_to_prog_type and the switches around it).
+enum class Where : u8 { kCgroup, kSockMap, kNetns, kLirc, kTracing, kLsm, kXdp };
+struct AttachType {
+  u32 attach_type;
+  u32 prog_type;
+  Where where;
+};
+
+constexpr AttachType kAttachTypes[] = {
+    {BPF_CGROUP_INET_INGRESS, BPF_PROG_TYPE_CGROUP_SKB, Where::kCgroup},
+    {BPF_CGROUP_INET_EGRESS, BPF_PROG_TYPE_CGROUP_SKB, Where::kCgroup},
+    {BPF_CGROUP_INET_SOCK_CREATE, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
+    {BPF_CGROUP_INET_SOCK_RELEASE, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
+    {BPF_CGROUP_INET4_POST_BIND, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
+    {BPF_CGROUP_INET6_POST_BIND, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
+    {BPF_CGROUP_INET4_BIND, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET6_BIND, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET4_CONNECT, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET6_CONNECT, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET4_GETPEERNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET6_GETPEERNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET4_GETSOCKNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_INET6_GETSOCKNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_UDP4_SENDMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_UDP6_SENDMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_UDP4_RECVMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_UDP6_RECVMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
+    {BPF_CGROUP_SOCK_OPS, BPF_PROG_TYPE_SOCK_OPS, Where::kCgroup},
+    {BPF_CGROUP_DEVICE, BPF_PROG_TYPE_CGROUP_DEVICE, Where::kCgroup},
+    {BPF_CGROUP_SYSCTL, BPF_PROG_TYPE_CGROUP_SYSCTL, Where::kCgroup},
+    {BPF_CGROUP_GETSOCKOPT, BPF_PROG_TYPE_CGROUP_SOCKOPT, Where::kCgroup},
+    {BPF_CGROUP_SETSOCKOPT, BPF_PROG_TYPE_CGROUP_SOCKOPT, Where::kCgroup},
+    {BPF_LSM_CGROUP, BPF_PROG_TYPE_LSM, Where::kCgroup},
+    {BPF_SK_MSG_VERDICT, BPF_PROG_TYPE_SK_MSG, Where::kSockMap},
+    {BPF_SK_SKB_STREAM_PARSER, BPF_PROG_TYPE_SK_SKB, Where::kSockMap},
+    {BPF_SK_SKB_STREAM_VERDICT, BPF_PROG_TYPE_SK_SKB, Where::kSockMap},
+    {BPF_SK_SKB_VERDICT, BPF_PROG_TYPE_SK_SKB, Where::kSockMap},
+    {BPF_LIRC_MODE2, BPF_PROG_TYPE_LIRC_MODE2, Where::kLirc},
+    {BPF_FLOW_DISSECTOR, BPF_PROG_TYPE_FLOW_DISSECTOR, Where::kNetns},
+    {BPF_SK_LOOKUP, BPF_PROG_TYPE_SK_LOOKUP, Where::kNetns},
+    {BPF_TRACE_ITER, BPF_PROG_TYPE_TRACING, Where::kTracing},
+    {BPF_TRACE_RAW_TP, BPF_PROG_TYPE_TRACING, Where::kTracing},
+    {BPF_TRACE_FENTRY, BPF_PROG_TYPE_TRACING, Where::kTracing},
+    {BPF_TRACE_FEXIT, BPF_PROG_TYPE_TRACING, Where::kTracing},
+    {BPF_MODIFY_RETURN, BPF_PROG_TYPE_TRACING, Where::kTracing},
+    {BPF_LSM_MAC, BPF_PROG_TYPE_LSM, Where::kLsm},
+    {BPF_XDP, BPF_PROG_TYPE_XDP, Where::kXdp},
+};
+
+const AttachType* attach_type(u32 number) {
+  auto it = std::find_if(std::begin(kAttachTypes), std::end(kAttachTypes),
+                         [=](auto& a) { return a.attach_type == number; });
+  return it == std::end(kAttachTypes) ? nullptr : it;
+}
+
+// Kernel: bpf_prog_attach_check_attach_type.
+Result<void> check_attach_type(const Program& program, u32 number, const Capabilities& caps) {
+  switch (program.type) {
+    case BPF_PROG_TYPE_CGROUP_SOCK:
+    case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+    case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+    case BPF_PROG_TYPE_SK_LOOKUP:
+      return number == program.expected_attach_type ? Result<void>{} : fail(EINVAL);
+    case BPF_PROG_TYPE_CGROUP_SKB: {
+      if (!caps.net_admin) return fail(EPERM);
+      const AttachType* type = attach_type(number);
+      return type && type->prog_type == program.type ? Result<void>{} : fail(EINVAL);
+    }
+    case BPF_PROG_TYPE_KPROBE: {
+      bool multi = program.expected_attach_type == BPF_TRACE_KPROBE_MULTI;
+      return multi && number != BPF_TRACE_KPROBE_MULTI ? fail(EINVAL) : Result<void>{};
+    }
+    default:
+      return {};
+  }
+}
+
+// Programs of the types that hang on perf events take that attach type only, the others their own.
+Result<void> check_link_type(const Program& program, u32 number) {
+  switch (program.type) {
+    case BPF_PROG_TYPE_EXT: return {};
+    case BPF_PROG_TYPE_PERF_EVENT:
+    case BPF_PROG_TYPE_TRACEPOINT:
+      return number == BPF_PERF_EVENT ? Result<void>{} : fail(EINVAL);
+    case BPF_PROG_TYPE_KPROBE:
+      return number == BPF_PERF_EVENT || number == BPF_TRACE_KPROBE_MULTI ? Result<void>{} : fail(EINVAL);
+    default: {
+      const AttachType* type = attach_type(number);
+      return type && type->prog_type == program.type ? Result<void>{} : fail(EINVAL);
+    }
+  }
+}
+
+Result<u64> install_link(BpfCall& call, std::shared_ptr<Link> link) {
+  call.system.links.add(link);
+  return call.install(std::make_shared<LinkFile>(std::move(link), true));
+}
+
+// Kernel: bpf_perf_link_attach.
+Result<u64> link_perf_event(BpfCall& call, std::shared_ptr<Program> program) {
+  if (call.attr.link_create.flags) return fail(EINVAL);
+  auto file = call.file(call.attr.link_create.target_fd, ObjectKind::kPerfEvent);
+  if (!file) return fail(EBADF);  // whatever else it is (kernel: perf_event_get)
+  auto event = std::static_pointer_cast<PerfEvent>((*file)->object());
+  return install_link(call, TRY(attach_perf_event(event, std::move(program), call.attr.link_create.perf_event.bpf_cookie)));
+}
+
+Result<u64> link_raw_tracepoint(BpfCall& call, std::shared_ptr<Program> program, std::string_view name) {
+  return install_link(call, TRY(attach_raw_tracepoint(*call.system.probes, name, std::move(program))));
+}
+
+// fentry, fexit, fmod_ret, freplace and LSM programs.
+Result<u64> link_trampoline(BpfCall& call, const Program&) {
+  call.system.unmodelled.note("attaching fentry, fexit, fmod_ret, freplace and LSM programs");
+  return fail(EOPNOTSUPP);
+}
+
+// Kernel: the LSM and TRACING arm of link_create.
+Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
+  if (call.attr.link_create.attach_type != program->expected_attach_type) return fail(EINVAL);
+  if (program->expected_attach_type == BPF_TRACE_RAW_TP) {
+    std::string name = TRY(tp_btf_name(*program));
+    return link_raw_tracepoint(call, std::move(program), name);
+  }
+  if (program->expected_attach_type == BPF_TRACE_ITER) {
+    call.system.unmodelled.note("BPF iterators");
+    return fail(EOPNOTSUPP);
+  }
+  return link_trampoline(call, *program);
+}
+
+// Attach points outside the model: the target descriptor is looked at as the kernel does, then refused.
+Result<u64> link_elsewhere(BpfCall& call, const AttachType& type) {
+  if (call.attr.link_create.flags) return fail(EINVAL);
+  if (type.where != Where::kXdp) TRY(call.task.file_id(static_cast<int>(call.attr.link_create.target_fd)));
+  call.system.unmodelled.note("attaching to cgroups, sockets and network devices");
+  return fail(type.where == Where::kXdp ? EINVAL : type.where == Where::kCgroup ? EBADF : EINVAL);
+}
+
+// Is the target of PROG_ATTACH, PROG_DETACH and PROG_QUERY what it should be: EBADF for what is no cgroup, EINVAL for
+// what is no socket map or network namespace.
+Result<void> check_target(BpfCall& call, const AttachType& type, u32 fd) {
+  if (type.where == Where::kNetns) return {};  // the namespace is the caller's own
+  TRY(call.task.file_id(static_cast<int>(fd)));
+  if (type.where == Where::kSockMap) {
+    auto map = TRY(call.map(fd));
+    if (map->map().type != BPF_MAP_TYPE_SOCKMAP && map->map().type != BPF_MAP_TYPE_SOCKHASH) return fail(EINVAL);
+    return {};
+  }
+  struct stat st;
+  auto copy = call.task.reopen_fd(static_cast<int>(fd), O_PATH);
+  UniqueFd directory(copy ? *copy : -1);
+  if (!directory || fstat(directory.get(), &st) != 0 || !S_ISDIR(st.st_mode)) return fail(EBADF);
+  return {};
+}
+
+}  // namespace
+
+Result<u64> link_create(BpfCall& call) {
+  u32 number = call.attr.link_create.attach_type;
+  auto program = TRY(call.program(call.attr.link_create.prog_fd));
+  TRY(check_attach_type(*program, number, call.caps));
+  TRY(check_link_type(*program, number));
+  switch (program->type) {
+    case BPF_PROG_TYPE_PERF_EVENT:
+    case BPF_PROG_TYPE_TRACEPOINT:
+    case BPF_PROG_TYPE_KPROBE:
+      if (number == BPF_PERF_EVENT) return link_perf_event(call, program);
+      call.system.unmodelled.note("kprobe.multi links");
+      return fail(EOPNOTSUPP);
+    case BPF_PROG_TYPE_TRACING:
+    case BPF_PROG_TYPE_LSM:
+      return link_tracing(call, program);
+    case BPF_PROG_TYPE_EXT:
+      return link_trampoline(call, *program);
+    case BPF_PROG_TYPE_SK_MSG:
+    case BPF_PROG_TYPE_SK_SKB:
+    case BPF_PROG_TYPE_LIRC_MODE2:
+      return fail(EINVAL);  // these have no links in any kernel of the profile's age
+    default:
+      return link_elsewhere(call, *attach_type(number));
+  }
+}
+
+Result<u64> link_update(BpfCall& call) {
+  auto& attr = call.attr.link_update;
+  if (attr.flags & ~u32{BPF_F_REPLACE}) return fail(EINVAL);
+  auto link = TRY(call.link(attr.link_fd));
+  auto program = TRY(call.program(attr.new_prog_fd));
+  std::shared_ptr<Program> old;
+  if (attr.flags & BPF_F_REPLACE) {
+    old = TRY(call.program(attr.old_prog_fd));
+  } else if (attr.old_prog_fd) {
+    return fail(EINVAL);
+  }
+  TRY(link->update(std::move(program), attr.flags, std::move(old)));
+  return 0;
+}
+
+Result<u64> link_detach(BpfCall& call) {
+  auto link = TRY(call.link(call.attr.link_detach.link_fd));
+  TRY(link->detach());
+  return 0;
+}
+
+// Only iterator links make iterators.
+Result<u64> iter_create(BpfCall& call) {
+  if (call.attr.iter_create.flags) return fail(EINVAL);
+  TRY(call.link(call.attr.iter_create.link_fd));
+  return fail(EINVAL);
+}
+
+// Kernel: bpf_raw_tp_link_attach.
+Result<u64> raw_tracepoint_open(BpfCall& call) {
+  auto program = TRY(call.program(call.attr.raw_tracepoint.prog_fd));
+  u64 name_address = call.attr.raw_tracepoint.name;
+  switch (program->type) {
+    case BPF_PROG_TYPE_TRACING:
+    case BPF_PROG_TYPE_EXT:
+    case BPF_PROG_TYPE_LSM: {
+      if (name_address) return fail(EINVAL);
+      if (program->type != BPF_PROG_TYPE_TRACING || program->expected_attach_type != BPF_TRACE_RAW_TP) {
+        return link_trampoline(call, *program);
+      }
+      std::string name = TRY(tp_btf_name(*program));
+      return link_raw_tracepoint(call, program, name);
+    }
+    case BPF_PROG_TYPE_RAW_TRACEPOINT:
+    case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: {
+      auto name = call.task.read_string(name_address, kMaxTracepointName);
+      if (!name) return fail(name.error().value == ENAMETOOLONG ? ENOENT : EFAULT);
+      return link_raw_tracepoint(call, program, *name);
+    }
+    default:
+      return fail(EINVAL);
+  }
+}
+
+Result<u64> prog_attach(BpfCall& call) {
+  if (call.attr.attach_flags & ~kAttachFlags) return fail(EINVAL);
+  const AttachType* type = attach_type(call.attr.attach_type);
+  if (!type) return fail(EINVAL);
+  auto program = TRY(call.program(call.attr.attach_bpf_fd));
+  if (program->type != type->prog_type) return fail(EINVAL);
+  if (!check_attach_type(*program, call.attr.attach_type, call.caps)) return fail(EINVAL);
+  if (type->where == Where::kTracing || type->where == Where::kLsm || type->where == Where::kXdp) return fail(EINVAL);
+  if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
+  TRY(check_target(call, *type, call.attr.target_fd));
+  call.system.unmodelled.note("attaching to cgroups, sockets and network devices");
+  return fail(EINVAL);
+}
+
+Result<u64> prog_detach(BpfCall& call) {
+  const AttachType* type = attach_type(call.attr.attach_type);
+  if (!type || type->where == Where::kTracing || type->where == Where::kLsm || type->where == Where::kXdp) {
+    return fail(EINVAL);
+  }
+  if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
+  TRY(check_target(call, *type, call.attr.target_fd));
+  return fail(ENOENT);  // nothing is attached
+}
+
+Result<u64> prog_query(BpfCall& call) {
+  if (!call.caps.net_admin) return fail(EPERM);
+  if (call.attr.query.query_flags & ~u32{BPF_F_QUERY_EFFECTIVE}) return fail(EINVAL);
+  const AttachType* type = attach_type(call.attr.query.attach_type);
+  if (!type || type->where == Where::kTracing || type->where == Where::kLsm || type->where == Where::kXdp) {
+    return fail(EINVAL);
+  }
+  TRY(check_target(call, *type, call.attr.query.target_fd));
+  TRY(call.put_attr(offsetof(bpf_attr, query.attach_flags), u32{0}));
+  TRY(call.put_attr(offsetof(bpf_attr, query.prog_cnt), u32{0}));
+  return 0;
+}
+
+Result<u64> enable_stats(BpfCall& call) {
+  if (!call.caps.sys_admin) return fail(EPERM);
+  if (call.attr.enable_stats.type == BPF_STATS_RUN_TIME) call.system.unmodelled.note("BPF_ENABLE_STATS");
+  return fail(EINVAL);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of emu/abi/traced_syscalls.inc, for the loader's filters and for finding a handler.
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "emu/ports/host.h"
+#include "emu/syscalls/handlers.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr TracedSyscall kTable[] = {
+#define SYSCALL(name, enter, exit, when, outer_denies, note) \
+  {SYS_##name, #name, enter, exit, TraceWhen::when, outer_denies, note},
+#include "emu/abi/traced_syscalls.inc"
+#undef SYSCALL
+};
+
+// Index into the table by number, for the one look-up per stop.
+constexpr auto kByNumber = [] {
+  std::array<u8, kSyscallLimit> index{};
+  for (size_t i = 0; i < std::size(kTable); ++i) index[static_cast<size_t>(kTable[i].number)] = static_cast<u8>(i + 1);
+  return index;
+}();
+
+}  // namespace
+
+std::span<const TracedSyscall> traced_syscalls() { return kTable; }
+
+const TracedSyscall* find_traced_syscall(long number) {
+  if (number < 0 || static_cast<size_t>(number) >= kByNumber.size()) return nullptr;
+  u8 index = kByNumber[static_cast<size_t>(number)];
+  return index ? &kTable[index - 1] : nullptr;
+}
+
+}  // namespace bpfemu

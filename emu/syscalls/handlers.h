@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The handlers that emu/abi/traced_syscalls.inc binds to system calls.
+#pragma once
+
+#include "emu/syscalls/call.h"
+
+namespace bpfemu {
+
+Reply enter_bpf(System& system, Call& call);
+
+// open.cc
+Reply enter_open(System& system, Call& call);
+Reply enter_write(System& system, Call& call);
+// stat.cc
+Reply enter_stat(System& system, Call& call);
+Reply enter_fstat(System& system, Call& call);
+Reply enter_access(System& system, Call& call);
+Reply enter_statfs(System& system, Call& call);
+Reply enter_fstatfs(System& system, Call& call);
+// readlink.cc
+Reply enter_readlink(System& system, Call& call);
+// dir.cc
+Reply enter_getdents(System& system, Call& call);
+Reply enter_lseek(System& system, Call& call);
+Reply enter_mkdir(System& system, Call& call);
+Reply enter_unlink(System& system, Call& call);
+Reply enter_rename(System& system, Call& call);
+Reply enter_link(System& system, Call& call);
+Reply enter_symlink(System& system, Call& call);
+Reply enter_chdir(System& system, Call& call);
+Reply enter_fchdir(System& system, Call& call);
+// mount.cc
+Reply enter_mount(System& system, Call& call);
+// identity.cc
+Reply enter_get_id(System& system, Call& call);
+Reply enter_get_res_ids(System& system, Call& call);
+Reply enter_capget(System& system, Call& call);
+Reply enter_capset(System& system, Call& call);
+Reply enter_set_limit(System& system, Call& call);
+// uname.cc
+Reply enter_uname(System& system, Call& call);
+// fd.cc
+Reply enter_fcntl(System& system, Call& call);
+Reply enter_ioctl(System& system, Call& call);
+Reply enter_mmap(System& system, Call& call);
+
+}  // namespace bpfemu

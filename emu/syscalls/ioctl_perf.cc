@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// ioctl and mmap of perf events (kernel: _perf_ioctl, perf_mmap).
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
+
+#include "emu/base/bytes.h"
+#include "emu/probe/attach.h"
+#include "emu/syscalls/call.h"
+#include "emu/syscalls/map_mmap.h"
+#include "emu/syscalls/perf_file.h"
+#include "emu/syscalls/system.h"
+
+namespace bpfemu {
+
+namespace {
+
+struct Request {
+  System& system;
+  Task& task;
+  PerfEventFile& file;
+  PerfEvent& event;
+  u64 arg;
+};
+
+Result<u64> enable(Request& r) {
+  r.event.enable();
+  return 0;
+}
+
+Result<u64> disable(Request& r) {
+  r.event.disable();
+  return 0;
+}
+
+Result<u64> reset(Request& r) {
+  r.event.state().count = 0;
+  return 0;
+}
+
+Result<u64> refresh(Request& r) {
+  if (r.event.attr().inherit || r.event.attr().sample_period == 0) return fail(EINVAL);
+  r.event.limit += r.arg;
+  r.event.enable();
+  return 0;
+}
+
+Result<u64> period(Request& r) {
+  u64 value;
+  TRY(r.task.read(r.arg, &value, sizeof value));
+  TRY(r.event.set_period(value));
+  return 0;
+}
+
+Result<u64> id(Request& r) {
+  u64 value = r.event.event_id();
+  TRY(r.task.write(r.arg, &value, sizeof value));
+  return 0;
+}
+
+Result<u64> set_output(Request& r) {
+  std::shared_ptr<PerfEvent> output;
+  if (static_cast<s64>(r.arg) != -1) output = TRY(find_perf_event(r.system, r.task, static_cast<int>(r.arg)));
+  TRY(set_perf_output(r.event, output.get()));
+  r.system.files.watch(r.file, r.file.ring());
+  return 0;
+}
+
+Result<u64> set_filter(Request& r) {
+  r.system.unmodelled.note("PERF_EVENT_IOC_SET_FILTER");
+  return fail(EINVAL);
+}
+
+Result<u64> set_bpf(Request& r) {
+  auto file = TRY(r.system.files.find(r.task, static_cast<int>(r.arg)));
+  auto object = file ? file->object() : nullptr;
+  if (!object || object->kind() != ObjectKind::kProgram) return fail(EINVAL);
+  TRY(set_perf_event_program(r.event, std::static_pointer_cast<Program>(object), 0));
+  return 0;
+}
+
+Result<u64> pause_output(Request& r) {
+  const auto& buffer = r.event.buffer();
+  if (!buffer || buffer->ring().pages == 0) return fail(EINVAL);
+  buffer->ring().paused = r.arg != 0;
+  return 0;
+}
+
+// kernel: perf_event_query_prog_array.
+Result<u64> query_bpf(Request& r) {
+  if (!r.system.capabilities(r.task).perfmon) return fail(EPERM);
+  if (r.event.attr().type != PERF_TYPE_TRACEPOINT) return fail(EINVAL);
+  perf_event_query_bpf query;
+  TRY(r.task.read(r.arg, &query, sizeof query));
+  if (query.ids_len > kMaxPrograms) return fail(E2BIG);
+  const auto& programs = r.event.point()->programs();
+  std::vector<u32> ids(query.ids_len);
+  for (size_t i = 0; i < ids.size() && i < programs.size(); ++i) ids[i] = programs[i].program->id();
+  u32 count = static_cast<u32>(programs.size());
+  TRY(r.task.write(r.arg + offsetof(perf_event_query_bpf, prog_cnt), &count, sizeof count));
+  if (!ids.empty()) TRY(r.task.write(r.arg + offsetof(perf_event_query_bpf, ids), ids.data(), ids.size() * sizeof(u32)));
+  if (query.ids_len && count > query.ids_len) return fail(ENOSPC);
+  return 0;
+}
+
+// Only breakpoints can be changed (kernel: perf_event_modify_attr).
+Result<u64> modify_attributes(Request&) { return fail(EOPNOTSUPP); }
+
+struct Command {
+  u32 number;
+  Result<u64> (*run)(Request&);
+};
+constexpr Command kCommands[] = {
+    {PERF_EVENT_IOC_ENABLE, enable},
+    {PERF_EVENT_IOC_DISABLE, disable},
+    {PERF_EVENT_IOC_REFRESH, refresh},
+    {PERF_EVENT_IOC_RESET, reset},
+    {PERF_EVENT_IOC_PERIOD, period},
+    {PERF_EVENT_IOC_SET_OUTPUT, set_output},
+    {PERF_EVENT_IOC_SET_FILTER, set_filter},
+    {PERF_EVENT_IOC_ID, id},
+    {PERF_EVENT_IOC_SET_BPF, set_bpf},
+    {PERF_EVENT_IOC_PAUSE_OUTPUT, pause_output},
+    {PERF_EVENT_IOC_QUERY_BPF, query_bpf},
+    {PERF_EVENT_IOC_MODIFY_ATTRIBUTES, modify_attributes},
+};
+
+}  // namespace
+
+Result<u64> PerfEventFile::ioctl(System& system, Call& call) {
+  Request request{system, call.task, *this, *event_, call.args[2]};
+  for (const Command& command : kCommands) {
+    if (command.number == static_cast<u32>(call.args[1])) return command.run(request);
+  }
+  return fail(ENOTTY);
+}
+
+Result<void> set_perf_output(PerfEvent& event, PerfEvent* output) {
+  if (output) {
+    if (output == &event || output->spec().cpu != event.spec().cpu) return fail(EINVAL);
+    if (output->spec().cpu == -1 && output->spec().pid != event.spec().pid) return fail(EINVAL);
+    if (output->attr().use_clockid != event.attr().use_clockid || output->attr().clockid != event.attr().clockid) {
+      return fail(EINVAL);
+    }
+    if (output->attr().write_backward != event.attr().write_backward) return fail(EINVAL);
+  }
+  // A mapped buffer of its own stays; the other's must exist.
+  if (event.mapped || (output && !output->buffer())) return fail(EINVAL);
+  event.set_buffer(output ? output->buffer() : nullptr);
+  return {};
+}
+
+Result<u64> PerfEventFile::mmap(System& system, Call& call) {
+  MmapRequest request(call);
+  TRY(request.check(mode));
+  if (event_->spec().cpu == -1 && event_->attr().inherit) return fail(EINVAL);
+  // Beyond the buffer there would be AUX data, which no software event has.
+  if (!request.shared() || request.offset != 0) return fail(EINVAL);
+  u64 pages = request.size / kPageSize - 1;
+  if (pages != 0 && !is_power_of_two(pages)) return fail(EINVAL);
+  if (event_->buffer()) {
+    if (event_->buffer()->ring().pages != pages) return fail(EINVAL);
+  } else {
+    if (pages >= u64{1} << 31) return fail(ENOMEM);
+    u64 watermark = event_->attr().watermark ? event_->attr().wakeup_watermark : 0;
+    event_->set_buffer(TRY(PerfBuffer::create(*system.arena, static_cast<u32>(pages), watermark,
+                                              request.write())));
+    system.files.watch(*this, ring());
+  }
+  u64 address = TRY(map_arena(system, call.task, request, event_->buffer()->area()));
+  event_->mapped = true;
+  return address;
+}
+
+bool PerfEventFile::readable() const {
+  if (!event_->buffer()) return false;
+  PerfRing& ring = event_->buffer()->ring();
+  if (!ring.poll || !perf_ring_has_data(ring)) return false;
+  u64 head = ring.page()->data_head, tail = ring.page()->data_tail;
+  bool old = head == seen_head_ && tail == seen_tail_;
+  seen_head_ = head;
+  seen_tail_ = tail;
+  if (old) perf_ring_take_poll(ring);
+  return !old;
+}
+
+}  // namespace bpfemu

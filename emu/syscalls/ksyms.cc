@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/syscalls/ksyms.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "emu/syscalls/object_files.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kModuleRegion = 0xffffffffc0000000;
+constexpr u64 kModuleRegionMask = 0x3fffffff;
+
+}  // namespace
+
+u32 function_count(const Program& program) {
+  return std::max<u32>(1, static_cast<u32>(program.verified.subprogram_starts.size()));
+}
+
+FunctionCode function_code(const Program& program, u32 index) {
+  auto& starts = program.verified.subprogram_starts;
+  auto& offsets = program.insn_offsets();
+  auto offset_of = [&](u32 function) -> u32 {
+    if (function >= starts.size() || starts[function] >= offsets.size()) return program.code_size();
+    return function == 0 ? 0 : offsets[starts[function]];
+  };
+  u32 start = index == 0 ? 0 : offset_of(index);
+  return {program.code().address + start, offset_of(index + 1) - start};
+}
+
+u64 kernel_address(u64 arena_address) { return kModuleRegion | (arena_address & kModuleRegionMask); }
+
+std::string function_symbol(const Program& program, u32 index) {
+  std::string symbol = "bpf_prog_" + tag_text(program);
+  auto& functions = program.verified.func_info;
+  const char* name = program.name.c_str();
+  if (program.btf && index < functions.size()) name = program.btf->type_name(functions[index].type_id);
+  if (name && *name) symbol.append("_").append(name);
+  return symbol;
+}
+
+std::string program_symbols(IdSpace<Program>& programs) {
+  std::string lines;
+  for (auto id = programs.next(0); id; id = programs.next(*id)) {
+    auto program = programs.find(*id);
+    for (u32 i = 0; program && i < function_count(**program); ++i) {
+      u64 address = kernel_address(function_code(**program, i).address);
+      lines += fmt::format("{:016x} t {}\t[bpf]\n", address, function_symbol(**program, i));
+    }
+  }
+  return lines;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/syscalls/map_btf.h"
+
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+
+#include "emu/syscalls/bpf.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr size_t kMaxKptrs = 8;  // kernel: BPF_MAP_VALUE_OFF_MAX
+
+u32 type_bit(u32 type) { return u32{1} << type; }
+
+// Types of map whose values may hold each special field.
+const u32 kSpinLockTypes = type_bit(BPF_MAP_TYPE_HASH) | type_bit(BPF_MAP_TYPE_ARRAY) |
+                           type_bit(BPF_MAP_TYPE_CGROUP_STORAGE) | type_bit(BPF_MAP_TYPE_SK_STORAGE) |
+                           type_bit(BPF_MAP_TYPE_INODE_STORAGE) | type_bit(BPF_MAP_TYPE_TASK_STORAGE);
+const u32 kTimerTypes =
+    type_bit(BPF_MAP_TYPE_HASH) | type_bit(BPF_MAP_TYPE_LRU_HASH) | type_bit(BPF_MAP_TYPE_ARRAY);
+const u32 kKptrTypes = kTimerTypes | type_bit(BPF_MAP_TYPE_PERCPU_ARRAY);
+
+bool one_of(u32 types, u32 type) { return types & type_bit(type); }
+
+// One member of a struct or variable of a data section: its type and byte offset.
+struct Part {
+  u32 type_id;
+  u32 bit_offset;
+  u32 size;  // of a variable; 0 for members
+};
+
+std::vector<Part> parts_of(const Btf& btf, const btf_type& type) {
+  std::vector<Part> parts;
+  u32 kind = Btf::kind(type);
+  if (kind == BTF_KIND_STRUCT) {
+    for (auto& member : btf.members(type)) parts.push_back({member.type, Btf::member_bit_offset(type, member), 0});
+  } else if (kind == BTF_KIND_DATASEC) {
+    auto* variables = reinterpret_cast<const btf_var_secinfo*>(&type + 1);
+    for (u32 i = 0; i < Btf::vlen(type); ++i) {
+      const btf_type* variable = btf.type(variables[i].type);
+      if (variable) parts.push_back({variable->type, variables[i].offset * 8, variables[i].size});
+    }
+  }
+  return parts;
+}
+
+// The offset of the one member that is `struct name` of `size` bytes (kernel: btf_find_field). None when there are
+// several or a misaligned one: the kernel then treats the value as having none.
+std::optional<u32> find_struct(const Btf& btf, const btf_type& value, std::string_view name, u32 size, u32 align) {
+  std::optional<u32> found;
+  for (const Part& part : parts_of(btf, value)) {
+    const btf_type* type = btf.type(part.type_id);
+    if (!type || btf.type_name(part.type_id) != name || (part.size && part.size != size)) continue;
+    if (part.bit_offset % (align * 8) != 0) return std::nullopt;
+    if (Btf::kind(*type) != BTF_KIND_STRUCT || type->size != size) continue;
+    if (found) return std::nullopt;
+    found = part.bit_offset / 8;
+  }
+  return found;
+}
+
+// A pointer tagged kptr or kptr_ref and what it points to, as names (kernel: btf_find_kptr, btf_parse_kptrs).
+std::optional<KptrField> find_kptr(const Btf& btf, const Part& part, const std::shared_ptr<const Btf>& vmlinux) {
+  const btf_type* pointer = btf.skip_modifiers(part.type_id);
+  if (!pointer || Btf::kind(*pointer) != BTF_KIND_PTR || part.bit_offset % 64 != 0) return std::nullopt;
+  const btf_type* tag = btf.type(pointer->type);
+  if (!tag || Btf::kind(*tag) != BTF_KIND_TYPE_TAG) return std::nullopt;
+  std::string_view tag_name = btf.type_name(pointer->type);
+  if (tag_name != "kptr" && tag_name != "kptr_ref") return std::nullopt;
+  u32 target_id = 0;
+  const btf_type* target = btf.skip_modifiers(tag->type, &target_id);
+  if (!target || Btf::kind(*target) != BTF_KIND_STRUCT || !vmlinux) return std::nullopt;
+  auto kernel_id = vmlinux->find(btf.type_name(target_id), BTF_KIND_STRUCT);
+  if (!kernel_id) return std::nullopt;
+  return KptrField{.offset = part.bit_offset / 8,
+                   .referenced = tag_name == "kptr_ref",
+                   .btf = vmlinux,
+                   .btf_id = *kernel_id};
+}
+
+std::vector<KptrField> find_kptrs(const Btf& btf, const btf_type& value, const std::shared_ptr<const Btf>& vmlinux) {
+  std::vector<KptrField> fields;
+  for (const Part& part : parts_of(btf, value)) {
+    if (auto field = find_kptr(btf, part, vmlinux)) fields.push_back(*field);
+  }
+  if (fields.size() > kMaxKptrs) fields.clear();
+  return fields;
+}
+
+bool is_u32(const Btf& btf, u32 id) {
+  const btf_type* type = btf.type(id);
+  if (!type || Btf::kind(*type) != BTF_KIND_INT) return false;
+  u32 encoding = *reinterpret_cast<const u32*>(type + 1);
+  return BTF_INT_BITS(encoding) == 32 && BTF_INT_OFFSET(encoding) == 0;
+}
+
+// The type's own rule (kernel: map_check_btf of bpf_map_ops).
+Result<void> check_type_rule(const MapObject& map, const Btf& btf, u32 key_id, const btf_type& value) {
+  u32 resolved = 0;
+  const btf_type* key = btf.skip_modifiers(key_id, &resolved);
+  bool good = true;
+  switch (map.ops().btf) {
+    case BtfRule::kAny: good = key_id != 0; break;
+    case BtfRule::kNone: return fail(kErrNotSupp);
+    case BtfRule::kArrayIndex:
+      // .bss, .data and .rodata have no key type.
+      good = key_id ? is_u32(btf, resolved)
+                    : map.map().type == BPF_MAP_TYPE_ARRAY && map.map().max_entries == 1 &&
+                          Btf::kind(value) == BTF_KIND_DATASEC;
+      break;
+    case BtfRule::kNoKey: good = key_id == 0; break;
+    case BtfRule::kStruct: good = key && Btf::kind(*key) == BTF_KIND_STRUCT; break;
+  }
+  return good ? Result<void>{} : fail(EINVAL);
+}
+
+}  // namespace
+
+Result<void> check_map_btf(MapObject& map, const std::shared_ptr<const Btf>& btf, u32 key_id, u32 value_id,
+                           const std::shared_ptr<const Btf>& vmlinux, bool capable) {
+  const Map& m = map.map();
+  if (key_id) {
+    auto size = btf->size_of(key_id);
+    if (!size || *size != m.key_size) return fail(EINVAL);
+  } else if (map.ops().btf == BtfRule::kAny) {
+    return fail(EINVAL);
+  }
+  auto size = btf->size_of(value_id);
+  const btf_type* value = btf->skip_modifiers(value_id);
+  if (!size || !value || *size != m.value_size) return fail(EINVAL);
+
+  map.spin_lock_offset = find_struct(*btf, *value, "bpf_spin_lock", sizeof(bpf_spin_lock), alignof(bpf_spin_lock));
+  if (map.spin_lock_offset) {
+    if (m.flags & BPF_F_RDONLY_PROG) return fail(EACCES);
+    if (!one_of(kSpinLockTypes, m.type)) return fail(kErrNotSupp);
+  }
+  map.timer_offset = find_struct(*btf, *value, "bpf_timer", sizeof(bpf_timer), alignof(bpf_timer));
+  if (map.timer_offset) {
+    if (m.flags & BPF_F_RDONLY_PROG) return fail(EACCES);
+    if (!one_of(kTimerTypes, m.type)) return fail(EOPNOTSUPP);
+  }
+  map.kptrs = find_kptrs(*btf, *value, vmlinux);
+  if (!map.kptrs.empty()) {
+    if (!capable) return fail(EPERM);
+    if (m.flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) return fail(EACCES);
+    if (!one_of(kKptrTypes, m.type)) return fail(EOPNOTSUPP);
+  }
+  return check_type_rule(map, *btf, key_id, *value);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/syscalls/map_elements.h"
+
+#include "emu/base/bytes.h"
+#include "emu/syscalls/map_run.h"
+
+namespace bpfemu {
+
+Result<void> read_element(BpfCall& call, MapObject& map, const void* key, std::vector<u8>& value) {
+  if (map.ops().elements != ElementKind::kBytes) return read_fd_element(map, key, value);
+  if (!map.ops().copy_value) return fail(kErrNotSupp);
+  MapRun run(call.system, call.task);
+  TRY(from_return(map.ops().copy_value(run, map.map(), key, value.data())));
+  return {};
+}
+
+Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void* key, const void* value, u64 flags) {
+  if (map.ops().elements != ElementKind::kBytes) {
+    return write_fd_element(call, file, map, key, load<u32>(value), flags);
+  }
+  if (!map.ops().update_value) return fail(kErrNotSupp);
+  MapRun run(call.system, call.task);
+  TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
+  return {};
+}
+
+Result<void> erase_element(BpfCall& call, MapObject& map, const void* key) {
+  if (map.ops().elements != ElementKind::kBytes) return erase_fd_element(map, key);
+  if (!map.ops().erase) return fail(kErrNotSupp);
+  MapRun run(call.system, call.task);
+  TRY(from_return(map.ops().erase(run, map.map(), key)));
+  return {};
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/syscalls/map_mmap.h"
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cstdio>
+#include <string>
+
+#include "emu/base/bytes.h"
+#include "emu/syscalls/bpf.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kMapTypeMask = 0x0f;  // MAP_TYPE: MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE
+constexpr u32 kKnownFlags = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |
+                            MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |
+                            MAP_HUGETLB | MAP_32BIT;  // kernel: LEGACY_MAP_MASK
+
+// A descriptor of the arena's file in the tracee, gone at the end of the scope.
+class ArenaDescriptor {
+ public:
+  static Result<ArenaDescriptor> open(System& system, Task& task, bool writable) {
+    int fd = system.arena->fd();
+    UniqueFd reopened;
+    if (!writable) {
+      std::string path = "/proc/self/fd/" + std::to_string(fd);
+      reopened.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!reopened) return fail(errno);
+      fd = reopened.get();
+    }
+    return ArenaDescriptor(task, TRY(task.install_fd(fd, true)));
+  }
+  ArenaDescriptor(ArenaDescriptor&& other) noexcept : task_(other.task_), fd_(std::exchange(other.fd_, -1)) {}
+  ~ArenaDescriptor() {
+    if (fd_ >= 0) (void)task_.call(SYS_close, {static_cast<u64>(fd_), 0, 0, 0, 0, 0});
+  }
+  u64 get() const { return static_cast<u64>(fd_); }
+
+ private:
+  ArenaDescriptor(Task& task, int fd) : task_(task), fd_(fd) {}
+  Task& task_;
+  int fd_;
+};
+
+Result<void> check_ring_mmap(const MapObject& map, const MmapRequest& request) {
+  // The consumer's page is the first; the tool may write it in a ring that programs fill, and all but it in one that
+  // the tool fills.
+  bool user_ring = map.map().type == BPF_MAP_TYPE_USER_RINGBUF;
+  if (!request.write()) return {};
+  if (user_ring ? request.offset == 0 : request.offset != 0 || request.size != kPageSize) return fail(EPERM);
+  return {};
+}
+
+bool is_ring(const MapObject& map) {
+  return map.map().type == BPF_MAP_TYPE_RINGBUF || map.map().type == BPF_MAP_TYPE_USER_RINGBUF;
+}
+
+}  // namespace
+
+MmapRequest::MmapRequest(const Call& call)
+    : address(call.args[0]),
+      size(round_up(call.args[1], kPageSize)),
+      prot(static_cast<u32>(call.args[2])),
+      flags(static_cast<u32>(call.args[3])),
+      offset(call.args[5]) {}
+
+bool MmapRequest::write() const { return prot & PROT_WRITE; }
+bool MmapRequest::shared() const { return (flags & kMapTypeMask) != MAP_PRIVATE; }
+
+Result<void> MmapRequest::check(u32 mode) const {
+  if (offset % kPageSize != 0 || size == 0) return fail(EINVAL);
+  if (offset + size < offset) return fail(EOVERFLOW);
+  u32 type = flags & kMapTypeMask;
+  if (type == MAP_SHARED_VALIDATE && (flags & ~(kKnownFlags | MAP_SHARED_VALIDATE))) return fail(EOPNOTSUPP);
+  if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE) return fail(EINVAL);
+  if (shared() && write() && !(mode & kModeWrite)) return fail(EACCES);
+  if (!(mode & kModeRead)) return fail(EACCES);
+  return {};
+}
+
+Result<u64> map_arena(System& system, Task& task, const MmapRequest& request, u64 arena_address) {
+  auto fd = TRY(ArenaDescriptor::open(system, task, request.write()));
+  u64 flags = (request.flags & ~kMapTypeMask) | MAP_SHARED;
+  auto ranges = system.arena->file_ranges(arena_address, request.size);
+  if (ranges.empty()) return fail(EINVAL);
+  if (ranges.size() == 1) {
+    return task.call(SYS_mmap,
+                     {request.address, request.size, request.prot, flags, fd.get(), ranges[0].offset});
+  }
+
+  u64 reserve_flags = (request.flags & ~(kMapTypeMask | MAP_POPULATE)) | MAP_PRIVATE | MAP_ANONYMOUS;
+  u64 base = TRY(task.call(SYS_mmap, {request.address, request.size, PROT_NONE, reserve_flags, ~u64{0}, 0}));
+  u64 at = base;
+  for (const FileRange& range : ranges) {
+    auto piece = task.call(SYS_mmap, {at, range.size, request.prot, flags | MAP_FIXED, fd.get(), range.offset});
+    if (!piece) {
+      (void)task.call(SYS_munmap, {base, request.size, 0, 0, 0, 0});
+      return fail(piece.error().value);
+    }
+    at += range.size;
+  }
+  return base;
+}
+
+Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode) {
+  MmapRequest request(call);
+  TRY(request.check(mode));
+  u64 area_offset, area_size;
+  if (!map.ops().mmap_area || map.spin_lock_offset || map.timer_offset || !map.kptrs.empty()) return fail(kErrNotSupp);
+  if (!request.shared()) return fail(EINVAL);
+  if (request.write() && map.frozen) return fail(EPERM);
+  if (request.write() && (map.map().flags & BPF_F_RDONLY_PROG)) return fail(EACCES);
+  if (is_ring(map)) TRY(check_ring_mmap(map, request));
+  TRY(from_return(map.ops().mmap_area(map.map(), &area_offset, &area_size)));
+  if (request.offset + request.size > area_size) return fail(EINVAL);
+
+  u64 area = reinterpret_cast<u64>(&map.map()) + area_offset;
+  u64 address = TRY(map_arena(system, call.task, request, area + request.offset));
+  if (request.write()) map.writers = 1;
+  return address;
+}
+
+bool mapped_writable(System& system, const MapObject& map) {
+  struct stat arena;
+  if (fstat(system.arena->fd(), &arena) != 0) return false;
+  u64 first = system.arena->file_offset(map.extent().address), last = first + map.extent().size;
+  for (pid_t group : system.host.thread_groups()) {
+    std::string path = "/proc/" + std::to_string(group) + "/maps";
+    std::FILE* maps = std::fopen(path.c_str(), "re");
+    if (!maps) continue;
+    char line[4096];
+    bool found = false;
+    while (!found && std::fgets(line, sizeof line, maps)) {
+      unsigned long start, end, offset, inode;
+      char protection[8];
+      if (std::sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, protection, &offset, &inode) != 5) continue;
+      // The supervisor's own mapping is the arena as a whole.
+      bool own = start >= kArenaBase && end <= kArenaBase + kArenaSpan;
+      found = !own && inode == arena.st_ino && protection[1] == 'w' && offset < last && offset + (end - start) > first;
+    }
+    std::fclose(maps);
+    if (found) return true;
+  }
+  return false;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Run for map operations that come from a system call rather than from a program: it holds a vCPU slot for its scope,
+// so that per-CPU caches and locks behave as under a program.
+#pragma once
+
+#include "emu/arena/vcpu.h"
+#include "emu/syscalls/system.h"
+
+namespace bpfemu {
+
+class MapRun {
+ public:
+  MapRun(System& system, Task& task) {
+    u32 tid = static_cast<u32>(task.tid());
+    task_.tid = tid;
+    task_.tgid = static_cast<u32>(task.tgid());
+    run_.task = &task_;
+    run_.cpus = system.arena->cpus();
+    run_.cpu = acquire_vcpu(system.arena->vcpus(), system.arena->cpus(), 0, tid);
+  }
+  ~MapRun() {
+    if (run_.cpu) release_vcpu(*run_.cpu);
+  }
+  MapRun(const MapRun&) = delete;
+  MapRun& operator=(const MapRun&) = delete;
+  operator Run*() { return &run_; }
+
+ private:
+  RunTask task_{};
+  Run run_{};
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// perf_event_open (kernel: kernel/events/core.c, kernel/trace/trace_event_perf.c). Tracing events, the buffers of
+// programs and clocks that programs run on are ours; every other event is the host's business.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "emu/probe/probes.h"
+#include "emu/probe/tracepoints.h"
+#include "emu/syscalls/bpf.h"
+#include "emu/syscalls/call.h"
+#include "emu/syscalls/perf_file.h"
+#include "emu/syscalls/system.h"
+
+namespace bpfemu {
+
+namespace {
+
+using Sort = PerfEvent::Sort;
+
+constexpr u64 kAllFlags =
+    PERF_FLAG_FD_NO_GROUP | PERF_FLAG_FD_OUTPUT | PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC;
+constexpr u64 kMaxSampleRate = 100'000;       // sysctl kernel.perf_event_max_sample_rate
+constexpr u64 kSymbolLimit = 512;             // KSYM_NAME_LEN
+constexpr u64 kPathLimit = 4096;              // PATH_MAX
+constexpr u32 kRefCounterShift = 32;          // PERF_UPROBE_REF_CTR_OFFSET_SHIFT
+constexpr u64 kNoRegs = 0xff00f000;           // segment and unassigned registers (kernel: perf_reg_validate)
+
+// One call, its attr copied once.
+struct Open {
+  System& system;
+  Task& task;
+  perf_event_attr attr{};
+  pid_t pid;
+  int cpu;
+  int group_fd;
+  u64 flags;
+};
+
+// kernel: perf_copy_attr.
+Result<void> copy_attr(Open& open, u64 address) {
+  u32 size;
+  TRY(open.task.read(address + offsetof(perf_event_attr, size), &size, sizeof size));
+  if (size == 0) size = PERF_ATTR_SIZE_VER0;
+  auto too_big = [&]() -> Result<void> {
+    u32 known = sizeof(perf_event_attr);
+    (void)open.task.write(address + offsetof(perf_event_attr, size), &known, sizeof known);
+    return fail(E2BIG);
+  };
+  if (size < PERF_ATTR_SIZE_VER0 || size > kPageSize) return too_big();
+  if (auto tail = check_tail_zero(open.task, address, sizeof(perf_event_attr), size); !tail) {
+    return tail.error().value == E2BIG ? too_big() : tail;
+  }
+  TRY(open.task.read(address, &open.attr, std::min<size_t>(size, sizeof open.attr)));
+  open.attr.size = size;
+  return {};
+}
+
+// What perf_copy_attr refuses, in its order. Branch stacks are refused by every event of ours, later.
+Result<void> check_attr(const perf_event_attr& attr) {
+  auto regs_ok = [](u64 mask) { return mask != 0 && !(mask & kNoRegs); };
+  if (attr.__reserved_1 || attr.__reserved_2 || attr.__reserved_3) return fail(EINVAL);
+  if (attr.sample_type & ~u64{PERF_SAMPLE_MAX - 1}) return fail(EINVAL);
+  if (attr.read_format & ~u64{PERF_FORMAT_MAX - 1}) return fail(EINVAL);
+  if (attr.sample_type & PERF_SAMPLE_BRANCH_STACK) {
+    if (attr.branch_sample_type & ~u64{PERF_SAMPLE_BRANCH_MAX - 1}) return fail(EINVAL);
+    if (!(attr.branch_sample_type & ~u64{PERF_SAMPLE_BRANCH_PLM_ALL})) return fail(EINVAL);
+  }
+  if ((attr.sample_type & PERF_SAMPLE_REGS_USER) && !regs_ok(attr.sample_regs_user)) return fail(EINVAL);
+  if (attr.sample_type & PERF_SAMPLE_STACK_USER) {
+    if (attr.sample_stack_user >= 0xffff || attr.sample_stack_user % sizeof(u64)) return fail(EINVAL);
+  }
+  bool regs_intr_bad = (attr.sample_type & PERF_SAMPLE_REGS_INTR) && !regs_ok(attr.sample_regs_intr);
+  if ((attr.sample_type & PERF_SAMPLE_WEIGHT) && (attr.sample_type & PERF_SAMPLE_WEIGHT_STRUCT)) return fail(EINVAL);
+  if (!attr.inherit && attr.inherit_thread) return fail(EINVAL);
+  if (attr.remove_on_exec && attr.enable_on_exec) return fail(EINVAL);
+  if (attr.sigtrap && !attr.remove_on_exec) return fail(EINVAL);
+  if (regs_intr_bad) return fail(EINVAL);
+  if (attr.freq ? attr.sample_freq > kMaxSampleRate : attr.sample_period >> 63) return fail(EINVAL);
+  return {};
+}
+
+// Which of our events it is; nothing: the host's. A sampling clock without a sample format is there to run a program;
+// one with a format is there to fill a buffer, which the host can do.
+std::optional<Sort> sort_of(const perf_event_attr& attr) {
+  switch (attr.type) {
+    case PERF_TYPE_TRACEPOINT: return Sort::kTracepoint;
+    case kKprobePmu: return Sort::kKprobe;
+    case kUprobePmu: return Sort::kUprobe;
+    case PERF_TYPE_SOFTWARE:
+      if (attr.config == PERF_COUNT_SW_BPF_OUTPUT) return Sort::kOutput;
+      if (attr.config == PERF_COUNT_SW_CPU_CLOCK && attr.sample_period && !attr.sample_type) return Sort::kClock;
+      return std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+// A string of the tool's: E2BIG when it is too long, EFAULT.
+Result<std::string> copy_string(Task& task, u64 address, size_t limit) {
+  auto text = task.read_string(address, limit);
+  if (!text && text.error().value == ENAMETOOLONG) return fail(E2BIG);
+  return text;
+}
+
+// kernel: perf_kprobe_init.
+Result<std::shared_ptr<Point>> open_kprobe(Open& open) {
+  std::string symbol;
+  if (open.attr.kprobe_func) symbol = TRY(copy_string(open.task, open.attr.kprobe_func, kSymbolLimit));
+  bool on_return = open.attr.config & 1;
+  u64 offset = symbol.empty() ? 0 : open.attr.probe_offset;
+  return TRY(kprobe(*open.system.probes, symbol, open.attr.kprobe_addr, offset, on_return));
+}
+
+// The path of the file as the supervisor can open it. The tool itself looks the name up, for only in its own view do
+// roots, working folders and /proc/self mean what it means by them.
+Result<std::string> resolve(Task& task, u64 path) {
+  u64 fd = TRY(task.call(SYS_openat, {static_cast<u64>(AT_FDCWD), path, O_PATH | O_CLOEXEC, 0, 0, 0}));
+  char target[kPathLimit];
+  std::string link = fmt::format("/proc/{}/fd/{}", task.tid(), fd);
+  ssize_t size = readlink(link.c_str(), target, sizeof target);
+  int error = errno;
+  (void)task.call(SYS_close, {fd, 0, 0, 0, 0, 0});
+  if (size < 0) return fail(error);
+  return std::string(target, static_cast<size_t>(size));
+}
+
+// kernel: perf_uprobe_init.
+Result<std::shared_ptr<Point>> open_uprobe(Open& open) {
+  if (!open.attr.uprobe_path) return fail(EINVAL);
+  std::string path = TRY(copy_string(open.task, open.attr.uprobe_path, kPathLimit));
+  if (path.empty()) return fail(EINVAL);
+  std::string opened = TRY(resolve(open.task, open.attr.uprobe_path));
+  std::shared_ptr<Point> point = TRY(uprobe(*open.system.probes, {.path = path,
+                                                                  .opened = opened,
+                                                                  .offset = open.attr.probe_offset,
+                                                                  .ref_ctr_offset = open.attr.config >> kRefCounterShift,
+                                                                  .on_return = (open.attr.config & 1) != 0}));
+  if (open.pid != -1) {
+    Task* target = open.system.host.find_task(open.pid);
+    point->thread_groups = {target ? target->tgid() : open.pid};
+    if (open.attr.inherit) open.system.probes->inherited.insert(point.get());
+  }
+  return point;
+}
+
+Result<std::shared_ptr<Point>> open_point(Open& open, Sort sort) {
+  switch (sort) {
+    case Sort::kTracepoint:
+      if (open.attr.config >> 32) return fail(EINVAL);
+      return tracepoint(*open.system.probes, static_cast<u32>(open.attr.config));
+    case Sort::kKprobe: return open_kprobe(open);
+    case Sort::kUprobe: return open_uprobe(open);
+    default: return nullptr;
+  }
+}
+
+Result<u64> open_event(Open& open, Sort sort) {
+  System& system = open.system;
+  TRY(check_attr(open.attr));
+  if (!system.capabilities(open.task).perfmon) return fail(EACCES);
+  if (open.flags & PERF_FLAG_PID_CGROUP) {
+    if (open.pid == -1 || open.cpu == -1) return fail(EINVAL);
+    system.unmodelled.note("perf_event_open: PERF_FLAG_PID_CGROUP");
+    return fail(EINVAL);
+  }
+
+  std::shared_ptr<PerfEvent> leader, output;
+  if (open.group_fd != -1) {
+    leader = TRY(find_perf_event(system, open.task, open.group_fd));
+    if (open.flags & PERF_FLAG_FD_OUTPUT) output = leader;
+    if (open.flags & PERF_FLAG_FD_NO_GROUP) leader = nullptr;
+  }
+  if (open.pid == 0) open.pid = open.task.tid();
+  if (open.pid < -1 || (open.pid > 0 && !system.host.find_task(open.pid))) return fail(ESRCH);
+  if (open.pid != -1 && leader && leader->attr().inherit != open.attr.inherit) return fail(EINVAL);
+
+  u32 cpus = system.arena->cpus();
+  if (static_cast<u32>(open.cpu) >= cpus && (open.pid == -1 || open.cpu != -1)) return fail(EINVAL);
+  if (open.attr.inherit && (open.attr.sample_type & PERF_SAMPLE_READ)) return fail(EINVAL);
+  if (open.attr.sample_type & PERF_SAMPLE_BRANCH_STACK) return fail(EOPNOTSUPP);
+  auto point = TRY(open_point(open, sort));
+  if (leader) {
+    if (leader->spec().cpu != open.cpu || leader->spec().pid != open.pid) return fail(EINVAL);
+    if (open.attr.exclusive || open.attr.pinned) return fail(EINVAL);
+  }
+  if (open.pid == -1 && open.cpu >= static_cast<int>(system.options.cpus_online)) {
+    return fail(ENODEV);
+  }
+
+  auto event = TRY(PerfEvent::create(*system.probes, {.sort = sort,
+                                                      .attr = open.attr,
+                                                      .pid = open.pid,
+                                                      .cpu = open.cpu,
+                                                      .point = std::move(point)}));
+  if (output) TRY(set_perf_output(*event, output.get()));
+  bool cloexec = open.flags & PERF_FLAG_FD_CLOEXEC;
+  return static_cast<u64>(TRY(system.files.install(open.task, std::make_shared<PerfEventFile>(event), cloexec)));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<PerfEvent>> find_perf_event(System& system, Task& task, int fd) {
+  auto file = TRY(system.files.find(task, fd));
+  auto object = file ? file->object() : nullptr;
+  if (!object || object->kind() != ObjectKind::kPerfEvent) return fail(EBADF);
+  return std::static_pointer_cast<PerfEvent>(object);
+}
+
+Reply enter_perf_event_open(System& system, Call& call) {
+  Open open{.system = system,
+            .task = call.task,
+            .pid = static_cast<pid_t>(call.args[1]),
+            .cpu = static_cast<int>(call.args[2]),
+            .group_fd = static_cast<int>(call.args[3]),
+            .flags = call.args[4]};
+  if (open.flags & ~kAllFlags) return Reply::answer(-EINVAL);
+  if (auto copied = copy_attr(open, call.args[0]); !copied) return Reply::answer(copied);
+  auto sort = sort_of(open.attr);
+  if (!sort) return Reply::native();
+  return Reply::answer(open_event(open, *sort));
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/syscalls/system.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "emu/syscalls/call.h"
+#include "emu/syscalls/ksyms.h"
+
+namespace bpfemu {
+
+namespace {
+
+// The whole of a BTF file: EINVAL when it cannot be read.
+Result<std::vector<u8>> read_btf(const std::string& path) {
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat st;
+  if (!fd || fstat(fd.get(), &st) != 0 || st.st_size <= 0) return fail(EINVAL);
+  std::vector<u8> bytes(static_cast<size_t>(st.st_size));
+  size_t done = 0;
+  while (done < bytes.size()) {
+    ssize_t got = read(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (got <= 0) return fail(EINVAL);
+    done += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
+u32 host_cpus(int name) { return static_cast<u32>(std::clamp<long>(sysconf(name), 1, kMaxCpus)); }
+
+Options completed(Options options) {
+  if (!options.cpus_possible) options.cpus_possible = std::max(host_cpus(_SC_NPROCESSORS_CONF), options.cpus_online);
+  if (!options.cpus_online) options.cpus_online = std::min(host_cpus(_SC_NPROCESSORS_ONLN), options.cpus_possible);
+  return options;
+}
+
+SyscallSet calls_of(TraceWhen when) {
+  SyscallSet set;
+  for (const TracedSyscall& call : traced_syscalls()) {
+    if (call.when == when) set.set(static_cast<size_t>(call.number));
+  }
+  return set;
+}
+
+}  // namespace
+
+System::System(const Options& o, Profile p, Host& h, Sites& s)
+    : options(completed(o)),
+      profile(std::move(p)),
+      kernel(profile),
+      dynamic_events(kernel.symbols(), kernel.events().next_id()),
+      identities(options.as_user),
+      writers(h),
+      host(h),
+      sites(s) {}
+
+System::~System() = default;
+
+Result<void> System::load_btf() {
+  std::shared_ptr<Btf> btf;
+  if (options.btf.empty()) {
+    auto recorded = kernel.btf();
+    if (!recorded) return {};  // built without the profile's data: as a kernel without BTF
+    btf = *recorded;
+  } else if (options.btf != "none") {
+    auto raw = TRY(read_btf(options.btf == "host" ? "/sys/kernel/btf/vmlinux" : options.btf));
+    btf = TRY(Btf::load_kernel(std::move(raw), "vmlinux"));
+  }
+  if (!btf) return {};
+  btfs.add(btf);
+  vmlinux = btf;
+  return {};
+}
+
+// A process that holds a carrier stops at calls on descriptors, and at those that wait when the carrier can be waited
+// for.
+void System::watch_descriptors() {
+  files.installed = [this, holders = calls_of(TraceWhen::kHolders),
+                     waiters = calls_of(TraceWhen::kRings)](Task& task, const File& file) {
+    host.want_in_process(task, file.pollable() ? holders | waiters : holders);
+  };
+}
+
+u32 System::uid_of(const Task& task) const {
+  if (!options.as_user) return 0;
+  auto facts = host.facts(task.tid());
+  return facts ? facts->uid : 0;
+}
+
+Result<std::unique_ptr<System>> System::create(const Options& options, Host& host, Sites& sites) {
+  std::unique_ptr<System> system(new System(options, default_profile(), host, sites));
+  System& s = *system;
+  s.arena = TRY(Arena::create(s.options.cpus_possible));
+  TRY(s.load_btf());
+  s.verifier = {.vmlinux = s.vmlinux,
+                .cpus = s.options.cpus_possible,
+                .ksym = [&s](std::string_view name) { return s.kernel.symbols().address(name); }};
+  Outlets outlets;
+  outlets.wake = [&s](const void* ring) { s.files.wake(ring); };
+  outlets.trace = &s.trace_log;
+  s.probes = std::make_unique<Probes>(
+      Probes::Parts{.arena = *s.arena,
+                    .host = host,
+                    .sites = sites,
+                    .unmodelled = s.unmodelled,
+                    .kernel = s.kernel,
+                    .dynamic_events = s.dynamic_events},
+      std::move(outlets));
+  s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
+                                                    .kernel = s.kernel,
+                                                    .dynamic_events = s.dynamic_events,
+                                                    .trace_log = s.trace_log,
+                                                    .unmodelled = s.unmodelled,
+                                                    .cpus_online = s.options.cpus_online,
+                                                    .cpus_possible = s.options.cpus_possible,
+                                                    .privileged = !s.options.as_user,
+                                                    .vmlinux = s.vmlinux,
+                                                    .program_symbols = [&s] { return program_symbols(s.programs); },
+                                                    .set_bpf_stats = {}});
+  s.vfs = std::make_unique<Vfs>(*s.vfs_world);
+  s.watch_descriptors();
+  return system;
+}
+
+}  // namespace bpfemu

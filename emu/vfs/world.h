@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the synthetic files show: the parts of the model that they ask, put together by whoever builds the tree.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "emu/base/log.h"
+#include "emu/bpf/btf/btf.h"
+#include "emu/kernel/dynamic_events.h"
+#include "emu/kernel/kernel_data.h"
+#include "emu/kernel/profile.h"
+#include "emu/kernel/trace_log.h"
+
+namespace bpfemu {
+
+struct VfsWorld {
+  const Profile& profile;
+  const KernelData& kernel;              // symbols, events, config of the profile
+  DynamicEvents& dynamic_events;         // kprobe_events and uprobe_events
+  TraceLog& trace_log;                   // trace and trace_pipe
+  Unmodelled& unmodelled;
+  u32 cpus_online = 1, cpus_possible = 1;
+  bool privileged = true;                // the user that tools appear as is root
+  std::shared_ptr<const Btf> vmlinux;    // null: no /sys/kernel/btf/vmlinux
+  // Lines of loaded programs for /proc/kallsyms ("ffffffffc0001000 t bpf_prog_TAG_name\t[bpf]\n"); may be empty.
+  std::function<std::string()> program_symbols;
+  // The sysctl kernel.bpf_stats_enabled changed.
+  std::function<void(bool)> set_bpf_stats;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/filter.h"
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <initializer_list>
+
+namespace bpfemu {
+
+namespace {
+
+using Code = std::vector<sock_filter>;
+
+constexpr u32 kX32Bit = 0x40000000;
+constexpr u32 kI386Bpf = 357, kI386PerfEventOpen = 336;
+
+constexpr u32 kOffsetNr = offsetof(seccomp_data, nr), kOffsetArch = offsetof(seccomp_data, arch);
+constexpr u32 arg_low(int n) { return offsetof(seccomp_data, args) + 8 * n; }
+constexpr u32 arg_high(int n) { return arg_low(n) + 4; }
+
+sock_filter statement(u32 code, u32 k) { return {static_cast<u16>(code), 0, 0, k}; }
+sock_filter load(u32 offset) { return statement(BPF_LD | BPF_W | BPF_ABS, offset); }
+sock_filter give(u32 action) { return statement(BPF_RET | BPF_K, action); }
+sock_filter jump(u32 op, u32 k, u8 yes, u8 no) { return {static_cast<u16>(BPF_JMP | op | BPF_K), yes, no, k}; }
+
+void append(Code& code, std::initializer_list<sock_filter> more) { code.insert(code.end(), more); }
+
+// The loader's own calls, and when a call stops for some arguments only. `op` compares the low word of argument `arg`
+// with each of `values`; `stop_if` says which outcome stops.
+struct Narrowed {
+  long number;
+  int arg;
+  u32 op;
+  u32 values[2];
+  bool stop_if;
+};
+constexpr Narrowed kNarrowed[] = {
+    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, CLONE_UNTRACED}, true},     // the child would escape
+    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS}, true},              // our own traps reset these two
+    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_NAME}, true},            // comm is cached
+    {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, MAP_ANONYMOUS}, false},       // carriers and code come from files
+};
+// Always: flags in memory, a restarted call, the cached credentials.
+constexpr long kLoaderCalls[] = {SYS_clone3,    SYS_restart_syscall, SYS_setuid,    SYS_setgid,   SYS_setreuid,
+                                 SYS_setregid,  SYS_setresuid,       SYS_setresgid, SYS_setfsuid, SYS_setfsgid};
+
+// Null where the call stops always or never. Anonymous mappings are nobody's business; the other conditions are the
+// loader's, and give way when the table wants every call.
+const Narrowed* narrowing(const FilterSpec& spec, long number) {
+  for (const Narrowed& n : kNarrowed)
+    if (n.number == number) return n.stop_if && spec.trace[number] ? nullptr : &n;
+  return nullptr;
+}
+
+// One run of call numbers that all get the same instructions.
+struct Range {
+  u32 first;
+  Code body;
+};
+
+Code getpid_body(const FilterSpec& spec, u32 otherwise) {
+  Code code;
+  append(code, {load(arg_low(0)), jump(BPF_JEQ, static_cast<u32>(kPresence), 0, 3), load(arg_high(0)),
+                jump(BPF_JEQ, kPresence >> 32, 0, 1), give(SECCOMP_RET_ERRNO | kPresenceErrno)});
+  if (spec.secret) {
+    const Secret& s = *spec.secret;
+    append(code, {load(arg_low(0)), jump(BPF_JEQ, static_cast<u32>(s.first), 0, 7), load(arg_high(0)),
+                  jump(BPF_JEQ, static_cast<u32>(s.first >> 32), 0, 5), load(arg_low(1)),
+                  jump(BPF_JEQ, static_cast<u32>(s.second), 0, 3), load(arg_high(1)),
+                  jump(BPF_JEQ, static_cast<u32>(s.second >> 32), 0, 1), give(SECCOMP_RET_USER_NOTIF)});
+  }
+  code.push_back(give(otherwise));
+  return code;
+}
+
+Code narrowed_body(const Narrowed& n) {
+  const u32 met = n.stop_if ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW;
+  const u32 unmet = n.stop_if ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE;
+  return {load(arg_low(n.arg)), jump(n.op, n.values[0], 1, 0), jump(n.op, n.values[1], 0, 1), give(met), give(unmet)};
+}
+
+Code body_of(const FilterSpec& spec, long number) {
+  u32 action = SECCOMP_RET_ALLOW;
+  if (spec.trap[number]) action = SECCOMP_RET_TRAP | kTrapTag;
+  if (spec.trace[number]) action = SECCOMP_RET_TRACE;
+  if (spec.base) {
+    if (number == SYS_getpid) return getpid_body(spec, action);
+    if (const Narrowed* narrowed = narrowing(spec, number)) return narrowed_body(*narrowed);
+    if (loader_syscalls()[number]) action = SECCOMP_RET_TRACE;
+  }
+  return {give(action)};
+}
+
+bool same(const Code& a, const Code& b) {
+  return a.size() == 1 && b.size() == 1 && a[0].code == b[0].code && a[0].k == b[0].k;
+}
+
+std::vector<Range> ranges_of(const FilterSpec& spec) {
+  std::vector<Range> ranges;
+  for (u32 number = 0; number < kSyscallLimit; ++number) {
+    Code body = body_of(spec, number);
+    if (ranges.empty() || !same(ranges.back().body, body)) ranges.push_back({number, std::move(body)});
+  }
+  if (!same(ranges.back().body, {give(SECCOMP_RET_ALLOW)}))
+    ranges.push_back({kSyscallLimit, {give(SECCOMP_RET_ALLOW)}});
+  return ranges;
+}
+
+// Binary search over ranges [from, to): the accumulator holds the call's number.
+Code search(const std::vector<Range>& ranges, size_t from, size_t to) {
+  if (to - from == 1) return ranges[from].body;
+  const size_t middle = from + (to - from) / 2;
+  Code left = search(ranges, from, middle), right = search(ranges, middle, to);
+  Code code;
+  if (left.size() <= 255) {
+    code.push_back(jump(BPF_JGE, ranges[middle].first, static_cast<u8>(left.size()), 0));
+  } else {
+    append(code, {jump(BPF_JGE, ranges[middle].first, 0, 1),
+                  statement(BPF_JMP | BPF_JA, static_cast<u32>(left.size()))});
+  }
+  code.insert(code.end(), left.begin(), left.end());
+  code.insert(code.end(), right.begin(), right.end());
+  return code;
+}
+
+}  // namespace
+
+const SyscallSet& loader_syscalls() {
+  static const SyscallSet set = [] {
+    SyscallSet s;
+    for (const Narrowed& n : kNarrowed) s.set(n.number);
+    for (long number : kLoaderCalls) s.set(number);
+    return s;
+  }();
+  return set;
+}
+
+SyscallSet fully_traced(const FilterSpec& spec) {
+  SyscallSet set = spec.trace;
+  if (!spec.base) return set;
+  for (long number : kLoaderCalls) set.set(number);
+  for (const Narrowed& n : kNarrowed)
+    if (narrowing(spec, n.number)) set.reset(n.number);
+  return set;
+}
+
+std::vector<sock_filter> build_filter(const FilterSpec& spec) {
+  Code code;
+  append(code, {load(kOffsetArch), jump(BPF_JEQ, AUDIT_ARCH_X86_64, spec.base ? 5 : 1, 0)});
+  if (spec.base) {
+    // 32-bit bpf() and perf_event_open() are answered ENOSYS, but aloud, so they stop too. Their numbers are free on
+    // x86-64, which is how the tracer tells them apart.
+    append(code, {load(kOffsetNr), jump(BPF_JEQ, kI386Bpf, 1, 0), jump(BPF_JEQ, kI386PerfEventOpen, 0, 1),
+                  give(SECCOMP_RET_TRACE)});
+  }
+  code.push_back(give(SECCOMP_RET_ALLOW));
+  code.push_back(load(kOffsetNr));
+  // x32, which the claimed kernel does not offer; -1 is a call that was skipped already.
+  if (spec.base) {
+    append(code, {jump(BPF_JGE, kX32Bit, 0, 3), jump(BPF_JGE, 0x80000000, 0, 1), give(SECCOMP_RET_ALLOW),
+                  give(SECCOMP_RET_ERRNO | ENOSYS)});
+  }
+  Code tree = search(ranges_of(spec), 0, ranges_of(spec).size());
+  code.insert(code.end(), tree.begin(), tree.end());
+  return code;
+}
+
+}  // namespace bpfemu

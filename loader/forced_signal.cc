@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/forced_signal.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "loader/proc_files.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kDefault = 0, kIgnore = 1;
+constexpr u64 bit(int signal) { return u64{1} << (signal - 1); }
+
+SignalAction* shadow_of(Process& process, u64 signal) {
+  if (signal == SIGTRAP) return &process.trap_action;
+  if (signal == SIGSYS) return &process.sys_action;
+  return nullptr;
+}
+
+// Programs block single signals they handle, and all of them in code that must not be disturbed. A thread that blocks
+// the signals of its own faults blocks everything.
+bool blocks_everything(u64 mask) {
+  constexpr u64 kFaults = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGFPE) | bit(SIGILL);
+  return (mask & kFaults) == kFaults;
+}
+
+// Calls whose interruption without a handler shows (man 7 signal), and where a timeout in milliseconds stands: -1 none.
+struct Interruptible {
+  u64 number;
+  int timeout_ms;
+};
+constexpr Interruptible kInterruptible[] = {
+    {SYS_epoll_wait, 3},      {SYS_epoll_pwait, 3},  {SYS_epoll_pwait2, -1},  {SYS_rt_sigtimedwait, -1},
+    {SYS_semop, -1},          {SYS_semtimedop, -1},  {SYS_msgrcv, -1},        {SYS_msgsnd, -1},
+    {SYS_io_getevents, -1},   {SYS_io_pgetevents, -1}, {SYS_recvfrom, -1},    {SYS_recvmsg, -1},
+    {SYS_recvmmsg, -1},       {SYS_sendto, -1},      {SYS_sendmsg, -1},       {SYS_accept, -1},
+    {SYS_accept4, -1},        {SYS_connect, -1},     {SYS_futex, -1},
+};
+
+u64* timeout_register(PtRegs& regs, int argument) { return argument == 3 ? &regs.r10 : nullptr; }
+
+}  // namespace
+
+void shadow_sigaction(TracedTask& task, const std::array<u64, 6>& args) {
+  SignalAction* const shadow = shadow_of(task.process(), args[0]);
+  SignalAction action;
+  if (shadow && args[1] && args[3] == sizeof(u64) && task.read(args[1], &action, sizeof action)) *shadow = action;
+}
+
+void shadow_exec(Process& process) {
+  for (SignalAction* action : {&process.trap_action, &process.sys_action})
+    *action = SignalAction{action->handler == kIgnore ? kIgnore : kDefault, 0, 0, 0};
+}
+
+void restore_forced(TracedTask& task, int signal) {
+  const SignalAction action = *shadow_of(task.process(), signal);
+  const Result<u64> mask = task.signal_mask();
+  if (!mask) return;
+  bool was_blocked = blocks_everything(*mask);
+  // With nothing blocked and nothing ignored the kernel had no reason to touch anything.
+  if (action.handler != kDefault && (*mask != 0 || action.handler == kIgnore)) {
+    const Result<SignalFacts> facts = read_signal_facts(task.tid());
+    const bool reset = facts && !((facts->caught | facts->ignored) & bit(signal));
+    if (reset) {
+      was_blocked = was_blocked || action.handler != kIgnore;
+      const Result<u64> at = task.scratch(sizeof action);
+      if (at && task.write(*at, &action, sizeof action))
+        (void)task.call(SYS_rt_sigaction, {static_cast<u64>(signal), *at, 0, sizeof(u64)});
+    }
+  }
+  // A remote call has every signal blocked and puts back the mask that it found: change that one.
+  if (was_blocked) (void)task.set_program_mask(*mask | bit(signal));
+}
+
+bool restart_interrupted(TracedTask& task, u64 asleep_ns) {
+  PtRegs& regs = task.regs();
+  if (static_cast<s64>(regs.rax) != -EINTR || static_cast<s64>(regs.orig_rax) < 0) return false;
+  const auto* call = std::find_if(std::begin(kInterruptible), std::end(kInterruptible),
+                                  [&](const Interruptible& i) { return i.number == regs.orig_rax; });
+  if (call == std::end(kInterruptible)) return false;
+  task.restart_call(regs.orig_rax);
+  u64* const timeout = timeout_register(regs, call->timeout_ms);
+  const int ms = timeout ? static_cast<int>(*timeout) : 0;
+  if (ms <= 0) return false;
+  *timeout = static_cast<u64>(std::max<s64>(0, ms - static_cast<s64>(asleep_ns / 1'000'000)));
+  return true;
+}
+
+bool is_ignored(TracedTask& task, int signal) {
+  const Result<SignalFacts> facts = read_signal_facts(task.tid());
+  if (!facts || (facts->caught & bit(signal))) return false;
+  if (facts->ignored & bit(signal)) return true;
+  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+}
+
+bool has_signal(TracedTask& task) {
+  const Result<SignalFacts> facts = read_signal_facts(task.tid());
+  return facts && (facts->pending & ~facts->blocked) != 0;
+}
+
+bool is_restart(s64 result) { return result == -512 || result == -513 || result == -514 || result == -516; }
+
+}  // namespace bpfemu

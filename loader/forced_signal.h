@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// SIGTRAP and SIGSYS that our own traps force onto a thread. A forced signal that is blocked or ignored loses its
+// handler and is unblocked for good (kernel: force_sig_info_to_task), so the program's choice is shadowed and put back.
+#pragma once
+
+#include "loader/task.h"
+
+namespace bpfemu {
+
+// rt_sigaction(SIGTRAP or SIGSYS) is about to run.
+void shadow_sigaction(TracedTask& task, const std::array<u64, 6>& args);
+// Handlers are gone with exec, ignored signals stay ignored.
+void shadow_exec(Process& process);
+// The thread is at the stop of a forced signal that it will not get.
+void restore_forced(TracedTask& task, int signal);
+
+// Calls that fail with EINTR after a stop that brought no handler: the kernel restarts the others by itself. When the
+// thread, at such a stop, has just been interrupted in one of them, makes it run again; `asleep_ns` of a timeout in
+// milliseconds are over already. The registers then differ from the program's until the call's exit: true.
+bool restart_interrupted(TracedTask& task, u64 asleep_ns);
+// Would the kernel drop this signal if nobody traced the thread?
+bool is_ignored(TracedTask& task, int signal);
+// Has the thread a signal that it will take now?
+bool has_signal(TracedTask& task);
+// rax of a call that will be restarted.
+bool is_restart(s64 result);
+
+}  // namespace bpfemu

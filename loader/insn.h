@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// How to get past a patched instruction without putting it back: most run out of line, from a slot that holds a copy
+// and a jump back; those whose meaning depends on where they stand (relative jumps and calls) are emulated.
+// One slot serves all threads, since a copy that jumps back by itself needs no second stop.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "emu/ports/task.h"
+
+namespace bpfemu {
+
+inline constexpr size_t kMaxInsnLength = 15;
+inline constexpr u8 kInt3 = 0xcc;
+
+struct StepPlan {
+  enum class Kind : u8 {
+    kNop,  // nop and endbr64: nothing but rip changes
+    kOutOfLine,
+    kCall,          // call rel32
+    kCallIndirect,  // call r/m64
+    kJump,          // jmp rel8, rel32
+    kBranch,        // jcc: `condition` is the low nibble of the opcode
+    kCountedJump,   // loop, loope, loopne, jrcxz, jecxz: `condition` is the opcode
+  };
+  Kind kind;
+  u8 length;
+  u8 condition = 0;
+  s64 displacement = 0;  // of relative calls and jumps, from the next instruction
+  u8 disp_offset = 0;    // out of line: where a RIP-relative disp32 stands, 0 when there is none
+  // kCallIndirect: where the target is. Register numbers are the encoding's (0 rax ... 15 r15), -1 none.
+  s8 base = -1, index = -1;
+  u8 scale = 0;
+  bool memory = false, rip_relative = false;
+};
+
+// Decodes the instruction at the head of `bytes`. ENOTSUP: not a valid instruction, or one that cannot be probed
+// (privileged, breakpoints, and such with a segment override in an indirect call).
+Result<StepPlan> plan_step(std::span<const u8> bytes);
+
+// The slot's content for an out-of-line plan: the instruction with RIP-relative operands corrected for `slot`, then a
+// jump to the instruction that follows `address`. ERANGE when something is out of reach of 32 bits.
+Result<std::array<u8, 24>> build_slot(const StepPlan& plan, std::span<const u8> bytes, u64 address, u64 slot);
+inline size_t slot_jump_offset(const StepPlan& plan) {
+  return plan.length;
+}
+
+// Carries out an emulated plan on a thread whose rip is the instruction's address. EFAULT: its stack or operand is not
+// accessible (the thread would have faulted there).
+Result<void> emulate(const StepPlan& plan, Task& task, PtRegs& regs);
+
+}  // namespace bpfemu

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/proc_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "emu/base/bytes.h"
+#include "emu/base/fd.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kSecond = 1'000'000'000;
+
+u64 now(clockid_t clock) {
+  timespec t;
+  ::clock_gettime(clock, &t);
+  return t.tv_sec * kSecond + t.tv_nsec;
+}
+
+// The value after "\nKEY:\t" in a status file.
+u64 status_field(std::string_view status, std::string_view key, int base) {
+  const size_t at = status.find(fmt::format("\n{}:", key));
+  if (at == status.npos) return 0;
+  return ::strtoull(status.data() + at + key.size() + 2, nullptr, base);
+}
+
+// The fields of /proc/TID/stat after the comm, which may hold spaces and parentheses: [0] is the state.
+std::vector<std::string_view> stat_fields(std::string_view stat) {
+  std::vector<std::string_view> fields;
+  const size_t close = stat.rfind(')');
+  if (close == stat.npos) return fields;
+  for (size_t at = close + 2; at < stat.size();) {
+    const size_t end = std::min(stat.find(' ', at), stat.size());
+    fields.push_back(stat.substr(at, end - at));
+    at = end + 1;
+  }
+  return fields;
+}
+
+u64 number(std::string_view text) { return ::strtoull(std::string(text).c_str(), nullptr, 10); }
+
+}  // namespace
+
+Result<std::string> read_proc(pid_t tid, const char* name) {
+  UniqueFd fd(::open(fmt::format("/proc/{}/{}", tid, name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail(errno == ENOENT ? ESRCH : errno);
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0) return fail(errno);
+    if (n == 0) return text;
+    text.append(buffer, n);
+  }
+}
+
+Result<TaskFacts> read_facts(pid_t tid) {
+  const std::string stat = TRY(read_proc(tid, "stat")), status = TRY(read_proc(tid, "status"));
+  const std::vector<std::string_view> fields = stat_fields(stat);
+  if (fields.size() < 37) return fail(ESRCH);
+  TaskFacts facts;
+  facts.tid = tid;
+  facts.tgid = status_field(status, "Tgid", 10);
+  facts.parent_tid = facts.parent_tgid = status_field(status, "PPid", 10);
+  const size_t uids = status.find("\nUid:\t");
+  if (uids != status.npos) {
+    char* end = nullptr;
+    facts.uid = ::strtoul(status.c_str() + uids + 6, &end, 10);
+    facts.euid = ::strtoul(end, nullptr, 10);
+  }
+  facts.gid = status_field(status, "Gid", 10);
+  const size_t open = stat.find('('), close = stat.rfind(')');
+  stat.copy(facts.comm, std::min<size_t>(close - open - 1, 15), open + 1);
+  // Fields by their number in proc(5), which counts pid and comm: 18 priority, 22 starttime, 39 processor.
+  facts.priority = 100 + static_cast<s64>(number(fields[18 - 3]));
+  facts.start_boottime_ns = number(fields[22 - 3]) * (kSecond / ::sysconf(_SC_CLK_TCK));
+  facts.start_time_ns = facts.start_boottime_ns - (now(CLOCK_BOOTTIME) - now(CLOCK_MONOTONIC));
+  facts.cpu = number(fields[39 - 3]);
+  return facts;
+}
+
+Result<SignalFacts> read_signal_facts(pid_t tid) {
+  const std::string status = TRY(read_proc(tid, "status"));
+  SignalFacts facts;
+  facts.tgid = status_field(status, "Tgid", 10);
+  facts.parent_tgid = status_field(status, "PPid", 10);
+  facts.pending = status_field(status, "SigPnd", 16) | status_field(status, "ShdPnd", 16);
+  facts.blocked = status_field(status, "SigBlk", 16);
+  facts.ignored = status_field(status, "SigIgn", 16);
+  facts.caught = status_field(status, "SigCgt", 16);
+  return facts;
+}
+
+Result<char> read_state(pid_t tid) {
+  const std::string stat = TRY(read_proc(tid, "stat"));
+  const std::vector<std::string_view> fields = stat_fields(stat);
+  if (fields.empty() || fields[0].empty()) return fail(ESRCH);
+  return fields[0][0];
+}
+
+// se.exec_start is the scheduler's clock when the thread last ran. Our own tells what that clock shows now.
+u64 read_asleep_ns(pid_t tid) {
+  auto exec_start = [](pid_t of) -> double {
+    const Result<std::string> sched = read_proc(of, "sched");
+    const size_t at = sched ? sched->find("se.exec_start") : std::string::npos;
+    const size_t colon = at == std::string::npos ? at : sched->find(':', at);
+    return colon == std::string::npos ? 0 : ::strtod(sched->c_str() + colon + 1, nullptr);
+  };
+  const double then = exec_start(tid), here = exec_start(::getpid());
+  return then > 0 && here > then ? static_cast<u64>((here - then) * 1e6) : 0;
+}
+
+Result<u64> read_auxv(pid_t tid, u64 type) {
+  const std::string auxv = TRY(read_proc(tid, "auxv"));
+  for (size_t at = 0; at + 16 <= auxv.size(); at += 16)
+    if (load<u64>(auxv.data() + at) == type) return load<u64>(auxv.data() + at + 8);
+  return u64{0};
+}
+
+}  // namespace bpfemu

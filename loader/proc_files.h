@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the loader reads of a thread in /proc. ESRCH: it is gone.
+#pragma once
+
+#include <string>
+
+#include "emu/ports/host.h"
+
+namespace bpfemu {
+
+// The whole of /proc/TID/NAME.
+Result<std::string> read_proc(pid_t tid, const char* name);
+
+// TaskFacts from stat and status; start times have the resolution of a clock tick.
+Result<TaskFacts> read_facts(pid_t tid);
+
+// /proc/TID/status, as far as signals go.
+struct SignalFacts {
+  pid_t tgid = 0, parent_tgid = 0;
+  u64 pending = 0, blocked = 0, ignored = 0, caught = 0;
+};
+Result<SignalFacts> read_signal_facts(pid_t tid);
+
+// The scheduler's letter for the thread: 'R', 'S', 'D', 't', ...
+Result<char> read_state(pid_t tid);
+// Nanoseconds since the thread was last seen running, 0 when unknown.
+u64 read_asleep_ns(pid_t tid);
+
+// An entry of the auxiliary vector, 0 when absent.
+Result<u64> read_auxv(pid_t tid, u64 type);
+
+}  // namespace bpfemu

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What threads share. Address space, thread group and thread are three objects, because clone() combines them freely.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "emu/base/fd.h"
+#include "emu/ports/host.h"
+
+namespace bpfemu {
+
+class TracedTask;
+
+// One address space (the kernel's mm): shared by the threads of a process, by a vfork child and its parent, by
+// CLONE_VM processes; replaced by exec.
+struct Memory {
+  u64 id = 0;                       // never reused
+  bool compat = false;              // a 32-bit program: no remote calls there
+  u64 vdso = 0;                     // address of its vDSO, 0: none
+  UniqueFd mem;                     // /proc/TID/mem, opened at the first forced write
+  std::vector<u64> scratch_pages;   // every page that we mapped there
+  std::vector<u64> scratch_free;    // those that no thread holds
+};
+
+// struct kernel_sigaction as rt_sigaction takes it.
+struct SignalAction {
+  u64 handler = 0, flags = 0, restorer = 0, mask = 0;
+};
+
+struct Process {
+  pid_t tgid = 0;
+  std::shared_ptr<Memory> memory;
+  SyscallSet own_calls;             // what this process alone is traced for (TraceWhen::kRings, kWriters)
+  SignalAction trap_action, sys_action;  // SIGTRAP and SIGSYS as the program set them: our own stops reset them
+  std::vector<TracedTask*> threads;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread's stops: its registers, letting it go on, and system calls run in its name.
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include <cstring>
+
+#include "emu/base/bytes.h"
+#include "loader/call_args.h"
+#include "loader/stop.h"
+#include "loader/task.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kSyscallSize = 2;
+constexpr u16 kSyscallBytes = 0x050f;
+
+// What the kernel leaves in rax of a call to be restarted (include/linux/errno.h).
+constexpr s64 kRestartSys = -512, kRestartNoIntr = -513, kRestartNoHand = -514, kRestartBlock = -516;
+
+// Where a `syscall` instruction lies in the vDSO, which is the same image in every 64-bit process. 0: there is none.
+u64 vdso_syscall_offset() {
+  static const u64 offset = [] {
+    const auto* image = reinterpret_cast<const u8*>(::getauxval(AT_SYSINFO_EHDR));
+    if (!image) return u64{0};
+    const auto header = load<Elf64_Ehdr>(image);
+    for (int i = 0; i < header.e_phnum; ++i) {
+      const auto segment = load<Elf64_Phdr>(image + header.e_phoff + i * sizeof(Elf64_Phdr));
+      if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X)) continue;
+      for (u64 at = segment.p_offset + header.e_ehsize; at + kSyscallSize <= segment.p_offset + segment.p_filesz; ++at)
+        if (load<u16>(image + at) == kSyscallBytes) return at;
+    }
+    return u64{0};
+  }();
+  return offset;
+}
+
+}  // namespace
+
+void TracedTask::stopped(At at) {
+  at_ = at;
+  regs_known_ = false;
+  displaced_ = false;
+  group_stopped = false;
+}
+
+void TracedTask::executed(std::shared_ptr<Memory> memory) {
+  process_->memory = std::move(memory);
+  scratch_page_ = 0;
+  rseq_.reset();
+  rewound_.reset();
+}
+
+void TracedTask::gone() {
+  at_ = At::kRunning;
+  displaced_ = false;
+}
+
+PtRegs& TracedTask::regs() {
+  if (!regs_known_ && at_ != At::kRunning) {
+    if (!env_.os.ptrace(PTRACE_GETREGS, tid_, 0, reinterpret_cast<u64>(&machine_))) machine_ = {};
+    known_ = machine_;
+    regs_known_ = true;
+  }
+  return regs_;
+}
+
+Result<void> TracedTask::put(const Machine& machine) {
+  if (std::memcmp(&machine, &known_, sizeof machine) == 0) return {};
+  TRY(env_.os.ptrace(PTRACE_SETREGS, tid_, 0, reinterpret_cast<u64>(&machine)));
+  known_ = machine;
+  return {};
+}
+
+Result<void> TracedTask::resume(int request, int signal) {
+  if (at_ == At::kRunning) return fail(ESRCH);
+  if (displaced_ && regs_.orig_rax != ~u64{0}) {
+    // The kernel restarts interrupted calls on the way out of the stop that we left long ago: do it in its stead.
+    switch (static_cast<s64>(regs_.rax)) {
+      case kRestartSys:
+      case kRestartNoIntr:
+      case kRestartNoHand: restart_call(regs_.orig_rax); break;
+      case kRestartBlock: restart_call(SYS_restart_syscall); break;
+      default: regs_.orig_rax = ~u64{0};
+    }
+  }
+  // From another stop than the signal's own, the kernel makes the signal anew: `reinject` has its siginfo.
+  if (signal == 0) reinject.reset();
+  if (regs_known_) {
+    if (Result<void> r = put(machine_); !r) return gone(), r;
+  }
+  if (saved_mask_) {
+    set_signal_mask(*saved_mask_);
+    saved_mask_.reset();
+  }
+  if (std::exchange(interrupt_again_, false)) interrupt();
+  traced_at_resume = traced;
+  at_ = At::kRunning;
+  displaced_ = false;
+  const Result<long> r = env_.os.ptrace(request, tid_, 0, signal);
+  if (!r) return std::unexpected(r.error());
+  return {};
+}
+
+void TracedTask::restart_call(u64 number) {
+  PtRegs& r = regs();
+  rewound_ = Interrupted{r.rip, r.rax, r.orig_rax};
+  r.rip -= kSyscallSize;
+  r.rax = number;
+  r.orig_rax = ~u64{0};
+}
+
+void TracedTask::undo_restart() {
+  PtRegs& r = regs();
+  r.rip = rewound_->rip;
+  r.rax = rewound_->rax;
+  r.orig_rax = rewound_->orig_rax;
+  rewound_.reset();
+}
+
+bool TracedTask::reentered() {
+  const bool here = std::exchange(silent_entry, false);
+  rewound_.reset();
+  return here;
+}
+
+Result<siginfo_t> TracedTask::signal_info() {
+  siginfo_t info = {};
+  TRY(env_.os.ptrace(PTRACE_GETSIGINFO, tid_, 0, reinterpret_cast<u64>(&info)));
+  return info;
+}
+
+Result<void> TracedTask::set_signal_info(const siginfo_t& info) {
+  TRY(env_.os.ptrace(PTRACE_SETSIGINFO, tid_, 0, reinterpret_cast<u64>(&info)));
+  return {};
+}
+
+Result<u64> TracedTask::signal_mask() {
+  u64 mask = 0;
+  TRY(env_.os.ptrace(PTRACE_GETSIGMASK, tid_, sizeof mask, reinterpret_cast<u64>(&mask)));
+  return mask;
+}
+
+Result<void> TracedTask::set_signal_mask(u64 mask) {
+  TRY(env_.os.ptrace(PTRACE_SETSIGMASK, tid_, sizeof mask, reinterpret_cast<u64>(&mask)));
+  return {};
+}
+
+Result<void> TracedTask::set_program_mask(u64 mask) {
+  if (saved_mask_) return saved_mask_ = mask, Result<void>{};
+  return set_signal_mask(mask);
+}
+
+Result<u64> TracedTask::event_message() {
+  unsigned long message = 0;
+  TRY(env_.os.ptrace(PTRACE_GETEVENTMSG, tid_, 0, reinterpret_cast<u64>(&message)));
+  return message;
+}
+
+Result<void> TracedTask::interrupt() {
+  TRY(env_.os.ptrace(PTRACE_INTERRUPT, tid_, 0, 0));
+  interrupted = true;
+  return {};
+}
+
+Result<void> TracedTask::block_signals() {
+  if (saved_mask_) return {};
+  saved_mask_ = TRY(signal_mask());
+  return set_signal_mask(~u64{0});
+}
+
+// Waits for the end of one step of a remote call. Signals are blocked, so what else stops the thread is SIGSTOP, a
+// group stop or an interrupt, which have to wait, or its death.
+Result<StopEvent> TracedTask::await() {
+  for (;;) {
+    const Result<Waited> waited = env_.os.wait(tid_, true);
+    if (!waited && waited.error().value == EINTR) continue;
+    if (!waited) return gone(), fail(ESRCH);
+    const StopEvent event = decode(*waited);
+    switch (event.kind) {
+      case StopEvent::Kind::kSyscall:
+      case StopEvent::Kind::kSeccomp: return event;
+      case StopEvent::Kind::kSignal:
+        if (event.value != SIGSTOP) return fail(EFAULT);
+        ::syscall(SYS_tgkill, tgid(), tid_, SIGSTOP);
+        [[fallthrough]];
+      case StopEvent::Kind::kTrap:
+      case StopEvent::Kind::kGroupStop:
+        interrupt_again_ = interrupt_again_ || event.kind != StopEvent::Kind::kSignal;
+        if (!env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0)) return gone(), fail(ESRCH);
+        break;
+      default:
+        gone();
+        note_stop(*this, event);
+        env_.postponed.push_back(event);
+        return fail(ESRCH);
+    }
+  }
+}
+
+Result<StopEvent> TracedTask::step(int request) {
+  if (!env_.os.ptrace(request, tid_, 0, 0)) return gone(), fail(ESRCH);
+  return await();
+}
+
+Result<u64> TracedTask::syscall_instruction() {
+  const u64 offset = vdso_syscall_offset();
+  if (memory().vdso && offset) return memory().vdso + offset;
+  u16 bytes = 0;
+  if (regs_.orig_rax != ~u64{0} && read(regs_.rip - kSyscallSize, &bytes, sizeof bytes) && bytes == kSyscallBytes)
+    return regs_.rip - kSyscallSize;
+  return fail(ENOSYS);
+}
+
+// Brings the thread to where `number` is entered: the next PTRACE_SYSCALL runs it.
+Result<void> TracedTask::begin_call(long number, const std::array<u64, 6>& args) {
+  if (memory().compat) return fail(ENOSYS);
+  if (at_ == At::kRunning || at_ == At::kInside || at_ == At::kExiting) return fail(ESRCH);
+  regs();
+  Machine m = machine_;
+  set_args(m, args);
+  if (at_ == At::kSeccomp && !displaced_) {
+    // The call that stopped here becomes ours: the kernel looks at the number again, and lets a second RET_TRACE pass.
+    m.orig_rax = number;
+    TRY(put(m));
+    displaced_ = true;
+    return {};
+  }
+  if (at_ == At::kExec && !displaced_) {
+    TRY(step(PTRACE_SYSCALL));
+    at_ = At::kSyscallExit;
+    regs_known_ = false;
+    m = (regs(), machine_);
+    set_args(m, args);
+  }
+  TRY(block_signals());
+  m.rip = TRY(syscall_instruction());
+  m.rax = number;
+  m.orig_rax = ~u64{0};
+  if (at_ == At::kSignal && !displaced_ && !reinject) reinject = TRY(signal_info());
+  TRY(put(m));
+  displaced_ = true;
+  TRY(step(PTRACE_SYSCALL));
+  known_ = {};
+  return {};
+}
+
+// At the exit stop of the remote call.
+Result<u64> TracedTask::finish_call() {
+  if (!env_.os.ptrace(PTRACE_GETREGS, tid_, 0, reinterpret_cast<u64>(&known_))) return gone(), fail(ESRCH);
+  return from_return(static_cast<s64>(known_.rax));
+}
+
+Result<u64> TracedTask::call(long number, std::array<u64, 6> args) {
+  TRY(begin_call(number, args));
+  while (TRY(step(PTRACE_SYSCALL)).kind == StopEvent::Kind::kSeccomp) continue;
+  return finish_call();
+}
+
+Result<void> TracedTask::rewind_to_call() {
+  TRY(block_signals());
+  Machine m = machine_;
+  m.rip -= kSyscallSize;
+  m.rax = m.orig_rax;
+  m.orig_rax = ~u64{0};
+  TRY(put(m));
+  while (TRY(step(PTRACE_CONT)).kind != StopEvent::Kind::kSeccomp) continue;
+  if (!env_.os.ptrace(PTRACE_GETREGS, tid_, 0, reinterpret_cast<u64>(&known_))) return gone(), fail(ESRCH);
+  displaced_ = false;
+  TRY(set_signal_mask(*saved_mask_));
+  saved_mask_.reset();
+  return {};
+}
+
+// getpid(secret) waits for the listener, which answers it with a descriptor.
+Result<int> TracedTask::notify_fd(int fd, bool cloexec) {
+  TRY(begin_call(SYS_getpid, {env_.secret.first, env_.secret.second}));
+  if (!env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0)) return gone(), fail(ESRCH);
+  seccomp_notif request = {};
+  for (;;) {
+    pollfd ready{env_.listener, POLLIN, 0};
+    if (::poll(&ready, 1, 5) > 0 && (ready.revents & POLLIN)) {
+      request = {};
+      if (::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_RECV, &request) == 0) break;
+    }
+    // Not there yet, or it will never come: only a dying thread reports anything else now.
+    const Result<Waited> waited = env_.os.wait(tid_, false);
+    if (!waited) return gone(), fail(ESRCH);
+    if (waited->tid == 0) continue;
+    const StopEvent event = decode(*waited);
+    if (event.kind == StopEvent::Kind::kSeccomp || event.kind == StopEvent::Kind::kTrap) {
+      env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0);
+      continue;
+    }
+    gone();
+    note_stop(*this, event);
+    env_.postponed.push_back(event);
+    return fail(ESRCH);
+  }
+  seccomp_notif_addfd add = {};
+  add.id = request.id;
+  add.flags = SECCOMP_ADDFD_FLAG_SEND;
+  add.srcfd = fd;
+  add.newfd_flags = cloexec ? O_CLOEXEC : 0;
+  if (::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
+    seccomp_notif_resp response = {};
+    response.id = request.id;
+    response.error = -errno;
+    ::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+  }
+  TRY(await());
+  return static_cast<int>(TRY(finish_call()));
+}
+
+// Without a listener the thread opens our descriptor by its path.
+Result<int> TracedTask::open_fd(int fd, bool cloexec) {
+  const std::string path = fmt::format("/proc/{}/fd/{}", ::getpid(), fd);
+  const int mode = ::fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK);
+  const u64 at = TRY(scratch(path.size() + 1));
+  TRY(write(at, path.c_str(), path.size() + 1));
+  const u64 flags = mode | (cloexec ? O_CLOEXEC : 0);
+  return static_cast<int>(TRY(call(SYS_openat, {static_cast<u64>(AT_FDCWD), at, flags})));
+}
+
+Result<int> TracedTask::install_fd(int fd, bool cloexec) {
+  return env_.listener >= 0 ? notify_fd(fd, cloexec) : open_fd(fd, cloexec);
+}
+
+}  // namespace bpfemu

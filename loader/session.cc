@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/session.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace bpfemu {
+
+namespace {
+
+// Signals to bpfemu that are meant for the command. A terminal sends its own to both.
+constexpr int kPassedOn[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
+constexpr u64 kDelay = 20'000'000;
+
+u64 passed_on_mask() {
+  u64 mask = 0;
+  for (int signal : kPassedOn) mask |= u64{1} << (signal - 1);
+  return mask;
+}
+
+// A bpfemu above us answers this call; no kernel gives getpid an error.
+bool nested() { return ::syscall(SYS_getpid, kPresence) < 0 && errno == kPresenceErrno; }
+
+Secret draw_secret() {
+  Secret secret = {};
+  if (::getrandom(&secret, sizeof secret, 0) != sizeof secret) secret = {kPresence ^ ~u64{0}, static_cast<u64>(::getpid())};
+  return secret;
+}
+
+// The supervisor holds a descriptor for every emulated object, and must survive what kills a careless program.
+void harden() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit files;
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+Outcome failure(Spawn& spawn, int error) {
+  using Kind = Outcome::Kind;
+  if (spawn.failure() != Spawn::Failure::kExec) return {Kind::kFailed, error};
+  return {error == ENOENT || error == ENOTDIR ? Kind::kNotFound : Kind::kNotExecutable, error};
+}
+
+}  // namespace
+
+Session::Session(TrapHandler& traps)
+    : inherited_(Inherited::take()),
+      env_{os_, traps, draw_secret(), -1, {}},
+      tasks_(env_),
+      widening_(env_, tasks_),
+      tracer_(env_, tasks_, widening_),
+      host_(tasks_, widening_, waker_) {
+  host_.set_tracer(&tracer_);
+  harden();
+}
+
+Outcome Session::run(const Command& command, const SyscallSet& traced, const SyscallSet& outer_denied,
+                     CallHandler& handler, std::function<void(std::string_view)> note) {
+  using Kind = Outcome::Kind;
+  if (nested()) return {Kind::kNested, 0};
+  FilterSpec base;
+  base.trace = traced;
+  base.base = true;
+  base.secret = &env_.secret;
+  Result<Spawn> spawn = Spawn::start(command.argv, base, outer_denied, inherited_);
+  if (!spawn) return {Kind::kFailed, spawn.error().value};
+  const pid_t root = spawn->pid();
+  tracer_.wait_for_all = command.wait_all;
+  tracer_.note = std::move(note);
+  if (Result<void> r = tracer_.start(*spawn, fully_traced(base), handler); !r) {
+    ::kill(root, SIGKILL);
+    const bool denied = spawn->failure() == Spawn::Failure::kNone && r.error().value == EPERM;
+    return denied ? Outcome{Kind::kPtraceDenied, EPERM} : failure(*spawn, r.error().value);
+  }
+  UniqueFd listener = spawn->take_listener();
+  env_.listener = listener.get();
+  if (Result<void> r = waker_.start(passed_on_mask(), [&](const auto& info) { pass_on(info, root); }); !r)
+    return {Kind::kFailed, r.error().value};
+  started_(waker_);
+  tracer_.attend = [this] {
+    if (waker_.pending()) waker_.attend();
+  };
+  if (command.timeout_ns != 0)
+    waker_.add_timer(command.timeout_ns, 0, [this] { timed_out_ = true, tracer_.stop(); });
+  const int status = tracer_.run();
+  env_.listener = -1;
+  return timed_out_ ? Outcome{Kind::kTimedOut, 0} : Outcome{Kind::kEnded, status};
+}
+
+// One that went to our whole process group has reached the command by itself: wait a moment and see.
+void Session::pass_on(const signalfd_siginfo& info, pid_t root) {
+  const int signal = static_cast<int>(info.ssi_signo);
+  if (info.ssi_code == SI_KERNEL) return;
+  waker_.add_timer(kDelay, 0, [this, signal, root] {
+    if (!tracer_.delivered_to_root(signal)) ::kill(root, signal);
+    tracer_.forget_root_signals();
+  });
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// One command under the tracer: everything of the loader, put together. Who answers the calls comes from outside.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "loader/host.h"
+
+namespace bpfemu {
+
+struct Command {
+  std::vector<std::string> argv;
+  u64 timeout_ns = 0;        // 0: none
+  bool wait_all = false;     // outlive the command until all that it started has ended
+};
+
+struct Outcome {
+  enum class Kind { kEnded, kTimedOut, kNotFound, kNotExecutable, kPtraceDenied, kNested, kFailed };
+  Kind kind = Kind::kFailed;
+  int value = 0;             // kEnded: wait status; kFailed, kPtraceDenied, kNotExecutable: errno
+};
+
+class Session {
+ public:
+  explicit Session(TrapHandler& traps);
+
+  LoaderHost& host() { return host_; }
+  // Called once the command runs and the waker with it.
+  void on_start(std::function<void(Waker&)> started) { started_ = std::move(started); }
+
+  // `traced`: calls that the handler answers; `outer_denied`: those of them that container runtimes deny.
+  Outcome run(const Command& command, const SyscallSet& traced, const SyscallSet& outer_denied, CallHandler& handler,
+              std::function<void(std::string_view)> note);
+
+ private:
+  void pass_on(const signalfd_siginfo& info, pid_t root);
+
+  Inherited inherited_;
+  RealTraceOs os_;
+  TaskEnv env_;
+  TaskTable tasks_;
+  Widening widening_;
+  Waker waker_;
+  Tracer tracer_;
+  LoaderHost host_;
+  std::function<void(Waker&)> started_ = [](Waker&) {};
+  bool timed_out_ = false;
+};
+
+}  // namespace bpfemu

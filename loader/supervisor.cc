@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/supervisor.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+
+#include "emu/syscalls/call.h"
+#include "loader/breakpoints.h"
+
+namespace bpfemu {
+
+namespace {
+
+// The kernel model as the tracer sees it.
+class Kernel final : public CallHandler {
+ public:
+  explicit Kernel(System& system) : system_(system) {
+    for (const TracedSyscall& traced : traced_syscalls()) by_number_[traced.number] = &traced;
+  }
+
+  Reply enter(Call& call) override {
+    const TracedSyscall* const traced = find(call.number);
+    if (!traced || !traced->enter) return traced ? Reply::native_then_exit() : Reply::native();
+    const std::array<u64, 6> args = call.args;
+    const Reply reply = traced->enter(system_, call);
+    if (system_.options.trace && reply.kind == Reply::Kind::kAnswered) trace(call, args, *traced, reply.value);
+    return reply;
+  }
+
+  s64 exit(Call& call, s64 result) override {
+    const TracedSyscall* const traced = find(call.number);
+    return traced && traced->exit ? traced->exit(system_, call, result) : result;
+  }
+
+  EventSink* events() override { return system_.probes.get(); }
+  u32 version_code() override { return system_.profile.code; }
+
+ private:
+  const TracedSyscall* find(long number) const {
+    return number >= 0 && number < static_cast<long>(kSyscallLimit) ? by_number_[number] : nullptr;
+  }
+
+  void trace(const Call& call, const std::array<u64, 6>& args, const TracedSyscall& traced, s64 value) const {
+    fmt::print(stderr, "bpfemu: [{}] {}({:#x}, {:#x}, {:#x}, {:#x}) = {}\n", call.task.tid(), traced.name, args[0],
+               args[1], args[2], args[3], value);
+  }
+
+  System& system_;
+  std::array<const TracedSyscall*, kSyscallLimit> by_number_ = {};
+};
+
+}  // namespace
+
+RunReport supervise(const Options& options, const Command& command) {
+  Breakpoints breakpoints;
+  Session session(breakpoints);
+  const Result<std::unique_ptr<System>> created = System::create(options, session.host(), breakpoints);
+  if (!created) return {{Outcome::Kind::kFailed, created.error().value}, {}};
+  System& system = **created;
+  breakpoints.set_sink(system.probes.get());
+
+  SyscallSet traced, outer_denied;
+  for (const TracedSyscall& call : traced_syscalls()) {
+    if (call.when == TraceWhen::kAlways) traced.set(call.number);
+    if (call.outer_denies) outer_denied.set(call.number);
+  }
+  Kernel kernel(system);
+  session.on_start([&system](Waker& waker) {
+    // Objects whose last descriptor is gone, wherever it was closed.
+    (void)waker.watch(system.files.reap_fd(), [&system] { system.files.reap(); });
+  });
+  const Outcome outcome = session.run(command, traced, outer_denied, kernel,
+                                      [&system](std::string_view what) { system.unmodelled.note(what); });
+  return {outcome, system.unmodelled.counts()};
+}
+
+}  // namespace bpfemu

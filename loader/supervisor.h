@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The composition: loader and kernel model make one bpfemu run.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "emu/syscalls/system.h"
+#include "loader/session.h"
+
+namespace bpfemu {
+
+struct RunReport {
+  Outcome outcome;
+  std::map<std::string, u64> unmodelled;   // what the tools asked for and the model lacks, with how often
+};
+
+RunReport supervise(const Options& options, const Command& command);
+
+}  // namespace bpfemu

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread's memory and descriptors; remote_call.cc has its registers and stops.
+#include "loader/task.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "emu/base/bytes.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kPage = 4096;
+constexpr u64 kScratchPages = 16;
+
+std::string fd_path(pid_t tid, int fd) { return fmt::format("/proc/{}/fd/{}", tid, fd); }
+
+}  // namespace
+
+TracedTask::TracedTask(TaskEnv& env, pid_t tid, std::shared_ptr<Process> process)
+    : env_(env), tid_(tid), process_(std::move(process)), machine_{} {
+  process_->threads.push_back(this);
+}
+
+TracedTask::~TracedTask() {
+  if (scratch_page_) memory().scratch_free.push_back(scratch_page_);
+  std::erase(process_->threads, this);
+}
+
+Result<void> TracedTask::read(u64 address, void* to, size_t size) {
+  if (size == 0) return {};
+  iovec local{to, size}, remote{reinterpret_cast<void*>(address), size};
+  ssize_t n = ::process_vm_readv(tid_, &local, 1, &remote, 1, 0);
+  if (n < 0 && errno != EFAULT && errno != ESRCH) {
+    // Some containers deny the call but not the file.
+    UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid_).c_str(), O_RDONLY | O_CLOEXEC));
+    n = mem ? ::pread(mem.get(), to, size, static_cast<off_t>(address)) : -1;
+  }
+  if (n < 0 && errno == ESRCH) return fail(ESRCH);
+  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
+  env_.traps.mask(tid_, address, to, size);
+  return {};
+}
+
+Result<void> TracedTask::write(u64 address, const void* from, size_t size) {
+  if (size == 0) return {};
+  iovec local{const_cast<void*>(from), size}, remote{reinterpret_cast<void*>(address), size};
+  const ssize_t n = ::process_vm_writev(tid_, &local, 1, &remote, 1, 0);
+  if (n == static_cast<ssize_t>(size)) return {};
+  if (n < 0 && errno == ESRCH) return fail(ESRCH);
+  if (n < 0 && errno != EFAULT) return poke(address, from, size);
+  return fail(EFAULT);
+}
+
+Result<void> TracedTask::poke(u64 address, const void* from, size_t size) {
+  UniqueFd& mem = memory().mem;
+  if (!mem) mem.reset(::open(fmt::format("/proc/{}/mem", tid_).c_str(), O_RDWR | O_CLOEXEC));
+  if (!mem) return fail(errno == ENOENT ? ESRCH : errno);
+  const ssize_t n = ::pwrite(mem.get(), from, size, static_cast<off_t>(address));
+  if (n < 0) return fail(errno);
+  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
+  return {};
+}
+
+Result<std::string> TracedTask::read_string(u64 address, size_t limit) {
+  std::string text;
+  char chunk[kPage];
+  while (text.size() < limit) {
+    const u64 at = address + text.size();
+    // Never across a page in one go: the string may end just before an unmapped one.
+    const size_t size = std::min<u64>({kPage - at % kPage, limit - text.size(), 256});
+    TRY(read(at, chunk, size));
+    const size_t length = ::strnlen(chunk, size);
+    text.append(chunk, length);
+    if (length < size) return text;
+  }
+  return fail(ENAMETOOLONG);
+}
+
+Result<FileId> TracedTask::file_id(int fd) {
+  if (fd < 0) return fail(EBADF);
+  struct stat st;
+  if (::stat(fd_path(tid_, fd).c_str(), &st) == 0) return FileId{st.st_dev, st.st_ino};
+  if (errno == ENOENT) return fail(EBADF);
+  // A thread whose /proc we may not look into (it made itself undumpable) can still be asked.
+  const u64 at = TRY(scratch(sizeof st));
+  TRY(call(SYS_fstat, {static_cast<u64>(fd), at}));
+  TRY(read(at, &st, sizeof st));
+  return FileId{st.st_dev, st.st_ino};
+}
+
+Result<int> TracedTask::reopen_fd(int fd, int flags) {
+  if (fd < 0) return fail(EBADF);
+  const int own = ::open(fd_path(tid_, fd).c_str(), flags | O_CLOEXEC);
+  if (own < 0) return fail(errno == ENOENT ? EBADF : errno);
+  return own;
+}
+
+// Each thread has a page of its own: another thread's handler may run before the kernel has read what is in it.
+Result<u64> TracedTask::scratch(size_t size) {
+  if (size > kPage) return fail(EINVAL);
+  if (scratch_page_) return scratch_page_;
+  Memory& memory = this->memory();
+  if (memory.scratch_free.empty()) {
+    const u64 base = TRY(call(SYS_mmap, {0, kScratchPages * kPage, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0}));
+    for (u64 page = kScratchPages; page-- > 0;) {
+      memory.scratch_pages.push_back(base + page * kPage);
+      memory.scratch_free.push_back(base + page * kPage);
+    }
+  }
+  scratch_page_ = memory.scratch_free.back();
+  memory.scratch_free.pop_back();
+  return scratch_page_;
+}
+
+Result<u32> TracedTask::rseq_cpu() {
+  if (!rseq_ || *rseq_ == 0) {
+    __ptrace_rseq_configuration rseq = {};
+    TRY(env_.os.ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid_, sizeof rseq, reinterpret_cast<u64>(&rseq)));
+    rseq_ = rseq.rseq_abi_pointer;
+  }
+  if (*rseq_ == 0) return fail(ENODATA);
+  // struct rseq: cpu_id_start, cpu_id.
+  u32 cpus[2];
+  TRY(read(*rseq_, cpus, sizeof cpus));
+  return cpus[1];
+}
+
+}  // namespace bpfemu

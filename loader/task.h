@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// A traced thread: its registers and memory at a stop, and system calls run in its name.
+//
+// A remote call displaces the thread from the stop it was at. regs() stays the program's view all along; resume() and
+// rewind_to_call() bring the thread back to it. Any step may find the thread dead: ESRCH, and the stop that said so
+// goes to the tracer's queue.
+#pragma once
+
+#include <signal.h>
+#include <sys/user.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "emu/ports/host.h"
+#include "loader/event.h"
+#include "loader/filter.h"
+#include "loader/process.h"
+#include "loader/traps.h"
+
+namespace bpfemu {
+
+// What all threads of one run have in common.
+struct TaskEnv {
+  TraceOs& os;
+  TrapHandler& traps;
+  Secret secret = {};
+  int listener = -1;               // seccomp listener for install_fd, -1: none to be had
+  std::deque<StopEvent> postponed;     // stops that arrived while we waited for another
+};
+
+class TracedTask final : public Task {
+ public:
+  enum class At : u8 {
+    kRunning,
+    kSeccomp,      // before a call
+    kSyscallExit,
+    kSignal,
+    kTrap,         // PTRACE_EVENT_STOP
+    kExec,
+    kInside,       // in the middle of a call: fork events
+    kExiting,
+  };
+
+  TracedTask(TaskEnv& env, pid_t tid, std::shared_ptr<Process> process);
+  ~TracedTask() override;
+
+  pid_t tid() const override { return tid_; }
+  pid_t tgid() const override { return process_->tgid; }
+  Result<void> read(u64 address, void* to, size_t size) override;
+  Result<void> write(u64 address, const void* from, size_t size) override;
+  Result<std::string> read_string(u64 address, size_t limit) override;
+  PtRegs& regs() override;
+  Result<u64> call(long number, std::array<u64, 6> args) override;
+  Result<int> install_fd(int fd, bool cloexec) override;
+  Result<FileId> file_id(int fd) override;
+  Result<int> reopen_fd(int fd, int flags) override;
+  Result<u64> scratch(size_t size) override;
+
+  // Writes through any protection, also while the thread runs; a private page is copied, a shared one gives EIO.
+  Result<void> poke(u64 address, const void* from, size_t size);
+
+  At at() const { return at_; }
+  bool displaced() const { return displaced_; }
+  Process& process() { return *process_; }
+  const Process& process() const { return *process_; }
+  const std::shared_ptr<Process>& shared_process() const { return process_; }
+  // exec: a new address space, of a 32-bit program or not.
+  void executed(std::shared_ptr<Memory> memory);
+  Memory& memory() { return *process_->memory; }
+  const Memory& memory() const { return *process_->memory; }
+
+  // The thread reported a stop: what was known of its registers is void.
+  void stopped(At at);
+  // Lets it go on: PTRACE_CONT, PTRACE_SYSCALL or PTRACE_SINGLESTEP with a signal to deliver, or PTRACE_LISTEN.
+  Result<void> resume(int request, int signal = 0);
+  // After a remote call at a seccomp stop: brings the thread back before its own call.
+  Result<void> rewind_to_call();
+  Result<siginfo_t> signal_info();
+  Result<void> set_signal_info(const siginfo_t& info);
+  Result<u64> signal_mask();
+  Result<void> set_signal_mask(u64 mask);
+  // The same, for the program: what it has once the thread is resumed.
+  Result<void> set_program_mask(u64 mask);
+  Result<u64> event_message();
+  Result<void> interrupt();
+  // The CPU that its rseq area shows. ENODATA: it registered none.
+  Result<u32> rseq_cpu();
+
+  // The program's registers again say what they said when its call was interrupted (see rewound).
+  struct Interrupted {
+    u64 rip, rax, orig_rax;
+  };
+  // Makes the interrupted call run again: rip before it, the number in rax. Set while that has not happened yet.
+  void restart_call(u64 number);
+  bool restarting() { return rewound_ && regs().rip == rewound_->rip - 2; }
+  void undo_restart();
+  // At the stop before the call that was restarted: true once, if this is it.
+  bool reentered();
+
+  // Kept by the tracer.
+  SyscallSet traced;                     // calls that this thread's filters stop
+  SyscallSet traced_at_resume;           // as it was then: what a process that it forks since has inherited
+  TaskFacts facts;
+  bool facts_fresh = false;
+  u64 born_ns = 0;                       // CLOCK_MONOTONIC when it was made, 0: before our time
+  std::optional<siginfo_t> reinject;     // a signal that we put back; its next stop is not news
+
+  struct Pending {                       // the call that the thread is in, when its exit matters to us
+    long number = 0;
+    std::array<u64, 6> args = {};        // as the program gave them
+    bool handled = false;                // its exit handler wants to see the result
+    bool maps_text = false;              // a file mapped executable
+    bool restore_args = false;           // registers were changed for the call
+    u64 clone_args = 0;                  // clone3: where CLONE_UNTRACED was cleared
+  };
+  std::optional<Pending> pending;
+  std::optional<Pending> restartable;    // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
+  std::string exec_path;                 // what the exec that it is in was asked for
+  bool in_vfork = false;                 // suspended until its vfork child is done
+  bool group_stopped = false;            // listening: only SIGCONT or an interrupt brings it out
+  bool interrupted = false;              // by us, and the stop for it has not come yet
+  u64 asleep_ns = 0;                     // how long it had slept when we interrupted it
+  bool silent_entry = false;             // its next call goes on after our own interrupt: probes saw its entry
+  bool entry_stop = false;               // the next syscall stop is an entry stop, of a call that we restarted
+  bool exit_reported = false;
+  bool starting = false;                 // created, and not at its first stop yet
+
+ private:
+  using Machine = user_regs_struct;
+
+  Result<void> put(const Machine& machine);
+  Result<StopEvent> step(int request);
+  Result<StopEvent> await();
+  Result<void> begin_call(long number, const std::array<u64, 6>& args);
+  Result<u64> finish_call();
+  Result<u64> syscall_instruction();
+  Result<void> block_signals();
+  Result<int> notify_fd(int fd, bool cloexec);
+  Result<int> open_fd(int fd, bool cloexec);
+  void gone();
+
+  TaskEnv& env_;
+  pid_t tid_;
+  std::shared_ptr<Process> process_;
+  At at_ = At::kRunning;
+  bool regs_known_ = false;
+  bool displaced_ = false;
+  bool interrupt_again_ = false;         // a group stop was passed over by a remote call
+  std::optional<u64> saved_mask_;
+  std::optional<Interrupted> rewound_;
+  u64 scratch_page_ = 0;
+  std::optional<u64> rseq_;              // address of its rseq area, 0: none
+  union {
+    Machine machine_;
+    PtRegs regs_;
+  };
+  Machine known_ = {};                   // what the kernel has
+};
+
+}  // namespace bpfemu

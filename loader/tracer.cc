@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop, and what becomes of threads. tracer_calls.cc has system calls and signals.
+#include "loader/tracer.h"
+
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "loader/forced_signal.h"
+#include "loader/proc_files.h"
+#include "loader/call_args.h"
+#include "loader/stop.h"
+#include "loader/vdso.h"
+
+namespace bpfemu {
+
+namespace {
+
+// So many single waits, then one round of everything that is ready: wait4 looks at threads in a fixed order, and the
+// first could starve the last.
+constexpr u32 kSingleWaits = 32;
+constexpr u64 kCodeSegment32 = 0x23;
+
+// The flags of the clone, clone3, fork or vfork that the thread is in.
+u64 clone_flags(TracedTask& task) {
+  const PtRegs& regs = task.regs();
+  u64 flags = 0;
+  if (task.memory().compat) {
+    constexpr u64 kClone32 = 120, kVfork32 = 190;
+    if (regs.orig_rax == kClone32) return regs.rbx;
+    return regs.orig_rax == kVfork32 ? CLONE_VM | CLONE_VFORK : 0;
+  }
+  switch (regs.orig_rax) {
+    case SYS_clone: return regs.rdi;
+    case SYS_clone3: return task.read(regs.rdi, &flags, sizeof flags) ? flags : 0;
+    case SYS_vfork: return CLONE_VM | CLONE_VFORK;
+    default: return 0;
+  }
+}
+
+u64 monotonic_ns() {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * u64{1'000'000'000} + t.tv_nsec;
+}
+
+}  // namespace
+
+Result<void> Tracer::start(Spawn& spawn, const SyscallSet& traced, CallHandler& handler) {
+  handler_ = &handler;
+  root_ = spawn.pid();
+  TracedTask& task = tasks_.add_first(root_);
+  task.traced = traced;
+  TRY(spawn.seize(env_.os));
+  StopEvent event;
+  while (!started_ && !root_dead_ && next(event)) handle(event);
+  if (!started_) return fail(spawn.error() ? spawn.error() : ECHILD);
+  tasks_.find(root_)->traced |= spawn.trapped();
+  return {};
+}
+
+int Tracer::run() {
+  StopEvent event;
+  while (!tasks_.empty() && !stopping_ && (!root_dead_ || wait_for_all) && next(event)) handle(event);
+  kill_all();
+  return root_status_;
+}
+
+// False when there is nobody left to wait for.
+bool Tracer::next(StopEvent& event) {
+  while (env_.postponed.empty()) {
+    if (single_waits_ >= kSingleWaits) {
+      single_waits_ = 0;
+      for (Result<Waited> w = env_.os.wait(-1, false); w && w->tid > 0; w = env_.os.wait(-1, false)) collect(*w);
+      continue;
+    }
+    ++single_waits_;
+    const Result<Waited> waited = env_.os.wait(-1, true);
+    if (waited) {
+      collect(*waited);
+    } else if (waited.error().value == EINTR) {
+      event = {};
+      return true;
+    } else {
+      return false;
+    }
+  }
+  event = env_.postponed.front();
+  env_.postponed.pop_front();
+  return true;
+}
+
+void Tracer::collect(Waited waited) {
+  const StopEvent event = decode(waited);
+  if (TracedTask* task = tasks_.find(event.tid)) note_stop(*task, event);
+  env_.postponed.push_back(event);
+}
+
+void Tracer::handle(const StopEvent& event) {
+  attend();
+  if (event.kind == Kind::kNone) return;
+  if (event.kind == Kind::kDead) return on_dead(event);
+  TracedTask* const task = tasks_.find(event.tid);
+  if (task) {
+    on_stop(*task, event);
+  } else {
+    parked_[event.tid] = event;
+  }
+}
+
+void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
+  cpu_.stopped(event.tid);
+  switch (event.kind) {
+    case Kind::kSeccomp: return on_seccomp(task);
+    case Kind::kSyscall: return on_syscall(task);
+    case Kind::kSignal: return on_signal(task, event.value);
+    case Kind::kGroupStop: return on_group_stop(task, event.value);
+    case Kind::kTrap: return on_trap(task);
+    case Kind::kFork:
+    case Kind::kVfork:
+    case Kind::kClone: return on_fork(task, event.kind);
+    case Kind::kVforkDone: task.in_vfork = false; return go(task);
+    case Kind::kExec: return on_exec(task);
+    case Kind::kExiting: return on_exiting(task);
+    case Kind::kDead:
+    case Kind::kNone: return;
+  }
+}
+
+// Lets the thread run on; inside a call whose exit matters, to its exit stop.
+void Tracer::go(TracedTask& task) {
+  (void)task.resume(task.pending || task.entry_stop ? PTRACE_SYSCALL : PTRACE_CONT);
+}
+
+void Tracer::on_fork(TracedTask& task, Kind kind) {
+  const Result<u64> message = task.event_message();
+  if (!message) return;
+  const pid_t tid = static_cast<pid_t>(*message);
+  const u64 flags = clone_flags(task);
+  const bool thread = flags & CLONE_THREAD, shares_memory = flags & CLONE_VM;
+  TracedTask* child = tasks_.find(tid);
+  if (!child) {
+    child = thread ? &tasks_.add_thread(task, tid) : &tasks_.add_process(task, tid, shares_memory);
+    child->traced = thread ? task.traced : task.traced_at_resume;
+    child->starting = true;
+    child->born_ns = monotonic_ns();
+    child->pending = task.pending;  // its own return from the call, which handlers do not see
+    if (child->pending) child->pending->handled = false;
+    env_.traps.task_cloned(task.tid(), tid, shares_memory);
+  }
+  task.in_vfork = kind == Kind::kVfork;
+  if (EventSink* sink = handler_->events()) sink->task_forked(task, tid, thread);
+  go(task);
+  const auto parked = parked_.find(tid);
+  if (parked == parked_.end()) return;
+  const StopEvent event = parked->second;
+  parked_.erase(parked);
+  note_stop(*child, event);
+  on_stop(*child, event);
+}
+
+// The creator died before it could tell of this thread: /proc knows where it belongs.
+void Tracer::adopt_parked() {
+  const auto orphans = parked_;
+  for (const auto& [tid, event] : orphans) adopt(tid);
+}
+
+void Tracer::adopt(pid_t tid) {
+  const auto parked = parked_.find(tid);
+  const Result<SignalFacts> facts = read_signal_facts(tid);
+  if (parked == parked_.end() || !facts) return;
+  TracedTask* const creator = tasks_.find(facts->tgid != tid ? facts->tgid : facts->parent_tgid);
+  // A living creator reports it itself.
+  if (creator && creator->at() != TracedTask::At::kExiting && facts->tgid == tid) return;
+  const StopEvent event = parked->second;
+  TracedTask& task = creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid)
+                                                   : tasks_.add_process(*creator, tid, false))
+                             : tasks_.add_first(tid);
+  if (creator) task.traced = creator->traced_at_resume;
+  task.starting = true;
+  env_.traps.task_started(tid);
+  parked_.erase(tid);
+  note_stop(task, event);
+  on_stop(task, event);
+}
+
+void Tracer::on_first_stop(TracedTask& task) {
+  task.starting = false;
+  const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
+  widening_.ensure(task);
+  if (pending) leave_call(task, *pending);
+}
+
+void Tracer::on_exec(TracedTask& task) {
+  const Result<u64> message = task.event_message();
+  if (!message) return;
+  const pid_t old_tid = static_cast<pid_t>(*message);
+  for (pid_t tid : tasks_.keep_only(task, old_tid)) {
+    env_.traps.task_gone(tid);
+  }
+  task.executed(tasks_.new_memory());
+  task.memory().compat = task.regs().cs == kCodeSegment32;
+  shadow_exec(task.process());
+  task.restartable.reset();
+  task.facts_fresh = task.in_vfork = task.silent_entry = false;
+  if (task.pending) task.pending->restore_args = false;
+  if (!task.memory().compat) {
+    task.memory().vdso = find_vdso(task).value_or(0);
+    if (const u32 code = handler_->version_code(); code && task.memory().vdso) claim_version(task, code);
+  }
+  if (!started_ && task.tid() == root_) {
+    started_ = true;
+    env_.traps.task_started(root_);
+    return go(task);
+  }
+  env_.traps.task_executed(task.tid(), old_tid);
+  if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, task.exec_path);
+  widening_.ensure(task);
+  // A remote call has taken the thread to the exit stop of its exec already.
+  if (task.at() == TracedTask::At::kSyscallExit) return on_syscall(task);
+  go(task);
+}
+
+void Tracer::on_exiting(TracedTask& task) {
+  const Result<u64> status = task.event_message();
+  task.facts.exit_code = status ? static_cast<int>(*status) : 0;
+  if (EventSink* sink = handler_->events()) sink->task_exiting(task, task.facts.exit_code);
+  task.exit_reported = true;
+  task.pending.reset();
+  (void)task.resume(PTRACE_CONT);
+}
+
+void Tracer::on_dead(const StopEvent& event) {
+  parked_.erase(event.tid);
+  if (event.tid == root_) {
+    root_dead_ = true;
+    root_status_ = event.value;
+  }
+  TracedTask* const task = tasks_.find(event.tid);
+  if (!task) return;
+  EventSink* const sink = handler_->events();
+  if (sink && !task->exit_reported) sink->task_exiting(*task, event.value);
+  env_.traps.task_gone(event.tid);
+  tasks_.remove(event.tid);
+  if (!parked_.empty()) adopt_parked();
+}
+
+void Tracer::on_trap(TracedTask& task) {
+  if (task.starting) {
+    on_first_stop(task);
+    return go(task);
+  }
+  const bool ours = std::exchange(task.interrupted, false);
+  const PtRegs regs = task.regs();
+  const bool in_call = static_cast<s64>(regs.orig_rax) >= 0;
+  const bool eintr = ours && in_call && static_cast<s64>(regs.rax) == -EINTR && !has_signal(task);
+  widening_.ensure(task);
+  task.silent_entry = ours && in_call && is_restart(static_cast<s64>(regs.rax));
+  if (eintr && restart_interrupted(task, std::exchange(task.asleep_ns, 0))) {
+    // Its timeout register is shorter than the program believes until the call is over.
+    task.pending = TracedTask::Pending{static_cast<long>(regs.orig_rax), args_of(regs)};
+    task.pending->restore_args = true;
+    task.entry_stop = true;
+  }
+  task.silent_entry = task.silent_entry || (eintr && task.restarting());
+  go(task);
+}
+
+void Tracer::on_group_stop(TracedTask& task, int signal) {
+  if (task.starting) on_first_stop(task);
+  task.interrupted = false;
+  widening_.ensure(task);
+  if (task.displaced()) {
+    // Only a thread that stands at the group stop itself can go on standing there.
+    (void)task.interrupt();
+    return go(task);
+  }
+  (void)task.resume(PTRACE_LISTEN, 0);
+  task.group_stopped = signal != 0;
+}
+
+// What still runs ends with the command.
+void Tracer::kill_all() {
+  for (pid_t tgid : tasks_.thread_groups()) ::kill(tgid, SIGKILL);
+  for (const auto& [tid, event] : parked_) ::kill(tid, SIGKILL);
+  while (!tasks_.empty()) {
+    const Result<Waited> waited = env_.os.wait(-1, true);
+    if (!waited && waited.error().value != EINTR) return;
+    if (!waited) continue;
+    const StopEvent event = decode(*waited);
+    if (event.kind == Kind::kDead) {
+      if (event.tid == root_) root_status_ = event.value;
+      tasks_.remove(event.tid);
+    } else {
+      (void)env_.os.ptrace(PTRACE_CONT, event.tid, 0, 0);
+      if (!tasks_.find(event.tid)) ::kill(event.tid, SIGKILL);
+    }
+  }
+}
+
+void Tracer::report(const SyscallSet& entry, const SyscallSet& exit) {
+  report_entry_ = entry;
+  report_exit_ = exit;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tracer's loop: every stop of every thread comes through here and leaves as one answer.
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+
+#include "emu/probe/probes.h"
+#include "emu/syscalls/call.h"
+#include "loader/cpu_follower.h"
+#include "loader/spawn.h"
+#include "loader/task_table.h"
+#include "loader/widening.h"
+
+namespace bpfemu {
+
+// Who answers calls and hears of events: the kernel model, or a test.
+class CallHandler {
+ public:
+  virtual ~CallHandler() = default;
+  // A call that stopped, for whatever reason: native() for one that is nobody's business.
+  virtual Reply enter(Call& call) = 0;
+  // Its exit, when enter() asked for it: the result as the program sees it.
+  virtual s64 exit(Call& call, s64 result) = 0;
+  // Null: nobody listens.
+  virtual EventSink* events() = 0;
+  // LINUX_VERSION_CODE for the vDSO of new programs, 0: leave it.
+  virtual u32 version_code() = 0;
+};
+
+class Tracer {
+ public:
+  Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening) : env_(env), tasks_(tasks), widening_(widening) {}
+
+  // Between two waits: timers and signals to ourselves.
+  std::function<void()> attend = [] {};
+  std::function<void(std::string_view)> note = [](std::string_view) {};  // something not modelled
+
+  // Runs `spawn` until its exec: its calls are the loader's own business. Error: it never became the command.
+  Result<void> start(Spawn& spawn, const SyscallSet& traced, CallHandler& handler);
+  // Until `stop()` or the last thread is gone. Gives the first process' wait status.
+  int run();
+  void stop() { stopping_ = true; }
+  bool wait_for_all = false;
+
+  // What probes want to see, apart from what must stop anyway.
+  void report(const SyscallSet& entry, const SyscallSet& exit);
+  void report_signals(bool on) { report_signals_ = on; }
+  // The calls that send signals.
+  static const SyscallSet& signal_calls();
+  // Did the first process get this signal by itself since they were last forgotten?
+  bool delivered_to_root(int signal) const { return root_signals_ >> (signal - 1) & 1; }
+  void forget_root_signals() { root_signals_ = 0; }
+
+ private:
+  using Kind = StopEvent::Kind;
+
+  bool next(StopEvent& event);
+  void collect(Waited waited);
+  void handle(const StopEvent& event);
+  void on_stop(TracedTask& task, const StopEvent& event);
+  void on_seccomp(TracedTask& task);
+  void on_call(TracedTask& task, long number);
+  void on_restarted(TracedTask& task);
+  void on_syscall(TracedTask& task);
+  void on_signal(TracedTask& task, int signal);
+  bool on_own_signal(TracedTask& task, int signal);
+  void on_trapped_call(TracedTask& task, const siginfo_t& info);
+  void on_group_stop(TracedTask& task, int signal);
+  void on_trap(TracedTask& task);
+  void on_first_stop(TracedTask& task);
+  void on_fork(TracedTask& task, Kind kind);
+  void on_exec(TracedTask& task);
+  void on_exiting(TracedTask& task);
+  void on_dead(const StopEvent& event);
+
+  bool own_call(TracedTask& task, Call& call, TracedTask::Pending& pending);
+  void answer(TracedTask& task, long number, s64 value);
+  void go(TracedTask& task);
+  void leave_call(TracedTask& task, const TracedTask::Pending& pending);
+  void signal_sent(TracedTask& task, const Call& call);
+  void signal_raised(TracedTask& task, int signal);
+  void adopt(pid_t tid);
+  void adopt_parked();
+  void kill_all();
+
+  TaskEnv& env_;
+  TaskTable& tasks_;
+  Widening& widening_;
+  CallHandler* handler_ = nullptr;
+  CpuFollower cpu_;
+  SyscallSet report_entry_, report_exit_;
+  bool report_signals_ = false;
+  std::unordered_map<pid_t, StopEvent> parked_;  // first stops of threads whose creator has not reported them yet
+  pid_t root_ = 0;
+  int root_status_ = 0;
+  bool root_dead_ = false;
+  bool started_ = false;
+  bool stopping_ = false;
+  u32 single_waits_ = 0;
+  u64 root_signals_ = 0;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// System calls and signals in the tracer's loop.
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include "loader/call_args.h"
+#include "loader/forced_signal.h"
+#include "loader/tracer.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr long kI386Bpf = 357, kI386PerfEventOpen = 336;  // free numbers on x86-64
+constexpr s64 kRestartBlock = -516;
+constexpr size_t kPathLimit = 4096;
+// Emulated by the kernel at a fault: there is no exit stop, and changing registers kills.
+constexpr u64 kVsyscallPage = 0xffffffffff600000;
+
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+
+bool sets_facts(long number) {
+  switch (number) {
+    case SYS_prctl:
+    case SYS_setuid:
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setfsuid:
+    case SYS_setfsgid: return true;
+    default: return false;
+  }
+}
+
+bool clears_untraced(TracedTask& task, u64 address) {
+  u64 flags = 0;
+  if (!task.read(address, &flags, sizeof flags) || !(flags & CLONE_UNTRACED)) return false;
+  flags &= ~u64{CLONE_UNTRACED};
+  return task.write(address, &flags, sizeof flags).has_value();
+}
+
+}  // namespace
+
+void Tracer::on_seccomp(TracedTask& task) {
+  const PtRegs& regs = task.regs();
+  const long number = static_cast<int>(regs.orig_rax);
+  if ((regs.rip & ~u64{0xfff}) == kVsyscallPage) return go(task);
+  if (!started_) {
+    // The child between clone and exec: its probes for an outer filter, else calls of no interest.
+    if (regs.rdi == Spawn::kProbeMagic) return answer(task, -1, Spawn::kProbeAnswer);
+    return go(task);
+  }
+  if (number == kI386Bpf || number == kI386PerfEventOpen) {
+    note(number == kI386Bpf ? "bpf() from 32-bit code" : "perf_event_open() from 32-bit code");
+    return answer(task, -1, -ENOSYS);
+  }
+  widening_.ensure(task);
+  if (number == SYS_restart_syscall && task.restartable) return on_restarted(task);
+  on_call(task, number);
+}
+
+// restart_syscall goes on with the call that was interrupted: its exit is that call's exit.
+void Tracer::on_restarted(TracedTask& task) {
+  const bool silent = task.reentered();
+  EventSink* const sink = handler_->events();
+  if (sink && !silent && report_entry_[SYS_restart_syscall])
+    sink->syscall_entered(task, task.regs(), SYS_restart_syscall);
+  if (task.displaced() && !task.rewind_to_call()) return;
+  task.pending = std::exchange(task.restartable, std::nullopt);
+  go(task);
+}
+
+void Tracer::on_call(TracedTask& task, long number) {
+  const bool silent = task.reentered();
+  EventSink* const sink = handler_->events();
+  TracedTask::Pending pending = task.pending.value_or(TracedTask::Pending{number, args_of(task.regs())});
+  task.restartable.reset();
+  if (sink && (number == SYS_execve || number == SYS_execveat))
+    task.exec_path = task.read_string(pending.args[number == SYS_execveat], kPathLimit).value_or("");
+  if (sink && !silent && number >= 0 && report_entry_[number]) sink->syscall_entered(task, task.regs(), number);
+
+  Call call{task, number, args_of(task.regs())};
+  bool changed = own_call(task, call, pending);
+  const Reply reply = handler_->enter(call);
+  if (reply.kind == Reply::Kind::kAnswered) {
+    task.pending.reset();
+    return answer(task, number, reply.value);
+  }
+  changed = changed || reply.args_changed;
+  if (task.displaced() && !task.rewind_to_call()) return;
+  if (changed) set_args(task.regs(), call.args);
+  pending.restore_args = pending.restore_args || changed;
+  pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
+  const bool reported = sink && number >= 0 && (report_exit_[number] || (report_signals_ && signal_calls()[number]));
+  if (reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args)
+    task.pending = pending;
+  go(task);
+}
+
+// What the loader must know or prevent, whoever else handles the call. True: arguments were changed.
+bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending) {
+  switch (call.number) {
+    case SYS_clone:
+      if (!(call.args[0] & CLONE_UNTRACED)) return false;
+      call.args[0] &= ~u64{CLONE_UNTRACED};
+      return true;
+    case SYS_clone3:
+      if (clears_untraced(task, call.args[0])) pending.clone_args = call.args[0];
+      return false;
+    case SYS_rt_sigaction: shadow_sigaction(task, call.args); return false;
+    case SYS_mmap:
+      pending.maps_text = env_.traps.wants_mappings() && (call.args[2] & PROT_EXEC) && !(call.args[3] & MAP_ANONYMOUS);
+      return false;
+    default:
+      if (sets_facts(call.number)) task.facts_fresh = false;
+      return false;
+  }
+}
+
+// The call never reaches the kernel. `number` -1: nobody's business.
+void Tracer::answer(TracedTask& task, long number, s64 value) {
+  PtRegs& regs = task.regs();
+  regs.rax = static_cast<u64>(value);
+  if (EventSink* sink = handler_->events(); sink && number >= 0 && report_exit_[number])
+    sink->syscall_exited(task, regs, number, value);
+  regs.orig_rax = ~u64{0};
+  (void)task.resume(PTRACE_CONT);
+}
+
+void Tracer::on_syscall(TracedTask& task) {
+  if (std::exchange(task.entry_stop, false)) return go(task);
+  const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
+  if (pending) leave_call(task, *pending);
+  widening_.ensure(task);
+  go(task);
+}
+
+// At the exit stop of a call: the caller's, or the first stop of the child that it made.
+void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
+  PtRegs& regs = task.regs();
+  s64 result = static_cast<s64>(regs.rax);
+  if (pending.restore_args) set_args(regs, pending.args);
+  if (pending.clone_args) {
+    u64 flags = 0;
+    if (task.read(pending.clone_args, &flags, sizeof flags)) {
+      flags |= CLONE_UNTRACED;
+      (void)task.write(pending.clone_args, &flags, sizeof flags);
+    }
+  }
+  if (result == kRestartBlock) task.restartable = pending;
+  // Our own interrupt is not the call's end.
+  if (task.interrupted && (is_restart(result) || result == -EINTR) && !has_signal(task)) return;
+  if (pending.handled) {
+    Call call{task, pending.number, pending.args};
+    result = handler_->exit(call, result);
+    regs.rax = static_cast<u64>(result);
+  }
+  if (pending.maps_text && result >= 0) env_.traps.mappings_changed(task.tid());
+  if (sets_facts(pending.number)) task.facts_fresh = false;
+  EventSink* const sink = handler_->events();
+  if (!sink || pending.number < 0) return;
+  if (report_signals_ && result == 0) signal_sent(task, {task, pending.number, pending.args});
+  if (report_exit_[pending.number]) sink->syscall_exited(task, regs, pending.number, result);
+}
+
+void Tracer::on_signal(TracedTask& task, int signal) {
+  if (task.restarting()) task.undo_restart();
+  if (std::exchange(task.entry_stop, false)) {
+    set_args(task.regs(), task.pending->args);
+    task.pending.reset();
+  }
+  task.silent_entry = false;
+  if (task.reinject && task.reinject->si_signo == signal) {
+    (void)task.set_signal_info(*task.reinject);
+    task.reinject.reset();
+    (void)task.resume(PTRACE_CONT, signal);
+    return;
+  }
+  if ((signal == SIGTRAP || signal == SIGSYS) && on_own_signal(task, signal)) return;
+  if (report_signals_) signal_raised(task, signal);
+  env_.traps.before_signal(task);
+  if (task.tgid() == root_ && signal < 64) root_signals_ |= u64{1} << (signal - 1);
+  // Untraced, an ignored signal would not even have woken the thread.
+  if (static_cast<s64>(task.regs().rax) == -EINTR && is_ignored(task, signal)) {
+    (void)restart_interrupted(task, 0);
+    (void)task.resume(PTRACE_CONT, 0);
+    return;
+  }
+  (void)task.resume(PTRACE_CONT, signal);
+}
+
+bool Tracer::on_own_signal(TracedTask& task, int signal) {
+  const Result<siginfo_t> info = task.signal_info();
+  if (!info) return true;
+  if (signal == SIGSYS) {
+    if (info->si_code != SYS_SECCOMP || info->si_errno != kTrapTag) return false;
+    on_trapped_call(task, *info);
+    return true;
+  }
+  if (info->si_code <= 0 || !env_.traps.trapped(task)) return false;
+  restore_forced(task, SIGTRAP);
+  (void)task.resume(PTRACE_CONT, 0);
+  return true;
+}
+
+// A call that an outer filter denies reached us by SIGSYS. It cannot be run natively: then the denial stands.
+void Tracer::on_trapped_call(TracedTask& task, const siginfo_t& info) {
+  const long number = info.si_syscall;
+  PtRegs& regs = task.regs();
+  regs.orig_rax = static_cast<u64>(number);
+  EventSink* const sink = handler_->events();
+  if (sink && report_entry_[number]) sink->syscall_entered(task, regs, number);
+  Call call{task, number, args_of(regs)};
+  const Reply reply = started_ ? handler_->enter(call) : Reply::native();
+  const s64 value = reply.kind == Reply::Kind::kAnswered ? reply.value : -EPERM;
+  regs.orig_rax = ~u64{0};
+  restore_forced(task, SIGSYS);
+  answer(task, number, value);
+}
+
+}  // namespace bpfemu

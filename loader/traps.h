@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who owns SIGTRAP stops: breakpoints. The tracer tells it what becomes of threads and address spaces and asks it
+// whose a trap is.
+#pragma once
+
+#include "emu/ports/task.h"
+
+namespace bpfemu {
+
+class TrapHandler {
+ public:
+  virtual ~TrapHandler() = default;
+
+  virtual void task_started(pid_t /*tid*/) {}  // the first one, after its exec
+  // `shares_memory`: the child lives in the parent's address space (CLONE_VM).
+  virtual void task_cloned(pid_t /*parent*/, pid_t /*child*/, bool /*shares_memory*/) {}
+  virtual void task_executed(pid_t /*tid*/, pid_t /*old_tid*/) {}
+  virtual void task_gone(pid_t /*tid*/) {}
+  // A file was mapped executable. Nobody needs to know unless wants_mappings().
+  virtual void mappings_changed(pid_t /*tid*/) {}
+  virtual bool wants_mappings() const { return false; }
+
+  // The thread ran into an int3 (rip is one past it). True: it was ours, registers are set to go on, and the signal is
+  // dropped; the tracer puts the program's SIGTRAP handler and mask back.
+  virtual bool trapped(Task&) { return false; }
+  // Another signal is about to be delivered: rip may have to be mapped back first.
+  virtual void before_signal(Task&) {}
+  // Puts the program's own bytes back over our breakpoints in a copy of its memory.
+  virtual void mask(pid_t /*tid*/, u64 /*address*/, void* /*bytes*/, size_t /*size*/) const {}
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/vdso.h"
+
+#include <elf.h>
+#include <sys/auxv.h>
+
+#include <cstring>
+
+#include "emu/base/bytes.h"
+#include "loader/proc_files.h"
+
+namespace bpfemu {
+
+Result<u64> find_vdso(TracedTask& task) { return read_auxv(task.tid(), AT_SYSINFO_EHDR); }
+
+size_t version_offset(const u8* image) {
+  const auto header = load<Elf64_Ehdr>(image);
+  for (int i = 0; i < header.e_phnum; ++i) {
+    const auto segment = load<Elf64_Phdr>(image + header.e_phoff + i * sizeof(Elf64_Phdr));
+    if (segment.p_type != PT_NOTE) continue;
+    for (size_t at = segment.p_offset; at + sizeof(Elf64_Nhdr) <= segment.p_offset + segment.p_filesz;) {
+      const auto note = load<Elf64_Nhdr>(image + at);
+      const size_t description = at + sizeof note + round_up(note.n_namesz, 4);
+      const bool linux = note.n_namesz == 6 && std::memcmp(image + at + sizeof note, "Linux", 6) == 0;
+      if (linux && note.n_type == 0 && note.n_descsz == sizeof(u32)) return description;
+      at = description + round_up(note.n_descsz, 4);
+    }
+  }
+  return 0;
+}
+
+void claim_version(TracedTask& task, u32 code) {
+  // One kernel gives every 64-bit program the same image.
+  static const size_t offset = [] {
+    const auto* own = reinterpret_cast<const u8*>(::getauxval(AT_SYSINFO_EHDR));
+    return own ? version_offset(own) : 0;
+  }();
+  if (offset) (void)task.poke(task.memory().vdso + offset, &code, sizeof code);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/fakes/ports.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace bpfemu::fakes {
+
+FakeTask::FakeTask(pid_t tid, pid_t tgid) : tid_(tid ? tid : getpid()), tgid_(tgid ? tgid : tid_) {}
+
+// The kernel checks the pages for us: a bad address gives a short count instead of a fault.
+Result<void> FakeTask::read(u64 address, void* to, size_t size) {
+  if (dead_) return fail(ESRCH);
+  if (size == 0) return {};
+  iovec local{to, size}, remote{reinterpret_cast<void*>(address), size};
+  if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != static_cast<ssize_t>(size)) return fail(EFAULT);
+  return {};
+}
+
+Result<void> FakeTask::write(u64 address, const void* from, size_t size) {
+  if (dead_) return fail(ESRCH);
+  if (size == 0) return {};
+  iovec local{const_cast<void*>(from), size}, remote{reinterpret_cast<void*>(address), size};
+  if (process_vm_writev(getpid(), &local, 1, &remote, 1, 0) != static_cast<ssize_t>(size)) return fail(EFAULT);
+  return {};
+}
+
+Result<std::string> FakeTask::read_string(u64 address, size_t limit) {
+  std::string text;
+  for (size_t i = 0; i < limit; ++i) {
+    char c;
+    TRY(read(address + i, &c, 1));
+    if (c == 0) return text;
+    text += c;
+  }
+  return fail(ENAMETOOLONG);
+}
+
+Result<u64> FakeTask::call(long number, std::array<u64, 6> args) {
+  if (dead_) return fail(ESRCH);
+  long r = ::syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+  if (r == -1) return fail(errno);
+  return static_cast<u64>(r);
+}
+
+Result<int> FakeTask::install_fd(int fd, bool cloexec) {
+  if (dead_) return fail(ESRCH);
+  int copy = fcntl(fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+  if (copy < 0) return fail(errno);
+  return copy;
+}
+
+Result<FileId> FakeTask::file_id(int fd) {
+  if (dead_) return fail(ESRCH);
+  struct stat st;
+  if (fstat(fd, &st) != 0) return fail(errno);
+  return FileId{st.st_dev, st.st_ino};
+}
+
+Result<int> FakeTask::reopen_fd(int fd, int flags) {
+  if (dead_) return fail(ESRCH);
+  std::string path = "/proc/self/fd/" + std::to_string(fd);
+  int copy = open(path.c_str(), flags | O_CLOEXEC);
+  if (copy < 0) return fail(errno == ENOENT ? EBADF : errno);
+  return copy;
+}
+
+Result<u64> FakeTask::scratch(size_t size) {
+  if (dead_) return fail(ESRCH);
+  if (size > scratch_.size()) return fail(ENOMEM);
+  return reinterpret_cast<u64>(scratch_.data());
+}
+
+void FakeHost::want_syscalls(const SyscallSet& new_entry, const SyscallSet& new_exit) {
+  entry = new_entry;
+  exit = new_exit;
+}
+
+u64 FakeHost::clock(int) { return now_; }
+
+Host::TimerId FakeHost::add_timer(u64 period_ns, std::function<void()> fire) {
+  timers_[++last_timer_] = {period_ns, now_ + period_ns, std::move(fire)};
+  return last_timer_;
+}
+
+void FakeHost::cancel_timer(TimerId id) { timers_.erase(id); }
+
+void FakeHost::advance(u64 ns) {
+  u64 end = now_ + ns;
+  for (;;) {
+    auto next = std::min_element(timers_.begin(), timers_.end(),
+                                 [](auto& a, auto& b) { return a.second.due < b.second.due; });
+    if (next == timers_.end() || next->second.due > end) break;
+    now_ = next->second.due;
+    next->second.due += next->second.period;
+    auto fire = next->second.fire;  // may cancel its own timer
+    fire();
+  }
+  now_ = end;
+}
+
+Task* FakeHost::find_task(pid_t tid) {
+  auto it = tasks.find(tid);
+  return it == tasks.end() ? nullptr : it->second;
+}
+
+Result<TaskFacts> FakeHost::facts(pid_t tid) {
+  auto it = task_facts.find(tid);
+  if (it != task_facts.end()) return it->second;
+  if (!tasks.contains(tid)) return fail(ESRCH);
+  TaskFacts facts;
+  facts.tid = facts.tgid = tid;
+  std::strcpy(facts.comm, "fake");
+  return facts;
+}
+
+std::vector<pid_t> FakeHost::thread_groups() {
+  std::set<pid_t> groups;
+  for (auto& [tid, task] : tasks) groups.insert(task->tgid());
+  return {groups.begin(), groups.end()};
+}
+
+Result<Sites::Id> FakeSites::arm(const std::string& path, FileId file, u64 offset) {
+  if (refuse) return fail(refuse);
+  for (auto& [id, site] : armed) {
+    if (site.file == file && site.offset == offset) {
+      ++site.uses;
+      return id;
+    }
+  }
+  armed[++last_] = {path, file, offset, 1};
+  return last_;
+}
+
+void FakeSites::disarm(Id id) {
+  auto it = armed.find(id);
+  if (it != armed.end() && --it->second.uses == 0) armed.erase(it);
+}
+
+Result<void> FakeSites::on_return(Task&, Id, u64 cookie) {
+  returns.push_back(cookie);
+  return {};
+}
+
+}  // namespace bpfemu::fakes

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hash family against std::map, and its errors.
+#include <map>
+#include <set>
+#include <string>
+
+#include "emu/bpf/maps/hash_table.h"
+#include "tests/unit/maps/fixture.h"
+
+namespace bpfemu::test {
+namespace {
+
+using Bytes = std::string;
+
+Bytes random_bytes(std::mt19937& rng, u32 size) {
+  Bytes bytes(size, 0);
+  for (char& c : bytes) c = static_cast<char>(rng());
+  return bytes;
+}
+
+// A few keys, so that operations meet each other.
+Bytes key_of(u32 number, u32 size) {
+  Bytes key(size, 0);
+  for (u32 i = 0; i < size; ++i) key[i] = static_cast<char>(number * 2654435761u >> (i % 4 * 8));
+  return key;
+}
+
+std::set<Bytes> all_keys(World&, MapObject& map) {
+  std::set<Bytes> keys;
+  Bytes key(map.map().key_size, 0), next(map.map().key_size, 0);
+  bool first = true;
+  while (map.ops().get_next_key(map.map(), first ? nullptr : key.data(), next.data()) == 0) {
+    REQUIRE(keys.insert(next).second);
+    key = next;
+    first = false;
+  }
+  return keys;
+}
+
+struct Shape {
+  u32 type, key_size, value_size, entries, flags;
+};
+
+void model_test(const Shape& shape) {
+  World w;
+  auto map = w.create(shape.type, shape.key_size, shape.value_size, shape.entries, shape.flags);
+  const MapOps& ops = map->ops();
+  Map& m = map->map();
+  std::map<Bytes, Bytes> model;
+  std::mt19937 rng(shape.type * 1000 + shape.key_size);
+  u32 size = static_cast<u32>(user_value_size(m));
+  Bytes out(size, 0);
+  for (u32 i = 0, n = operations(); i < n; ++i) {
+    Bytes key = key_of(rng() % (shape.entries * 2), shape.key_size), value = random_bytes(rng, size);
+    bool there = model.contains(key);
+    switch (rng() % 8) {
+      case 0:
+      case 1:
+      case 2: {
+        u64 flags = rng() % 3;
+        s64 expected = flags == BPF_NOEXIST && there  ? -EEXIST
+                       : flags == BPF_EXIST && !there ? -ENOENT
+                       : !there && model.size() == shape.entries ? -E2BIG
+                                                                 : 0;
+        REQUIRE(ops.update_value(&w.run, m, key.data(), value.data(), flags) == expected);
+        if (expected == 0) model[key] = value;
+        break;
+      }
+      case 3: REQUIRE(ops.erase(&w.run, m, key.data()) == (model.erase(key) ? 0 : -ENOENT)); break;
+      case 4: {
+        REQUIRE(ops.lookup_and_delete(&w.run, m, key.data(), out.data()) == (there ? 0 : -ENOENT));
+        if (there) REQUIRE(out == model[key]);
+        model.erase(key);
+        break;
+      }
+      case 5:
+        if (i % 64 == 0) {
+          std::set<Bytes> expected;
+          for (auto& [k, v] : model) expected.insert(k);
+          REQUIRE(all_keys(w, *map) == expected);
+        }
+        break;
+      default: {
+        REQUIRE(ops.copy_value(&w.run, m, key.data(), out.data()) == (there ? 0 : -ENOENT));
+        if (there) REQUIRE(out == model[key]);
+        REQUIRE((ops.lookup(&w.run, m, key.data()) != nullptr) == there);
+      }
+    }
+  }
+}
+
+TEST_CASE("hash maps agree with a model") {
+  for (u32 flags : {0u, u32{BPF_F_NO_PREALLOC}}) {
+    for (u32 key_size : {1u, 2u, 3u, 4u, 7u, 8u, 12u, 16u, 29u}) {
+      model_test({BPF_MAP_TYPE_HASH, key_size, 12, key_size == 1 ? 100u : 50u, flags});
+    }
+    model_test({BPF_MAP_TYPE_PERCPU_HASH, 4, 12, 33, flags});
+  }
+}
+
+TEST_CASE("hash creation is checked as in the kernel") {
+  auto check = World::check;
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, 1) == 0);
+  CHECK(check(BPF_MAP_TYPE_HASH, 0, 4, 1) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 0, 1) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, 0) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_MMAPABLE) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_NO_COMMON_LRU) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_ZERO_SEED, false) == -EPERM);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, (4 << 20) - 48 - 4, 1) == -E2BIG);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, (4 << 20) - 48 - 5, 1) == 0);
+  CHECK(check(BPF_MAP_TYPE_HASH, 4, 4, (1u << 31) + 1) == -E2BIG);
+  CHECK(check(BPF_MAP_TYPE_PERCPU_HASH, 4, 32 << 10, 1) == 0);
+  CHECK(check(BPF_MAP_TYPE_PERCPU_HASH, 4, (32 << 10) + 1, 1) == -E2BIG);
+  CHECK(check(BPF_MAP_TYPE_PERCPU_HASH, 4, 4, 1, BPF_F_NUMA_NODE) == -EINVAL);
+  CHECK(check(BPF_MAP_TYPE_LRU_HASH, 4, 4, 1, 0, false) == -EPERM);
+  CHECK(check(BPF_MAP_TYPE_LRU_HASH, 4, 4, 1, BPF_F_NO_PREALLOC) == -524);
+  CHECK(check(BPF_MAP_TYPE_LRU_HASH, 4, 4, 1, BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE) == -EINVAL);
+}
+
+TEST_CASE("a replaced element keeps its old value where a program still points to it") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_HASH, 4, 8, 1);
+  u32 key = 1;
+  u64 value = 10;
+  REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+  auto* old = static_cast<u64*>(map->ops().lookup(&w.run, map->map(), &key));
+  value = 20;
+  REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_EXIST) == 0);
+  CHECK(*old == 10);
+  CHECK(*static_cast<u64*>(map->ops().lookup(&w.run, map->map(), &key)) == 20);
+  CHECK(map->ops().update(&w.run, map->map(), &key, &value, 3) == -EINVAL);
+  CHECK(map->ops().update(&w.run, map->map(), &key, &value, BPF_F_LOCK) == -EINVAL);
+}
+
+TEST_CASE("per-CPU values are the CPU's own") {
+  World w;
+  for (u32 type : {u32{BPF_MAP_TYPE_PERCPU_HASH}, u32{BPF_MAP_TYPE_LRU_PERCPU_HASH}}) {
+    auto map = w.create(type, 4, 4, 8);
+    u32 key = 3, value = 100;
+    w.on_cpu(2);
+    REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+    w.on_cpu(1);
+    CHECK(*static_cast<u32*>(map->ops().lookup(&w.run, map->map(), &key)) == 0);
+    CHECK(*static_cast<u32*>(map->ops().lookup_percpu(&w.run, map->map(), &key, 2)) == 100);
+    CHECK(map->ops().lookup_percpu(&w.run, map->map(), &key, kCpus) == nullptr);
+    CHECK(user_value_size(map->map()) == 8 * kCpus);
+    u64 all[kCpus];
+    REQUIRE(map->ops().copy_value(&w.run, map->map(), &key, all) == 0);
+    CHECK(all[0] == 0);
+    CHECK(all[2] == 100);
+    for (u64& one : all) one += 7;
+    REQUIRE(map->ops().update_value(&w.run, map->map(), &key, all, BPF_EXIST) == 0);
+    CHECK(*static_cast<u32*>(map->ops().lookup(&w.run, map->map(), &key)) == 7);
+    w.on_cpu(0);
+  }
+}
+
+TEST_CASE("LRU maps never fill up and keep what is used") {
+  for (u32 type : {u32{BPF_MAP_TYPE_LRU_HASH}, u32{BPF_MAP_TYPE_LRU_PERCPU_HASH}}) {
+    for (u32 flags : {0u, u32{BPF_F_NO_COMMON_LRU}}) {
+      World w;
+      auto map = w.create(type, 4, 8, 64, flags);
+      u64 value[kCpus] = {};
+      u32 favourite = 1'000'000;
+      REQUIRE(map->ops().update_value(&w.run, map->map(), &favourite, value, BPF_ANY) == 0);
+      for (u32 key = 0; key < operations(); ++key) {
+        value[0] = key;
+        REQUIRE(map->ops().update_value(&w.run, map->map(), &key, value, BPF_NOEXIST) == 0);
+        REQUIRE(map->ops().lookup(&w.run, map->map(), &favourite));
+        REQUIRE(map->ops().copy_value(&w.run, map->map(), &key, value) == 0);
+        REQUIRE(value[0] == key);
+      }
+      auto keys = all_keys(w, *map);
+      CHECK(keys.size() == (flags ? 64 / kCpus : 64));
+    }
+  }
+}
+
+TEST_CASE("LRU maps survive random operations") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_LRU_HASH, 4, 8, 40);
+  std::map<u32, u64> model;  // what was last written; the map may have forgotten it
+  std::mt19937 rng(1);
+  for (u32 i = 0; i < operations(); ++i) {
+    w.on_cpu(rng() % kCpus);
+    u32 key = rng() % 100;
+    u64 value = rng(), out;
+    if (rng() % 3 == 0) {
+      s64 r = map->ops().erase(&w.run, map->map(), &key);
+      REQUIRE((r == 0 || r == -ENOENT));
+      model.erase(key);
+    } else if (rng() % 2) {
+      REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+      model[key] = value;
+    } else if (map->ops().copy_value(&w.run, map->map(), &key, &out) == 0) {
+      REQUIRE(model.at(key) == out);
+    }
+    if (i % 100 == 0) REQUIRE(all_keys(w, *map).size() <= 40);
+  }
+}
+
+TEST_CASE("an LRU map of one list per CPU rounds its size up") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_LRU_HASH, 4, 8, 5, BPF_F_NO_COMMON_LRU);
+  CHECK(map->map().max_entries == 8);
+}
+
+TEST_CASE("buckets hold every element once") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_HASH, 4, 8, 300);
+  for (u32 key = 0; key < 300; ++key) {
+    u64 value = key * 3;
+    REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+  }
+  std::vector<u32> keys(300);
+  std::vector<u64> values(300);
+  std::set<u32> seen;
+  for (u32 bucket = 0; bucket < map->ops().bucket_count(map->map()); ++bucket) {
+    u32 count = map->ops().copy_bucket(&w.run, map->map(), bucket, keys.data(), values.data(), 300);
+    for (u32 i = 0; i < count; ++i) {
+      CHECK(values[i] == keys[i] * 3);
+      CHECK(seen.insert(keys[i]).second);
+    }
+    if (count) CHECK(map->ops().copy_bucket(&w.run, map->map(), bucket, nullptr, nullptr, count - 1) == count);
+  }
+  CHECK(seen.size() == 300);
+}
+
+TEST_CASE("for_each may delete and stops on request") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_HASH, 4, 8, 50);
+  for (u32 key = 0; key < 50; ++key) {
+    u64 value = key;
+    REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+  }
+  MapCallback erase_odd = [](u64 m, u64 key, u64 value, u64 context, u64, Run* run) -> u64 {
+    ++*reinterpret_cast<u64*>(context);
+    Map& map = *reinterpret_cast<Map*>(m);
+    if (*reinterpret_cast<u64*>(value) % 2) map_ops(map.type)->erase(run, map, reinterpret_cast<void*>(key));
+    return 0;
+  };
+  u64 calls = 0;
+  CHECK(map->ops().for_each(&w.run, map->map(), erase_odd, reinterpret_cast<u64>(&calls), 0) == 50);
+  CHECK(calls == 50);
+  CHECK(all_keys(w, *map).size() == 25);
+  MapCallback stop = [](u64, u64, u64, u64, u64, Run*) -> u64 { return 1; };
+  CHECK(map->ops().for_each(&w.run, map->map(), stop, 0, 0) == 1);
+  CHECK(map->ops().for_each(&w.run, map->map(), stop, 0, 1) == -EINVAL);
+}
+
+TEST_CASE("copies leave special fields of values alone") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_HASH, 4, 24, 4);
+  map->spin_lock_offset = 4;
+  map->timer_offset = 8;
+  map->set_value_fields();
+  u32 key = 1;
+  u32 in[6] = {1, 2, 3, 4, 5, 6}, out[6];
+  REQUIRE(map->ops().update(&w.run, map->map(), &key, in, BPF_ANY) == 0);
+  auto* value = static_cast<u32*>(map->ops().lookup(&w.run, map->map(), &key));
+  CHECK(value[0] == 1);
+  CHECK(value[1] == 0);
+  CHECK(value[5] == 0);
+  REQUIRE(map->ops().update(&w.run, map->map(), &key, in, BPF_F_LOCK) == 0);
+  CHECK(value[1] == 0);
+  value[2] = 99;
+  REQUIRE(map->ops().copy_value(&w.run, map->map(), &key, out) == 0);
+  CHECK(out[0] == 1);
+  CHECK(out[2] == 0);
+}
+
+TEST_CASE("a hash of maps holds maps") {
+  World w;
+  auto inner = w.create(BPF_MAP_TYPE_ARRAY, 4, 4, 1), outer = w.create(BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 2);
+  inner->map().id = 42;
+  u32 key = 5, id;
+  u64 old, address = reinterpret_cast<u64>(&inner->map());
+  CHECK(outer->ops().lookup(&w.run, outer->map(), &key) == nullptr);
+  CHECK(outer->ops().exchange(outer->map(), &key, 0, 0, &old) == -ENOENT);
+  REQUIRE(outer->ops().exchange(outer->map(), &key, address, BPF_ANY, &old) == 0);
+  CHECK(old == 0);
+  CHECK(outer->ops().lookup(&w.run, outer->map(), &key) == &inner->map());
+  REQUIRE(outer->ops().copy_value(&w.run, outer->map(), &key, &id) == 0);
+  CHECK(id == 42);
+  CHECK(outer->ops().exchange(outer->map(), &key, address, BPF_NOEXIST, &old) == -EEXIST);
+  REQUIRE(outer->ops().exchange(outer->map(), &key, 0, 0, &old) == 0);
+  CHECK(old == address);
+}
+
+TEST_CASE("huge maps cost nothing until they are used") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_HASH, 8, 64, 1 << 24, BPF_F_NO_PREALLOC);
+  u64 key = 1, value[8] = {};
+  CHECK(map->ops().update(&w.run, map->map(), &key, value, BPF_ANY) == 0);
+  MapAttr beyond = World::attr(BPF_MAP_TYPE_HASH, 8, 1 << 20, 1 << 20);
+  auto none = MapObject::create(*w.arena, beyond, *map_ops(BPF_MAP_TYPE_HASH));
+  REQUIRE(!none);
+  CHECK(none.error().value == ENOMEM);
+}
+
+}  // namespace
+}  // namespace bpfemu::test
