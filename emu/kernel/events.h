@@ -20,7 +20,7 @@ struct TraceEvent {
 
 // One line of a format: "field:const char * filename;	offset:24;	size:8;	signed:0;"
 struct EventField {
-  std::string_view type, name; // "const char *", "filename"; arrays keep their brackets in the type
+  std::string_view type, name; // "const char *", "filename"; of an array the element type
   u32 offset = 0, size = 0;
   bool is_signed = false;
 };

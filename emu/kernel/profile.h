@@ -4,20 +4,17 @@
 
 #include <string>
 
-#include "emu/base/types.h"
+#include "emu/abi/kernel_version.h"
 
 namespace bpfemu {
 
-constexpr u32 kernel_version(u32 major, u32 minor, u32 patch = 0) {
-  return (major << 16) + (minor << 8) + (patch > 255 ? 255 : patch);
-}
-
 struct Profile {
-  std::string name;             // "6.1"
-  std::string release;          // uname -r: "6.1.0-56-amd64"
-  std::string version;          // uname -v: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-..)"
-  u32 code;                     // LINUX_VERSION_CODE
-  std::string data;             // folder of its data files (BTF, config, kallsyms)
+  std::string name;         // "6.1"
+  std::string release;      // uname -r: "6.1.0-56-amd64"
+  std::string version;      // uname -v: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-..)"
+  std::string banner = {};  // /proc/version
+  u32 code;                 // LINUX_VERSION_CODE
+  std::string data;         // folder of its data files (BTF, config, kallsyms)
 };
 
 // The default profile. `data` is found beside the binary, in the source tree or under the install prefix.

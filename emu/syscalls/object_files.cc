@@ -6,6 +6,7 @@
 
 #include "emu/arena/layout.h"
 #include "emu/base/bytes.h"
+#include "emu/bpf/maps/ringbuf.h"
 #include "emu/syscalls/map_mmap.h"
 
 namespace bpfemu {
@@ -86,6 +87,10 @@ std::string MapFile::fdinfo() const {
   }
   return text;
 }
+
+const void* MapFile::ring() const { return pollable() ? &map_->map() : nullptr; }
+bool MapFile::pollable() const { return map_->map().type == BPF_MAP_TYPE_RINGBUF; }
+bool MapFile::readable() const { return pollable() && ring_available(static_cast<RingMap&>(map_->map())) != 0; }
 
 Result<u64> MapFile::mmap(System& system, Call& call) { return mmap_map(system, call, *map_, mode); }
 

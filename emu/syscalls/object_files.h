@@ -23,6 +23,7 @@ class MapFile : public File {
   std::string fdinfo() const override;
   std::shared_ptr<Object> object() const override { return map_; }
   Result<u64> mmap(System& system, Call& call) override;
+  const void* ring() const override;
   bool pollable() const override;
   bool readable() const override;
 

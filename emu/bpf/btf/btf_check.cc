@@ -101,10 +101,12 @@ Result<void> BtfCheck::header() {
 Result<void> BtfCheck::sections(const btf_header& header) {
   struct Section {
     u32 offset, length;
-    auto operator<=>(const Section&) const = default;
   };
   std::array<Section, 2> sections{{{header.type_off, header.type_len}, {header.str_off, header.str_len}}};
-  std::sort(sections.begin(), sections.end());
+  // The kernel orders by signed difference, which shows with offsets beyond 2 GiB.
+  std::sort(sections.begin(), sections.end(), [](const Section& a, const Section& b) {
+    return static_cast<s32>(a.offset != b.offset ? a.offset - b.offset : a.length - b.length) < 0;
+  });
   u32 expected = static_cast<u32>(btf_.raw_.size()) - header.hdr_len, total = 0;
   for (const Section& section : sections) {
     if (expected < section.offset) return refuse("Invalid section offset");

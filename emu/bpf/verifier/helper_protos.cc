@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "emu/bpf/verifier/btf_access.h"
-#include "emu/kernel/profile.h"
+#include "emu/abi/kernel_version.h"
 
 namespace bpfemu {
 namespace {

@@ -4,7 +4,7 @@
 #include "emu/bpf/verifier/btf_access.h"
 #include "emu/bpf/verifier/ctx_access.h"
 #include "emu/bpf/verifier/helper_sets.h"
-#include "emu/kernel/profile.h"
+#include "emu/abi/kernel_version.h"
 
 namespace bpfemu {
 namespace {

@@ -70,7 +70,7 @@ void Checker::print_statistics(u64 nanoseconds, std::span<const Subprog> subprog
 
 Result<VerifiedProgram> Checker::run() {
   auto started = std::chrono::steady_clock::now();
-  FixupProgram program{.info = info_, .ops = *ops_, .log = log_};
+  FixupProgram program{info_, *ops_, log_, {}, {}, {}, {}, {}, {}, {}};
   Check checked = check_all();
   if (checked) {
     program.insns = std::move(insns_);

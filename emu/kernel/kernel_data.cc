@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/kernel_data.h"
+
+#include <sys/stat.h>
+#include <zstd.h>
+
+#include <fstream>
+#include <iterator>
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kLargest = 64 << 20;
+
+Result<std::vector<u8>> load_packed(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(ENOENT);
+  std::vector<u8> packed{std::istreambuf_iterator<char>(file), {}};
+  return unpack(packed);
+}
+
+}  // namespace
+
+Result<std::vector<u8>> unpack(std::span<const u8> packed) {
+  u64 size = ZSTD_getFrameContentSize(packed.data(), packed.size());
+  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > kLargest) return fail(EINVAL);
+  std::vector<u8> content(size);
+  size_t got = ZSTD_decompress(content.data(), content.size(), packed.data(), packed.size());
+  if (ZSTD_isError(got) || got != size) return fail(EINVAL);
+  return content;
+}
+
+Result<std::shared_ptr<Btf>> KernelData::btf() const {
+  std::string path = folder_ + "/btf/" + name_ + ".zst";
+  struct stat st;
+  if (::stat(path.c_str(), &st) != 0) return fail(ENOENT);
+  return Btf::load_kernel_lazily([path] { return load_packed(path); }, "vmlinux");
+}
+
+std::string KernelData::unpacked(std::string_view part) const {
+  auto content = load_packed(folder_ + "/" + name_ + "/" + std::string(part) + ".zst");
+  return content ? std::string(content->begin(), content->end()) : std::string();
+}
+
+const std::string& KernelData::text(std::optional<std::string>& cache, std::string_view part) const {
+  if (!cache) cache = unpacked(part);
+  return *cache;
+}
+
+const Symbols& KernelData::symbols() const {
+  if (!symbols_) symbols_ = std::make_unique<Symbols>(unpacked("symbols"));
+  return *symbols_;
+}
+
+const Events& KernelData::events() const {
+  if (!events_) events_ = std::make_unique<Events>(unpacked("events"));
+  return *events_;
+}
+
+const std::string& KernelData::traceable_functions() const { return text(functions_, "functions"); }
+const std::string& KernelData::config() const { return text(config_, "config"); }
+
+std::string_view KernelData::file(std::string_view path) const {
+  std::string_view all = text(files_, "files");
+  std::string head = "@@@ " + std::string(path) + "\n";
+  size_t at = all.find(head);
+  if (at == std::string_view::npos) return {};
+  at += head.size();
+  size_t end = all.find("\n@@@ ", at);
+  return all.substr(at, end == std::string_view::npos ? end : end + 1 - at);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// Perf events: programs on them, uprobes, clocks, links.
+#include <sys/stat.h>
+
+#include "emu/kernel/kernel_data.h"
+#include "emu/probe/attach.h"
+#include "emu/probe/tracepoints.h"
+#include "tests/unit/probe/world.h"
+
+namespace bpfemu {
+namespace {
+
+using Sort = PerfEvent::Sort;
+
+std::shared_ptr<PerfEvent> tracepoint_event(World& w, const char* system, const char* name) {
+  perf_event_attr attr{.type = PERF_TYPE_TRACEPOINT, .config = w.event_id(system, name)};
+  auto event = PerfEvent::create(
+      w.probes, {.sort = Sort::kTracepoint, .attr = attr, .pid = -1, .cpu = 0, .point = *tracepoint(w.probes, attr.config)});
+  REQUIRE(event);
+  return *event;
+}
+
+std::shared_ptr<Program> nothing(u32 type) {
+  return make_program(type, [](Run*, void*) { return u64{0}; });
+}
+
+TEST_CASE("which programs an event takes") {
+  World w;
+  auto event = tracepoint_event(w, "syscalls", "sys_enter_read");
+  CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_KPROBE), 0).error() == Errno{EINVAL});
+  auto greedy = nothing(BPF_PROG_TYPE_TRACEPOINT);
+  greedy->verified.max_ctx_offset = 48;   // read has three arguments: the record ends at 40
+  CHECK(set_perf_event_program(*event, greedy, 0).error() == Errno{EACCES});
+  CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_TRACEPOINT), 0));
+  CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_TRACEPOINT), 0).error() == Errno{EEXIST});
+  CHECK(w.host.entry[0]);
+  event.reset();
+  CHECK_FALSE(w.host.entry[0]);
+}
+
+TEST_CASE("a link keeps its event and detaches when it goes") {
+  World w;
+  auto event = tracepoint_event(w, "syscalls", "sys_enter_read");
+  std::weak_ptr<PerfEvent> watch = event;
+  auto link = attach_perf_event(event, nothing(BPF_PROG_TYPE_TRACEPOINT), 5);
+  REQUIRE(link);
+  CHECK((*link)->type() == BPF_LINK_TYPE_PERF_EVENT);
+  CHECK((*link)->detach().error() == Errno{EOPNOTSUPP});
+  event.reset();
+  CHECK(w.host.entry[0]);
+  CHECK_FALSE(watch.expired());
+  link->reset();
+  CHECK_FALSE(w.host.entry[0]);
+  CHECK(watch.expired());
+}
+
+TEST_CASE("two events on one tracepoint run their programs in attach order") {
+  World w;
+  std::string order;
+  auto note = [&](char c) {
+    return make_program(BPF_PROG_TYPE_TRACEPOINT, [&order, c](Run*, void*) { return order += c, u64{0}; });
+  };
+  auto one = tracepoint_event(w, "syscalls", "sys_enter_read"), two = tracepoint_event(w, "syscalls", "sys_enter_read");
+  REQUIRE(set_perf_event_program(*two, note('a'), 0));
+  REQUIRE(set_perf_event_program(*one, note('b'), 0));
+  PtRegs regs{};
+  w.probes.syscall_entered(w.task, regs, 0);
+  CHECK(order == "ab");
+  two.reset();
+  w.probes.syscall_entered(w.task, regs, 0);
+  CHECK(order == "abb");
+}
+
+TEST_CASE("task_fd_query") {
+  World w;
+  auto event = tracepoint_event(w, "syscalls", "sys_enter_read");
+  CHECK(query_perf_event(*event).error() == Errno{ENOENT});
+  REQUIRE(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_TRACEPOINT), 0));
+  auto query = query_perf_event(*event);
+  REQUIRE(query);
+  CHECK(query->fd_type == BPF_FD_TYPE_TRACEPOINT);
+  CHECK(query->name == "sys_enter_read");
+
+  perf_event_attr attr{.type = kKprobePmu};
+  auto probe = *PerfEvent::create(w.probes, {.sort = Sort::kKprobe,
+                                             .attr = attr,
+                                             .pid = -1,
+                                             .cpu = 0,
+                                             .point = *kprobe(w.probes, "do_sys_openat2", 0, 0, true)});
+  CHECK(set_perf_event_program(*probe, nothing(BPF_PROG_TYPE_TRACEPOINT), 0).error() == Errno{EINVAL});
+  REQUIRE(set_perf_event_program(*probe, nothing(BPF_PROG_TYPE_KPROBE), 0));
+  query = query_perf_event(*probe);
+  REQUIRE(query);
+  CHECK(query->fd_type == BPF_FD_TYPE_KRETPROBE);
+  CHECK(query->name == "do_sys_openat2");
+}
+
+TEST_CASE("uprobes arm a site, fire for their thread groups, and catch returns") {
+  World w;
+  CHECK(uprobe(w.probes, {.path = "/none", .opened = "/no/such/file"}).error() == Errno{ENOENT});
+  CHECK(uprobe(w.probes, {.path = "/tmp", .opened = "/tmp"}).error() == Errno{EINVAL});
+  CHECK(uprobe(w.probes, {.path = "/proc/self/exe", .opened = "/proc/self/exe", .offset = u64{1} << 40}).error() ==
+        Errno{EINVAL});
+  UserFunction function{.path = "/proc/self/exe", .opened = "/proc/self/exe", .offset = 0x1000};
+  auto entry = uprobe(w.probes, function);
+  REQUIRE(entry);
+  function.on_return = true;
+  auto exit = uprobe(w.probes, function);
+  REQUIRE(exit);
+  REQUIRE(w.sites.armed.size() == 1);
+  CHECK(w.sites.armed.begin()->second.uses == 2);
+  Sites::Id site = w.sites.armed.begin()->first;
+
+  u64 entered = 0, returned = 0;
+  REQUIRE((*entry)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void* context) {
+                              entered = static_cast<PtRegs*>(context)->rdi;
+                              return u64{0};
+                            }),
+                            0}));
+  PtRegs regs{};
+  regs.rdi = 11;
+  w.probes.site_hit(w.task, site, regs);
+  CHECK(entered == 11);
+  CHECK(w.sites.returns.empty());  // nobody waits for the return yet
+  REQUIRE((*exit)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void* context) {
+                             returned = static_cast<PtRegs*>(context)->rax;
+                             return u64{0};
+                           }),
+                           0}));
+  w.probes.site_hit(w.task, site, regs);
+  REQUIRE(w.sites.returns.size() == 1);
+  regs.rax = 22;
+  w.probes.function_returned(w.task, w.sites.returns[0], regs);
+  CHECK(returned == 22);
+
+  (*entry)->thread_groups = {1};
+  entered = 0;
+  w.probes.site_hit(w.task, site, regs);
+  CHECK(entered == 0);
+  (*entry)->thread_groups.push_back(w.task.tgid());
+  w.probes.inherited.insert(entry->get());
+  w.probes.task_forked(w.task, 4242, false);
+  w.probes.task_forked(w.task, 4243, true);
+  CHECK((*entry)->thread_groups == std::vector<pid_t>{1, w.task.tgid(), 4242});
+
+  entry->reset();
+  exit->reset();
+  CHECK(w.sites.armed.empty());
+  w.probes.site_hit(w.task, site, regs);
+  w.probes.function_returned(w.task, site, regs);
+  w.sites.refuse = EIO;
+  function.on_return = false;
+  CHECK(uprobe(w.probes, function).error() == Errno{EIO});
+}
+
+TEST_CASE("clocks run their program every period while enabled") {
+  World w;
+  perf_event_attr attr{.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK, .sample_period = 1'000'000};
+  auto event = *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 1, .point = nullptr});
+  int ran = 0;
+  CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_KPROBE), 0).error() == Errno{EINVAL});
+  REQUIRE(set_perf_event_program(*event, make_program(BPF_PROG_TYPE_PERF_EVENT, [&](Run* run, void* context) {
+    CHECK(run->cpu->id == 1);
+    CHECK(std::string(run->task->comm) == "swapper/1");
+    CHECK(run->task->tid == 0);
+    u64 period;
+    memcpy(&period, static_cast<u8*>(context) + sizeof(PtRegs), 8);
+    CHECK(period == 1'000'000);
+    char byte;
+    CHECK(run->env->read_user(run->env->self, &byte, reinterpret_cast<u64>(&period), 1) == -EFAULT);
+    return u64(++ran);
+  }), 0));
+  CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_PERF_EVENT), 0).error() == Errno{EEXIST});
+  w.host.advance(3'500'000);
+  CHECK(ran == 3);
+  event->disable();
+  w.host.advance(5'000'000);
+  CHECK(ran == 3);
+  event->enable();
+  event->enable();
+  w.host.advance(1'100'000);
+  CHECK(ran == 4);
+  CHECK(event->set_period(0).error() == Errno{EINVAL});
+  CHECK(query_perf_event(*event).error() == Errno{EOPNOTSUPP});
+  event.reset();
+  w.host.advance(5'000'000);
+  CHECK(ran == 4);
+}
+
+TEST_CASE("frequencies are periods") {
+  World w;
+  perf_event_attr attr{.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK};
+  attr.freq = 1;
+  attr.sample_freq = 100;
+  attr.disabled = 1;
+  auto event = *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 0, .point = nullptr});
+  int ran = 0;
+  REQUIRE(set_perf_event_program(
+      *event, make_program(BPF_PROG_TYPE_PERF_EVENT, [&](Run*, void*) { return u64(++ran); }), 0));
+  w.host.advance(100'000'000);
+  CHECK(ran == 0);
+  event->limit = 5;
+  event->enable();
+  w.host.advance(100'000'000);
+  CHECK(ran == 5);
+}
+
+TEST_CASE("events share a buffer") {
+  World w;
+  perf_event_attr attr{.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_BPF_OUTPUT};
+  attr.sample_type = PERF_SAMPLE_RAW;
+  attr.sample_period = 1;
+  attr.wakeup_events = 1;
+  auto make = [&] {
+    return *PerfEvent::create(w.probes, {.sort = Sort::kOutput, .attr = attr, .pid = -1, .cpu = 0, .point = nullptr});
+  };
+  auto one = make(), two = make();
+  CHECK(one->event_id() != two->event_id());
+  CHECK(one->state().active);
+  one->set_buffer(*PerfBuffer::create(w.arena, 2, 0, true));
+  two->set_buffer(one->buffer());
+  CHECK(two->state().ring == one->state().ring);
+  PerfRing* ring = one->state().ring;
+  one.reset();
+  RunScope scope(w.probes.runner(), nullptr, nullptr, {}, 0);
+  const char text[] = "payload";
+  CHECK(perf_event_sample(&scope.run(), two->state(), {.raw = text, .raw_size = sizeof text}) == 0);
+  CHECK(w.woken == std::vector<const void*>{ring});
+  CHECK(perf_ring_has_data(*ring));
+}
+
+}  // namespace
+}  // namespace bpfemu

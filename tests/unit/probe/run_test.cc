@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a program gets from outside: identity, the user's memory, time, a CPU.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "emu/kernel/kernel_data.h"
+#include "tests/unit/probe/world.h"
+
+namespace bpfemu {
+namespace {
+
+TEST_CASE("a run holds a CPU and knows its task") {
+  World w;
+  PtRegs regs{};
+  {
+    RunScope scope(w.probes.runner(), &w.task, &regs, ProgramNeeds::everything());
+    REQUIRE(scope);
+    CHECK(scope.run().cpu->id == 2);
+    CHECK(scope.run().cpu->owner == static_cast<u32>(w.task.tid()));
+    CHECK(scope.run().task->gid == 8);
+    CHECK(scope.run().cpus == 4);
+    RunScope nested(w.probes.runner(), &w.task, &regs, ProgramNeeds::everything());
+    CHECK(nested.run().cpu->id == 3);
+    CHECK(nested.context_memory() != scope.context_memory());
+    CHECK(in_arena(reinterpret_cast<u64>(nested.context_memory()), kContextSize));
+  }
+  for (u32 i = 0; i < 4; ++i) CHECK(w.arena.vcpu(i).owner == 0);
+}
+
+TEST_CASE("the name of a task is always the current one") {
+  World w;
+  auto name = [&] {
+    RunScope scope(w.probes.runner(), &w.task, nullptr, {.comm = true});
+    return std::string(scope.run().task->comm);
+  };
+  CHECK(name() == "tester");                          // the first time from the facts
+  UniqueFd comm(open("/proc/self/comm", O_WRONLY));
+  char before[16] = {};
+  UniqueFd read_comm(open("/proc/self/comm", O_RDONLY));
+  ssize_t size = read(read_comm.get(), before, sizeof before);
+  REQUIRE(write(comm.get(), "renamed", 7) == 7);
+  CHECK(name() == "renamed");
+  REQUIRE(write(comm.get(), before, static_cast<size_t>(size - 1)) == size - 1);
+}
+
+TEST_CASE("a task that is gone runs nothing") {
+  World w;
+  fakes::FakeTask gone(99999, 99999);
+  RunScope scope(w.probes.runner(), &gone, nullptr, {});
+  CHECK_FALSE(scope);
+}
+
+TEST_CASE("strings are read up to the last mapped byte") {
+  World w;
+  auto* pages = static_cast<char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(munmap(pages + 4096, 4096) == 0);
+  memcpy(pages + 4092, "end", 4);
+  RunScope scope(w.probes.runner(), &w.task, nullptr, {});
+  const Env& env = *scope.run().env;
+  char text[64];
+  u64 address = reinterpret_cast<u64>(pages + 4092);
+  CHECK(env.read_user_str(env.self, text, address, sizeof text) == 4);
+  CHECK(std::string(text) == "end");
+  CHECK(env.read_user_str(env.self, text, address, 2) == 2);
+  CHECK(std::string(text) == "e");
+  CHECK(env.read_user_str(env.self, text, address, 0) == 0);
+  pages[4095] = 'x';
+  CHECK(env.read_user_str(env.self, text, address, sizeof text) == -EFAULT);
+  CHECK(env.read_user(env.self, text, address, 8) == -EFAULT);
+  CHECK(env.read_user(env.self, text, address, 4) == 0);
+  CHECK(env.read_user(env.self, text, ~u64{0}, 4) == -EFAULT);
+  munmap(pages, 4096);
+}
+
+TEST_CASE("user stacks follow frame pointers") {
+  World w;
+  u64 outer[2] = {0, 0x3333};
+  u64 inner[2] = {reinterpret_cast<u64>(outer), 0x2222};
+  PtRegs regs{};
+  regs.rip = 0x1111;
+  regs.rbp = reinterpret_cast<u64>(inner);
+  RunScope scope(w.probes.runner(), &w.task, &regs, {});
+  const Env& env = *scope.run().env;
+  u64 ips[8] = {};
+  CHECK(env.user_stack(env.self, &scope.run(), ips, 8) == 3);
+  CHECK(ips[0] == 0x1111);
+  CHECK(ips[1] == 0x2222);
+  CHECK(ips[2] == 0x3333);
+  CHECK(env.user_stack(env.self, &scope.run(), ips, 2) == 2);
+}
+
+TEST_CASE("bpf_trace_printk ends up in the trace") {
+  World w;
+  RunScope scope(w.probes.runner(), &w.task, nullptr, ProgramNeeds::everything());
+  const Env& env = *scope.run().env;
+  env.trace_printk(env.self, &scope.run(), "hello", 5);
+  std::string text = w.trace_log.listing(4);
+  CHECK(text.find("tester-") != std::string::npos);
+  CHECK(text.find("bpf_trace_printk: hello") != std::string::npos);
+}
+
+TEST_CASE("what a program needs is read off its helpers") {
+  auto program = make_program(BPF_PROG_TYPE_KPROBE, [](Run*, void*) { return u64{0}; });
+  CHECK_FALSE(needs_of(*program).comm);
+  program->verified.insns = {{.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_get_current_comm}};
+  CHECK(needs_of(*program).comm);
+  CHECK_FALSE(needs_of(*program).cpu);
+  program->verified.insns[0].src_reg = BPF_PSEUDO_CALL;
+  CHECK_FALSE(needs_of(*program).comm);
+  program->verified.insns[0] = {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_tail_call};
+  CHECK(needs_of(*program).user);
+}
+
+}  // namespace
+}  // namespace bpfemu
