@@ -19,14 +19,13 @@ struct DynamicEvent {
   bool is_return = false;
   std::string group, name;
   u32 id = 0;
-  std::string symbol;          // kprobe: function, empty when given by address
-  std::string path;            // uprobe: file
-  u64 offset = 0;              // in the function or the file
-  u64 address = 0;             // kprobe: resolved address; 0 when given by symbol
+  std::string symbol;  // kprobe: function, empty when given by address
+  std::string path;    // uprobe: file
+  u64 offset = 0;      // in the function or the file
+  u64 address = 0;     // kprobe: resolved address; 0 when given by symbol
   u64 ref_ctr_offset = 0;
   u32 maxactive = 0;
-  std::vector<std::string> arguments;  // "arg1=%di:u64" as written
-  u32 users = 0;               // perf events open on it: it cannot be removed (EBUSY)
+  u32 users = 0;  // perf events open on it: it cannot be removed (EBUSY)
 };
 
 class DynamicEvents {

@@ -15,12 +15,12 @@ namespace bpfemu {
 struct TraceEvent {
   std::string_view system, name;
   u32 id = 0;
-  std::string_view format;     // the text of its format file
+  std::string_view format;  // the text of its format file
 };
 
 // One line of a format: "field:const char * filename;	offset:24;	size:8;	signed:0;"
 struct EventField {
-  std::string_view type, name; // "const char *", "filename"; of an array the element type
+  std::string_view type, name;  // "const char *", "filename"; of an array the element type
   u32 offset = 0, size = 0;
   bool is_signed = false;
 };
@@ -45,7 +45,7 @@ class Events {
  private:
   std::string text_;
   std::vector<TraceEvent> events_;
-  std::unordered_map<std::string_view, u32> by_name_;   // "system/name"
+  std::unordered_map<std::string_view, u32> by_name_;  // "system/name"
   std::unordered_map<u32, u32> by_id_;
   u32 next_id_ = 1;
 };

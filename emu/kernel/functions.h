@@ -16,8 +16,8 @@ struct KernelCall {
   Task* task = nullptr;
   long number = 0;
   std::array<u64, 6> args{};
-  u64 regs = 0;             // address of the thread's pt_regs, as the program will see it
-  u8* scratch = nullptr;    // kernel objects that arguments point to are built here
+  u64 regs = 0;           // address of the thread's pt_regs, as the program will see it
+  u8* scratch = nullptr;  // kernel objects that arguments point to are built here
   size_t scratch_size = 0;
 };
 
@@ -26,9 +26,9 @@ using ArgumentBuilder = bool (*)(const KernelCall& call, std::array<u64, 6>& arg
 
 // How far into the system call a function lies: the order in which kprobes on several of them fire.
 enum class FunctionLevel : u8 {
-  kDispatch,    // do_syscall_64, x64_sys_call
-  kHandler,     // __x64_sys_openat
-  kInner,       // do_sys_openat2
+  kDispatch,  // do_syscall_64, x64_sys_call
+  kHandler,   // __x64_sys_openat
+  kInner,     // do_sys_openat2
 };
 
 struct KernelFunction {
@@ -36,7 +36,7 @@ struct KernelFunction {
   FunctionLevel level = FunctionLevel::kHandler;
   SyscallSet syscalls;
   ArgumentBuilder arguments = nullptr;
-  bool returns_result = true;   // rax at its return is the system call's result
+  bool returns_result = true;  // rax at its return is the system call's result
 };
 
 // Null: the model never reaches it.

@@ -58,8 +58,12 @@ const Events& KernelData::events() const {
   return *events_;
 }
 
-const std::string& KernelData::traceable_functions() const { return text(functions_, "functions"); }
-const std::string& KernelData::config() const { return text(config_, "config"); }
+const std::string& KernelData::traceable_functions() const {
+  return text(functions_, "functions");
+}
+const std::string& KernelData::config() const {
+  return text(config_, "config");
+}
 
 std::string_view KernelData::file(std::string_view path) const {
   std::string_view all = text(files_, "files");

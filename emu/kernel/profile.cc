@@ -17,7 +17,8 @@ std::string data_folder(const std::string& name) {
   ssize_t length = ::readlink("/proc/self/exe", exe, sizeof exe);
   std::string folder(exe, length > 0 ? static_cast<size_t>(length) : 0);
   folder.resize(folder.rfind('/') == std::string::npos ? 0 : folder.rfind('/'));
-  for (const std::string& data : {folder + "/../data", std::string(BPFEMU_SOURCE_DATA), std::string(BPFEMU_INSTALL_DATA)}) {
+  for (const std::string& data :
+       {folder + "/../data", std::string(BPFEMU_SOURCE_DATA), std::string(BPFEMU_INSTALL_DATA)}) {
     if (::access((data + "/" + name + "/kernel").c_str(), R_OK) == 0) return data;
   }
   return {};

@@ -23,13 +23,25 @@ Symbols::Symbols(std::string text) : text_(std::move(text)) {
   }
 }
 
+void Symbols::index_names() const {
+  if (!by_name_.empty()) return;
+  by_name_.reserve(symbols_.size());
+  for (const Symbol& symbol : symbols_) by_name_.emplace(symbol.name, symbol.address);
+}
+
+// Of several, the lowest address.
 u64 Symbols::address(std::string_view name) const {
-  if (by_name_.empty()) {
-    by_name_.reserve(symbols_.size());
-    for (const Symbol& symbol : symbols_) by_name_.emplace(symbol.name, symbol.address);
+  index_names();
+  u64 lowest = 0;
+  for (auto [it, end] = by_name_.equal_range(name); it != end; ++it) {
+    if (lowest == 0 || it->second < lowest) lowest = it->second;
   }
-  auto it = by_name_.find(name);
-  return it == by_name_.end() ? 0 : it->second;
+  return lowest;
+}
+
+size_t Symbols::count(std::string_view name) const {
+  index_names();
+  return by_name_.count(name);
 }
 
 const Symbol* Symbols::at(u64 address) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The symbols of the claimed kernel (kernel: kallsyms), with the aliases of decision 15 and without those that would make
-// tools use what the model lacks.
+// The symbols of the claimed kernel (kernel: kallsyms), with the aliases of decision 15 and without those that would
+// make tools use what the model lacks.
 #pragma once
 
 #include <optional>
@@ -28,6 +28,8 @@ class Symbols {
 
   // 0: unknown (kernel: kallsyms_lookup_name).
   u64 address(std::string_view name) const;
+  // How many symbols have this name.
+  size_t count(std::string_view name) const;
   // The symbol of a function or object that contains `address`, null below the first.
   const Symbol* at(u64 address) const;
   // The next symbol's address, which is where this one ends.
@@ -38,8 +40,10 @@ class Symbols {
 
  private:
   std::string text_;
-  std::vector<Symbol> symbols_;                            // by address
-  mutable std::unordered_map<std::string_view, u64> by_name_;  // filled at the first look-up
+  std::vector<Symbol> symbols_;                                     // by address
+  mutable std::unordered_multimap<std::string_view, u64> by_name_;  // filled at the first look-up
+
+  void index_names() const;
 };
 
 }  // namespace bpfemu

@@ -23,7 +23,9 @@ constexpr SyscallName kNames[] = {
 
 }  // namespace
 
-std::span<const SyscallName> syscall_names() { return kNames; }
+std::span<const SyscallName> syscall_names() {
+  return kNames;
+}
 
 const SyscallName* syscall_name(long number) {
   auto it = std::lower_bound(std::begin(kNames), std::end(kNames), number,

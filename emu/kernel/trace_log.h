@@ -30,9 +30,12 @@ class TraceLog {
   Result<UniqueFd> open_pipe(bool nonblocking);
   // The text of `trace`, which consumes nothing.
   std::string listing(u32 cpus) const;
-  void clear() { lines_.clear(); size_ = 0; }
+  void clear() {
+    lines_.clear();
+    size_ = 0;
+  }
 
-  bool enabled = true;      // tracing_on
+  bool enabled = true;  // tracing_on
 
  private:
   bool deliver(std::string_view line);

@@ -14,6 +14,8 @@ PerfEventLink::~PerfEventLink() { event_->drop_program(); }
 RawTracepointLink::RawTracepointLink(std::shared_ptr<Program> program, std::string name, std::unique_ptr<Point> point)
     : Link(BPF_LINK_TYPE_RAW_TRACEPOINT, std::move(program)), name_(std::move(name)), point_(std::move(point)) {}
 
+RawTracepointLink::~RawTracepointLink() { point_->probes().raw_attached.erase({name_, program_.get()}); }
+
 void RawTracepointLink::fill_info(bpf_link_info&, std::string& name) const { name = name_; }
 
 FdQuery RawTracepointLink::query() const {
@@ -57,8 +59,11 @@ Result<std::shared_ptr<Link>> attach_raw_tracepoint(Probes& probes, std::string_
                                                     std::shared_ptr<Program> program) {
   Point::Where where = TRY(raw_tracepoint(probes, name));
   if (program->verified.max_ctx_offset > where.record_size) return fail(EINVAL);
+  std::pair<std::string, const Program*> place(name, program.get());
+  if (probes.raw_attached.contains(place)) return fail(EEXIST);
   auto point = std::make_unique<Point>(probes, std::move(where));
   TRY(point->attach({program, 0}));
+  probes.raw_attached.insert(std::move(place));
   return std::make_shared<RawTracepointLink>(std::move(program), std::string(name), std::move(point));
 }
 

@@ -38,6 +38,7 @@ class PerfEventLink : public Link {
 class RawTracepointLink : public Link {
  public:
   RawTracepointLink(std::shared_ptr<Program> program, std::string name, std::unique_ptr<Point> point);
+  ~RawTracepointLink() override;
   void fill_info(bpf_link_info& info, std::string& name) const override;
   std::string fdinfo() const override { return "tp_name:\t" + name_ + "\n"; }
   FdQuery query() const;
@@ -58,7 +59,7 @@ Result<std::shared_ptr<Link>> attach_perf_event(std::shared_ptr<PerfEvent> event
 // The tracepoint that a tp_btf program names by its attach_btf_id ("sys_enter" of btf_trace_sys_enter): EINVAL.
 Result<std::string> tp_btf_name(const Program& program);
 // BPF_RAW_TRACEPOINT_OPEN and BPF_LINK_CREATE of raw tracepoint and tp_btf programs. ENOENT: no such tracepoint;
-// EINVAL: the program reads more arguments than it has (kernel: __bpf_probe_register).
+// EINVAL: the program reads more arguments than it has (kernel: __bpf_probe_register); EEXIST: it is there already.
 Result<std::shared_ptr<Link>> attach_raw_tracepoint(Probes& probes, std::string_view name,
                                                     std::shared_ptr<Program> program);
 

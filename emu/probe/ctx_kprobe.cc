@@ -56,7 +56,7 @@ void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* m
 
 void* kernel_return_regs(Probes&, const Event& event, const Point& point, void* memory) {
   KernelFrame& frame = frame_in(memory, event);
-  frame.regs.rax = static_cast<u64>(event.result);
+  frame.regs.rax = point.where().function->returns_result ? static_cast<u64>(event.result) : 0;
   frame.regs.rip = point.where().address;
   return &frame.regs;
 }

@@ -75,6 +75,7 @@ class Point {
   Point(const Point&) = delete;
   Point& operator=(const Point&) = delete;
 
+  Probes& probes() const { return probes_; }
   const Where& where() const { return where_; }
   const std::vector<Attachment>& programs() const { return programs_; }
   const ProgramNeeds& needs() const { return needs_; }

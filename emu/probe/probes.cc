@@ -82,9 +82,7 @@ void Probes::fire(const Point& point, const Event& event) {
   if (!scope) return;
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context) return;
-  // A program may end its own attachment (a ring's wake-up never does, a helper of ours might): go by a copy.
-  auto programs = point.programs();
-  for (const Attachment& each : programs) {
+  for (const Attachment& each : point.programs()) {
     scope.call(*each.program, context, each.cookie, point.where().address);
   }
 }
@@ -145,7 +143,7 @@ bool Probes::concerns(const Point& point, const Task& task) {
 void Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
   Event event{.task = &task, .regs = &regs};
   if (auto hit = sites_hit_.find(site); hit != sites_hit_.end()) {
-    for (const Point* point : Points(hit->second)) {
+    for (const Point* point : hit->second) {
       if (concerns(*point, task)) fire(*point, event);
     }
   }
@@ -160,7 +158,7 @@ void Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
 void Probes::function_returned(Task& task, u64 cookie, PtRegs& regs) {
   auto returned = sites_returned_.find(cookie);
   if (returned == sites_returned_.end()) return;
-  for (const Point* point : Points(returned->second)) {
+  for (const Point* point : returned->second) {
     if (concerns(*point, task)) fire(*point, Event{.task = &task, .regs = &regs});
   }
 }

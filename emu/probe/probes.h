@@ -80,6 +80,7 @@ class Probes : public EventSink {
   u64 next_perf_id() { return ++last_perf_id_; }
 
   std::map<u32, std::weak_ptr<Point>> by_event_id;      // trace events share a point
+  std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
 
   // A pid-filtered uprobe whose event is inherited follows the children of its thread groups.
   std::set<Point*> inherited;

@@ -99,7 +99,8 @@ Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
     run.ns_dev = pid_namespace_dev_;
     run.ns_ino = pid_namespace_ino_;
     memcpy(run.comm, facts->comm, sizeof run.comm);
-  } else if (needs.comm) {
+  }
+  if (needs.comm) {
     if (!known.comm) {
       known.comm.reset(open(fmt::format("/proc/{}/comm", task.tid()).c_str(), O_RDONLY | O_CLOEXEC));
     }

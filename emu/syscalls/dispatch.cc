@@ -7,6 +7,8 @@
 
 #include "emu/ports/host.h"
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/perf_file.h"
+#include "emu/syscalls/poll.h"
 
 namespace bpfemu {
 

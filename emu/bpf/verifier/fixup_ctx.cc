@@ -31,6 +31,11 @@ struct Place {
 #define SKB(name) FIELD(__sk_buff, name, RunSkb, name)
 #define SKB_SOCKET(name, member) FIELD(__sk_buff, name, RunSock, member), 0, 0, true
 
+// __sk_buff has the remote port in the upper half of a word. The two bytes before it in a socket are 0, being the upper
+// half of the local port.
+constexpr u32 kRemotePort = offsetof(RunSock, dst_port) - 2;
+static_assert(kRemotePort == offsetof(RunSock, src_port) + 2);
+
 constexpr Place kSkb[] = {
     {SKB(len)},
     {SKB(pkt_type)},
@@ -55,7 +60,7 @@ constexpr Place kSkb[] = {
     {SKB_SOCKET(local_ip4, src_ip4)},
     {SKB_SOCKET(remote_ip6, dst_ip6)},
     {SKB_SOCKET(local_ip6, src_ip6)},
-    {SKB_SOCKET(remote_port, dst_port)},
+    {CTX_FIELD(__sk_buff, remote_port), kRemotePort, 0, 0, true},
     {SKB_SOCKET(local_port, src_port)},
     {SKB(data_meta), 8},
     {SKB(flow_keys)},

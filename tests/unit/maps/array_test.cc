@@ -56,7 +56,7 @@ TEST_CASE("array keys follow each other") {
 }
 
 TEST_CASE("array creation is checked as in the kernel") {
-  auto check = World::check;
+  auto check = [](auto... args) { return World::check(args...); };
   CHECK(check(BPF_MAP_TYPE_ARRAY, 4, 1, 1) == 0);
   CHECK(check(BPF_MAP_TYPE_ARRAY, 8, 1, 1) == -EINVAL);
   CHECK(check(BPF_MAP_TYPE_ARRAY, 4, 0, 1) == -EINVAL);

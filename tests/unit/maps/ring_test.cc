@@ -30,7 +30,7 @@ struct RingWorld : World {
 };
 
 TEST_CASE("ring buffer creation is checked as in the kernel") {
-  auto check = World::check;
+  auto check = [](auto... args) { return World::check(args...); };
   CHECK(check(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096) == 0);
   CHECK(check(BPF_MAP_TYPE_RINGBUF, 0, 0, 0) == -EINVAL);
   CHECK(check(BPF_MAP_TYPE_RINGBUF, 0, 0, 2048) == -EINVAL);

@@ -3,7 +3,6 @@
 #include <sys/syscall.h>
 
 #include "emu/base/bytes.h"
-#include "emu/kernel/kernel_data.h"
 #include "emu/probe/attach.h"
 #include "emu/probe/tracepoints.h"
 #include "tests/unit/probe/world.h"
@@ -252,8 +251,11 @@ TEST_CASE("raw tracepoints get their arguments") {
   (*link)->fill_info(info, name);
   CHECK(name == "sys_enter");
   CHECK((*link)->fdinfo() == "tp_name:\tsys_enter\n");
+  CHECK(attach_raw_tracepoint(w.probes, "sys_enter", program).error() == Errno{EEXIST});
+  CHECK(attach_raw_tracepoint(w.probes, "sys_exit", program));
   link->reset();
   CHECK(w.host.entry.none());
+  CHECK(attach_raw_tracepoint(w.probes, "sys_enter", program));
 
   CHECK(attach_raw_tracepoint(w.probes, "no_such_tracepoint", program).error() == Errno{ENOENT});
   CHECK(w.unmodelled.counts().empty());

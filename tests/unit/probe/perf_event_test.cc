@@ -2,7 +2,6 @@
 // Perf events: programs on them, uprobes, clocks, links.
 #include <sys/stat.h>
 
-#include "emu/kernel/kernel_data.h"
 #include "emu/probe/attach.h"
 #include "emu/probe/tracepoints.h"
 #include "tests/unit/probe/world.h"
@@ -12,8 +11,16 @@ namespace {
 
 using Sort = PerfEvent::Sort;
 
+perf_event_attr attr_of(u32 type, u64 config, u64 period = 0) {
+  perf_event_attr attr{};
+  attr.type = type;
+  attr.config = config;
+  attr.sample_period = period;
+  return attr;
+}
+
 std::shared_ptr<PerfEvent> tracepoint_event(World& w, const char* system, const char* name) {
-  perf_event_attr attr{.type = PERF_TYPE_TRACEPOINT, .config = w.event_id(system, name)};
+  auto attr = attr_of(PERF_TYPE_TRACEPOINT, w.event_id(system, name));
   auto event = PerfEvent::create(
       w.probes, {.sort = Sort::kTracepoint, .attr = attr, .pid = -1, .cpu = 0, .point = *tracepoint(w.probes, attr.config)});
   REQUIRE(event);
@@ -81,7 +88,7 @@ TEST_CASE("task_fd_query") {
   CHECK(query->fd_type == BPF_FD_TYPE_TRACEPOINT);
   CHECK(query->name == "sys_enter_read");
 
-  perf_event_attr attr{.type = kKprobePmu};
+  auto attr = attr_of(kKprobePmu, 0);
   auto probe = *PerfEvent::create(w.probes, {.sort = Sort::kKprobe,
                                              .attr = attr,
                                              .pid = -1,
@@ -155,7 +162,7 @@ TEST_CASE("uprobes arm a site, fire for their thread groups, and catch returns")
 
 TEST_CASE("clocks run their program every period while enabled") {
   World w;
-  perf_event_attr attr{.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK, .sample_period = 1'000'000};
+  auto attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 1'000'000);
   auto event = *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 1, .point = nullptr});
   int ran = 0;
   CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_KPROBE), 0).error() == Errno{EINVAL});
@@ -189,7 +196,7 @@ TEST_CASE("clocks run their program every period while enabled") {
 
 TEST_CASE("frequencies are periods") {
   World w;
-  perf_event_attr attr{.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK};
+  auto attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK);
   attr.freq = 1;
   attr.sample_freq = 100;
   attr.disabled = 1;
@@ -207,9 +214,8 @@ TEST_CASE("frequencies are periods") {
 
 TEST_CASE("events share a buffer") {
   World w;
-  perf_event_attr attr{.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_BPF_OUTPUT};
+  auto attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT, 1);
   attr.sample_type = PERF_SAMPLE_RAW;
-  attr.sample_period = 1;
   attr.wakeup_events = 1;
   auto make = [&] {
     return *PerfEvent::create(w.probes, {.sort = Sort::kOutput, .attr = attr, .pid = -1, .cpu = 0, .point = nullptr});

@@ -5,7 +5,6 @@
 
 #include <new>
 
-#include "emu/kernel/kernel_data.h"
 
 namespace bpfemu {
 

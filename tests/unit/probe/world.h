@@ -3,8 +3,11 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <functional>
 
+#include "emu/kernel/dynamic_events.h"
+#include "emu/kernel/kernel_data.h"
 #include "emu/probe/probes.h"
 #include "tests/fakes/ports.h"
 

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/support.md from the tables in emu/abi, so that what is said is what is built.
+
+usage: gen_support.py [--check]   (--check: exit 1 when docs/support.md is not what the tables say)
+"""
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+OUT = os.path.join(ROOT, "docs/support.md")
+
+
+def rows(table, macro):
+    """The arguments of every use of a macro in a table, strings unquoted."""
+    text = open(os.path.join(ROOT, "emu/abi", table)).read()
+    text = re.sub(r"//[^\n]*|^#[^\n]*(\\\n[^\n]*)*", "", text, flags=re.M)
+    for m in re.finditer(r"^%s\(((?:[^()\"]|\"[^\"]*\"|\([^()]*\))*)\)" % macro, text, re.M):
+        args = re.findall(r"\s*((?:\"[^\"]*\"\s*)+|(?:[^,()\"]|\([^()]*\))+)\s*(?:,|$)", m[1])
+        yield [re.sub(r"\"\s*\"", "", a.strip()).strip('"') if a.strip().startswith('"') else a.strip() for a in args]
+
+
+def table(heads, lines):
+    return "\n".join(["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)] +
+                     ["| " + " | ".join(line) + " |" for line in lines]) + "\n"
+
+
+functions = {int(r[0]) for r in rows("helper_functions.inc", "HELPER_FN")} | {12}
+helpers = list(rows("helpers.inc", "HELPER"))
+running = [h for h in helpers if int(h[0]) in functions]
+checked = [h for h in helpers if int(h[0]) not in functions]
+names = lambda hs: ", ".join("%s (%s)" % (h[1], h[0]) for h in hs)
+maps = list(rows("map_types.inc", "MAP_TYPE"))
+
+text = """# What is modelled
+
+Written by `scripts/gen_support.py` from the tables in `emu/abi`. The claimed kernel is Debian's 6.1. What it has and the
+model lacks gives the errno of a kernel without it and a line `bpfemu: not modelled: ...` at the end of the run.
+
+## bpf() commands
+
+%s
+## Map types
+
+%s
+## Helpers
+
+%d of %d can be called: %s.
+
+Known to the verifier, but a program that calls them is refused as not modelled: %s.
+
+## Program types
+
+The verifier knows the context and the helpers of all of these; which of them an event can start is said under Events.
+
+%s
+## Events
+
+All of `syscalls:*` as tracepoints, and: %s. Other events of the kernel can be listed and read in tracefs; attaching to
+them is noted as not modelled.
+
+## Kernel functions
+
+kprobe and kretprobe on `__x64_sys_*` and: %s. Others exist in /proc/kallsyms; attaching to them is noted as not modelled.
+
+## System calls
+
+Answered or watched even when no probe asks for them; all others run natively.
+
+%s
+""" % (
+    table(["command", "since", "note"], ([r[0], "%s.%s" % (r[1], r[2]), r[5] or "as the kernel"]
+                                         for r in rows("commands.inc", "COMMAND"))),
+    table(["type", "since", "note"], ([r[2], "%s.%s" % (r[3], r[4]), r[6] or "as the kernel"] for r in maps)),
+    len(running), len(helpers), names(running), names(checked),
+    table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),
+    ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("events.inc", "EVENT")),
+    ", ".join("`%s`" % r[0].strip('"') for r in rows("kernel_functions.inc", "KERNEL_FUNCTION")),
+    table(["call", "note"], ([r[0], r[5]] for r in rows("traced_syscalls.inc", "SYSCALL"))),
+)
+
+if "--check" in sys.argv:
+    same = os.path.exists(OUT) and open(OUT).read() == text
+    if not same:
+        print("docs/support.md differs from the tables: run scripts/gen_support.py")
+    sys.exit(0 if same else 1)
+os.makedirs(os.path.dirname(OUT), exist_ok=True)
+with open(OUT, "w") as f:
+    f.write(text)
