@@ -90,11 +90,9 @@ Result<void> TracedTask::resume(int request, int signal) {
       case kRestartNoIntr:
       case kRestartNoHand: restart_call(regs_.orig_rax); break;
       case kRestartBlock: restart_call(SYS_restart_syscall); break;
-      default: regs_.orig_rax = ~u64{0};
+      default: break;
     }
   }
-  // From another stop than the signal's own, the kernel makes the signal anew: `reinject` has its siginfo.
-  if (signal == 0) reinject.reset();
   if (regs_known_) {
     if (Result<void> r = put(machine_); !r) return gone(), r;
   }
@@ -137,11 +135,6 @@ Result<siginfo_t> TracedTask::signal_info() {
   siginfo_t info = {};
   TRY(env_.os.ptrace(PTRACE_GETSIGINFO, tid_, 0, reinterpret_cast<u64>(&info)));
   return info;
-}
-
-Result<void> TracedTask::set_signal_info(const siginfo_t& info) {
-  TRY(env_.os.ptrace(PTRACE_SETSIGINFO, tid_, 0, reinterpret_cast<u64>(&info)));
-  return {};
 }
 
 Result<u64> TracedTask::signal_mask() {
@@ -246,7 +239,6 @@ Result<void> TracedTask::begin_call(long number, const std::array<u64, 6>& args)
   m.rip = TRY(syscall_instruction());
   m.rax = number;
   m.orig_rax = ~u64{0};
-  if (at_ == At::kSignal && !displaced_ && !reinject) reinject = TRY(signal_info());
   TRY(put(m));
   displaced_ = true;
   TRY(step(PTRACE_SYSCALL));

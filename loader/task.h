@@ -36,7 +36,7 @@ class TracedTask final : public Task {
     kRunning,
     kSeccomp,      // before a call
     kSyscallExit,
-    kSignal,
+    kSignal,       // a remote call here loses the signal: only for those that are ours
     kTrap,         // PTRACE_EVENT_STOP
     kExec,
     kInside,       // in the middle of a call: fork events
@@ -78,7 +78,6 @@ class TracedTask final : public Task {
   // After a remote call at a seccomp stop: brings the thread back before its own call.
   Result<void> rewind_to_call();
   Result<siginfo_t> signal_info();
-  Result<void> set_signal_info(const siginfo_t& info);
   Result<u64> signal_mask();
   Result<void> set_signal_mask(u64 mask);
   // The same, for the program: what it has once the thread is resumed.
@@ -105,7 +104,6 @@ class TracedTask final : public Task {
   TaskFacts facts;
   bool facts_fresh = false;
   u64 born_ns = 0;                       // CLOCK_MONOTONIC when it was made, 0: before our time
-  std::optional<siginfo_t> reinject;     // a signal that we put back; its next stop is not news
 
   struct Pending {                       // the call that the thread is in, when its exit matters to us
     long number = 0;

@@ -107,6 +107,8 @@ void Tracer::handle(const StopEvent& event) {
   if (event.kind == Kind::kDead) return on_dead(event);
   TracedTask* const task = tasks_.find(event.tid);
   if (task) {
+    // Unknown yet when its status was collected.
+    if (task->at() == TracedTask::At::kRunning) note_stop(*task, event);
     on_stop(*task, event);
   } else {
     parked_[event.tid] = event;

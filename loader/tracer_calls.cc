@@ -180,12 +180,6 @@ void Tracer::on_signal(TracedTask& task, int signal) {
     task.pending.reset();
   }
   task.silent_entry = false;
-  if (task.reinject && task.reinject->si_signo == signal) {
-    (void)task.set_signal_info(*task.reinject);
-    task.reinject.reset();
-    (void)task.resume(PTRACE_CONT, signal);
-    return;
-  }
   if ((signal == SIGTRAP || signal == SIGSYS) && on_own_signal(task, signal)) return;
   if (report_signals_) signal_raised(task, signal);
   env_.traps.before_signal(task);

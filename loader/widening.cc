@@ -27,10 +27,11 @@ u64 now() {
   return t.tv_sec * u64{1'000'000'000} + t.tv_nsec;
 }
 
-// Between two steps of the tracer: an exec whose event is still to be handled has no known address space.
+// Between two steps of the tracer: an exec whose event is still to be handled has no known address space, and at a
+// signal's stop a remote call would lose the signal; the interrupt comes right after it, before the handler runs.
 bool can_call(const TracedTask& task) {
   using At = TracedTask::At;
-  return task.at() == At::kSeccomp || task.at() == At::kSignal || task.at() == At::kTrap ||
+  return task.at() == At::kSeccomp || task.at() == At::kTrap ||
          (task.at() == At::kSyscallExit && !task.entry_stop);
 }
 

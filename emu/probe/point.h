@@ -34,7 +34,7 @@ enum class Moment : u8 {
 };
 
 // The order in which one system call passes its points in the kernel; exits pass them the other way round.
-enum class Depth : u8 { kEntryCode, kTracepoint, kDispatch, kHandler, kInner };
+enum class Depth : u8 { kTracepoint, kDispatch, kHandler, kInner };
 
 // A program in its place. The program array of a point keeps attach order.
 struct Attachment {

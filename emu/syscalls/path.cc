@@ -101,9 +101,9 @@ Result<std::string> absolute_path(System& system, Task& task, int dirfd, const s
 std::optional<std::string> our_path(System& system, Task& task, int dirfd, const std::string& path) {
   if (path.empty()) return std::nullopt;
   bool plain = path[0] == '/' && !untidy(path);
-  if (plain && !Vfs::concerns(path)) return std::nullopt;
+  if (plain && !system.vfs->concerns(path)) return std::nullopt;
   auto absolute = absolute_path(system, task, dirfd, path);
-  if (!absolute || !Vfs::concerns(*absolute)) return std::nullopt;
+  if (!absolute || !system.vfs->concerns(*absolute)) return std::nullopt;
   return *absolute;
 }
 

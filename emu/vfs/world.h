@@ -17,13 +17,13 @@ namespace bpfemu {
 
 struct VfsWorld {
   const Profile& profile;
-  const KernelData& kernel;              // symbols, events, config of the profile
-  DynamicEvents& dynamic_events;         // kprobe_events and uprobe_events
-  TraceLog& trace_log;                   // trace and trace_pipe
+  const KernelData& kernel;       // symbols, events, config of the profile
+  DynamicEvents& dynamic_events;  // kprobe_events and uprobe_events
+  TraceLog& trace_log;            // trace and trace_pipe
   Unmodelled& unmodelled;
   u32 cpus_online = 1, cpus_possible = 1;
-  bool privileged = true;                // the user that tools appear as is root
-  std::shared_ptr<const Btf> vmlinux;    // null: no /sys/kernel/btf/vmlinux
+  bool privileged = true;              // the user that tools appear as is root
+  std::shared_ptr<const Btf> vmlinux;  // null: no /sys/kernel/btf/vmlinux
   // Lines of loaded programs for /proc/kallsyms ("ffffffffc0001000 t bpf_prog_TAG_name\t[bpf]\n"); may be empty.
   std::function<std::string()> program_symbols;
   // The sysctl kernel.bpf_stats_enabled changed.

@@ -46,7 +46,9 @@ void Emitter::emit_load_probe(const Insn& insn, const OpcodeInfo& info) {
 }
 
 void Emitter::emit_store_imm(const Insn& insn, const OpcodeInfo& info) {
-  mov(memory(insn.dst_reg, insn.off, info.access_size()), static_cast<size_t>(s64{insn.imm}));
+  const u32 size = info.access_size();
+  const s64 value = size == 1 ? static_cast<s8>(insn.imm) : size == 2 ? static_cast<s16>(insn.imm) : insn.imm;
+  mov(memory(insn.dst_reg, insn.off, size), static_cast<size_t>(value));
 }
 
 void Emitter::emit_store_reg(const Insn& insn, const OpcodeInfo& info) {

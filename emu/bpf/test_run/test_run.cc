@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/bpf/test_run/test_run.h"
+
+#include <ctime>
+#include <map>
+
+#include "emu/bpf/test_run/bench.h"
+
+namespace bpfemu {
+namespace {
+
+constexpr int kNotSupported = 524;  // ENOTSUPP
+
+struct Kind {
+  u32 program_type;
+  TestKind run;
+};
+constexpr Kind kKinds[] = {
+    {BPF_PROG_TYPE_SOCKET_FILTER, test_run_skb},
+    {BPF_PROG_TYPE_SCHED_CLS, test_run_skb},
+    {BPF_PROG_TYPE_SCHED_ACT, test_run_skb},
+    {BPF_PROG_TYPE_CGROUP_SKB, test_run_skb},
+    {BPF_PROG_TYPE_LWT_IN, test_run_skb},
+    {BPF_PROG_TYPE_LWT_OUT, test_run_skb},
+    {BPF_PROG_TYPE_LWT_XMIT, test_run_skb},
+    {BPF_PROG_TYPE_LWT_SEG6LOCAL, test_run_skb},
+    {BPF_PROG_TYPE_XDP, test_run_xdp},
+    {BPF_PROG_TYPE_FLOW_DISSECTOR, test_run_flow_dissector},
+    {BPF_PROG_TYPE_SK_LOOKUP, test_run_sk_lookup},
+    {BPF_PROG_TYPE_RAW_TRACEPOINT, test_run_raw_tracepoint},
+    {BPF_PROG_TYPE_SYSCALL, test_run_syscall},
+};
+// The kernel runs these through functions of its own that the programs are attached to.
+constexpr u32 kUnmodelled[] = {BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_STRUCT_OPS};
+
+}  // namespace
+
+Result<void> test_run(Arena& arena, const Program& program, const TestAttr& attr, TestCaller& caller) {
+  for (const Kind& kind : kKinds) {
+    if (kind.program_type != program.type) continue;
+    TestBench bench{arena, program, attr, caller};
+    return kind.run(bench);
+  }
+  for (u32 type : kUnmodelled)
+    if (type == program.type) caller.unmodelled("BPF_PROG_TEST_RUN of tracing and struct_ops programs");
+  return fail(kNotSupported);
+}
+
+u64 monotonic_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<u64>(now.tv_sec) * 1000000000 + static_cast<u64>(now.tv_nsec);
+}
+
+Result<Verdict> repeat(TestBench& bench, void* context) {
+  const ProgramEntry entry = bench.program.text().entry;
+  return repeat(bench, context, [=](Run& run) { return static_cast<u32>(entry(&run, context)); });
+}
+
+Result<std::optional<std::vector<u8>>> context_bytes(TestBench& bench, size_t known) {
+  const TestAttr& attr = bench.attr;
+  if (!attr.ctx_in && !attr.ctx_out) return std::optional<std::vector<u8>>();
+  std::vector<u8> bytes;
+  if (attr.ctx_in) {
+    // Kernel: bpf_check_uarg_tail_zero.
+    if (attr.ctx_size_in > kPageSize) return fail(E2BIG);
+    bytes = TRY(bench.caller.copy_in(attr.ctx_in, attr.ctx_size_in));
+    if (bytes.size() > known && !is_zero(bytes.data(), known, bytes.size())) return fail(E2BIG);
+  }
+  bytes.resize(known);
+  return std::optional(std::move(bytes));
+}
+
+Result<void> context_out(TestBench& bench, const void* context, u32 size) {
+  const TestAttr& attr = bench.attr;
+  if (!attr.ctx_out) return {};
+  TRY(bench.caller.copy_out(attr.ctx_out, context, std::min(size, attr.ctx_size_out)));
+  TRY(bench.caller.put_attr(offsetof(bpf_attr, test.ctx_size_out), size));
+  if (size > attr.ctx_size_out) return fail(ENOSPC);
+  return {};
+}
+
+Result<std::vector<u8>> data_in(TestBench& bench, u64 size, u64 headroom, u64 tailroom) {
+  if (size > kPageSize - headroom - tailroom) return fail(EINVAL);
+  return bench.caller.copy_in(bench.attr.data_in, size);
+}
+
+Result<void> finish(TestBench& bench, const DataOut& out, const Verdict& verdict) {
+  const TestAttr& attr = bench.attr;
+  TestCaller& caller = bench.caller;
+  bool short_of_room = attr.data_size_out && out.size > attr.data_size_out;
+  const u32 room = short_of_room ? attr.data_size_out : out.size;
+  if (attr.data_out) {
+    // With frags, what is left for the linear part must not be negative.
+    if (room < out.tail_size) return fail(ENOSPC);
+    const u32 linear = room - out.tail_size;
+    TRY(caller.copy_out(attr.data_out, out.data, linear));
+    if (out.tail_size) TRY(caller.copy_out(attr.data_out + linear, out.tail, out.tail_size));
+  }
+  TRY(caller.put_attr(offsetof(bpf_attr, test.data_size_out), out.size));
+  TRY(caller.put_attr(offsetof(bpf_attr, test.retval), verdict.retval));
+  TRY(caller.put_attr(offsetof(bpf_attr, test.duration), verdict.duration));
+  if (short_of_room) return fail(ENOSPC);
+  return {};
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// BPF_PROG_TEST_RUN: runs a program on data that the tool supplies (kernel: net/bpf/test_run.c).
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <functional>
+#include <vector>
+
+#include "emu/bpf/program.h"
+
+namespace bpfemu {
+
+using TestAttr = decltype(bpf_attr::test);
+
+// Who asks for the run: the tool's memory, and a vCPU to run on.
+class TestCaller {
+ public:
+  virtual ~TestCaller() = default;
+  // The tool's memory: EFAULT.
+  virtual Result<std::vector<u8>> copy_in(u64 from, u64 size) = 0;
+  virtual Result<void> copy_out(u64 to, const void* from, u64 size) = 0;
+  // A 32-bit field of the tool's attr, at `offset` of union bpf_attr: EFAULT.
+  virtual Result<void> put_attr(size_t offset, u32 value) = 0;
+  // Calls `body` while holding a vCPU: the one numbered `cpu`, or the task's own when negative. ENXIO: no such CPU.
+  virtual Result<void> with_run(int cpu, const std::function<void(Run& run)>& body) = 0;
+  // A signal waits for the task: a long run ends with EINTR.
+  virtual bool interrupted() = 0;
+  virtual void unmodelled(const char* what) = 0;
+};
+
+// Kernel: bpf_prog_test_run, after the program has been found. 524 (ENOTSUPP) for types that cannot be run so.
+Result<void> test_run(Arena& arena, const Program& program, const TestAttr& attr, TestCaller& caller);
+
+}  // namespace bpfemu

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by the end-to-end cases: each is a program that exits 0 when the tool under bpfemu printed what it should.
+# shellcheck shell=bash
+set -u
+root=$(dirname "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")")
+. "$root/scripts/packages.sh"
+bpfemu=${BPFEMU:-$root/build/bpfemu}
+dir=$(mktemp -d)
+chmod 777 "$dir"
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+export HOME=$dir TMPDIR=$dir LC_ALL=C.UTF-8
+failures=0
+
+# run COMMAND...: under bpfemu as uid 65534; its output (both streams) in $out, its status in $status.
+run() { out=$(as_nobody timeout -k 5 "${LIMIT:-60}" "$bpfemu" ${OPTIONS:-} -- "$@" 2>&1); status=$?; }
+fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
+expect_status() { [ "$status" = "$1" ] || { fail "exit status $status, not $1"; echo "$out" | tail -20; }; }
+# Every argument is an extended regular expression that some line of the output must match.
+expect() {
+  local pattern
+  for pattern in "$@"; do
+    grep -qE -- "$pattern" <<<"$out" || { fail "no line matches: $pattern"; echo "$out" | tail -20; }
+  done
+}
+finish() { exit $((failures > 0)); }
