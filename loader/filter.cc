@@ -30,7 +30,9 @@ sock_filter load(u32 offset) { return statement(BPF_LD | BPF_W | BPF_ABS, offset
 sock_filter give(u32 action) { return statement(BPF_RET | BPF_K, action); }
 sock_filter jump(u32 op, u32 k, u8 yes, u8 no) { return {static_cast<u16>(BPF_JMP | op | BPF_K), yes, no, k}; }
 
-void append(Code& code, std::initializer_list<sock_filter> more) { code.insert(code.end(), more); }
+void append(Code& code, std::initializer_list<sock_filter> more) {
+  for (const sock_filter& instruction : more) code.push_back(instruction);
+}
 
 // The loader's own calls, and when a call stops for some arguments only. `op` compares the low word of argument `arg`
 // with each of `values`; `stop_if` says which outcome stops.

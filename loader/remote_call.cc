@@ -5,15 +5,18 @@
 #include <fmt/format.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include <cstring>
 
 #include "emu/base/bytes.h"
 #include "loader/call_args.h"
+#include "loader/proc_files.h"
 #include "loader/stop.h"
 #include "loader/task.h"
 
@@ -100,7 +103,8 @@ Result<void> TracedTask::resume(int request, int signal) {
     set_signal_mask(*saved_mask_);
     saved_mask_.reset();
   }
-  if (std::exchange(interrupt_again_, false)) interrupt();
+  if (std::exchange(interrupt_again_, false)) (void)interrupt();
+  if (std::exchange(stop_again_, false)) ::syscall(SYS_tgkill, tgid(), tid_, SIGSTOP);
   traced_at_resume = traced;
   at_ = At::kRunning;
   displaced_ = false;
@@ -171,12 +175,34 @@ Result<void> TracedTask::block_signals() {
   return set_signal_mask(~u64{0});
 }
 
+// The thread's next status. It may never come: a leader that was killed under our hands cannot be waited for before
+// its siblings are gone, so this never blocks for good.
+Result<Waited> TracedTask::next_status() {
+  constexpr int kYields = 200;
+  constexpr timespec kPause = {0, 50'000};
+  for (int tries = 0;; ++tries) {
+    const Result<Waited> waited = env_.os.wait(tid_, false);
+    if (!waited || waited->tid != 0) return waited;
+    if (tries < kYields) {
+      ::sched_yield();
+    } else if (is_dead()) {
+      return fail(ESRCH);
+    } else {
+      ::nanosleep(&kPause, nullptr);
+    }
+  }
+}
+
+bool TracedTask::is_dead() const {
+  const char state = read_state(tid_).value_or('X');
+  return state == 'Z' || state == 'X';
+}
+
 // Waits for the end of one step of a remote call. Signals are blocked, so what else stops the thread is SIGSTOP, a
 // group stop or an interrupt, which have to wait, or its death.
 Result<StopEvent> TracedTask::await() {
   for (;;) {
-    const Result<Waited> waited = env_.os.wait(tid_, true);
-    if (!waited && waited.error().value == EINTR) continue;
+    const Result<Waited> waited = next_status();
     if (!waited) return gone(), fail(ESRCH);
     const StopEvent event = decode(*waited);
     switch (event.kind) {
@@ -184,7 +210,7 @@ Result<StopEvent> TracedTask::await() {
       case StopEvent::Kind::kSeccomp: return event;
       case StopEvent::Kind::kSignal:
         if (event.value != SIGSTOP) return fail(EFAULT);
-        ::syscall(SYS_tgkill, tgid(), tid_, SIGSTOP);
+        stop_again_ = true;
         [[fallthrough]];
       case StopEvent::Kind::kTrap:
       case StopEvent::Kind::kGroupStop:
@@ -286,7 +312,7 @@ Result<int> TracedTask::notify_fd(int fd, bool cloexec) {
     }
     // Not there yet, or it will never come: only a dying thread reports anything else now.
     const Result<Waited> waited = env_.os.wait(tid_, false);
-    if (!waited) return gone(), fail(ESRCH);
+    if (!waited || (waited->tid == 0 && is_dead())) return gone(), fail(ESRCH);
     if (waited->tid == 0) continue;
     const StopEvent event = decode(*waited);
     if (event.kind == StopEvent::Kind::kSeccomp || event.kind == StopEvent::Kind::kTrap) {

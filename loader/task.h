@@ -131,6 +131,8 @@ class TracedTask final : public Task {
   Result<void> put(const Machine& machine);
   Result<StopEvent> step(int request);
   Result<StopEvent> await();
+  Result<Waited> next_status();
+  bool is_dead() const;
   Result<void> begin_call(long number, const std::array<u64, 6>& args);
   Result<u64> finish_call();
   Result<u64> syscall_instruction();
@@ -145,6 +147,7 @@ class TracedTask final : public Task {
   At at_ = At::kRunning;
   bool regs_known_ = false;
   bool displaced_ = false;
+  bool stop_again_ = false;              // a remote call swallowed a SIGSTOP
   bool interrupt_again_ = false;         // a group stop was passed over by a remote call
   std::optional<u64> saved_mask_;
   std::optional<Interrupted> rewound_;

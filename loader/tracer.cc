@@ -57,16 +57,28 @@ Result<void> Tracer::start(Spawn& spawn, const SyscallSet& traced, CallHandler& 
   TracedTask& task = tasks_.add_first(root_);
   task.traced = traced;
   TRY(spawn.seize(env_.os));
-  StopEvent event;
-  while (!started_ && !root_dead_ && next(event)) handle(event);
+  while (!started_ && !root_dead_ && turn()) continue;
   if (!started_) return fail(spawn.error() ? spawn.error() : ECHILD);
   tasks_.find(root_)->traced |= spawn.trapped();
   return {};
 }
 
-int Tracer::run() {
+void Tracer::adopt_first(TracedTask& task, CallHandler& handler) {
+  handler_ = &handler;
+  root_ = task.tid();
+  started_ = true;
+}
+
+// False when there is nobody left to wait for.
+bool Tracer::turn() {
   StopEvent event;
-  while (!tasks_.empty() && !stopping_ && (!root_dead_ || wait_for_all) && next(event)) handle(event);
+  if (!next(event)) return false;
+  handle(event);
+  return true;
+}
+
+int Tracer::run() {
+  while (!tasks_.empty() && !stopping_ && (!root_dead_ || wait_for_all) && turn()) continue;
   kill_all();
   return root_status_;
 }
@@ -110,8 +122,13 @@ void Tracer::handle(const StopEvent& event) {
     // Unknown yet when its status was collected.
     if (task->at() == TracedTask::At::kRunning) note_stop(*task, event);
     on_stop(*task, event);
+  } else if (event.kind == Kind::kExiting) {
+    // Killed before anybody told of it.
+    parked_.erase(event.tid);
+    (void)env_.os.ptrace(PTRACE_CONT, event.tid, 0, 0);
   } else {
     parked_[event.tid] = event;
+    adopt(event.tid);
   }
 }
 
@@ -166,19 +183,19 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
   on_stop(*child, event);
 }
 
-// The creator died before it could tell of this thread: /proc knows where it belongs.
 void Tracer::adopt_parked() {
   const auto orphans = parked_;
   for (const auto& [tid, event] : orphans) adopt(tid);
 }
 
+// A thread whose creator died before it could tell of it: /proc knows where it belongs. One whose creator lives stays
+// parked until that reports it.
 void Tracer::adopt(pid_t tid) {
   const auto parked = parked_.find(tid);
   const Result<SignalFacts> facts = read_signal_facts(tid);
   if (parked == parked_.end() || !facts) return;
   TracedTask* const creator = tasks_.find(facts->tgid != tid ? facts->tgid : facts->parent_tgid);
-  // A living creator reports it itself.
-  if (creator && creator->at() != TracedTask::At::kExiting && facts->tgid == tid) return;
+  if (creator && creator->at() != TracedTask::At::kExiting) return;
   const StopEvent event = parked->second;
   TracedTask& task = creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid)
                                                    : tasks_.add_process(*creator, tid, false))

@@ -38,6 +38,9 @@ class Tracer {
 
   // Runs `spawn` until its exec: its calls are the loader's own business. Error: it never became the command.
   Result<void> start(Spawn& spawn, const SyscallSet& traced, CallHandler& handler);
+  // The two halves of start() and run(), for tests: a thread that has executed the command, and one turn of the loop.
+  void adopt_first(TracedTask& task, CallHandler& handler);
+  bool turn();
   // Until `stop()` or the last thread is gone. Gives the first process' wait status.
   int run();
   void stop() { stopping_ = true; }

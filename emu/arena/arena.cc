@@ -22,6 +22,7 @@ void* pointer(u64 address) {
 Result<std::unique_ptr<Arena>> Arena::create(u32 cpus) {
   if (cpus == 0 || cpus > kMaxCpus) return fail(EINVAL);
   std::unique_ptr<Arena> arena(new Arena);
+  arena->limit_ = static_cast<u64>(::sysconf(_SC_PHYS_PAGES)) * kPageSize;
   arena->fd_.reset(::memfd_create("bpfemu-arena", MFD_CLOEXEC));
   if (!arena->fd_) return fail(errno);
   Extent slots = TRY(arena->allocate(cpus * sizeof(Vcpu)));
@@ -67,6 +68,12 @@ Result<Extent> Arena::allocate(u64 size) {
   free_.erase(it);
   if (available > size) free_[address + size] = available - size;
   return Extent{address, size};
+}
+
+Result<void> Arena::commit(u64 size) {
+  if (size > limit_ - committed_) return fail(ENOMEM);
+  committed_ += size;
+  return {};
 }
 
 void Arena::add_free(u64 address, u64 size) {

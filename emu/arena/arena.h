@@ -36,6 +36,10 @@ class Arena {
   Result<Extent> allocate(u64 size);
   // Gives the pages back: they read as zero when handed out again.
   void release(Extent extent);
+  // The arena is sparse, but what a kernel would have to allocate at once counts against the machine's memory, so that
+  // nothing larger can be filled by walking it. ENOMEM.
+  Result<void> commit(u64 size);
+  void uncommit(u64 size) { committed_ -= size; }
   // Makes an extent readable and executable only (JIT code), or writable again.
   Result<void> protect(Extent extent, bool executable);
   // Shows the `size` bytes before the last `size` bytes of `extent` in these last ones too, so that what wraps around
@@ -65,7 +69,8 @@ class Arena {
   UniqueFd fd_;
   u32 cpus_ = 0;
   Vcpu* vcpus_ = nullptr;
-  u64 grown_ = 0;               // bytes of the memfd that exist and are mapped
+  u64 grown_ = 0;  // bytes of the memfd that exist and are mapped
+  u64 limit_ = 0, committed_ = 0;
   std::map<u64, u64> free_;     // address -> size, coalesced
   std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
 };

@@ -47,8 +47,8 @@ struct RunSkb {
   u32 len;
   u32 pkt_type;
   u32 mark;
-  u32 queue_mapping;  // 0: none, else queue + 1; the program sees it one less (kernel: skb_get_rx_queue)
-  u32 protocol;       // network byte order in the lower 16 bits
+  u32 queue_mapping;
+  u32 protocol;  // network byte order in the lower 16 bits
   u32 vlan_present;
   u32 vlan_tci;
   u32 vlan_proto;

@@ -11,9 +11,11 @@ namespace bpfemu {
 
 Result<std::shared_ptr<MapObject>> MapObject::create(Arena& arena, const MapAttr& attr, const MapOps& ops) {
   std::shared_ptr<MapObject> object(new MapObject);
-  u64 footprint = ops.footprint(attr);
-  object->extent_ = TRY(arena.allocate(footprint));
+  u64 footprint = ops.footprint(attr), committed = ops.committed ? ops.committed(attr) : footprint;
+  TRY(arena.commit(committed));
   object->arena_ = &arena;
+  object->committed_ = committed;
+  object->extent_ = TRY(arena.allocate(footprint));
   object->ops_ = &ops;
   if (ops.mirrored) TRY(arena.mirror(object->extent_, ops.mirrored(attr)));
   Map& map = *(object->map_ = reinterpret_cast<Map*>(object->extent_.address));
@@ -31,7 +33,9 @@ Result<std::shared_ptr<MapObject>> MapObject::create(Arena& arena, const MapAttr
 }
 
 MapObject::~MapObject() {
-  if (arena_) arena_->release(extent_);
+  if (!arena_) return;
+  arena_->release(extent_);
+  arena_->uncommit(committed_);
 }
 
 void MapObject::set_value_fields() {

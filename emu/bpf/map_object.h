@@ -59,6 +59,7 @@ class MapObject : public Object {
   MapObject() : Object(ObjectKind::kMap) {}
   Arena* arena_ = nullptr;
   Extent extent_;
+  u64 committed_ = 0;
   Map* map_ = nullptr;
   const MapOps* ops_ = nullptr;
 };

@@ -128,6 +128,7 @@ class Output {
   void put_word(u64 word) { put_bytes(&word, sizeof word); }
   void put(const Fields& fields) { put_bytes(fields.words, fields.count * 8); }
   void put_bytes(const void* from, u64 size) {
+    if (size == 0) return;
     u64 at = position_ & (ring_.data_size() - 1);
     u64 first = size < ring_.data_size() - at ? size : ring_.data_size() - at;
     __builtin_memcpy(ring_.data() + at, from, first);

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "emu/bpf/helpers/helpers.h"
 #include "emu/bpf/jit/jit.h"
 
 namespace bpfemu {
@@ -12,12 +13,20 @@ Program::~Program() {
   if (text_extent_.size) arena_->release(text_extent_);
 }
 
+// The map whose head is at `address`, of those that the program was verified with.
+const Map* Program::used_map(u64 address) const {
+  for (const auto& map : verified.used_maps)
+    if (map->runtime_address() == address) return &map->map();
+  return nullptr;
+}
+
 Result<void> Program::install(Arena& arena) {
   const JitInput input{.insns = verified.insns,
                        .subprogram_starts = verified.subprogram_starts,
                        .stack_depths = verified.stack_depths,
                        .helper = helper_function,
-                       .kfunc = nullptr};
+                       .kfunc = nullptr,
+                       .map = [this](u64 address) { return used_map(address); }};
   arena_ = &arena;
   text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));
   code_ = TRY(arena.allocate(jit_size_bound(input)));

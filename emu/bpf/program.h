@@ -61,6 +61,8 @@ class Program : public Object {
   u32 code_size() const { return code_size_; }
 
  private:
+  const Map* used_map(u64 address) const;
+
   Arena* arena_ = nullptr;
   Extent text_extent_, code_;
   ProgramText* text_ = nullptr;

@@ -72,8 +72,6 @@ struct Run {
   u32 cpus;                 // number of possible CPUs
   u32 tail_calls;
   u64 stack_base;           // interpreter's stack of frames
-  u64 stack_top;            // what lies between the running helper's frame and this address (the program's stack, a
-                            // context there) is kernel memory like the arena; 0: nothing is
 };
 
 // A loaded program as it runs. In the arena, next to its code. `entry` is its JIT code.
@@ -90,7 +88,5 @@ struct ProgramText {
 
 // Signature of every helper. Arguments that a helper does not take are ignored.
 using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
-// The helper that a BPF_CALL of `id` reaches, null when it is not implemented (defined in emu/bpf/helpers).
-HelperFn helper_function(u32 id);
 
 }  // namespace bpfemu

@@ -164,8 +164,9 @@ Result<void> DynamicEvents::create(bool uprobe, std::string_view line) {
   event->uprobe = uprobe;
   event->group = uprobe ? "uprobes" : "kprobes";
   TRY(parse_head(parts[0], *event));
-  TRY(uprobe ? parse_user_place(parts[1], *event) : parse_kernel_place(parts[1], symbols_, *event));
+  TRY(uprobe ? parse_user_place(parts[1], *event) : parse_kernel_place(parts[1], kernel_.symbols(), *event));
   if (find(event->group, event->name)) return fail(EEXIST);
+  if (next_id_ == 0) next_id_ = kernel_.events().next_id();
   event->id = next_id_++;
   events_.push_back(std::move(event));
   return {};

@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "emu/base/result.h"
-#include "emu/kernel/events.h"
-#include "emu/kernel/symbols.h"
+#include "emu/kernel/kernel_data.h"
 
 namespace bpfemu {
 
@@ -30,8 +29,8 @@ struct DynamicEvent {
 
 class DynamicEvents {
  public:
-  // `first_id`: of the kernel's own events none has it or a higher one.
-  DynamicEvents(const Symbols& symbols, u32 first_id) : symbols_(symbols), next_id_(first_id) {}
+  // Ids follow those of the kernel's own events.
+  explicit DynamicEvents(const KernelData& kernel) : kernel_(kernel) {}
 
   // One command as written to kprobe_events or uprobe_events: EINVAL, ENOENT, EEXIST, EBUSY
   // (kernel: create_or_delete_trace_kprobe, create_or_delete_trace_uprobe).
@@ -50,8 +49,8 @@ class DynamicEvents {
   Result<void> create(bool uprobe, std::string_view line);
   Result<void> remove(bool uprobe, std::string_view line);
 
-  const Symbols& symbols_;
-  u32 next_id_;
+  const KernelData& kernel_;
+  u32 next_id_ = 0;            // 0: none was handed out
   std::vector<std::shared_ptr<DynamicEvent>> events_;
 };
 

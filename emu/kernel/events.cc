@@ -84,8 +84,9 @@ std::vector<EventField> fields_of(std::string_view format) {
     size_t at = line.find(head), semicolon = line.find(';');
     if (at == std::string_view::npos || semicolon == std::string_view::npos) continue;
     std::string_view declaration = line.substr(at + head.size(), semicolon - at - head.size());
-    // "char comm[16]": the brackets belong to the type, but a string_view cannot say so; the element type is enough.
-    std::string_view bare = declaration.substr(0, declaration.find('['));
+    // "char comm[16]": the length belongs to the type, but one string_view cannot say so.
+    std::string_view bare = declaration;
+    if (bare.ends_with(']')) bare = bare.substr(0, bare.rfind('['));
     size_t space = bare.find_last_of(" *");
     if (space == std::string_view::npos) continue;
     EventField field;

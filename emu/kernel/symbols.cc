@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/symbols.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -23,25 +21,23 @@ Symbols::Symbols(std::string text) : text_(std::move(text)) {
   }
 }
 
-void Symbols::index_names() const {
-  if (!by_name_.empty()) return;
-  by_name_.reserve(symbols_.size());
-  for (const Symbol& symbol : symbols_) by_name_.emplace(symbol.name, symbol.address);
+std::vector<u32> Symbols::named(std::string_view name) const {
+  if (names_.empty()) names_.build(symbols_.size(), [&](size_t i) { return symbols_[i].name; });
+  std::vector<u32> found;
+  names_.any_of(name, [&](u32 i) {
+    if (symbols_[i].name == name) found.push_back(i);
+    return false;
+  });
+  return found;
 }
 
-// Of several, the lowest address.
 u64 Symbols::address(std::string_view name) const {
-  index_names();
-  u64 lowest = 0;
-  for (auto [it, end] = by_name_.equal_range(name); it != end; ++it) {
-    if (lowest == 0 || it->second < lowest) lowest = it->second;
-  }
-  return lowest;
+  std::vector<u32> found = named(name);
+  return found.empty() ? 0 : symbols_[found[0]].address;
 }
 
 size_t Symbols::count(std::string_view name) const {
-  index_names();
-  return by_name_.count(name);
+  return named(name).size();
 }
 
 const Symbol* Symbols::at(u64 address) const {
@@ -61,11 +57,15 @@ u64 Symbols::end_of(const Symbol& symbol) const {
 }
 
 std::string Symbols::listing(bool with_addresses) const {
+  constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
   out.reserve(text_.size() + symbols_.size() * 18);
-  auto to = std::back_inserter(out);
+  char head[20] = "0000000000000000 t ";
   for (const Symbol& symbol : symbols_) {
-    fmt::format_to(to, "{:016x} {} {}\n", with_addresses ? symbol.address : 0, symbol.type, symbol.name);
+    u64 address = with_addresses ? symbol.address : 0;
+    for (int i = 15; i >= 0; --i, address >>= 4) head[i] = kDigits[address & 15];
+    head[17] = symbol.type;
+    out.append(head, 19).append(symbol.name).push_back('\n');
   }
   return out;
 }

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "emu/base/name_index.h"
 #include "emu/base/types.h"
 
 namespace bpfemu {
@@ -26,7 +26,7 @@ class Symbols {
   Symbols(const Symbols&) = delete;
   Symbols& operator=(const Symbols&) = delete;
 
-  // 0: unknown (kernel: kallsyms_lookup_name).
+  // 0: unknown; of several, the lowest (kernel: kallsyms_lookup_name).
   u64 address(std::string_view name) const;
   // How many symbols have this name.
   size_t count(std::string_view name) const;
@@ -40,10 +40,11 @@ class Symbols {
 
  private:
   std::string text_;
-  std::vector<Symbol> symbols_;                                     // by address
-  mutable std::unordered_multimap<std::string_view, u64> by_name_;  // filled at the first look-up
+  std::vector<Symbol> symbols_;  // by address
+  mutable NameIndex names_;      // built at the first look-up
 
-  void index_names() const;
+  // The numbers in symbols_ of those with this name.
+  std::vector<u32> named(std::string_view name) const;
 };
 
 }  // namespace bpfemu

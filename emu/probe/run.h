@@ -24,6 +24,7 @@ struct Outlets {
   std::function<void(const void* ring)> wake;              // who polls a struct Map or struct PerfRing
   TraceLog* trace = nullptr;                               // bpf_trace_printk's lines
   std::function<u64(const TaskFacts&)> task_struct;        // arena address of the task's task_struct, 0: none
+  std::function<void(pid_t)> task_gone;                    // the thread ended or runs another program
   std::function<u64(std::string_view)> symbol;             // address of a kernel function, 0: unknown
 };
 
@@ -50,7 +51,10 @@ class Runner {
 
   Arena& arena() { return arena_; }
   // The thread is gone, or is another program now.
-  void forget(pid_t tid) { known_.erase(tid); }
+  void forget(pid_t tid) {
+    known_.erase(tid);
+    if (outlets_.task_gone) outlets_.task_gone(tid);
+  }
   // Arena address of a thread's task_struct, 0 when it is gone.
   u64 task_struct(pid_t tid);
 

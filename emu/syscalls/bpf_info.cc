@@ -7,11 +7,11 @@
 #include <cstring>
 #include <span>
 
+#include "emu/bpf/verifier/fixup_dump.h"
 #include "emu/probe/attach.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/perf_file.h"
-#include "emu/syscalls/xlated.h"
 
 namespace bpfemu {
 
@@ -139,7 +139,7 @@ Result<u64> program_info(BpfCall& call, const Program& program) {
     hide_code(info);
     return close_info(call, to, info);
   }
-  Insns insns = xlated(program, call.system.verifier.ksym);
+  Insns insns = dump_insns(program, call.system.verifier, true);
   u32 bytes = static_cast<u32>(insns.size() * sizeof(Insn));
   u32 room = std::min(info.xlated_prog_len, bytes);
   info.xlated_prog_len = bytes;

@@ -105,17 +105,17 @@ Result<void> check_capabilities(const Capabilities& caps, const TypeRule& rule) 
 }
 
 // What tracing, LSM and freplace programs are written for.
-struct Target {
+struct AttachTarget {
   std::shared_ptr<const Btf> btf;
   std::shared_ptr<Program> program;
 };
 
-Result<Target> find_target(BpfCall& call) {
+Result<AttachTarget> find_target(BpfCall& call) {
   const bpf_attr& attr = call.attr;
-  Target target;
+  AttachTarget target;
   if (attr.attach_prog_fd) {
     auto program = call.program(attr.attach_prog_fd);
-    if (program) return Target{nullptr, *program};
+    if (program) return AttachTarget{nullptr, *program};
     auto btf = call.btf(attr.attach_btf_obj_fd);
     if (!btf) return fail(EINVAL);
     if (!(*btf)->is_kernel()) return fail(kErrNotSupp);
@@ -128,7 +128,7 @@ Result<Target> find_target(BpfCall& call) {
 }
 
 // Kernel: bpf_prog_load_check_attach.
-Result<void> check_attach(const bpf_attr& attr, const Target& target, const TypeRule& rule) {
+Result<void> check_attach(const bpf_attr& attr, const AttachTarget& target, const TypeRule& rule) {
   u32 type = attr.prog_type;
   bool by_btf = type == BPF_PROG_TYPE_TRACING || type == BPF_PROG_TYPE_LSM || type == BPF_PROG_TYPE_STRUCT_OPS ||
                 type == BPF_PROG_TYPE_EXT;
@@ -239,7 +239,7 @@ Result<u64> prog_load(BpfCall& call) {
   if (attr.insn_cnt == 0 || attr.insn_cnt > (call.caps.bpf ? kMaxInsns : kMaxUnprivInsns)) return fail(E2BIG);
   const TypeRule& rule = rule_of(attr.prog_type);
   TRY(check_capabilities(call.caps, rule));
-  Target target = TRY(find_target(call));
+  AttachTarget target = TRY(find_target(call));
   default_attach_type(attr);
   TRY(check_attach(attr, target, rule));
 

@@ -1,15 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/bpf/test_run/test_run.h"
 #include "emu/syscalls/bpf.h"
 
 namespace bpfemu {
+
+namespace {
+
+class Caller : public TestCaller {
+ public:
+  explicit Caller(BpfCall& call) : call_(call) {}
+  Result<std::vector<u8>> copy_in(u64 from, u64 size) override { return call_.copy_in(from, size); }
+  Result<void> copy_out(u64 to, const void* from, u64 size) override { return call_.copy_out(to, from, size); }
+  Result<void> put_attr(size_t offset, u32 value) override { return call_.put_attr(offset, value); }
+  Result<void> with_run(int cpu, const std::function<void(Run& run)>& body) override {
+    if (cpu >= static_cast<int>(call_.system.options.cpus_online)) return fail(ENXIO);
+    RunScope scope(call_.system.probes->runner(), &call_.task, nullptr, ProgramNeeds::everything(), cpu);
+    if (!scope) return fail(ESRCH);
+    body(scope.run());
+    return {};
+  }
+  // A tracee that is answered stands still: its signals wait for the answer.
+  bool interrupted() override { return false; }
+  void unmodelled(const char* what) override { call_.system.unmodelled.note(what); }
+
+ private:
+  BpfCall& call_;
+};
+
+}  // namespace
 
 // Kernel: bpf_prog_test_run.
 Result<u64> prog_test_run(BpfCall& call) {
   auto& attr = call.attr.test;
   if (!attr.ctx_size_in != !attr.ctx_in || !attr.ctx_size_out != !attr.ctx_out) return fail(EINVAL);
   auto program = TRY(call.program(attr.prog_fd));
-  call.system.unmodelled.note("BPF_PROG_TEST_RUN of program type " + std::to_string(program->type));
-  return fail(kErrNotSupp);
+  Caller caller(call);
+  TRY(test_run(*call.system.arena, *program, attr, caller));
+  return 0;
 }
 
 }  // namespace bpfemu

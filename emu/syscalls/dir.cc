@@ -59,8 +59,8 @@ Reply enter_target(System& system, Call& call, const Target& target) {
 }  // namespace
 
 Reply enter_getdents(System& system, Call& call) {
-  auto file = system.files.find(call.task, static_cast<int>(call.args[0]));
-  DirectoryFile* directory = file && *file ? (*file)->directory() : nullptr;
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  DirectoryFile* directory = file ? file->directory() : nullptr;
   if (!directory) return Reply::native();
   auto records = directory->read(static_cast<u32>(call.args[2]));
   if (!records) return Reply::answer(-s64{records.error().value});
@@ -69,8 +69,8 @@ Reply enter_getdents(System& system, Call& call) {
 }
 
 Reply enter_lseek(System& system, Call& call) {
-  auto file = system.files.find(call.task, static_cast<int>(call.args[0]));
-  DirectoryFile* directory = file && *file ? (*file)->directory() : nullptr;
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  DirectoryFile* directory = file ? file->directory() : nullptr;
   if (!directory || call.args[1] != 0 || call.args[2] != SEEK_SET) return Reply::native();
   directory->rewind();
   return Reply::answer(s64{0});
@@ -120,10 +120,10 @@ Reply enter_chdir(System& system, Call& call) {
 }
 
 Reply enter_fchdir(System& system, Call& call) {
-  auto file = system.files.find(call.task, static_cast<int>(call.args[0]));
-  if (!file || !*file) return Reply::native();
-  if (!(*file)->directory()) return Reply::answer(-ENOTDIR);
-  system.unmodelled.note("chdir into " + (*file)->directory()->path());
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  if (!file) return Reply::native();
+  if (!file->directory()) return Reply::answer(-ENOTDIR);
+  system.unmodelled.note("chdir into " + file->directory()->path());
   return Reply::answer(-EACCES);
 }
 

@@ -20,12 +20,6 @@ constexpr u32 kSettable = O_APPEND | O_NONBLOCK | O_NDELAY | O_NOATIME | O_ASYNC
 // Requests that every file has (kernel: do_vfs_ioctl); they work on the descriptor.
 constexpr u64 kGenericRequests[] = {FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC};
 
-// The file of ours behind a call's descriptor, null for all others.
-std::shared_ptr<File> ours(System& system, Call& call, u64 fd) {
-  auto file = system.files.find(call.task, static_cast<int>(fd));
-  return file ? *file : nullptr;
-}
-
 Reply set_flags(File& file, u32 flags) {
   if (flags & O_DIRECT) return Reply::answer(-EINVAL);
   file.open_flags = (file.open_flags & ~kSettable) | (flags & kSettable & ~u32{O_ASYNC});
@@ -38,7 +32,7 @@ Reply enter_fcntl(System& system, Call& call) {
   u32 command = static_cast<u32>(call.args[1]);
   constexpr u32 looked_at[] = {F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ};
   if (std::find(std::begin(looked_at), std::end(looked_at), command) == std::end(looked_at)) return Reply::native();
-  auto file = ours(system, call, call.args[0]);
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
   if (!file) return Reply::native();
   switch (command) {
     case F_GETFL: return Reply::answer(s64{file->open_flags});
@@ -51,13 +45,13 @@ Reply enter_ioctl(System& system, Call& call) {
   u64 request = static_cast<u32>(call.args[1]);
   auto* generic = std::find(std::begin(kGenericRequests), std::end(kGenericRequests), request);
   if (generic != std::end(kGenericRequests)) return Reply::native();
-  auto file = ours(system, call, call.args[0]);
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
   return file ? Reply::answer(file->ioctl(system, call)) : Reply::native();
 }
 
 Reply enter_mmap(System& system, Call& call) {
   if (call.args[3] & MAP_ANONYMOUS) return Reply::native();
-  auto file = ours(system, call, call.args[4]);
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[4]));
   return file ? Reply::answer(file->mmap(system, call)) : Reply::native();
 }
 

@@ -64,6 +64,12 @@ std::shared_ptr<File> Files::find(FileId id) const {
   return it == carriers_.end() ? nullptr : it->second->file;
 }
 
+std::shared_ptr<File> Files::ours(Task& task, int fd) {
+  if (carriers_.empty()) return nullptr;
+  auto file = find(task, fd);
+  return file ? *file : nullptr;
+}
+
 void Files::signal(File& file) {
   auto it = by_file_.find(&file);
   if (it == by_file_.end()) return;

@@ -63,6 +63,9 @@ class Files {
   // The emulated file behind a task's descriptor: EBADF when the number is not open, null when it is not ours.
   Result<std::shared_ptr<File>> find(Task& task, int fd);
   std::shared_ptr<File> find(FileId id) const;
+  // The same for calls that leave everything else to the kernel: null when it is not ours for whatever reason. Costs
+  // nothing while there are no carriers.
+  std::shared_ptr<File> ours(Task& task, int fd);
 
   // Makes the carrier readable (the kernel's wake_up on the file's wait queue), or not.
   void signal(File& file);

@@ -9,6 +9,7 @@
 #include "emu/syscalls/fdinfo.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/path.h"
+#include "emu/syscalls/status.h"
 
 namespace bpfemu {
 
@@ -53,18 +54,20 @@ Result<u64> open_file(System& system, Call& call, const Found& found, int flags)
   return install(call, std::move(opened.fd), flags);
 }
 
+// A text that is made for this one opener.
+Result<u64> open_text(Call& call, std::string_view name, const std::string& text, int flags) {
+  UniqueFd content = TRY(content_fd(name, text));
+  return install(call, TRY(reopen(content.get())), flags);
+}
+
+Result<u64> open_fdinfo(Call& call, const DescriptorPath& descriptor, int flags) {
+  return open_text(call, "fdinfo", TRY(fdinfo_text(descriptor)), flags);
+}
+
 Reply open_target(System& system, Call& call, const Target& target) {
   auto flags = flags_of(call);
   if (!flags) return Reply::native();
-  if (target.descriptor && target.descriptor->info) {
-    auto text = fdinfo_text(*target.descriptor);
-    if (!text) return Reply::answer(-s64{text.error().value});
-    auto content = content_fd("fdinfo", *text);
-    if (!content) return Reply::answer(-s64{content.error().value});
-    auto reader = reopen(content->get());
-    if (!reader) return Reply::answer(-s64{reader.error().value});
-    return Reply::answer(install(call, std::move(*reader), *flags));
-  }
+  if (target.descriptor && target.descriptor->info) return Reply::answer(open_fdinfo(call, *target.descriptor, *flags));
   if (target.descriptor) {
     // An anonymous inode cannot be opened anew.
     return *flags & O_PATH ? Reply::native() : Reply::answer(-ENXIO);
@@ -73,11 +76,22 @@ Reply open_target(System& system, Call& call, const Target& target) {
   return Reply::answer(open_file(system, call, target.found, *flags));
 }
 
+// Only paths that end in it are looked at a second time.
+std::optional<std::string> asked_status(System& system, Call& call) {
+  PathArgument argument = path_of(call);
+  auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
+  if (!text || !text->ends_with("status")) return std::nullopt;
+  int dirfd = argument.directory < 0 ? AT_FDCWD : static_cast<int>(call.args[static_cast<size_t>(argument.directory)]);
+  auto path = our_path(system, call.task, dirfd, *text);
+  return path ? status_text(system, *path) : std::nullopt;
+}
+
 }  // namespace
 
 Reply enter_open(System& system, Call& call) {
   auto flags = flags_of(call);
   if (!flags) return Reply::native();
+  if (auto status = asked_status(system, call)) return Reply::answer(open_text(call, "status", *status, *flags));
   return on_target(system, call, path_of(call), !(*flags & O_NOFOLLOW), open_target);
 }
 

@@ -75,10 +75,10 @@ Reply stat_target(System& system, Call& call, const Target& target) {
 }
 
 Reply stat_descriptor(System& system, Call& call) {
-  auto file = system.files.find(call.task, static_cast<int>(call.args[0]));
-  if (!file || !*file) return Reply::native();
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  if (!file) return Reply::native();
   struct stat st;
-  (*file)->stat(st);
+  file->stat(st);
   return put_stat(call, st);
 }
 
@@ -131,9 +131,8 @@ Reply enter_statfs(System& system, Call& call) {
 }
 
 Reply enter_fstatfs(System& system, Call& call) {
-  auto file = system.files.find(call.task, static_cast<int>(call.args[0]));
-  if (!file || !*file) return Reply::native();
-  return put_statfs(call, (*file)->fs_magic());
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  return file ? put_statfs(call, file->fs_magic()) : Reply::native();
 }
 
 }  // namespace bpfemu

@@ -52,7 +52,7 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
     : options(completed(o)),
       profile(std::move(p)),
       kernel(profile),
-      dynamic_events(kernel.symbols(), kernel.events().next_id()),
+      dynamic_events(kernel),
       identities(options.as_user),
       writers(h),
       host(h),
@@ -96,12 +96,16 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   System& s = *system;
   s.arena = TRY(Arena::create(s.options.cpus_possible));
   TRY(s.load_btf());
+  s.objects = std::make_unique<KernelObjects>(*s.arena, s.vmlinux, [&host](pid_t tid) { return host.facts(tid); });
   s.verifier = {.vmlinux = s.vmlinux,
                 .cpus = s.options.cpus_possible,
                 .ksym = [&s](std::string_view name) { return s.kernel.symbols().address(name); }};
   Outlets outlets;
   outlets.wake = [&s](const void* ring) { s.files.wake(ring); };
   outlets.trace = &s.trace_log;
+  outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->task_struct(facts); };
+  outlets.task_gone = [&s](pid_t tid) { s.objects->forget(tid); };
+  outlets.symbol = [&s](std::string_view name) { return s.kernel.symbols().address(name); };
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,
                     .host = host,

@@ -11,6 +11,7 @@
 #include "emu/bpf/object.h"
 #include "emu/bpf/program.h"
 #include "emu/bpf/verifier/verifier.h"
+#include "emu/kernel/objects.h"
 #include "emu/kernel/profile.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
@@ -47,6 +48,7 @@ class System {
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events and uprobe_events
   TraceLog trace_log;                                // trace and trace_pipe
+  std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
   IdSpace<MapObject> maps;
   IdSpace<Program> programs;
   IdSpace<Btf> btfs;

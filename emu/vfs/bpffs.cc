@@ -25,7 +25,7 @@ std::shared_ptr<Directory> make_bpffs(u32 mode) {
 }
 
 void place_bpffs(Vfs& vfs) {
-  vfs.place("/sys/fs/bpf", make_bpffs());
+  vfs.place(kBpffsMount, make_bpffs());
 }
 
 }  // namespace bpfemu

@@ -6,16 +6,16 @@
 
 namespace bpfemu {
 
-void place_tracefs(Vfs& vfs);
-void place_debugfs(Vfs& vfs);
+void place_tracefs(Vfs& vfs);  // and debugfs, which shows it too
 void place_sysfs(Vfs& vfs);
 void place_procfs(Vfs& vfs);
 void place_bpffs(Vfs& vfs);
 void place_boot(Vfs& vfs);
 
-// The root of a new bpffs, tracefs or debugfs. A folder within a bpffs is like its root.
+// The root of a new bpffs, or a folder within one.
 std::shared_ptr<Directory> make_bpffs(u32 mode = 01777);
-std::shared_ptr<Directory> make_tracefs(VfsWorld& world);
-std::shared_ptr<Directory> make_debugfs(VfsWorld& world);
+
+inline constexpr const char *kTracefsMount = "/sys/kernel/tracing", *kDebugfsMount = "/sys/kernel/debug",
+                            *kBpffsMount = "/sys/fs/bpf";
 
 }  // namespace bpfemu

@@ -228,8 +228,6 @@ constexpr Fixed kFixed[] = {
 constexpr const char* kRecorded[] = {"README", "available_tracers", "dyn_ftrace_total_info", "printk_formats",
                                      "trace_options"};
 
-}  // namespace
-
 std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   auto root = std::make_shared<Directory>(0700, kTracefs);
   for (const Fixed& file : kFixed) {
@@ -256,7 +254,7 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
         world.trace_log.enabled = trimmed(text) == "1";
         return {};
       });
-  auto clock = std::make_shared<std::string>(world.kernel.file("trace/trace_clock"));
+  auto clock = std::make_shared<std::string>("local [global] counter uptime perf mono mono_raw boot tai x86-tsc\n");
   root->add_text(
       "trace_clock", 0640, [clock] { return *clock; },
       [clock](std::string_view text) { return choose(*clock, trimmed(text)); });
@@ -270,21 +268,20 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   return root;
 }
 
-std::shared_ptr<Directory> make_debugfs(VfsWorld& world) {
-  auto root = std::make_shared<Directory>(0700, kDebugfs);
-  root->add("tracing", make_tracefs(world));
-  auto kprobes = root->add_folder("kprobes", 0755);
+}  // namespace
+
+void place_tracefs(Vfs& vfs) {
+  VfsWorld& world = vfs.world();
+  auto tracefs = make_tracefs(world);
+  vfs.place(kTracefsMount, tracefs);
+
+  auto debugfs = std::make_shared<Directory>(0700, kDebugfs);
+  debugfs->add("tracing", tracefs);
+  auto kprobes = debugfs->add_folder("kprobes", 0755);
   kprobes->add_text("blacklist", 0400, [&world] { return std::string(world.kernel.file("kprobes/blacklist")); });
   kprobes->add_text("enabled", 0600, [] { return "1\n"; });
   kprobes->add_text("list", 0400, [] { return ""; });
-  return root;
-}
-
-void place_tracefs(Vfs& vfs) {
-  vfs.place("/sys/kernel/tracing", make_tracefs(vfs.world()));
-}
-void place_debugfs(Vfs& vfs) {
-  vfs.place("/sys/kernel/debug", make_debugfs(vfs.world()));
+  vfs.place(kDebugfsMount, debugfs);
 }
 
 }  // namespace bpfemu

@@ -61,7 +61,6 @@ u64 inode_of(std::string_view path) {
 
 Vfs::Vfs(VfsWorld& world) : world_(world), root_(std::make_shared<Overlay>()), started_(::time(nullptr)) {
   place_tracefs(*this);
-  place_debugfs(*this);
   place_sysfs(*this);
   place_procfs(*this);
   place_bpffs(*this);
@@ -259,10 +258,11 @@ Result<void> Vfs::rename(std::string_view from, std::string_view to, u32 flags) 
 }
 
 Result<void> Vfs::mount(std::string_view type, std::string_view path) {
-  std::shared_ptr<Directory> root = type == "bpf"       ? make_bpffs()
-                                    : type == "tracefs" ? make_tracefs(world_)
-                                    : type == "debugfs" ? make_debugfs(world_)
-                                                        : nullptr;
+  // There is one tracefs and one debugfs, however often they are mounted.
+  NodePtr root = type == "bpf"       ? make_bpffs()
+                 : type == "tracefs" ? TRY(lookup(kTracefsMount)).node
+                 : type == "debugfs" ? TRY(lookup(kDebugfsMount)).node
+                                     : nullptr;
   if (!root) return fail(ENODEV);
   std::string folder = normal(path);
   auto found = lookup(folder);
@@ -276,7 +276,7 @@ Result<void> Vfs::mount(std::string_view type, std::string_view path) {
 
 std::vector<std::pair<std::string, const FileSystemType*>> Vfs::mounts() const {
   std::vector<std::pair<std::string, const FileSystemType*>> out{
-      {"/sys/kernel/tracing", &kTracefs}, {"/sys/kernel/debug", &kDebugfs}, {"/sys/fs/bpf", &kBpffs}};
+      {kTracefsMount, &kTracefs}, {kDebugfsMount, &kDebugfs}, {kBpffsMount, &kBpffs}};
   for (const std::string& path : mounts_) {
     auto found = const_cast<Vfs*>(this)->lookup(path);
     if (found && found->ours()) out.emplace_back(path, found->node->type);

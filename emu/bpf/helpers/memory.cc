@@ -10,14 +10,18 @@ namespace bpfemu {
 namespace {
 
 constexpr u64 kTaskSize = 0x7ffffffff000;  // TASK_SIZE_MAX
+constexpr u64 kMaxStack = 256 << 10;       // of frames between a helper and who runs the program
 constexpr u64 kVsyscallPage = 0xffffffffff600000;
 
 u64 frame() {
   return reinterpret_cast<u64>(__builtin_frame_address(0));
 }
 
+// Who runs a program has the Run on its own stack, so the program's frames lie between ours and it.
 bool on_stack(const Run* run, u64 address, u64 size) {
-  return address >= frame() && address < run->stack_top && size <= run->stack_top - address;
+  u64 low = frame(), high = reinterpret_cast<u64>(run);
+  bool same_stack = high > low && high - low < kMaxStack;
+  return same_stack && address >= low && address < high && size <= high - address;
 }
 
 bool in_live_arena(const Run* run, u64 address, u64 size) {

@@ -25,7 +25,8 @@ std::string called_function(const Insn& insn, const DisasmNames& names) {
 
 // Is the constant the address of a kernel object?
 bool holds_address(const Insn& insn) {
-  return insn.src_reg != 0 && insn.src_reg != BPF_PSEUDO_FUNC;
+  const OpcodeInfo* info = decode(insn);
+  return info && info->opcode != Opcode::ld_imm64 && info->opcode != Opcode::ld_func;
 }
 
 std::string constant(const Insn* insn, const DisasmNames& names, bool allow_ptr_leaks) {

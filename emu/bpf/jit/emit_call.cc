@@ -25,12 +25,15 @@ bool Emitter::reachable(u64 target) const {
 void Emitter::call_native(HelperFn target) {
   if (!target) return refuse();
   mov(r9, r12);
-  const u64 to = reinterpret_cast<u64>(target);
-  if (reachable(to)) {
+  call_address(reinterpret_cast<u64>(target));
+}
+
+void Emitter::call_address(u64 target) {
+  if (reachable(target)) {
     db(0xe8);
-    dd(static_cast<u32>(to - (address_ + getSize() + 4)));
+    dd(static_cast<u32>(target - (address_ + getSize() + 4)));
   } else {
-    mov(rax, to);
+    mov(rax, target);
     call(rax);
   }
 }
@@ -41,6 +44,7 @@ void Emitter::call_offset(u32 target) {
 }
 
 void Emitter::emit_call_helper(const Insn& insn, const OpcodeInfo&) {
+  if (maps_[current_] && emit_map_call(insn.imm, *maps_[current_])) return;
   call_native(input_.helper ? input_.helper(static_cast<u32>(insn.imm)) : nullptr);
 }
 

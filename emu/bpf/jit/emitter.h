@@ -98,8 +98,15 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_load_function(const Insn&, const OpcodeInfo&);
   void emit_load_packet(const Insn&, const OpcodeInfo&);
   void call_native(HelperFn target);
+  void call_address(u64 target);
   bool reachable(u64 target) const;
   void call_offset(u32 target);
+
+  // emit_map.cc
+  bool emit_map_call(s32 helper, const Map& map);
+  template <class Function>
+  bool call_map(Function* function, u32 arguments);
+  void emit_array_lookup(const Map& map);
 
   // Where the instruction stream is, in terms of the previous pass: relative offsets are exact once all has settled.
   u32 here() const { return previous_.insns[current_] + static_cast<u32>(getSize() - start_); }
@@ -116,7 +123,8 @@ class Emitter : private Xbyak::CodeGenerator {
   const JitInput& input_;
   const u64 address_;
   const std::vector<Function> functions_;
-  bool needs_run_ = false;  // some instruction uses r12
+  const std::vector<const Map*> maps_;  // per instruction: what a call's R1 is known to hold
+  bool needs_run_ = false;              // some instruction uses r12
   bool counts_tail_calls_ = false;
   std::vector<bool> short_;  // per instruction: its jump is a short one
   CodeLayout previous_, layout_;

@@ -13,6 +13,9 @@ s64 alloc_check(const MapAttr& attr) {
 u64 footprint(const MapAttr& attr) {
   return hash_footprint(attr, round_up(attr.value_size, 8));
 }
+u64 committed(const MapAttr& attr) {
+  return hash_committed(attr, round_up(attr.value_size, 8));
+}
 void init(Map& map) {
   hash_init(map, value_stride(map));
 }
@@ -66,6 +69,7 @@ s64 copy_value(Run*, Map& base, const void* key, void* value) {
 constexpr MapOps ops(decltype(lookup)* look, decltype(update)* put) {
   return {.alloc_check = alloc_check,
           .footprint = footprint,
+          .committed = committed,
           .init = init,
           .lookup = look,
           .update = put,

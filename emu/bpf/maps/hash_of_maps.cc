@@ -13,6 +13,9 @@ s64 alloc_check(const MapAttr& attr) {
 u64 footprint(const MapAttr& attr) {
   return hash_footprint(attr, sizeof(Map*));
 }
+u64 committed(const MapAttr& attr) {
+  return hash_committed(attr, sizeof(Map*));
+}
 void init(Map& map) {
   hash_init(map, sizeof(Map*));
 }
@@ -46,6 +49,7 @@ s64 exchange(Map& base, const void* key, u64 address, u64 flags, u64* old) {
 
 const MapOps hash_of_maps_ops = {.alloc_check = alloc_check,
                                  .footprint = footprint,
+                                 .committed = committed,
                                  .init = init,
                                  .lookup = lookup,
                                  .get_next_key = hash_get_next_key,

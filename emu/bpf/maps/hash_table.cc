@@ -48,13 +48,20 @@ Layout layout(u32 type, u64 entries, u32 key_size, u64 value_bytes, u32 cpus) {
   return l;
 }
 
+// Newton's iteration doubles the good bits; an odd number is its own inverse modulo 8.
+u64 inverse(u64 odd) {
+  u64 x = odd;
+  for (int bits = 3; bits < 64; bits *= 2) x *= 2 - odd * x;
+  return x;
+}
+
 ElementList& list_for(HashMap& map, const Run* run) {
   return map.lists[current_cpu(run) % map.list_count];
 }
 
 HashLink link_of(HashMap& map, HashElement* e) {
-  u64 index = static_cast<u64>(reinterpret_cast<u8*>(e) - map.at(map.elements)) / map.stride;
-  return static_cast<HashLink>(index << 1 | 1);
+  u64 offset = static_cast<u64>(reinterpret_cast<u8*>(e) - map.at(map.elements));
+  return static_cast<HashLink>((offset >> map.stride_shift) * map.stride_inverse << 1 | 1);
 }
 
 // A free element of the list, null when all are in use. Called with the list's lock held.
@@ -66,6 +73,11 @@ HashElement* pop_free(HashMap& map, ElementList& list) {
   }
   if (list.fresh == list.capacity) return nullptr;
   return map.element((list.base + list.fresh++) << 1 | 1);
+}
+
+void push_free(HashMap& map, ElementList& list, HashElement* e) {
+  e->hash = list.free;
+  list.free = link_of(map, e);
 }
 
 LruElement* lru(HashMap& map, HashLink link) {
@@ -127,6 +139,12 @@ u64 hash_footprint(const MapAttr& attr, u64 value_bytes) {
   return layout(attr.type, entries, attr.key_size, value_bytes, attr.cpus).size;
 }
 
+u64 hash_committed(const MapAttr& attr, u64 value_bytes) {
+  u64 entries = rounded_entries(attr.max_entries, attr.flags, attr.cpus);
+  Layout l = layout(attr.type, entries, attr.key_size, value_bytes, attr.cpus);
+  return attr.flags & BPF_F_NO_PREALLOC ? l.elements : l.size;
+}
+
 void hash_init(Map& base, u64 value_bytes) {
   HashMap& map = static_cast<HashMap&>(base);
   map.max_entries = static_cast<u32>(rounded_entries(map.max_entries, map.flags, map.cpus));
@@ -135,6 +153,8 @@ void hash_init(Map& base, u64 value_bytes) {
   map.elements = l.elements;
   map.bucket_mask = static_cast<u32>(l.bucket_count - 1);
   map.stride = l.stride;
+  map.stride_shift = static_cast<u32>(__builtin_ctz(l.stride));
+  map.stride_inverse = inverse(l.stride >> map.stride_shift);
   map.key_at = l.key_at;
   map.value_at = l.value_at;
   map.seed = map.flags & BPF_F_ZERO_SEED ? 0 : reinterpret_cast<u64>(&map) >> 12;
@@ -146,13 +166,32 @@ void hash_init(Map& base, u64 value_bytes) {
   }
 }
 
-HashElement* hash_take(Run* run, HashMap& map, bool replacing) {
+HashElement* hash_take(Run* run, HashMap& map) {
   ElementList& list = map.lists[0];
   HeldLock lock(run, list.lock);
-  if (!replacing && list.count >= map.max_entries) return nullptr;
+  if (list.count >= map.max_entries) return nullptr;
   HashElement* e = pop_free(map, list);
   if (e) ++list.count;
   return e;
+}
+
+// Each CPU keeps the element that it replaced last for the next time (kernel: htab->extra_elems).
+HashElement* hash_take_spare(Run* run, HashMap& map) {
+  if (run && run->cpu) {
+    HashLink& spare = map.lists[run->cpu->id].spare;
+    if (spare) return map.element(__atomic_exchange_n(&spare, 0, __ATOMIC_RELAXED));
+  }
+  HeldLock lock(run, map.lists[0].lock);
+  return pop_free(map, map.lists[0]);
+}
+
+void hash_keep_spare(Run* run, HashMap& map, HashElement* e) {
+  if (run && run->cpu && !map.lists[run->cpu->id].spare) {
+    map.lists[run->cpu->id].spare = link_of(map, e);
+    return;
+  }
+  HeldLock lock(run, map.lists[0].lock);
+  push_free(map, map.lists[0], e);
 }
 
 HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
@@ -176,8 +215,7 @@ void hash_give_back(Run* run, HashMap& map, HashElement* e) {
   } else {
     --list.count;
   }
-  e->hash = list.free;
-  list.free = link_of(map, e);
+  push_free(map, list, e);
 }
 
 void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e) {

@@ -38,6 +38,7 @@ struct ElementList {
   HashLink free;
   u32 count;  // in use
   HashLink newest, oldest;
+  HashLink spare;  // of the CPU with the list's number: what its last update replaced
 };
 
 struct HashMap : Map {
@@ -45,6 +46,8 @@ struct HashMap : Map {
   u64 buckets;
   u32 bucket_mask;
   u32 stride;            // of an element
+  u32 stride_shift;      // stride = odd << shift: multiples of it are divided by shifting and by multiplying with the
+  u64 stride_inverse;    // inverse of the odd part modulo 2^64
   u32 key_at, value_at;  // within an element
   u32 list_count;        // 1, or one per CPU with BPF_F_NO_COMMON_LRU
   u64 seed;
@@ -122,6 +125,7 @@ inline HashElement* hash_find(HashMap& map, const void* key) {
 // Shared operations (MapOps). `value_bytes` is what an element's values take.
 s64 hash_alloc_check(const MapAttr& attr, bool per_cpu);
 u64 hash_footprint(const MapAttr& attr, u64 value_bytes);
+u64 hash_committed(const MapAttr& attr, u64 value_bytes);  // without BPF_F_NO_PREALLOC, the elements too
 void hash_init(Map& map, u64 value_bytes);
 s64 hash_erase(Run* run, Map& map, const void* key);
 s64 hash_get_next_key(Map& map, const void* key, void* next);
@@ -141,9 +145,11 @@ template <class Fill>
 s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill);
 
 // The parts of an update; the caller holds the bucket's lock.
-HashElement* hash_take(Run* run, HashMap& map, bool replacing);  // null: full
-HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash);    // takes other buckets' locks: hold none
+HashElement* hash_take(Run* run, HashMap& map);                // null: full
+HashElement* hash_take_spare(Run* run, HashMap& map);          // to replace another element
+HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash);  // takes other buckets' locks: hold none
 void hash_give_back(Run* run, HashMap& map, HashElement* e);
+void hash_keep_spare(Run* run, HashMap& map, HashElement* e);
 void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e);
 bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e);  // false: it was not there
 inline void hash_mark_used(HashMap& map, HashElement* e) {
@@ -162,7 +168,7 @@ s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) 
     old = hash_find(map, key, hash);
     error = check_update(old, flags);
     if (!error && !fresh) {
-      fresh = hash_take(run, map, old);
+      fresh = old ? hash_take_spare(run, map) : hash_take(run, map);
       if (!fresh) error = -E2BIG;
     }
     if (!error) {
@@ -175,7 +181,9 @@ s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) 
       }
     }
   }
-  if (HashElement* unused = error ? fresh : old) hash_give_back(run, map, unused);
+  if (HashElement* unused = error ? fresh : old) {
+    is_lru(map) ? hash_give_back(run, map, unused) : hash_keep_spare(run, map, unused);
+  }
   return error;
 }
 
@@ -195,7 +203,7 @@ s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
       hash_mark_used(map, old);
       fill(map.value(old), false);
     } else if (!error) {
-      HashElement* e = fresh ? fresh : hash_take(run, map, false);
+      HashElement* e = fresh ? fresh : hash_take(run, map);
       if (e) {
         __builtin_memcpy(map.key(e), key, map.key_size);
         fill(map.value(e), true);

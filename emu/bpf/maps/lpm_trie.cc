@@ -71,6 +71,10 @@ u64 footprint(const MapAttr& attr) {
   return round_up(sizeof(TrieMap), 8) + node_count(attr.max_entries) * node_stride(data_size(attr), attr.value_size);
 }
 
+u64 committed(const MapAttr&) {
+  return sizeof(TrieMap);
+}
+
 void init(Map& base) {
   TrieMap& map = static_cast<TrieMap&>(base);
   map.data_size = static_cast<u32>(map.key_size - kPrefixSize);
@@ -293,6 +297,7 @@ s64 copy_value(Run* run, Map& map, const void* key, void* value) {
 
 const MapOps lpm_trie_ops = {.alloc_check = alloc_check,
                              .footprint = footprint,
+                             .committed = committed,
                              .init = init,
                              .lookup = lookup,
                              .update = update,

@@ -74,6 +74,8 @@ struct MapOps {
   s64 (*alloc_check)(const MapAttr& attr) = nullptr;
   // Bytes of arena that a map of this kind takes, Map head included. Memory is sparse: untouched pages cost nothing.
   u64 (*footprint)(const MapAttr& attr) = nullptr;
+  // How much of that the kernel would allocate at creation; null: all of it.
+  u64 (*committed)(const MapAttr& attr) = nullptr;
   // Fills in what follows the head, in zeroed memory.
   void (*init)(Map& map) = nullptr;
   // How many bytes at the end of the footprint show the bytes before them once more (ring buffers); null: none.

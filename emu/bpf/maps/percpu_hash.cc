@@ -13,6 +13,9 @@ s64 alloc_check(const MapAttr& attr) {
 u64 footprint(const MapAttr& attr) {
   return hash_footprint(attr, attr.cpus * round_up(attr.value_size, 8));
 }
+u64 committed(const MapAttr& attr) {
+  return hash_committed(attr, attr.cpus * round_up(attr.value_size, 8));
+}
 void init(Map& map) {
   hash_init(map, map.cpus * value_stride(map));
 }
@@ -57,6 +60,7 @@ s64 copy_value(Run*, Map& base, const void* key, void* value) {
 
 constexpr MapOps kOps = {.alloc_check = alloc_check,
                          .footprint = footprint,
+                         .committed = committed,
                          .init = init,
                          .lookup = lookup,
                          .update = update,

@@ -12,5 +12,6 @@ extern const MapOps prog_array_ops, perf_event_array_ops, cgroup_array_ops, arra
 extern const MapOps queue_ops, stack_ops, bloom_filter_ops;
 extern const MapOps stack_trace_ops, lpm_trie_ops, ringbuf_ops;
 extern const MapOps cpumap_ops, devmap_ops, devmap_hash_ops;
+extern const MapOps sockmap_ops, sockhash_ops, xskmap_ops, reuseport_sockarray_ops;
 
 }  // namespace bpfemu

@@ -89,7 +89,8 @@ u64 monotonic_ns();
 
 template <class Once>
 Result<Verdict> repeat(TestBench& bench, void* context, Once once) {
-  constexpr u32 kBetweenChecks = 1 << 16;
+  constexpr u32 kBatch = 1 << 16;
+  constexpr u64 kBetweenChecks = 20'000'000;  // ns
   const u32 count = std::max(bench.attr.repeat, u32{1});
   ProgramText& text = bench.program.text();
   Verdict verdict;
@@ -98,14 +99,18 @@ Result<Verdict> repeat(TestBench& bench, void* context, Once once) {
     run.program = &text;
     run.context = context;
     const u64 start = monotonic_ns();
+    u64 now = start, checked = start;
     for (u32 done = 0; done < count && !interrupted;) {
-      const u32 batch = std::min(count - done, kBetweenChecks);
+      const u32 batch = std::min(count - done, kBatch);
       for (u32 i = 0; i < batch; ++i) verdict.retval = once(run);
       done += batch;
-      interrupted = done < count && bench.caller.interrupted();
+      text.stat_runs += batch;
+      now = monotonic_ns();
+      if (now - checked < kBetweenChecks || done >= count) continue;
+      interrupted = bench.caller.interrupted();
+      checked = now;
     }
-    text.stat_runs += count;
-    verdict.duration = static_cast<u32>(std::min<u64>((monotonic_ns() - start) / count, ~u32{0}));
+    verdict.duration = static_cast<u32>(std::min<u64>((now - start) / count, ~u32{0}));
   }));
   if (interrupted) return fail(EINTR);
   return verdict;

@@ -2,7 +2,6 @@
 #include "emu/bpf/test_run/test_run.h"
 
 #include <ctime>
-#include <map>
 
 #include "emu/bpf/test_run/bench.h"
 
@@ -74,9 +73,10 @@ Result<std::optional<std::vector<u8>>> context_bytes(TestBench& bench, size_t kn
 Result<void> context_out(TestBench& bench, const void* context, u32 size) {
   const TestAttr& attr = bench.attr;
   if (!attr.ctx_out) return {};
-  TRY(bench.caller.copy_out(attr.ctx_out, context, std::min(size, attr.ctx_size_out)));
+  const bool short_of_room = size > attr.ctx_size_out;
+  TRY(bench.caller.copy_out(attr.ctx_out, context, short_of_room ? attr.ctx_size_out : size));
   TRY(bench.caller.put_attr(offsetof(bpf_attr, test.ctx_size_out), size));
-  if (size > attr.ctx_size_out) return fail(ENOSPC);
+  if (short_of_room) return fail(ENOSPC);
   return {};
 }
 

@@ -84,8 +84,8 @@ Check Checker::check_region(u32 number, s32 off, s32 size, u32 region, bool zero
   const Reg& r = reg(number);
   s64 smin = r.r64.smin;
   if (smin < 0 && (smin == Range64{}.smin || off + smin != static_cast<s32>(off + smin) || smin + off < 0)) {
-    return reject(
-        EACCES, "R{} min value is negative, either use unsigned index or do a if (index >=0) check.\n", number);
+    return reject(EACCES, "R{} min value is negative, either use unsigned index or do a if (index >=0) check.\n",
+                  number);
   }
   if (!check_region_once(number, smin + off, size, region, zero_ok)) {
     return reject(EACCES, "R{} min value is outside of the allowed memory range\n", number);
@@ -243,11 +243,11 @@ Check Checker::check_packet_range(u32 number, s32 off, s32 size, bool zero_ok) {
   const Reg& r = reg(number);
   // A negative variable part would make the range checked at its lower end wrong at the upper one.
   if (r.r64.smin < 0) {
-    return reject(
-        EACCES, "R{} min value is negative, either use unsigned index or do a if (index >=0) check.\n", number);
+    return reject(EACCES, "R{} min value is negative, either use unsigned index or do a if (index >=0) check.\n",
+                  number);
   }
-  Check inside = r.range() < 0 ? Check(fail(EINVAL))
-                               : check_region_once(number, off, size, static_cast<u32>(r.range()), zero_ok);
+  Check inside =
+      r.range() < 0 ? Check(fail(EINVAL)) : check_region_once(number, off, size, static_cast<u32>(r.range()), zero_ok);
   if (!inside) {
     log_.print("R{} offset is outside of the packet\n", number);
     return inside;
@@ -302,8 +302,8 @@ Check Checker::access_ctx(u32 insn, u32 number, s32 off, u32 size, Access access
 Check Checker::check_socket(u32 insn, u32 number, s32 off, u32 size, Access access) {
   const Reg& r = reg(number);
   if (r.r64.smin < 0) {
-    return reject(
-        EACCES, "R{} min value is negative, either use unsigned index or do a if (index >=0) check.\n", number);
+    return reject(EACCES, "R{} min value is negative, either use unsigned index or do a if (index >=0) check.\n",
+                  number);
   }
   CtxAccess field;
   field.reg_type = kNotInit;
@@ -434,8 +434,7 @@ Check Checker::check_atomic(const Insn& insn) {
   if (is_pointer_leak(reg(insn.src_reg))) return reject(EACCES, "R{} leaks addr into mem\n", u32{insn.src_reg});
   const Reg& pointer = reg(insn.dst_reg);
   if (pointer.type == kPtrToCtx || pointer.is_packet() || pointer.type == kPtrToFlowKeys || pointer.is_socket()) {
-    return reject(EACCES, "BPF_ATOMIC stores into R{} {} is not allowed\n", u32{insn.dst_reg},
-                  type_text(pointer.type));
+    return reject(EACCES, "BPF_ATOMIC stores into R{} {} is not allowed\n", u32{insn.dst_reg}, type_text(pointer.type));
   }
   s32 loaded = -1;
   if (insn.imm & BPF_FETCH) {

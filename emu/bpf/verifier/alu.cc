@@ -6,10 +6,12 @@ namespace bpfemu {
 
 namespace {
 
-constexpr const char* kOperators[16] = {"+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=",
-                                        "neg", "%=", "^=", "=", "s>>=", "endian"};
+constexpr const char* kOperators[16] = {
+    "+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "neg", "%=", "^=", "=", "s>>=", "endian"};
 
-const char* operator_text(u8 op) { return kOperators[op >> 4]; }
+const char* operator_text(u8 op) {
+  return kOperators[op >> 4];
+}
 
 // Limits that contradict each other: the code is unreachable, say nothing rather than something wrong.
 template <class S, class U>
@@ -273,10 +275,8 @@ Check Checker::pointer_arithmetic(const Insn& insn, const Reg& pointer, const Re
       break;
     case BPF_AND:
     case BPF_OR:
-    case BPF_XOR:
-      return reject(EACCES, "R{} bitwise operator {} on pointer prohibited\n", number, operator_text(op));
-    default:
-      return reject(EACCES, "R{} pointer arithmetic with {} operator prohibited\n", number, operator_text(op));
+    case BPF_XOR: return reject(EACCES, "R{} bitwise operator {} on pointer prohibited\n", number, operator_text(op));
+    default: return reject(EACCES, "R{} pointer arithmetic with {} operator prohibited\n", number, operator_text(op));
   }
   if (!offset_is_sane(dst, type)) return fail(EINVAL);
   sync_bounds(dst);

@@ -26,8 +26,8 @@ constexpr std::array<Accepted, kArgBaseCount> kAccepted = [] {
   table[kArgConstMapPtr] = {{kConstPtrToMap}};
   table[kArgPtrToMapKey] = kKeyOrValue;
   table[kArgPtrToMapValue] = kKeyOrValue;
-  table[kArgPtrToMem] = {{kPtrToStack, kPtrToPacket, kPtrToPacketMeta, kPtrToMapKey, kPtrToMapValue, kPtrToMem,
-                          kAllocMem, kPtrToBuf}};
+  table[kArgPtrToMem] = {
+      {kPtrToStack, kPtrToPacket, kPtrToPacketMeta, kPtrToMapKey, kPtrToMapValue, kPtrToMem, kAllocMem, kPtrToBuf}};
   table[kArgConstSize] = kScalars;
   table[kArgConstSizeOrZero] = kScalars;
   table[kArgConstAllocSizeOrZero] = kScalars;
@@ -67,7 +67,9 @@ bool context_is_plain_memory(u32 prog_type) {
   }
 }
 
-Access access_of(ArgType type) { return type & kMemWrite ? Access::kWrite : Access::kRead; }
+Access access_of(ArgType type) {
+  return type & kMemWrite ? Access::kWrite : Access::kRead;
+}
 
 }  // namespace
 
@@ -288,8 +290,7 @@ Check Checker::check_arg_value(u32 index, ArgType type, CallMeta& meta, const He
       meta.ret_btf = r.btf();
       meta.ret_btf_id = r.btf_id();
       return {};
-    case kArgPtrToSpinLock:
-      return as_access_error(check_spin_lock(number, meta.helper == BPF_FUNC_spin_lock));
+    case kArgPtrToSpinLock: return as_access_error(check_spin_lock(number, meta.helper == BPF_FUNC_spin_lock));
     case kArgPtrToTimer: return as_access_error(check_timer(number, meta));
     case kArgPtrToFunc: meta.subprog = r.detail; return {};
     case kArgPtrToMem: {
@@ -341,8 +342,7 @@ Check Checker::check_spin_lock(u32 number, bool lock) {
   const MapObject& map = *r.map();
   u64 at = r.var_off.value + static_cast<u64>(s64{r.off});
   if (!r.var_off.is_const()) {
-    return reject(
-        EINVAL, "R{} doesn't have constant offset. bpf_spin_lock has to be at the constant offset\n", number);
+    return reject(EINVAL, "R{} doesn't have constant offset. bpf_spin_lock has to be at the constant offset\n", number);
   }
   if (!map.btf) return reject(EINVAL, "map '{}' has to have BTF in order to use bpf_spin_lock\n", map.name);
   if (!map.spin_lock_offset) return reject(EINVAL, "map '{}' doesn't have 'struct bpf_spin_lock'\n", map.name);

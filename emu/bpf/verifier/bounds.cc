@@ -172,7 +172,9 @@ void set_not_init(Reg& reg, bool precise) {
   reg.type = kNotInit;
 }
 
-void tighten_low_by_bits(Reg& reg) { tighten(reg.r32, reg.var_off.low()); }
+void tighten_low_by_bits(Reg& reg) {
+  tighten(reg.r32, reg.var_off.low());
+}
 
 void tighten_by_bits(Reg& reg) {
   tighten_low_by_bits(reg);

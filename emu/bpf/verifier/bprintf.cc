@@ -7,14 +7,28 @@ namespace bpfemu {
 
 namespace {
 
-bool is_ascii(char c) { return static_cast<u8>(c) < 0x80; }
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool is_print(char c) { return c >= ' ' && c <= '~'; }
-bool is_alnum(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_punct(char c) { return is_print(c) && c != ' ' && !is_alnum(c); }
+bool is_ascii(char c) {
+  return static_cast<u8>(c) < 0x80;
+}
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+bool is_print(char c) {
+  return c >= ' ' && c <= '~';
+}
+bool is_alnum(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_punct(char c) {
+  return is_print(c) && c != ' ' && !is_alnum(c);
+}
 // What may follow a conversion that takes suffixes.
-bool ends_word(char c) { return c == 0 || is_space(c) || is_punct(c); }
-bool is_any_of(char c, std::string_view set) { return c != 0 && set.find(c) != set.npos; }
+bool ends_word(char c) {
+  return c == 0 || is_space(c) || is_punct(c);
+}
+bool is_any_of(char c, std::string_view set) {
+  return c != 0 && set.find(c) != set.npos;
+}
 
 // After "%p": the last character of the conversion, null when it is none of ours.
 const char* pointer_end(const char* p) {

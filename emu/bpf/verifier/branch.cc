@@ -10,8 +10,12 @@ namespace {
 
 constexpr u64 kMaxPacketOffset = 0xffff;
 
-bool is_jmp32(const Insn& insn) { return BPF_CLASS(insn.code) == BPF_JMP32; }
-bool has_src(const Insn& insn) { return BPF_SRC(insn.code) == BPF_X; }
+bool is_jmp32(const Insn& insn) {
+  return BPF_CLASS(insn.code) == BPF_JMP32;
+}
+bool has_src(const Insn& insn) {
+  return BPF_SRC(insn.code) == BPF_X;
+}
 
 // A packet pointer that was compared with the packet's end before.
 Branch packet_branch_taken(const Reg& dst, const Reg& src, u8 op) {
@@ -38,8 +42,7 @@ Branch packet_branch_taken(const Reg& dst, const Reg& src, u8 op) {
 // `pointer` plus its offset is inside the packet: so are all pointers with the same variable part up to there.
 void widen_packet_range(State& state, const Reg& pointer, bool exclusive) {
   if (pointer.off < 0 || (pointer.off == 0 && exclusive)) return;
-  if (pointer.r64.umax > kMaxPacketOffset ||
-      pointer.r64.umax + static_cast<u64>(s64{pointer.off}) > kMaxPacketOffset) {
+  if (pointer.r64.umax > kMaxPacketOffset || pointer.r64.umax + static_cast<u64>(s64{pointer.off}) > kMaxPacketOffset) {
     return;
   }
   s32 range = pointer.off + exclusive;

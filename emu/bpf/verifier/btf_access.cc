@@ -16,8 +16,8 @@ bool is_struct(const btf_type& type) {
 struct Resolved {
   const btf_type* element = nullptr;
   u32 element_id = 0;
-  u32 count = 1;                           // of elements
-  u32 size = 0;                            // of all
+  u32 count = 1;  // of elements
+  u32 size = 0;   // of all
   bool is_array = false;
 };
 
@@ -127,7 +127,7 @@ class Walk {
         if (off_ <= start && end <= off_ + size_) return Step{};
         continue;
       }
-      if (off_ < start) break;             // a hole
+      if (off_ < start) break;  // a hole
       auto resolved = resolve(btf_, member.type);
       if (!resolved) {
         log_.print("field {} doesn't have size\n", btf_.string(member.name_off));
@@ -193,7 +193,7 @@ int read_field(VerifierLog& log, const Btf& btf, u32 btf_id, int offset, int siz
 struct WritableField {
   const char *structure, *path;
   u32 size;
-  bool anywhere;                           // not only at its first byte
+  bool anywhere;  // not only at its first byte
 };
 constexpr WritableField kTcpFields[] = {
     {"sock", "sk_pacing_rate", 8, false},
@@ -222,9 +222,9 @@ int check_tcp_write(VerifierLog& log, const Btf& btf, u32 offset, u32 size) {
 }  // namespace
 
 const char* btf_kind_name(const btf_type* type) {
-  static constexpr const char* kNames[] = {"UNKNOWN", "INT",  "PTR",        "ARRAY", "STRUCT",  "UNION", "ENUM",
-                                           "FWD",     "TYPEDEF", "VOLATILE", "CONST", "RESTRICT", "FUNC",
-                                           "FUNC_PROTO", "VAR", "DATASEC", "FLOAT", "DECL_TAG", "TYPE_TAG", "ENUM64"};
+  static constexpr const char* kNames[] = {
+      "UNKNOWN", "INT",      "PTR",  "ARRAY",      "STRUCT", "UNION",   "ENUM",  "FWD",      "TYPEDEF",  "VOLATILE",
+      "CONST",   "RESTRICT", "FUNC", "FUNC_PROTO", "VAR",    "DATASEC", "FLOAT", "DECL_TAG", "TYPE_TAG", "ENUM64"};
   u32 kind = type ? Btf::kind(*type) : 0;
   return kind < std::size(kNames) ? kNames[kind] : kNames[0];
 }

@@ -14,12 +14,13 @@ const char* btf_kind_name(const btf_type* type);
 
 // Where an access through a BTF pointer ends: a scalar, or a pointer to a further struct.
 struct BtfField {
-  RegType type = kScalar;                  // kScalar or kPtrToBtfId
-  u32 btf_id = 0;                          // of the struct pointed to
-  u32 flags = 0;                           // kUser, kPercpu: type tags of the pointer
+  RegType type = kScalar;  // kScalar or kPtrToBtfId
+  u32 btf_id = 0;          // of the struct pointed to
+  u32 flags = 0;           // kUser, kPercpu: type tags of the pointer
 };
 
-// The field of `size` bytes at `off` in struct `type_id`: EACCES, with the reason in the log (kernel: btf_struct_access).
+// The field of `size` bytes at `off` in struct `type_id`: EACCES, with the reason in the log (kernel:
+// btf_struct_access).
 Result<BtfField> btf_struct_access(const Btf& btf, u32 type_id, s64 off, u32 size, Access access, VerifierLog& log);
 
 // Is there a struct `need_id` at `off` of struct `id`? Not strict: at the start of it or of what it begins with
@@ -47,13 +48,13 @@ Result<u32> kernel_ctx_struct(const Btf& vmlinux, const Btf& btf, const btf_type
 
 // A function of the program under verification, for comparison with the one that it replaces.
 struct OwnFunction {
-  const Btf* btf = nullptr;                // null: no func_info
+  const Btf* btf = nullptr;  // null: no func_info
   u32 func_id = 0;
 };
 
 // What a program attaches to.
 struct AttachTarget {
-  const btf_type* func_proto = nullptr;    // of the function; for tp_btf of the tracepoint's probe; null: not reliable
+  const btf_type* func_proto = nullptr;  // of the function; for tp_btf of the tracepoint's probe; null: not reliable
   std::string name;
   u64 address = 0;
 };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What tracing, LSM, freplace and struct_ops programs attach to (kernel: bpf_check_attach_target, check_attach_btf_id).
-#include <algorithm>
 #include <array>
 #include <string_view>
 
-#include "emu/bpf/verifier/btf_access.h"
+#include "emu/bpf/verifier/btf_access_rules.h"
 #include "emu/bpf/verifier/prog_types.h"
 
 namespace bpfemu {
@@ -12,63 +11,11 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr int kNotSupported = 524;         // kernel: ENOTSUPP
-constexpr std::string_view kTracePrefix = "btf_trace_", kIterPrefix = "bpf_iter_", kLsmPrefix = "bpf_lsm_";
-
-template <class... Args>
-std::unexpected<Errno> refuse(VerifierLog& log, int error, fmt::format_string<Args...> format, Args&&... args) {
-  log.print(format, std::forward<Args>(args)...);
-  return fail(error);
-}
+constexpr int kNotSupported = 524;  // kernel: ENOTSUPP
+constexpr std::string_view kTracePrefix = "btf_trace_", kIterPrefix = "bpf_iter_";
 
 bool is_struct(const btf_type& type) {
   return Btf::kind(type) == BTF_KIND_STRUCT || Btf::kind(type) == BTF_KIND_UNION;
-}
-
-template <size_t kCount>
-bool contains(const std::array<std::string_view, kCount>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-// --- LSM hooks -----------------------------------------------------------------------------------------------------
-
-// Kernel: sleepable_lsm_hooks, without the prefix bpf_lsm_.
-constexpr std::array kSleepableHooks{
-    "bpf"sv, "bpf_map"sv, "bpf_map_alloc_security"sv, "bpf_map_free_security"sv, "bpf_prog"sv,
-    "bprm_check_security"sv, "bprm_committed_creds"sv, "bprm_committing_creds"sv, "bprm_creds_for_exec"sv,
-    "bprm_creds_from_file"sv, "capget"sv, "capset"sv, "cred_prepare"sv, "file_ioctl"sv, "file_lock"sv, "file_open"sv,
-    "file_receive"sv, "inet_conn_established"sv, "inode_create"sv, "inode_free_security"sv, "inode_getattr"sv,
-    "inode_getxattr"sv, "inode_mknod"sv, "inode_need_killpriv"sv, "inode_post_setxattr"sv, "inode_readlink"sv,
-    "inode_rename"sv, "inode_rmdir"sv, "inode_setattr"sv, "inode_setxattr"sv, "inode_symlink"sv, "inode_unlink"sv,
-    "kernel_module_request"sv, "kernel_read_file"sv, "kernfs_init_security"sv, "key_free"sv, "mmap_file"sv,
-    "netlink_send"sv, "path_notify"sv, "release_secctx"sv, "sb_alloc_security"sv, "sb_eat_lsm_opts"sv,
-    "sb_kern_mount"sv, "sb_mount"sv, "sb_remount"sv, "sb_set_mnt_opts"sv, "sb_show_options"sv, "sb_statfs"sv,
-    "sb_umount"sv, "settime"sv, "socket_accept"sv, "socket_bind"sv, "socket_connect"sv, "socket_create"sv,
-    "socket_getpeername"sv, "socket_getpeersec_dgram"sv, "socket_getsockname"sv, "socket_getsockopt"sv,
-    "socket_listen"sv, "socket_post_create"sv, "socket_recvmsg"sv, "socket_sendmsg"sv, "socket_shutdown"sv,
-    "socket_socketpair"sv, "syslog"sv, "task_alloc"sv, "current_getsecid_subj"sv, "task_getsecid_obj"sv,
-    "task_prctl"sv, "task_setscheduler"sv, "userns_create"sv};
-
-// Kernel: bpf_lsm_disabled_hooks.
-constexpr std::array kDisabledHooks{
-    "vm_enough_memory"sv, "inode_need_killpriv"sv, "inode_getsecurity"sv, "inode_listsecurity"sv,
-    "inode_copy_up_xattr"sv, "getprocattr"sv, "setprocattr"sv, "key_getsecurity"sv, "audit_rule_match"sv,
-    "xfrm_decode_session"sv, "ismaclabel"sv};
-
-// Functions named like hooks that are none: the LSM's own implementation.
-constexpr std::array kNotHooks{"func_proto"sv, "find_cgroup_shim"sv, "verify_prog"sv, "is_sleepable_hook"sv};
-
-Result<void> check_lsm(const ProgInfo& prog, VerifierLog& log) {
-  if (!prog.gpl_compatible) return refuse(log, EINVAL, "LSM programs must have a GPL compatible license\n");
-  std::string_view name = prog.attach_func_name;
-  std::string_view hook = name.starts_with(kLsmPrefix) ? name.substr(kLsmPrefix.size()) : ""sv;
-  if (contains(kDisabledHooks, hook)) {
-    return refuse(log, EINVAL, "attach_btf_id {} points to disabled hook {}\n", prog.attach_btf_id, name);
-  }
-  if (hook.empty() || contains(kNotHooks, hook)) {
-    return refuse(log, EINVAL, "attach_btf_id {} points to wrong type name {}\n", prog.attach_btf_id, name);
-  }
-  return {};
 }
 
 // --- Iterators -----------------------------------------------------------------------------------------------------
@@ -122,125 +69,6 @@ Result<void> set_iterator_args(ProgInfo& prog) {
     return {};
   }
   return fail(EINVAL);
-}
-
-// --- Functions -----------------------------------------------------------------------------------------------------
-
-// Size of an argument or result: EINVAL when it has none that registers could hold. `type` is its real type.
-Result<u32> value_size(const Btf& btf, u32 id, const btf_type*& type) {
-  type = btf.type(0);
-  if (id == 0) return 0;
-  const btf_type* real = btf.skip_modifiers(id);
-  if (!real) return fail(EINVAL);
-  type = real;
-  switch (Btf::kind(*real)) {
-    case BTF_KIND_PTR: return 8;
-    case BTF_KIND_INT:
-    case BTF_KIND_ENUM:
-    case BTF_KIND_ENUM64:
-    case BTF_KIND_STRUCT: return real->size;
-    default: return fail(EINVAL);
-  }
-}
-
-// Can a trampoline be made for this function (kernel: btf_distill_func_proto)?
-Result<void> check_function_model(const Btf& btf, const btf_type& proto, std::string_view name, VerifierLog& log) {
-  constexpr u32 kMaxArguments = 12, kMaxArgumentSize = 16;
-  auto params = btf.params(proto);
-  if (params.size() > kMaxArguments) {
-    return refuse(log, EINVAL, "The function {} has {} arguments. Too many.\n", name, params.size());
-  }
-  const btf_type* type = nullptr;
-  auto size = value_size(btf, proto.type, type);
-  if (!size || Btf::kind(*type) == BTF_KIND_STRUCT) {
-    return refuse(log, EINVAL, "The function {} return type {} is unsupported.\n", name, btf_kind_name(type));
-  }
-  for (size_t i = 0; i < params.size(); ++i) {
-    if (i + 1 == params.size() && params[i].type == 0) {
-      return refuse(log, EINVAL, "The function {} with variable args is unsupported.\n", name);
-    }
-    size = value_size(btf, params[i].type, type);
-    if (!size || *size > kMaxArgumentSize) {
-      return refuse(log, EINVAL, "The function {} arg{} type {} is unsupported.\n", name, i, btf_kind_name(type));
-    }
-    if (*size == 0) return refuse(log, EINVAL, "The function {} has malformed void argument.\n", name);
-  }
-  return {};
-}
-
-bool has_size(const btf_type& type) {
-  switch (Btf::kind(type)) {
-    case BTF_KIND_INT:
-    case BTF_KIND_STRUCT:
-    case BTF_KIND_UNION:
-    case BTF_KIND_ENUM:
-    case BTF_KIND_ENUM64:
-    case BTF_KIND_DATASEC:
-    case BTF_KIND_FLOAT: return true;
-    default: return false;
-  }
-}
-
-// One side of the comparison of a freplace function with its target.
-struct Side {
-  const Btf& btf;
-  const btf_type& function;
-  const char* name() const { return btf.string(function.name_off); }
-  const btf_type* real(u32 id) const { return btf.skip_modifiers(id); }
-};
-
-Result<void> check_same_argument(const Side& a, u32 a_id, const Side& b, u32 b_id, size_t i, VerifierLog& log) {
-  const btf_type *ta = a.real(a_id), *tb = b.real(b_id);
-  if (!ta || !tb) return fail(EINVAL);
-  if (ta->info != tb->info) {
-    return refuse(log, EINVAL, "arg{} in {}() is {} while {}() has {}\n", i, a.name(), btf_kind_name(ta), b.name(),
-                  btf_kind_name(tb));
-  }
-  if (has_size(*ta) && ta->size != tb->size) {
-    return refuse(log, EINVAL, "arg{} in {}() has size {} while {}() has {}\n", i, a.name(), ta->size, b.name(),
-                  tb->size);
-  }
-  u32 kind = Btf::kind(*ta);
-  if (kind == BTF_KIND_INT || kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64) return {};
-  if (kind != BTF_KIND_PTR) return refuse(log, EINVAL, "arg{} in {}() has unrecognized type\n", i, a.name());
-  ta = a.real(ta->type), tb = b.real(tb->type);
-  for (auto [type, side] : {std::pair{ta, &a}, std::pair{tb, &b}}) {
-    if (!type || !is_struct(*type)) {
-      return refuse(log, EINVAL, "arg{} in {}() is not a pointer to context\n", i, side->name());
-    }
-  }
-  std::string_view sa = a.btf.string(ta->name_off), sb = b.btf.string(tb->name_off);
-  if (sa != sb) {
-    return refuse(log, EINVAL, "arg{} {}(struct {} *) doesn't match {}(struct {} *)\n", i, a.name(), sa, b.name(), sb);
-  }
-  return {};
-}
-
-// Kernel: btf_check_type_match.
-Result<void> check_replacement(const OwnFunction& main, const Btf& btf, const btf_type& function, VerifierLog& log) {
-  if (!main.btf) return refuse(log, EINVAL, "Program extension requires BTF\n");
-  const btf_type* own = main.func_id ? main.btf->type(main.func_id) : nullptr;
-  if (!own || Btf::kind(*own) != BTF_KIND_FUNC) return fail(EINVAL);
-  Side a{*main.btf, *own}, b{btf, function};
-  for (const Side* side : {&a, &b}) {
-    if (Btf::vlen(side->function) != BTF_FUNC_GLOBAL) {
-      return refuse(log, EINVAL, "{}() is not a global function\n", side->name());
-    }
-  }
-  const btf_type *pa = a.btf.type(own->type), *pb = b.btf.type(function.type);
-  if (!pa || !pb) return fail(EINVAL);
-  auto args_a = a.btf.params(*pa), args_b = b.btf.params(*pb);
-  if (args_a.size() != args_b.size()) {
-    return refuse(log, EINVAL, "{}() has {} args while {}() has {} args\n", a.name(), args_a.size(), b.name(),
-                  args_b.size());
-  }
-  const btf_type *ra = a.real(pa->type), *rb = b.real(pb->type);
-  if (!ra || !rb || ra->info != rb->info) {
-    return refuse(log, EINVAL, "Return type {} of {}() doesn't match type {} of {}()\n", btf_kind_name(ra), a.name(),
-                  btf_kind_name(rb), b.name());
-  }
-  for (size_t i = 0; i < args_a.size(); ++i) TRY(check_same_argument(a, args_a[i].type, b, args_b[i].type, i, log));
-  return {};
 }
 
 // The part of check_attach_target for a target that is a BPF program: `reliable` says whether its BTF can be trusted.
@@ -353,8 +181,7 @@ Result<void> check_struct_ops(ProgInfo& prog, VerifierLog& log) {
   }
   const char* member_name = btf->string(members[index].name_off);
   const btf_type* pointer = btf->skip_modifiers(members[index].type);
-  const btf_type* proto =
-      pointer && Btf::kind(*pointer) == BTF_KIND_PTR ? btf->skip_modifiers(pointer->type) : nullptr;
+  const btf_type* proto = pointer && Btf::kind(*pointer) == BTF_KIND_PTR ? btf->skip_modifiers(pointer->type) : nullptr;
   if (!proto || Btf::kind(*proto) != BTF_KIND_FUNC_PROTO) {
     return refuse(log, EINVAL, "attach to invalid member {}(@idx {}) of struct {}\n", member_name, index, name);
   }
@@ -385,17 +212,12 @@ Result<void> check_sleepable(const ProgInfo& prog, VerifierLog& log) {
 
 }  // namespace
 
-bool is_sleepable_lsm_hook(std::string_view hook) {
-  return hook.starts_with(kLsmPrefix) && contains(kSleepableHooks, hook.substr(kLsmPrefix.size()));
-}
-
 Result<AttachTarget> check_attach_target(const ProgInfo& prog, const Program* target, u32 btf_id,
                                          const OwnFunction& main, VerifierLog& log) {
   if (btf_id == 0) return refuse(log, EINVAL, "Tracing programs must provide btf_id\n");
   const Btf* btf = target ? target->btf.get() : prog.attach_btf.get();
   if (!btf) {
-    return refuse(log, EINVAL,
-                  "FENTRY/FEXIT program can only be attached to another program annotated with BTF\n");
+    return refuse(log, EINVAL, "FENTRY/FEXIT program can only be attached to another program annotated with BTF\n");
   }
   const btf_type* type = btf->type(btf_id);
   if (!type) return refuse(log, EINVAL, "attach_btf_id {} is invalid\n", btf_id);
@@ -445,7 +267,7 @@ Result<void> set_attach_target(ProgInfo& prog, const OwnFunction& main, Verifier
     return {};
   }
   if (prog.expected_attach_type == BPF_TRACE_ITER) return set_iterator_args(prog);
-  if (prog.type == BPF_PROG_TYPE_LSM) return check_lsm(prog, log);
+  if (prog.type == BPF_PROG_TYPE_LSM) return check_lsm_hook(prog, log);
   if (prog.type == BPF_PROG_TYPE_TRACING && is_denied(prog)) return fail(EINVAL);
   return {};
 }

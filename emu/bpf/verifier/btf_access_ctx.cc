@@ -9,13 +9,15 @@
 namespace bpfemu {
 namespace {
 
-constexpr u32 kMaxRegArguments = 5;        // kernel: MAX_BPF_FUNC_REG_ARGS
+constexpr u32 kMaxRegArguments = 5;  // kernel: MAX_BPF_FUNC_REG_ARGS
 
 bool is_struct(const btf_type& type) {
   return Btf::kind(type) == BTF_KIND_STRUCT || Btf::kind(type) == BTF_KIND_UNION;
 }
 
-bool is_small_int(const btf_type& type) { return Btf::kind(type) == BTF_KIND_INT && type.size <= 8; }
+bool is_small_int(const btf_type& type) {
+  return Btf::kind(type) == BTF_KIND_INT && type.size <= 8;
+}
 
 bool is_number(const btf_type& type) {
   u32 kind = Btf::kind(type);
@@ -47,8 +49,8 @@ u32 tag_flags(const Btf& btf, const btf_type* target) {
 }
 
 // A pointer argument: what the register that holds it becomes.
-bool pointer_argument(const ProgInfo& prog, const Btf& btf, const btf_type& pointer, u32 off, u32 arg,
-                      VerifierLog& log, CtxAccess& info) {
+bool pointer_argument(const ProgInfo& prog, const Btf& btf, const btf_type& pointer, u32 off, u32 arg, VerifierLog& log,
+                      CtxAccess& info) {
   for (const CtxArg& known : prog.ctx_args) {
     if (known.offset != off || base_type(known.reg_type) != kPtrToBuf || !(known.reg_type & kMaybeNull)) continue;
     info.reg_type = known.reg_type;
@@ -111,9 +113,7 @@ bool may_see_result(const ProgInfo& prog, const Btf& btf, const btf_type* proto,
       log.print("ret type {} not allowed for fmod_ret\n", btf_kind_name(type));
       return false;
     }
-    default:
-      log.print("func '{}' doesn't have {}-th argument\n", prog.attach_func_name, arg + 1);
-      return false;
+    default: log.print("func '{}' doesn't have {}-th argument\n", prog.attach_func_name, arg + 1); return false;
   }
 }
 
@@ -132,7 +132,7 @@ bool btf_ctx_access(int off, int, Access, const ProgInfo& prog, VerifierLog& log
   u32 arg = argument_at(*btf, proto, static_cast<u32>(off));
   u32 count = proto ? static_cast<u32>(params.size()) : kMaxRegArguments;
   if (prog.attach_btf_trace && count > 0) {
-    params = params.subspan(1);            // the probe's own void *__data
+    params = params.subspan(1);  // the probe's own void *__data
     --count;
   }
   if (arg > count) {
@@ -140,7 +140,7 @@ bool btf_ctx_access(int off, int, Access, const ProgInfo& prog, VerifierLog& log
     return false;
   }
   if (arg == count && !may_see_result(prog, *btf, proto, arg, log)) return false;
-  if (!proto) return true;                 // a function that BTF does not describe: all are numbers
+  if (!proto) return true;  // a function that BTF does not describe: all are numbers
   const btf_type* type = btf->skip_modifiers(arg == count ? proto->type : params[arg].type);
   if (!type) return false;
   if (is_number(*type)) return true;

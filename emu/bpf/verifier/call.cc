@@ -42,8 +42,8 @@ bool acquires(u32 helper, const MapObject* map) {
 }
 
 bool writes_map(u32 helper) {
-  return helper == BPF_FUNC_map_delete_elem || helper == BPF_FUNC_map_update_elem ||
-         helper == BPF_FUNC_map_push_elem || helper == BPF_FUNC_map_pop_elem;
+  return helper == BPF_FUNC_map_delete_elem || helper == BPF_FUNC_map_update_elem || helper == BPF_FUNC_map_push_elem ||
+         helper == BPF_FUNC_map_pop_elem;
 }
 
 // Helpers that are inlined when they are always called with the same map.
@@ -173,7 +173,7 @@ Check Checker::check_snprintf() {
 
 Check Checker::check_func_ip() {
   u32 type = info_.resolved_type();
-  const char* name = helper_name(BPF_FUNC_get_func_ip);
+  std::string name = helper_text(BPF_FUNC_get_func_ip);
   if (type == BPF_PROG_TYPE_KPROBE) return {};
   if (type != BPF_PROG_TYPE_TRACING) {
     return reject(kNotSupported, "func {}#{} not supported for program type {}\n", name, u32{BPF_FUNC_get_func_ip},
@@ -228,8 +228,7 @@ Check Checker::check_helper_effects(const Insn& insn, const HelperProto& proto, 
     case BPF_FUNC_snprintf: return check_snprintf();
     case BPF_FUNC_dynptr_from_mem:
       if (reg(BPF_REG_1).type != kPtrToMapValue) {
-        return reject(EACCES, "Unsupported reg type {} for bpf_dynptr_from_mem data\n",
-                      type_text(reg(BPF_REG_1).type));
+        return reject(EACCES, "Unsupported reg type {} for bpf_dynptr_from_mem data\n", type_text(reg(BPF_REG_1).type));
       }
       return {};
     case BPF_FUNC_set_retval:
@@ -281,7 +280,7 @@ Check Checker::set_btf_result(Reg& result, const HelperProto& proto, const CallM
   }
   Result<u32> id = vmlinux() ? vmlinux()->find(proto.ret_struct, BTF_KIND_STRUCT) : fail(ENOENT);
   if (!id) {
-    return reject(EINVAL, "invalid return type {} of func {}#{}\n", base_type(proto.ret), helper_name(meta.helper),
+    return reject(EINVAL, "invalid return type {} of func {}#{}\n", base_type(proto.ret), helper_text(meta.helper),
                   meta.helper);
   }
   result.point_to_btf(vmlinux(), *id);
@@ -317,7 +316,7 @@ Check Checker::set_result(Reg& result, const HelperProto& proto, const CallMeta&
     case kRetPtrToMemOrBtfId:
     case kRetPtrToBtfId: return set_btf_result(result, proto, meta);
     default:
-      return reject(EINVAL, "unknown return type {} of func {}#{}\n", base, helper_name(meta.helper), meta.helper);
+      return reject(EINVAL, "unknown return type {} of func {}#{}\n", base, helper_text(meta.helper), meta.helper);
   }
   return {};
 }
@@ -334,7 +333,7 @@ void Checker::refine_result(Reg& result, const HelperProto& proto, const CallMet
 
 Check Checker::check_helper_call(const Insn& insn) {
   u32 helper = static_cast<u32>(insn.imm), insn_index = insn_;
-  const char* name = helper_name(helper);
+  std::string name = helper_text(helper);
   if (insn.imm < 0 || helper >= __BPF_FUNC_MAX_ID) return reject(EINVAL, "invalid func {}#{}\n", name, insn.imm);
   const HelperProto* proto = ops_->helper ? ops_->helper(helper, info_) : nullptr;
   if (!proto) return reject(EINVAL, "unknown func {}#{}\n", name, helper);

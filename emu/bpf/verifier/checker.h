@@ -15,22 +15,34 @@ namespace bpfemu {
 
 using Check = Result<void>;
 
-inline constexpr u32 kInsnLimit = 1000000;         // kernel: BPF_COMPLEXITY_LIMIT_INSNS
-inline constexpr u32 kPendingLimit = 8192;         // kernel: BPF_COMPLEXITY_LIMIT_JMP_SEQ
-inline constexpr u32 kStatesLimit = 64;            // per instruction, unprivileged (BPF_COMPLEXITY_LIMIT_STATES)
+inline constexpr u32 kInsnLimit = 1000000;  // kernel: BPF_COMPLEXITY_LIMIT_INSNS
+inline constexpr u32 kPendingLimit = 8192;  // kernel: BPF_COMPLEXITY_LIMIT_JMP_SEQ
+inline constexpr u32 kStatesLimit = 64;     // per instruction, unprivileged (BPF_COMPLEXITY_LIMIT_STATES)
 inline constexpr u32 kSubprogLimit = 256;
 inline constexpr u32 kUsedMapsLimit = 64, kUsedBtfsLimit = 64;
 
 // What the instruction is.
-inline bool is_wide_load(const Insn& insn) { return insn.code == (BPF_LD | BPF_IMM | BPF_DW); }
-inline bool is_call(const Insn& insn) { return insn.code == (BPF_JMP | BPF_CALL); }
-inline bool is_subprog_call(const Insn& insn) { return is_call(insn) && insn.src_reg == BPF_PSEUDO_CALL; }
-inline bool is_kfunc_call(const Insn& insn) { return is_call(insn) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL; }
-inline bool is_func_address(const Insn& insn) { return is_wide_load(insn) && insn.src_reg == BPF_PSEUDO_FUNC; }
+inline bool is_wide_load(const Insn& insn) {
+  return insn.code == (BPF_LD | BPF_IMM | BPF_DW);
+}
+inline bool is_call(const Insn& insn) {
+  return insn.code == (BPF_JMP | BPF_CALL);
+}
+inline bool is_subprog_call(const Insn& insn) {
+  return is_call(insn) && insn.src_reg == BPF_PSEUDO_CALL;
+}
+inline bool is_kfunc_call(const Insn& insn) {
+  return is_call(insn) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL;
+}
+inline bool is_func_address(const Insn& insn) {
+  return is_wide_load(insn) && insn.src_reg == BPF_PSEUDO_FUNC;
+}
 inline bool is_atomic(const Insn& insn) {
   return BPF_CLASS(insn.code) == BPF_STX && BPF_MODE(insn.code) == BPF_ATOMIC;
 }
-inline bool is_fetch(const Insn& insn) { return is_atomic(insn) && (insn.imm & BPF_FETCH); }
+inline bool is_fetch(const Insn& insn) {
+  return is_atomic(insn) && (insn.imm & BPF_FETCH);
+}
 inline u32 access_bytes(u8 code) {
   switch (BPF_SIZE(code)) {
     case BPF_B: return 1;
@@ -40,8 +52,11 @@ inline u32 access_bytes(u8 code) {
   }
 }
 
+// A helper as the log calls it.
+std::string helper_text(u32 id);
+
 // How a register is used by an instruction.
-enum class Use { kRead, kWrite, kWriteKeep };      // kWriteKeep: the caller says what becomes of it
+enum class Use { kRead, kWrite, kWriteKeep };  // kWriteKeep: the caller says what becomes of it
 // Who touches memory: the program itself or a helper on its behalf.
 enum class By { kProgram, kHelper };
 
@@ -140,6 +155,7 @@ class Checker {
   // kfunc.cc
   Check add_kfunc(u32 id, s16 offset);
   Check check_kfunc_call();
+  Check check_kfuncs_resolved();
   Result<const Btf*> kfunc_btf(s16 offset);
   std::string kfunc_name(const Insn& insn);
   Check check_kfunc_pointer(const Btf& btf, const char* func, u32 index, u32 target, u32 flags);
@@ -152,7 +168,7 @@ class Checker {
   Check check_subprog(u32 subprog);
   Check check_global_subprogs();
   Check explore();
-  enum class Next { kInsn, kReturned, kPathDone };   // what follows: the next instruction, the caller, another path
+  enum class Next { kInsn, kReturned, kPathDone };  // what follows: the next instruction, the caller, another path
   Result<Next> check_insn();
   Check check_load(const Insn& insn);
   Check check_store(const Insn& insn);
@@ -367,7 +383,7 @@ class Checker {
   const ProgTypeOps* ops_ = nullptr;
   Insns insns_;
   std::vector<InsnAux> aux_;
-  std::vector<Subprog> subprogs_;                  // and one past the last
+  std::vector<Subprog> subprogs_;  // and one past the last
   std::vector<std::shared_ptr<MapObject>> used_maps_;
   std::vector<std::shared_ptr<const Btf>> used_btfs_;
   std::vector<bpf_func_info> func_info_;
@@ -385,11 +401,11 @@ class Checker {
   StatePool pool_;
   State cur_;
   u32 insn_ = 0;
-  s32 prev_insn_ = -1;                             // the one before insn_ on this path
-  bool new_path_ = false;                          // the log does not show yet where this path begins
+  s32 prev_insn_ = -1;     // the one before insn_ on this path
+  bool new_path_ = false;  // the log does not show yet where this path begins
   std::vector<Pending> pending_;
   std::vector<Explored*> explored_;
-  std::vector<Explored*> retired_;                 // out of the lists, but still parents of states
+  std::vector<Explored*> retired_;  // out of the lists, but still parents of states
   u32 last_id_ = 0;
   std::vector<std::pair<u32, u32>> id_map_;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The context rules of every kind of program (kernel: *_is_valid_access). All share ProgTypeOps::is_valid_access's type.
+// The context rules of every kind of program (kernel: *_is_valid_access). All share ProgTypeOps::is_valid_access's
+// type.
 #pragma once
 
 #include "emu/bpf/verifier/prog_env.h"

@@ -34,7 +34,7 @@ constexpr CtxRule kSockOps[] = {
     {OPS(skb_data), kWide, 0, 0, kPtrToPacket},
     {OPS(skb_data_end), kWide, 0, 0, kPtrToPacketEnd},
     {OPS(skb_tcp_flags), kUpToWord, 0, 4, kScalar, kAnyAttach, kAnyAttach, true},
-    {0, sizeof(bpf_sock_ops), kWord},   // all the rest
+    {0, sizeof(bpf_sock_ops), kWord},  // all the rest
 };
 
 #define DEVICE(field) CTX_FIELD(bpf_cgroup_dev_ctx, field)
@@ -62,8 +62,7 @@ constexpr CtxRule kSockopt[] = {
 
 }  // namespace
 
-bool cgroup_sock_addr_access(int offset, int size, Access access, const ProgInfo& prog, VerifierLog&,
-                             CtxAccess& info) {
+bool cgroup_sock_addr_access(int offset, int size, Access access, const ProgInfo& prog, VerifierLog&, CtxAccess& info) {
   return check_ctx_rules(kSockAddr, offset, size, access, prog, info);
 }
 

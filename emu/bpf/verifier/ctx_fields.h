@@ -21,15 +21,17 @@ constexpr u64 attached_as(std::initializer_list<u32> types) {
   return set;
 }
 
-constexpr bool attach_type_in(u64 set, u32 type) { return set == kAnyAttach || (type < 64 && (set >> type & 1)); }
+constexpr bool attach_type_in(u64 set, u32 type) {
+  return set == kAnyAttach || (type < 64 && (set >> type & 1));
+}
 
 struct CtxRule {
-  u32 first, end;                          // bytes [first, end) of the context
-  u8 read = 0, write = 0;                  // sizes allowed
-  u8 field_size = 0;                       // loaded whole when read in part
-  RegType type = kScalar;                  // what a read yields
+  u32 first, end;                                   // bytes [first, end) of the context
+  u8 read = 0, write = 0;                           // sizes allowed
+  u8 field_size = 0;                                // loaded whole when read in part
+  RegType type = kScalar;                           // what a read yields
   u64 read_in = kAnyAttach, write_in = kAnyAttach;  // expected attach types
-  bool head_only = false;                  // partial reads only at the first byte of each word
+  bool head_only = false;                           // partial reads only at the first byte of each word
 };
 
 // The first rule that covers the offset decides; none: refused. Accesses must be aligned.
@@ -53,9 +55,9 @@ inline bool check_ctx_rules(std::span<const CtxRule> rules, int offset, int size
 }  // namespace bpfemu
 
 // Bytes of a struct's field, or of fields from one to another.
-#define CTX_FIELD(structure, field) \
+#define CTX_FIELD(structure, field)                     \
   static_cast<bpfemu::u32>(offsetof(structure, field)), \
       static_cast<bpfemu::u32>(offsetof(structure, field) + sizeof(structure::field))
-#define CTX_FIELDS(structure, from, to) \
+#define CTX_FIELDS(structure, from, to)                \
   static_cast<bpfemu::u32>(offsetof(structure, from)), \
       static_cast<bpfemu::u32>(offsetof(structure, to) + sizeof(structure::to))

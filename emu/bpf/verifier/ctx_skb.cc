@@ -9,7 +9,7 @@ namespace {
 // Who is looking. A cgroup program whose loader has CAP_BPF is kCgroup and kCgroupBpf.
 enum Viewer : u8 { kFilter = 1, kCgroup = 2, kCgroupBpf = 4, kLwt = 8, kSched = 16, kSkSkb = 32 };
 constexpr u8 kNobody = 0, kAll = kFilter | kCgroup | kLwt | kSched | kSkSkb;
-constexpr u8 kAddresses = kCgroup | kSkSkb;          // who sees the socket's addresses
+constexpr u8 kAddresses = kCgroup | kSkSkb;  // who sees the socket's addresses
 constexpr u8 kPacketData = kCgroupBpf | kLwt | kSched | kSkSkb;
 
 struct SkbRule {
@@ -45,7 +45,7 @@ constexpr SkbRule kFields[] = {
     {SKB(tstamp_type), kByte, 0, kSched, kNobody},
     {kPaddingFirst, offsetof(__sk_buff, hwtstamp), 0, 0, kNobody, kNobody},
     {SKB(hwtstamp), kWide, 0, kCgroup | kSched, kNobody},
-    {0, sizeof(__sk_buff), kUpToWord, 0, kAll, kNobody, 4},   // all the rest
+    {0, sizeof(__sk_buff), kUpToWord, 0, kAll, kNobody, 4},  // all the rest
 };
 
 bool skb_access(u8 viewer, int offset, int size, Access access, CtxAccess& info) {
@@ -79,7 +79,7 @@ bool socket_filter_access(int offset, int size, Access access, const ProgInfo&, 
 }
 
 bool cgroup_skb_access(int offset, int size, Access access, const ProgInfo& prog, VerifierLog&, CtxAccess& info) {
-  u8 viewer = prog.caps.bpf ? kCgroup | kCgroupBpf : kCgroup;
+  u8 viewer = prog.caps.bpf || prog.caps.sys_admin ? kCgroup | kCgroupBpf : kCgroup;
   return skb_access(viewer, offset, size, access, info);
 }
 

@@ -25,7 +25,7 @@ constexpr CtxRule kSocket[] = {
 
 constexpr u32 kReceived = offsetof(bpf_tcp_sock, bytes_received), kAcked = offsetof(bpf_tcp_sock, bytes_acked);
 constexpr CtxRule kTcpSock[] = {
-    {kReceived + 4, kReceived + 8, kWord},   // the upper halves of the two counters pass for words
+    {kReceived + 4, kReceived + 8, kWord},  // the upper halves of the two counters pass for words
     {kAcked + 4, kAcked + 8, kWord},
     {CTX_FIELDS(bpf_tcp_sock, bytes_received, bytes_acked), kWide},
     {CTX_FIELDS(bpf_tcp_sock, snd_cwnd, icsk_retransmits), kWord},

@@ -10,8 +10,8 @@
 namespace bpfemu {
 namespace {
 
-constexpr int kTraceBufferSize = 8192;               // kernel: PERF_MAX_TRACE_SIZE
-constexpr int kMaxArguments = 12;                    // kernel: MAX_BPF_FUNC_ARGS
+constexpr int kTraceBufferSize = 8192;  // kernel: PERF_MAX_TRACE_SIZE
+constexpr int kMaxArguments = 12;       // kernel: MAX_BPF_FUNC_ARGS
 
 // An aligned read anywhere in [first, end).
 bool reads_within(int first, int end, int offset, int size, Access access) {

@@ -14,13 +14,25 @@ namespace {
 constexpr Insn make(u8 code, u8 dst, u8 src, s16 off, s32 imm) {
   return {.code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm};
 }
-constexpr Insn move(u8 dst, u8 src) { return make(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0); }
-constexpr Insn move32(u8 dst, s32 value) { return make(BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, value); }
-constexpr Insn load(u8 dst, u8 src, s16 off) { return make(BPF_LDX | BPF_MEM | BPF_DW, dst, src, off, 0); }
-constexpr Insn store(u8 dst, s16 off, u8 src) { return make(BPF_STX | BPF_MEM | BPF_DW, dst, src, off, 0); }
-constexpr Insn jump(s16 off) { return make(BPF_JMP | BPF_JA, 0, 0, off, 0); }
+constexpr Insn move(u8 dst, u8 src) {
+  return make(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
+}
+constexpr Insn move32(u8 dst, s32 value) {
+  return make(BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, value);
+}
+constexpr Insn load(u8 dst, u8 src, s16 off) {
+  return make(BPF_LDX | BPF_MEM | BPF_DW, dst, src, off, 0);
+}
+constexpr Insn store(u8 dst, s16 off, u8 src) {
+  return make(BPF_STX | BPF_MEM | BPF_DW, dst, src, off, 0);
+}
+constexpr Insn jump(s16 off) {
+  return make(BPF_JMP | BPF_JA, 0, 0, off, 0);
+}
 
-bool is_helper_call(const Insn& insn) { return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0; }
+bool is_helper_call(const Insn& insn) {
+  return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
+}
 
 // bpf_loop as a loop over R6, R7, R8, which are kept at the bottom of the stack meanwhile.
 constexpr int kLoopSlots = 3;
@@ -83,7 +95,7 @@ bool guard_division(Rewrite& rewrite, u32 index, const Insn& insn) {
 Result<void> prepare_tail_call(FixupProgram& program, Rewrite& rewrite, u32 index) {
   Insn& insn = program.insns[index];
   const InsnAux& aux = program.aux[index];
-  program.info.max_pkt_offset = 0xffff;    // kernel: MAX_PACKET_OFF
+  program.info.max_pkt_offset = 0xffff;  // kernel: MAX_PACKET_OFF
   insn.imm = 0;
   insn.code = BPF_JMP | kTailCall;
   if (!aux.map_unpriv) return {};

@@ -24,7 +24,7 @@ struct Place {
   u32 first, end;
   u32 at;
   u32 read_size = 0, write_size = 0;
-  bool of_socket = false;                  // `at` is in the RunSock that the context points to
+  bool of_socket = false;  // `at` is in the RunSock that the context points to
 };
 
 #define FIELD(context, name, object, member) CTX_FIELD(context, name), static_cast<u32>(offsetof(object, member))
@@ -75,7 +75,7 @@ constexpr Place kSkb[] = {
 
 #define XDP(name) FIELD(xdp_md, name, RunXdp, name)
 constexpr Place kXdp[] = {
-    {XDP(data), 8},          {XDP(data_end), 8},    {XDP(data_meta), 8},
+    {XDP(data), 8},         {XDP(data_end), 8},    {XDP(data_meta), 8},
     {XDP(ingress_ifindex)}, {XDP(rx_queue_index)}, {XDP(egress_ifindex)},
 };
 
@@ -124,14 +124,20 @@ const Place* find_place(std::span<const Place> table, s16 off) {
   return nullptr;
 }
 
-u8 size_code(u32 bytes) { return bytes == 1 ? BPF_B : bytes == 2 ? BPF_H : bytes == 4 ? BPF_W : BPF_DW; }
+u8 size_code(u32 bytes) {
+  return bytes == 1 ? BPF_B : bytes == 2 ? BPF_H : bytes == 4 ? BPF_W : BPF_DW;
+}
 
 void set_size(Insn& insn, u32 bytes) {
   if (bytes != 0) insn.code = static_cast<u8>((insn.code & ~BPF_DW & ~BPF_H & ~BPF_B) | size_code(bytes));
 }
 
-bool is_plain_load(const Insn& insn) { return BPF_CLASS(insn.code) == BPF_LDX && BPF_MODE(insn.code) == BPF_MEM; }
-bool is_plain_store(const Insn& insn) { return BPF_CLASS(insn.code) == BPF_STX && BPF_MODE(insn.code) == BPF_MEM; }
+bool is_plain_load(const Insn& insn) {
+  return BPF_CLASS(insn.code) == BPF_LDX && BPF_MODE(insn.code) == BPF_MEM;
+}
+bool is_plain_store(const Insn& insn) {
+  return BPF_CLASS(insn.code) == BPF_STX && BPF_MODE(insn.code) == BPF_MEM;
+}
 
 class Converter {
  public:
@@ -151,7 +157,7 @@ class Converter {
         case kPtrToBtfId:
           if (load) make_safe(program_.insns[i]);
           break;
-        case kPtrToMem:                    // a variable of the kernel
+        case kPtrToMem:  // a variable of the kernel
           if (load && (type & kRdonly)) make_safe(program_.insns[i]);
           break;
         default: break;
@@ -195,9 +201,9 @@ class Converter {
       u32 at;
     };
     static constexpr Field kFields[] = {
-        {"map_type", offsetof(Map, type)},      {"key_size", offsetof(Map, key_size)},
+        {"map_type", offsetof(Map, type)},         {"key_size", offsetof(Map, key_size)},
         {"value_size", offsetof(Map, value_size)}, {"max_entries", offsetof(Map, max_entries)},
-        {"map_flags", offsetof(Map, flags)},    {"id", offsetof(Map, id)},
+        {"map_flags", offsetof(Map, flags)},       {"id", offsetof(Map, id)},
     };
     Insn& insn = program_.insns[index];
     const Btf* vmlinux = program_.info.world ? program_.info.world->vmlinux.get() : nullptr;
@@ -219,6 +225,8 @@ class Converter {
 
 }  // namespace
 
-Result<void> convert_accesses(FixupProgram& program) { return Converter(program).run(); }
+Result<void> convert_accesses(FixupProgram& program) {
+  return Converter(program).run();
+}
 
 }  // namespace bpfemu

@@ -7,7 +7,9 @@
 namespace bpfemu {
 namespace {
 
-constexpr Insn jump(s16 off) { return {.code = BPF_JMP | BPF_JA, .dst_reg = 0, .src_reg = 0, .off = off, .imm = 0}; }
+constexpr Insn jump(s16 off) {
+  return {.code = BPF_JMP | BPF_JA, .dst_reg = 0, .src_reg = 0, .off = off, .imm = 0};
+}
 
 bool is_conditional(u8 code) {
   u8 op = BPF_OP(code);

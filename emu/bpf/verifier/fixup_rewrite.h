@@ -26,7 +26,7 @@ class Rewrite {
 
  private:
   struct Patch {
-    u32 index, first, count;               // of the program; in patch_insns_
+    u32 index, first, count;  // of the program; in patch_insns_
   };
 
   void place();
@@ -38,7 +38,7 @@ class Rewrite {
   FixupProgram& program_;
   std::vector<Patch> patches_;
   Insns patch_insns_;
-  std::vector<u32> new_index_;             // of every old instruction, and one past the last
+  std::vector<u32> new_index_;  // of every old instruction, and one past the last
 };
 
 }  // namespace bpfemu

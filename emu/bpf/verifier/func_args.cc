@@ -55,8 +55,8 @@ Check Checker::prepare_func_args(u32 subprog) {
       const btf_type& pointed = *btf.skip_modifiers(type.type, &target);
       Result<u32> size = btf.size_of(target);
       if (!size) {
-        return reject(EINVAL, "arg#{} reference type('{} {}') size cannot be determined: {}\n", i, btf_kind_name(&pointed),
-                      btf.type_name(target), -size.error().value);
+        return reject(EINVAL, "arg#{} reference type('{} {}') size cannot be determined: {}\n", i,
+                      btf_kind_name(&pointed), btf.type_name(target), -size.error().value);
       }
       r.type = kPtrToMem | kMaybeNull;
       r.detail = *size;

@@ -5,8 +5,8 @@
 
 #include <string_view>
 
-#include "emu/bpf/verifier/btf_access.h"
 #include "emu/abi/kernel_version.h"
+#include "emu/bpf/verifier/btf_access.h"
 
 namespace bpfemu {
 namespace {
@@ -22,13 +22,15 @@ bool attached_to(const ProgInfo& prog, std::initializer_list<std::string_view> f
 bool allowed_d_path(const ProgInfo& prog) {
   if (prog.type == BPF_PROG_TYPE_TRACING && prog.expected_attach_type == BPF_TRACE_ITER) return true;
   if (prog.type == BPF_PROG_TYPE_LSM) return is_sleepable_lsm_hook(prog.attach_func_name);
-  return attached_to(prog, {"security_file_permission", "security_inode_getattr", "security_file_open",
-                            "security_path_truncate", "vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr",
-                            "filp_close"});
+  return attached_to(
+      prog, {"security_file_permission", "security_inode_getattr", "security_file_open", "security_path_truncate",
+             "vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close"});
 }
 
 // Kernel: bpf_ima_inode_hash_allowed.
-bool allowed_in_sleepable_hook(const ProgInfo& prog) { return is_sleepable_lsm_hook(prog.attach_func_name); }
+bool allowed_in_sleepable_hook(const ProgInfo& prog) {
+  return is_sleepable_lsm_hook(prog.attach_func_name);
+}
 
 // A program on the storage functions themselves must not use them (kernel: bpf_sk_storage_tracing_allowed).
 bool allowed_sk_storage(const ProgInfo& prog) {
@@ -106,9 +108,13 @@ namespace protos {
 #include "emu/abi/helpers.inc"
 }  // namespace protos
 
-std::span<const HelperEntry> helper_entries() { return kHelpers; }
+std::span<const HelperEntry> helper_entries() {
+  return kHelpers;
+}
 
-const char* helper_name(u32 id) { return id >= 1 && id <= std::size(kHelpers) ? kHelpers[id - 1].name : "unknown"; }
+const char* helper_name(u32 id) {
+  return id >= 1 && id <= std::size(kHelpers) ? kHelpers[id - 1].name : "unknown";
+}
 
 bool helper_changes_packet(u32 id) {
   switch (id) {

@@ -16,7 +16,7 @@ namespace protos {
 struct HelperEntry {
   u32 id;
   const char* name;
-  u32 since;                               // kernel_version() that it came with
+  u32 since;  // kernel_version() that it came with
 };
 // All helpers in the order of their ids, the first is id 1.
 std::span<const HelperEntry> helper_entries();

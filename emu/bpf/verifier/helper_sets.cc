@@ -12,6 +12,7 @@ namespace {
 using namespace protos;
 using P = const HelperProto*;
 
+// clang-format off
 constexpr P kBaseAny[] = {
     &map_lookup_elem, &map_update_elem, &map_delete_elem, &map_push_elem, &map_pop_elem, &map_peek_elem,
     &map_lookup_percpu_elem, &get_prandom_u32, &get_raw_smp_processor_id, &get_numa_node_id, &tail_call,
@@ -217,14 +218,25 @@ constexpr P kStructOps[] = {
 constexpr P kSyscall[] = {&btf_find_by_name_kind, &sys_close, &kallsyms_lookup_name};
 
 constexpr P kSysBpf[] = {&sys_bpf};
+// clang-format on
 
 // --- Conditions ----------------------------------------------------------------------------------------------------
 
-bool never(const ProgInfo&) { return false; }
-bool has_bpf(const ProgInfo& prog) { return prog.caps.bpf; }
-bool has_perfmon(const ProgInfo& prog) { return prog.caps.perfmon; }
-bool has_bpf_and_perfmon(const ProgInfo& prog) { return prog.caps.bpf && prog.caps.perfmon; }
-bool has_sys_admin(const ProgInfo& prog) { return prog.caps.sys_admin; }
+bool never(const ProgInfo&) {
+  return false;
+}
+bool has_bpf(const ProgInfo& prog) {
+  return prog.caps.bpf || prog.caps.sys_admin;
+}
+bool has_perfmon(const ProgInfo& prog) {
+  return prog.caps.perfmon || prog.caps.sys_admin;
+}
+bool has_bpf_and_perfmon(const ProgInfo& prog) {
+  return has_bpf(prog) && has_perfmon(prog);
+}
+bool has_sys_admin(const ProgInfo& prog) {
+  return prog.caps.sys_admin;
+}
 
 template <u64 kTypes>
 bool attached(const ProgInfo& prog) {
@@ -264,8 +276,8 @@ bool iterates_sockets(const ProgInfo& prog) {
 // Kernel: bpf_lsm_locked_sockopt_hooks, bpf_lsm_unlocked_sockopt_hooks.
 bool socket_is_locked(const ProgInfo& prog) {
   std::string_view hook = prog.attach_func_name;
-  return attached<kLsmCgroup>(prog) && (hook == "bpf_lsm_sock_graft" || hook == "bpf_lsm_inet_csk_clone" ||
-                                        hook == "bpf_lsm_inet_conn_established");
+  return attached<kLsmCgroup>(prog) &&
+         (hook == "bpf_lsm_sock_graft" || hook == "bpf_lsm_inet_csk_clone" || hook == "bpf_lsm_inet_conn_established");
 }
 bool socket_is_new(const ProgInfo& prog) {
   std::string_view hook = prog.attach_func_name;
@@ -276,7 +288,9 @@ bool socket_is_new(const ProgInfo& prog) {
 bool is_congestion_control(const ProgInfo& prog) {
   return prog.attach_btf && std::string_view(prog.attach_btf->type_name(prog.attach_btf_id)) == "tcp_congestion_ops";
 }
-bool not_released(const ProgInfo& prog) { return prog.attach_func_name != "release"; }
+bool not_released(const ProgInfo& prog) {
+  return prog.attach_func_name != "release";
+}
 
 // --- Sets ----------------------------------------------------------------------------------------------------------
 
@@ -286,8 +300,14 @@ constexpr HelperGroup kSkBaseGroups[] = {{kSkBasePerfmon, has_perfmon}, {kCoarse
 constexpr HelperSet kSkBase{kSkBaseGroups, &kBase};
 
 // What all cgroup programs have, and those that run in the task whose action they judge.
-#define CGROUP_COMMON {kCgroupStorage}, {kCgroupRetval, not_attached<kWithoutResult>}
-#define CGROUP_CURRENT CGROUP_COMMON, {kCgroupCurrent}
+#define CGROUP_COMMON                           \
+  {kCgroupStorage}, {                           \
+    kCgroupRetval, not_attached<kWithoutResult> \
+  }
+#define CGROUP_CURRENT \
+  CGROUP_COMMON, {     \
+    kCgroupCurrent     \
+  }
 
 constexpr HelperGroup kCgroupDeviceGroups[] = {CGROUP_CURRENT, {kCgroupDevice}};
 constexpr HelperSet kCgroupDeviceSet{kCgroupDeviceGroups, &kBase};
@@ -373,8 +393,10 @@ const HelperProto* HelperSet::find(u32 id, const ProgInfo& prog) const {
   return base && !listed ? base->find(id, prog) : nullptr;
 }
 
-#define HELPERS_OF(function, set) \
-  const HelperProto* function(u32 id, const ProgInfo& prog) { return set.find(id, prog); }
+#define HELPERS_OF(function, set)                             \
+  const HelperProto* function(u32 id, const ProgInfo& prog) { \
+    return set.find(id, prog);                                \
+  }
 HELPERS_OF(base_helpers, kBase)
 HELPERS_OF(socket_filter_helpers, kSocketFilterSet)
 HELPERS_OF(cgroup_skb_helpers, kCgroupSkbSet)

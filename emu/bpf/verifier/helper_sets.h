@@ -26,10 +26,9 @@ struct HelperSet {
 // `helper` of ProgTypeOps, one a kind of program.
 using HelperLookup = const HelperProto*(u32 id, const ProgInfo& prog);
 HelperLookup base_helpers, socket_filter_helpers, cgroup_skb_helpers, sched_helpers, xdp_helpers, cgroup_sock_helpers,
-    cgroup_sock_addr_helpers, sock_ops_helpers, sk_skb_helpers, sk_msg_helpers, flow_dissector_helpers,
-    lwt_in_helpers, lwt_out_helpers, lwt_xmit_helpers, lwt_seg6local_helpers, cgroup_device_helpers,
-    cgroup_sysctl_helpers, cgroup_sockopt_helpers, sk_reuseport_helpers, sk_lookup_helpers, lirc_helpers,
-    kprobe_helpers, tracepoint_helpers, perf_event_helpers, raw_tracepoint_helpers, tracing_helpers, lsm_helpers,
-    struct_ops_helpers, syscall_helpers;
+    cgroup_sock_addr_helpers, sock_ops_helpers, sk_skb_helpers, sk_msg_helpers, flow_dissector_helpers, lwt_in_helpers,
+    lwt_out_helpers, lwt_xmit_helpers, lwt_seg6local_helpers, cgroup_device_helpers, cgroup_sysctl_helpers,
+    cgroup_sockopt_helpers, sk_reuseport_helpers, sk_lookup_helpers, lirc_helpers, kprobe_helpers, tracepoint_helpers,
+    perf_event_helpers, raw_tracepoint_helpers, tracing_helpers, lsm_helpers, struct_ops_helpers, syscall_helpers;
 
 }  // namespace bpfemu

@@ -67,9 +67,8 @@ constexpr Kfunc kKfuncs[] = {
 // LSM and tracing programs share a set (kernel: bpf_prog_type_to_kfunc_hook).
 const Kfunc* find_kfunc(std::string_view name, u32 prog_type) {
   if (prog_type == BPF_PROG_TYPE_LSM) prog_type = BPF_PROG_TYPE_TRACING;
-  auto it = std::find_if(std::begin(kKfuncs), std::end(kKfuncs), [&](const Kfunc& f) {
-    return f.name == name && f.prog_types >> prog_type & 1;
-  });
+  auto it = std::find_if(std::begin(kKfuncs), std::end(kKfuncs),
+                         [&](const Kfunc& f) { return f.name == name && f.prog_types >> prog_type & 1; });
   return it == std::end(kKfuncs) ? nullptr : it;
 }
 
@@ -173,6 +172,16 @@ Check Checker::add_kfunc(u32 id, s16 offset) {
   return {};
 }
 
+// Calls of missing functions are fine only in code that cannot be reached, which is removed.
+Check Checker::check_kfuncs_resolved() {
+  for (u32 i = 0; i < insn_count(); ++i) {
+    if (is_kfunc_call(insns_[i]) && !insns_[i].imm && aux_[i].seen) {
+      return reject(EINVAL, "invalid kernel function call not eliminated in verifier pass\n");
+    }
+  }
+  return {};
+}
+
 Result<bool> Checker::check_scalar_arg(const Btf& btf, const btf_param& param, u32 number, KfuncMeta* kfunc) {
   if (!is_int_or_enum(*btf.skip_modifiers(param.type))) return false;
   const Reg& r = reg(number);
@@ -209,8 +218,8 @@ Check Checker::check_kptr_get(const Btf& btf, const char* func, u32 target) {
   u32 inner;
   const btf_type& type = *btf.skip_modifiers(pointer.type, &inner);
   if (!is_struct(type)) {
-    return reject(EINVAL, "kernel function {} args#{} pointer type {} {} is not supported\n", func, 0, btf_kind_name(&type),
-                  btf.type_name(inner));
+    return reject(EINVAL, "kernel function {} args#{} pointer type {} {} is not supported\n", func, 0,
+                  btf_kind_name(&type), btf.type_name(inner));
   }
   if (!btf_struct_ids_match(btf, inner, 0, *kptr->btf, kptr->btf_id, true, log_)) {
     return reject(EINVAL, "kernel function {} args#{} expected pointer to {} {}\n", func, 0, btf_kind_name(&type),
@@ -240,7 +249,8 @@ Check Checker::check_kfunc_pointer(const Btf& btf, const char* func, u32 index, 
   bool strict = flags & kKfuncTrustedArgs || (flags & kKfuncRelease && r.ref_obj_id);
   if (!btf_struct_ids_match(*own_btf, own_id, r.off, btf, target, strict, log_)) {
     return reject(EINVAL, "kernel function {} args#{} expected pointer to {} {} but R{} has a pointer to {} {}\n", func,
-                  index, btf_kind_name(&wanted), btf.type_name(target), number, btf_kind_name(&own), own_btf->type_name(own_id));
+                  index, btf_kind_name(&wanted), btf.type_name(target), number, btf_kind_name(&own),
+                  own_btf->type_name(own_id));
   }
   return {};
 }
@@ -262,10 +272,11 @@ Result<bool> Checker::check_kfunc_memory(const Btf& btf, std::span<const btf_par
                   btf_kind_name(&type), name, sized ? "void, " : "");
   }
   if (dynptr) {
-    const char* what = r.type != kPtrToStack                                       ? "not to stack"
-                       : !is_dynptr_initialized(r)                                 ? "must be valid and initialized"
-                       : !is_dynptr_of_type(r, u32{kArgPtrToDynptr} | kDynptrLocal) ? "points to unsupported dynamic pointer type"
-                                                                                   : nullptr;
+    const char* what = r.type != kPtrToStack       ? "not to stack"
+                       : !is_dynptr_initialized(r) ? "must be valid and initialized"
+                       : !is_dynptr_of_type(r, u32{kArgPtrToDynptr} | kDynptrLocal)
+                           ? "points to unsupported dynamic pointer type"
+                           : nullptr;
     if (what) return reject(EINVAL, "arg#{} pointer type {} {} {}\n", index, btf_kind_name(&type), name, what);
     return true;
   }

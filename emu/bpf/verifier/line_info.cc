@@ -15,7 +15,9 @@ namespace {
 constexpr u32 kMinFuncRecord = 8, kMinLineRecord = offsetof(bpf_line_info, line_col) + sizeof(u32);
 constexpr u32 kMaxRecord = 252;
 
-bool is_record_size(u32 size, u32 least) { return size >= least && size <= kMaxRecord && size % sizeof(u32) == 0; }
+bool is_record_size(u32 size, u32 least) {
+  return size >= least && size <= kMaxRecord && size % sizeof(u32) == 0;
+}
 
 // The i-th record of `size` bytes as a T: E2BIG when it says more than a T can hold, EFAULT when it is not there.
 template <class T>

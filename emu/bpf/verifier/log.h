@@ -16,7 +16,8 @@ class VerifierLog {
   static constexpr u32 kLevel1 = 1, kLevel2 = 2, kStats = 4;
   static constexpr u32 kLevels = kLevel1 | kLevel2;
 
-  // `level`: 0 none, 1 (BPF_LOG_LEVEL1) what leads to the verdict, 2 every state, 4 statistics. `size`: the tool's buffer.
+  // `level`: 0 none, 1 (BPF_LOG_LEVEL1) what leads to the verdict, 2 every state, 4 statistics. `size`: the tool's
+  // buffer.
   VerifierLog(u32 level, u32 size) : level_(level), size_(size) {}
 
   u32 level() const { return level_; }
@@ -27,8 +28,8 @@ class VerifierLog {
   }
   // One message of at most 1023 bytes; what does not fit into the tool's buffer is dropped.
   void append(std::string_view text);
-  // Drops what was written since `mark` (level 1 forgets the log of paths that turned out well; kernel: bpf_vlog_reset).
-  // A log that is full stays as it is.
+  // Drops what was written since `mark` (level 1 forgets the log of paths that turned out well; kernel:
+  // bpf_vlog_reset). A log that is full stays as it is.
   void reset(size_t mark) {
     if (wanted() && mark < text_.size()) text_.resize(mark);
   }

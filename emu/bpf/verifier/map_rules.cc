@@ -69,8 +69,7 @@ const HelperMaps kMapsOfHelper[] = {
     {{BPF_FUNC_sk_redirect_map, BPF_FUNC_msg_redirect_map, BPF_FUNC_sock_map_update}, {BPF_MAP_TYPE_SOCKMAP}},
     {{BPF_FUNC_sk_redirect_hash, BPF_FUNC_msg_redirect_hash, BPF_FUNC_sock_hash_update}, {BPF_MAP_TYPE_SOCKHASH}},
     {{BPF_FUNC_get_local_storage}, {BPF_MAP_TYPE_CGROUP_STORAGE, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE}},
-    {{BPF_FUNC_sk_select_reuseport},
-     {BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_SOCKHASH}},
+    {{BPF_FUNC_sk_select_reuseport}, {BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_SOCKHASH}},
     {{BPF_FUNC_map_pop_elem}, {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK}},
     {{BPF_FUNC_map_peek_elem, BPF_FUNC_map_push_elem},
      {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER}},
@@ -81,7 +80,9 @@ const HelperMaps kMapsOfHelper[] = {
     {{BPF_FUNC_task_storage_get, BPF_FUNC_task_storage_delete}, {BPF_MAP_TYPE_TASK_STORAGE}},
 };
 
-bool has(std::initializer_list<u32> list, u32 item) { return std::find(list.begin(), list.end(), item) != list.end(); }
+bool has(std::initializer_list<u32> list, u32 item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
 
 bool is_tracing(u32 type) {
   return has({BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACEPOINT, BPF_PROG_TYPE_PERF_EVENT, BPF_PROG_TYPE_RAW_TRACEPOINT,
@@ -126,7 +127,7 @@ Check Checker::check_map_for_helper(const MapObject* object, u32 helper) {
   if (!object) return {};
   u32 map = object->map().type;
   auto mismatch = [&] {
-    return reject(EINVAL, "cannot pass map_type {} into func {}#{}\n", map, helper_name(helper), helper);
+    return reject(EINVAL, "cannot pass map_type {} into func {}#{}\n", map, helper_text(helper), helper);
   };
   for (const MapHelpers& rule : kHelpersOfMap) {
     if (rule.map != map || has(rule.helpers, helper)) continue;

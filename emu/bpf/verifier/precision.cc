@@ -140,14 +140,15 @@ Check Checker::mark_precise(u32 frame_number, s32 reg_number, s32 slot_number) {
       // The beginning of a global function that is verified on its own: its scalar arguments are unknown.
       Frame& frame = *state->frames[0];
       constexpr u32 kArguments = 0x3e;
-      if (state->depth == 0 && frame.subprog > 0 && frame.callsite == kMainCallsite && !slots && !(regs & ~kArguments)) {
+      if (state->depth == 0 && frame.subprog > 0 && frame.callsite == kMainCallsite && !slots &&
+          !(regs & ~kArguments)) {
         for (u32 i = 0; i < kFrameReg; ++i) {
           if (regs >> i & 1 && frame.regs[i].is_scalar()) frame.regs[i].precise = true;
         }
         return {};
       }
-      return reject(EFAULT, "BUG backtracing func entry subprog {} reg_mask {:x} stack_mask {:x}\n", frame.subprog, regs,
-                    slots);
+      return reject(EFAULT, "BUG backtracing func entry subprog {} reg_mask {:x} stack_mask {:x}\n", frame.subprog,
+                    regs, slots);
     }
     for (s32 i = last;;) {
       if (skip) {
@@ -165,6 +166,10 @@ Check Checker::mark_precise(u32 frame_number, s32 reg_number, s32 slot_number) {
     state = state->parent;
     if (!state) return {};
 
+    if (frame_number > state->depth) {
+      mark_all_precise(*state);
+      return {};
+    }
     bool new_marks = false;
     Frame& frame = *state->frames[frame_number];
     auto mark = [&](Reg& reg) {

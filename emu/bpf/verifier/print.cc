@@ -8,8 +8,9 @@ namespace bpfemu {
 namespace {
 
 constexpr const char* kTypeNames[kRegBaseCount] = {
-    "?",    "scalar",    "ctx",  "map_ptr",     "map_value", "map_key",   "fp",       "pkt_meta", "pkt", "pkt_end", "flow_keys",
-    "sock", "sock_common", "tcp_sock", "tp_buffer", "xdp_sock",  "ptr_", "mem",      "buf",  "func",    "dynptr_ptr",
+    "?",         "scalar",   "ctx",     "map_ptr",   "map_value", "map_key",     "fp",
+    "pkt_meta",  "pkt",      "pkt_end", "flow_keys", "sock",      "sock_common", "tcp_sock",
+    "tp_buffer", "xdp_sock", "ptr_",    "mem",       "buf",       "func",        "dynptr_ptr",
 };
 
 // In rising priority: only the last one that applies is shown.
@@ -67,6 +68,13 @@ bool shows_reference(RegType type) {
 
 }  // namespace
 
+// "bpf_map_lookup_elem" (kernel: func_id_name).
+std::string helper_text(u32 id) {
+  if (id == 0) return "bpf_unspec";
+  std::string_view name = helper_name(id);
+  return name == "unknown" ? std::string(name) : fmt::format("bpf_{}", name);
+}
+
 std::string Checker::type_text(RegType type) const {
   std::string_view prefix;
   for (auto [flag, text] : kTypePrefixes) {
@@ -92,7 +100,8 @@ void Checker::print_reg(const Reg& reg) {
   if (type != kScalar) list.add("off={}", reg.off);
   if (reg.is_packet()) {
     list.add("r={}", reg.range());
-  } else if (base_type(type) == kConstPtrToMap || base_type(type) == kPtrToMapKey || base_type(type) == kPtrToMapValue) {
+  } else if (base_type(type) == kConstPtrToMap || base_type(type) == kPtrToMapKey ||
+             base_type(type) == kPtrToMapValue) {
     list.add("ks={},vs={}", reg.map()->map().key_size, reg.map()->map().value_size);
   }
   if (reg.var_off.is_const()) {
@@ -161,7 +170,8 @@ void Checker::print_state_after_insn() {
 void Checker::print_insn(u32 index) {
   if (!log_.wanted()) return;
   DisasmNames names;
-  names.helper = [](u32 id) { return std::string_view(helper_name(id)); };
+  std::string helper;
+  names.helper = [&helper](u32 id) { return std::string_view(helper = helper_text(id)); };
   names.call = [this](const Insn& insn) { return kfunc_name(insn); };
   log_.append(disassemble(insns_, index, names, allow_ptr_leaks_));
   log_.print("\n");

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/verifier/prog_types.h"
 
+#include "emu/abi/kernel_version.h"
 #include "emu/bpf/verifier/btf_access.h"
 #include "emu/bpf/verifier/ctx_access.h"
 #include "emu/bpf/verifier/helper_sets.h"
-#include "emu/abi/kernel_version.h"
 
 namespace bpfemu {
 namespace {
 
-bool reads_packet(const ProgInfo&, Access access) { return access == Access::kRead; }
-bool reads_and_writes_packet(const ProgInfo&, Access) { return true; }
+bool reads_packet(const ProgInfo&, Access access) {
+  return access == Access::kRead;
+}
+bool reads_and_writes_packet(const ProgInfo&, Access) {
+  return true;
+}
 
 // --- One entry a kind of program -----------------------------------------------------------------------------------
 
@@ -65,8 +69,8 @@ constexpr ProgTypeOps kKprobe{.is_valid_access = kprobe_access, .helper = kprobe
 constexpr ProgTypeOps kTracepoint{.is_valid_access = tracepoint_access, .helper = tracepoint_helpers};
 constexpr ProgTypeOps kPerfEvent{.is_valid_access = perf_event_access, .helper = perf_event_helpers};
 constexpr ProgTypeOps kRawTracepoint{.is_valid_access = raw_tracepoint_access, .helper = raw_tracepoint_helpers};
-constexpr ProgTypeOps kRawTracepointWritable{
-    .is_valid_access = raw_tracepoint_writable_access, .helper = raw_tracepoint_helpers};
+constexpr ProgTypeOps kRawTracepointWritable{.is_valid_access = raw_tracepoint_writable_access,
+                                             .helper = raw_tracepoint_helpers};
 constexpr ProgTypeOps kTracing{.is_valid_access = tracing_access, .helper = tracing_helpers};
 constexpr ProgTypeOps kLsm{.is_valid_access = lsm_access, .helper = lsm_helpers};
 constexpr ProgTypeOps kStructOps{
@@ -113,15 +117,23 @@ bool has_btf_target(u32 type) {
          type == BPF_PROG_TYPE_EXT;
 }
 
-bool may_target_program(u32 type) { return type == BPF_PROG_TYPE_TRACING || type == BPF_PROG_TYPE_EXT; }
+bool may_target_program(u32 type) {
+  return type == BPF_PROG_TYPE_TRACING || type == BPF_PROG_TYPE_EXT;
+}
 
-constexpr u32 kMaxBtfType = 0x000fffff;    // kernel: BTF_MAX_TYPE
+constexpr u32 kMaxBtfType = 0x000fffff;  // kernel: BTF_MAX_TYPE
 
 }  // namespace
 
-std::span<const ProgTypeEntry> prog_type_entries() { return kProgTypes; }
-std::span<const AttachTypeEntry> attach_type_entries() { return kAttachTypes; }
-std::span<const LinkTypeEntry> link_type_entries() { return kLinkTypes; }
+std::span<const ProgTypeEntry> prog_type_entries() {
+  return kProgTypes;
+}
+std::span<const AttachTypeEntry> attach_type_entries() {
+  return kAttachTypes;
+}
+std::span<const LinkTypeEntry> link_type_entries() {
+  return kLinkTypes;
+}
 
 const ProgTypeEntry* prog_type_entry(u32 type) {
   return type >= 1 && type <= std::size(kProgTypes) ? &kProgTypes[type - 1] : nullptr;
@@ -135,9 +147,9 @@ const ProgTypeOps* prog_type_ops(u32 type) {
 Result<void> check_load_rights(u32 type, const Capabilities& caps) {
   const ProgTypeEntry* entry = prog_type_entry(type);
   u32 rights = entry ? entry->rights : u32{kBpf};
-  if (!(rights & kUnprivileged) && !caps.bpf) return fail(EPERM);
+  if (!(rights & kUnprivileged) && !caps.bpf && !caps.sys_admin) return fail(EPERM);
   if ((rights & kNetAdmin) && !caps.net_admin && !caps.sys_admin) return fail(EPERM);
-  if ((rights & kPerfmon) && !caps.perfmon) return fail(EPERM);
+  if ((rights & kPerfmon) && !caps.perfmon && !caps.sys_admin) return fail(EPERM);
   return {};
 }
 

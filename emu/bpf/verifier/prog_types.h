@@ -14,9 +14,9 @@ enum ProgRights : u32 { kBpf = 0, kUnprivileged = 1, kNetAdmin = 2, kPerfmon = 4
 struct ProgTypeEntry {
   u32 id;
   const char* name;
-  u32 since;                               // kernel_version() that it came with
-  u32 rights;                              // ProgRights
-  const char* context;                     // BTF name of the context's type
+  u32 since;            // kernel_version() that it came with
+  u32 rights;           // ProgRights
+  const char* context;  // BTF name of the context's type
   const ProgTypeOps* ops;
 };
 // In the order of their ids; the first is id 1.
@@ -29,7 +29,7 @@ struct AttachTypeEntry {
   const char* name;
   u32 since;
   u32 prog_type;
-  bool names_prog_type;                    // BPF_PROG_ATTACH infers the program type from it
+  bool names_prog_type;  // BPF_PROG_ATTACH infers the program type from it
 };
 std::span<const AttachTypeEntry> attach_type_entries();
 

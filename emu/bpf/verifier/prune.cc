@@ -105,9 +105,11 @@ bool Checker::frames_equal(const Frame& old, const Frame& now) {
 }
 
 bool Checker::states_equal(const State& old, const State& now) {
-  if (old.depth != now.depth || (old.speculative && !now.speculative) || old.active_lock != now.active_lock) return false;
+  if (old.depth != now.depth || (old.speculative && !now.speculative) || old.active_lock != now.active_lock)
+    return false;
   for (u32 i = 0; i <= old.depth; ++i) {
-    if (old.frames[i]->callsite != now.frames[i]->callsite || !frames_equal(*old.frames[i], *now.frames[i])) return false;
+    if (old.frames[i]->callsite != now.frames[i]->callsite || !frames_equal(*old.frames[i], *now.frames[i]))
+      return false;
   }
   return true;
 }

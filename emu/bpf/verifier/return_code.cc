@@ -43,8 +43,7 @@ Demand demand_of(const ProgInfo& info) {
   u32 attach = info.expected_attach_type;
   switch (info.resolved_type()) {
     case BPF_PROG_TYPE_CGROUP_SOCK_ADDR: return demand_of_sock_addr(attach);
-    case BPF_PROG_TYPE_CGROUP_SKB:
-      return {attach == BPF_CGROUP_INET_EGRESS ? Tnum::range(0, 3) : Tnum::range(0, 1)};
+    case BPF_PROG_TYPE_CGROUP_SKB: return {attach == BPF_CGROUP_INET_EGRESS ? Tnum::range(0, 3) : Tnum::range(0, 1)};
     case BPF_PROG_TYPE_CGROUP_SOCK:
     case BPF_PROG_TYPE_SOCK_OPS:
     case BPF_PROG_TYPE_CGROUP_DEVICE:

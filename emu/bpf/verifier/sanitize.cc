@@ -108,8 +108,7 @@ std::unexpected<Errno> Checker::reject_unsafe(const Insn& insn, Unsafe reason) {
   const char* verb = BPF_OP(insn.code) == BPF_ADD ? "add" : "sub";
   u32 dst = insn.dst_reg, src = insn.src_reg;
   switch (reason) {
-    case Unsafe::kBounds:
-      return reject(EACCES, "R{} has unknown scalar with mixed signed bounds, {}\n", src, kWhy);
+    case Unsafe::kBounds: return reject(EACCES, "R{} has unknown scalar with mixed signed bounds, {}\n", src, kWhy);
     case Unsafe::kType: return reject(EACCES, "R{} has pointer with unsupported alu operation, {}\n", dst, kWhy);
     case Unsafe::kPaths:
       return reject(EACCES, "R{} tried to {} from different maps, paths or scalars, {}\n", dst, verb, kWhy);

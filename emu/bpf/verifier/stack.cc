@@ -19,10 +19,14 @@ bool is_spillable(RegType type) {
   }
 }
 
-bool stores_constant(const Insn& insn) { return BPF_CLASS(insn.code) == BPF_ST && BPF_MODE(insn.code) == BPF_MEM; }
+bool stores_constant(const Insn& insn) {
+  return BPF_CLASS(insn.code) == BPF_ST && BPF_MODE(insn.code) == BPF_MEM;
+}
 
 // The byte of a slot that lies at frame pointer + offset.
-constexpr u32 byte_of(s32 offset) { return static_cast<u32>(-offset - 1) % kSlotSize; }
+constexpr u32 byte_of(s32 offset) {
+  return static_cast<u32>(-offset - 1) % kSlotSize;
+}
 
 }  // namespace
 

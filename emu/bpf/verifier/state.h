@@ -16,14 +16,14 @@
 
 namespace bpfemu {
 
-inline constexpr u32 kRegs = 11;                 // R0..R10
-inline constexpr u32 kFrameReg = 10;             // R10, the frame pointer
-inline constexpr u32 kSlotSize = 8;              // bytes of a stack slot
+inline constexpr u32 kRegs = 11;      // R0..R10
+inline constexpr u32 kFrameReg = 10;  // R10, the frame pointer
+inline constexpr u32 kSlotSize = 8;   // bytes of a stack slot
 inline constexpr s32 kMaxStack = 512;
 inline constexpr u32 kMaxFrames = 8;
-inline constexpr s32 kMaxVarOffset = 1 << 29;    // kernel: BPF_MAX_VAR_OFF, BPF_MAX_VAR_SIZ
-inline constexpr s32 kMainCallsite = -1;         // of the frame that no instruction called
-inline constexpr s32 kNotSubreg = 0;             // Reg::subreg_def: the last definition was 64 bits wide
+inline constexpr s32 kMaxVarOffset = 1 << 29;  // kernel: BPF_MAX_VAR_OFF, BPF_MAX_VAR_SIZ
+inline constexpr s32 kMainCallsite = -1;       // of the frame that no instruction called
+inline constexpr s32 kNotSubreg = 0;           // Reg::subreg_def: the last definition was 64 bits wide
 
 // Signed and unsigned limits of a value in one width. Both always hold.
 template <class S, class U>
@@ -54,23 +54,23 @@ inline constexpr s32 kAtPacketEnd = -1, kBeyondPacketEnd = -2;
 // A register, or a register spilled to a stack slot.
 struct Reg {
   RegType type = kNotInit;
-  s32 off = 0;                        // constant part of a pointer's offset
+  s32 off = 0;  // constant part of a pointer's offset
   // What is pointed to, by type: MapObject (maps and their values and keys), Btf.
   const void* object = nullptr;
   // By type: packet range, map_uid of an inner map, BTF id, size of memory, number of a subprogram.
   u32 detail = 0;
-  u8 dynptr_type = 0;                 // stack slots of dynptrs: BPF_DYNPTR_TYPE_*, 0 none
+  u8 dynptr_type = 0;  // stack slots of dynptrs: BPF_DYNPTR_TYPE_*, 0 none
   bool dynptr_first = false;
-  u32 id = 0;                         // shared by copies: null checks, packet ranges, equal scalars, locks
-  u32 ref_obj_id = 0;                 // the acquired reference this pointer came from
+  u32 id = 0;          // shared by copies: null checks, packet ranges, equal scalars, locks
+  u32 ref_obj_id = 0;  // the acquired reference this pointer came from
   // Of scalars the value, of pointers the variable part of the offset.
   Tnum var_off;
   Range64 r64;
   Range32 r32;
 
-  Reg* parent = nullptr;              // the same register in the parent state, for liveness
-  u32 frame = 0;                      // of a stack pointer: whose stack
-  s32 subreg_def = kNotSubreg;        // instruction index + 1 of a 32-bit definition
+  Reg* parent = nullptr;        // the same register in the parent state, for liveness
+  u32 frame = 0;                // of a stack pointer: whose stack
+  s32 subreg_def = kNotSubreg;  // instruction index + 1 of a 32-bit definition
   u8 live = 0;
   bool precise = false;
 
@@ -132,12 +132,14 @@ struct StackSlot {
   }
 };
 // Slot number of the byte at frame pointer + offset.
-constexpr s32 slot_of(s32 offset) { return (-offset - 1) / static_cast<s32>(kSlotSize); }
+constexpr s32 slot_of(s32 offset) {
+  return (-offset - 1) / static_cast<s32>(kSlotSize);
+}
 
 struct Reference {
   u32 id = 0;
-  s32 insn = 0;                       // where it was acquired
-  u32 callback_frame = 0;             // frame of the callback that acquired it, 0: not in a callback
+  s32 insn = 0;            // where it was acquired
+  u32 callback_frame = 0;  // frame of the callback that acquired it, 0: not in a callback
   friend bool operator==(const Reference&, const Reference&) = default;
 };
 
@@ -147,12 +149,12 @@ struct Frame {
   s32 callsite = kMainCallsite;
   u32 number = 0;
   u32 subprog = 0;
-  u32 async_entries = 0;              // bpf_timer_start counts, tells apart entries of an async callback
+  u32 async_entries = 0;  // bpf_timer_start counts, tells apart entries of an async callback
   bool in_callback = false;
   Tnum callback_result = Tnum::constant(0);
   bool in_async_callback = false;
   std::vector<Reference> refs;
-  std::vector<StackSlot> stack;       // slot 0 ends at the frame pointer
+  std::vector<StackSlot> stack;  // slot 0 ends at the frame pointer
 
   s32 allocated() const { return static_cast<s32>(stack.size() * kSlotSize); }
   // EINVAL: not held, or held by the caller of a callback.
@@ -160,16 +162,16 @@ struct Frame {
 };
 
 struct Jump {
-  u32 index, previous;                // instruction that was reached, and from where
+  u32 index, previous;  // instruction that was reached, and from where
 };
 
 struct State {
   std::array<Frame*, kMaxFrames> frames{};
-  u32 depth = 0;                      // index of the current frame
+  u32 depth = 0;  // index of the current frame
   State* parent = nullptr;
-  u32 branches = 0;                   // paths from here that are still to be explored
+  u32 branches = 0;  // paths from here that are still to be explored
   u32 insn = 0;
-  u32 active_lock = 0;                // id of the held bpf_spin_lock
+  u32 active_lock = 0;  // id of the held bpf_spin_lock
   bool speculative = false;
   s32 first_insn = 0, last_insn = 0;
   std::vector<Jump> jumps;

@@ -50,7 +50,8 @@ Check Checker::check_jumps() {
     Subprog& subprog = subprogs_[current];
     u32 end = subprogs_[current + 1].start;
     u8 cls = BPF_CLASS(insn.code), op = BPF_OP(insn.code), mode = BPF_MODE(insn.code);
-    if (is_call(insn) && insn.imm == BPF_FUNC_tail_call && insn.src_reg != BPF_PSEUDO_CALL) subprog.has_tail_call = true;
+    if (is_call(insn) && insn.imm == BPF_FUNC_tail_call && insn.src_reg != BPF_PSEUDO_CALL)
+      subprog.has_tail_call = true;
     if (cls == BPF_LD && (mode == BPF_ABS || mode == BPF_IND)) subprog.has_ld_abs = true;
     bool far_goto = insn.code == (BPF_JMP32 | BPF_JA);
     if ((cls == BPF_JMP || cls == BPF_JMP32) && op != BPF_EXIT && op != BPF_CALL) {
@@ -85,8 +86,8 @@ Check Checker::check_stack_depth_from(u32 root) {
       entering = false;
       // A tail call keeps the callers' frames: bounded so that 33 tail calls fit the kernel's stack.
       if (subprog && subprogs_[subprog].has_tail_call && depth >= 256) {
-        return reject(EACCES,
-                      "tail_calls are not allowed when call stack of previous frames is {} bytes. Too large\n", depth);
+        return reject(EACCES, "tail_calls are not allowed when call stack of previous frames is {} bytes. Too large\n",
+                      depth);
       }
       depth += rounded(subprog);
       if (depth > kMaxStack) {

@@ -10,10 +10,9 @@ namespace bpfemu {
 namespace {
 
 // `known` with the bits of `unknown` forgotten.
-Tnum forget(u64 known, u64 unknown) { return {known & ~unknown, unknown}; }
-
-// printf's %#llx: 0 has no prefix.
-std::string hex(u64 n) { return n ? fmt::format("{:#x}", n) : "0"; }
+Tnum forget(u64 known, u64 unknown) {
+  return {known & ~unknown, unknown};
+}
 
 }  // namespace
 
@@ -23,7 +22,9 @@ Tnum Tnum::range(u64 min, u64 max) {
   return forget(min, (u64{1} << differing) - 1);
 }
 
-Tnum Tnum::with_low(u32 constant) const { return tnum_or(high(), Tnum::constant(constant)); }
+Tnum Tnum::with_low(u32 constant) const {
+  return tnum_or(high(), Tnum::constant(constant));
+}
 
 Tnum Tnum::truncated(u32 bytes) const {
   u64 keep = bytes >= 8 ? ~u64{0} : (u64{1} << (bytes * 8)) - 1;
@@ -35,11 +36,17 @@ bool Tnum::contains(Tnum other) const {
   return value == (other.value & ~mask);
 }
 
-std::string Tnum::text() const { return fmt::format("({}; {})", hex(value), hex(mask)); }
+std::string Tnum::text() const {
+  return fmt::format("({:#x}; {:#x})", value, mask);
+}
 
-Tnum tnum_shift_left(Tnum a, u32 by) { return {a.value << by, a.mask << by}; }
+Tnum tnum_shift_left(Tnum a, u32 by) {
+  return {a.value << by, a.mask << by};
+}
 
-Tnum tnum_shift_right(Tnum a, u32 by) { return {a.value >> by, a.mask >> by}; }
+Tnum tnum_shift_right(Tnum a, u32 by) {
+  return {a.value >> by, a.mask >> by};
+}
 
 Tnum tnum_shift_right_signed(Tnum a, u32 by, u32 width) {
   if (width == 32) {
@@ -71,7 +78,9 @@ Tnum tnum_or(Tnum a, Tnum b) {
   return {ones, (a.mask | b.mask) & ~ones};
 }
 
-Tnum tnum_xor(Tnum a, Tnum b) { return forget(a.value ^ b.value, a.mask | b.mask); }
+Tnum tnum_xor(Tnum a, Tnum b) {
+  return forget(a.value ^ b.value, a.mask | b.mask);
+}
 
 Tnum tnum_mul(Tnum a, Tnum b) {
   // Long multiplication: the known parts give a constant, each unknown partial product adds its mask.
@@ -87,6 +96,8 @@ Tnum tnum_mul(Tnum a, Tnum b) {
   return tnum_add(known, uncertain);
 }
 
-Tnum tnum_intersect(Tnum a, Tnum b) { return forget(a.value | b.value, a.mask & b.mask); }
+Tnum tnum_intersect(Tnum a, Tnum b) {
+  return forget(a.value | b.value, a.mask & b.mask);
+}
 
 }  // namespace bpfemu

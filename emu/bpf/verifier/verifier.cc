@@ -51,7 +51,8 @@ Check Checker::check_all() {
   TRY(check_cfg());
   TRY(check_global_subprogs());
   TRY(check_subprog(0));
-  return check_stack_depth();
+  TRY(check_stack_depth());
+  return check_kfuncs_resolved();
 }
 
 void Checker::print_statistics(u64 nanoseconds, std::span<const Subprog> subprogs) {

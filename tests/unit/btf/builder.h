@@ -38,7 +38,7 @@ class BtfBuilder {
     header.str_len = static_cast<u32>(strings.size());
     std::vector<u8> out(sizeof header + types.size() * 4 + strings.size());
     std::memcpy(out.data(), &header, sizeof header);
-    std::memcpy(out.data() + sizeof header, types.data(), types.size() * 4);
+    if (!types.empty()) std::memcpy(out.data() + sizeof header, types.data(), types.size() * 4);
     std::memcpy(out.data() + sizeof header + types.size() * 4, strings.data(), strings.size());
     return out;
   }

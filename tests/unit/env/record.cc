@@ -23,7 +23,7 @@ namespace {
 
 struct Kind {
   unsigned type, attach;
-  const char* function;                    // of the kernel's BTF; "" for none
+  const char* function;  // of the kernel's BTF; "" for none
   unsigned btf_kind;
 };
 
@@ -175,7 +175,7 @@ bool may_access(const Kind& kind, unsigned btf_id, int off, unsigned size, bool 
 void record(const Kind& kind, unsigned caps, unsigned btf_id) {
   char name[100];
   snprintf(name, sizeof name, "%u/%u/%s %x", kind.type, kind.attach, kind.function, caps);
-  if (load(kind, btf_id, {kZero, kExit}) && !log_text[0]) return;   // may not be loaded at all
+  if (load(kind, btf_id, {kZero, kExit}) && !log_text[0]) return;  // may not be loaded at all
   printf("helpers %s ", name);
   for (int i = 0; i < 209; i += 8) {
     unsigned bits = 0;
@@ -211,7 +211,8 @@ int main() {
       continue;
     }
     keep_capabilities(caps);
-    for (const Kind& kind : kKinds) record(kind, caps, *kind.function ? find_type(btf, kind.function, kind.btf_kind) : 0);
+    for (const Kind& kind : kKinds)
+      record(kind, caps, *kind.function ? find_type(btf, kind.function, kind.btf_kind) : 0);
     fflush(stdout);
     _exit(0);
   }

@@ -14,7 +14,7 @@ namespace bpfemu::test {
 namespace {
 
 constexpr u64 kDataSize = 2 * kPageSize, kCodeSize = 1 << 20, kKept = 1 << 16;
-constexpr u32 kHashHelper = 1, kRepeatHelper = 2, kKernelFunction = 77, kSlots = 3;
+constexpr u32 kHashHelper = 1001, kRepeatHelper = 1002, kKernelFunction = 77, kSlots = 3;
 constexpr u64 kBudget = 200000;
 
 u64 hash(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run) {
@@ -103,12 +103,18 @@ JitInput Fixture::input(const Program& program, bool bmi2) const {
   return input;
 }
 
-void Fixture::fill_context(u64 seed) {
+Context Fixture::random_context(u64 seed) {
   std::mt19937_64 random(seed);
+  Context context;
   for (u64 at = 0; at < kContextSize; at += 8) {
     const u64 value = random() >> (random() % 64);
-    std::memcpy(context_ + at, &value, 8);
+    std::memcpy(context.data() + at, &value, 8);
   }
+  return context;
+}
+
+void Fixture::start_with(const Context& context) {
+  std::memcpy(context_, context.data(), kContextSize);
   run_.context = context_;
   run_.tail_calls = 0;
 }
@@ -119,16 +125,25 @@ Outcome Fixture::outcome(u64 result) const {
   return outcome;
 }
 
-Result<Outcome> Fixture::interpret(const JitInput& input, u64 seed) {
-  fill_context(seed);
+Result<Outcome> Fixture::interpret(const JitInput& input, const Context& context) {
+  start_with(context);
   return outcome(TRY(bpfemu::interpret(input, &run_, context_, kBudget)));
 }
 
-Result<Outcome> Fixture::run(const JitInput& input, u64 seed) {
-  fill_context(seed);
+Result<Outcome> Fixture::run(const JitInput& input, const Context& context) {
+  TRY(compile(input));
+  return call(context);
+}
+
+Result<void> Fixture::compile(const JitInput& input) {
   output_ = TRY(jit_compile(input, kCodeAddress + kKept));
   if (output_.code.size() > jit_size_bound(input) || output_.code.size() > kCodeSize - kKept) return fail(ENOSPC);
   std::memcpy(code_ + kKept, output_.code.data(), output_.code.size());
+  return {};
+}
+
+Outcome Fixture::call(const Context& context) {
+  start_with(context);
   return outcome(reinterpret_cast<ProgramEntry>(code_ + kKept + output_.entry)(&run_, context_));
 }
 

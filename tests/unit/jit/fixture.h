@@ -12,10 +12,11 @@
 namespace bpfemu::test {
 
 inline constexpr u64 kContextSize = 256;
+using Context = std::array<u8, kContextSize>;
 
 struct Outcome {
   u64 result = 0;
-  std::array<u8, kContextSize> context{};
+  Context context{};
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
@@ -27,9 +28,13 @@ class Fixture {
 
   Surroundings surroundings() const;
   JitInput input(const Program& program, bool bmi2 = true) const;
-  // Both start with a context filled from `seed`.
-  Result<Outcome> interpret(const JitInput& input, u64 seed);
-  Result<Outcome> run(const JitInput& input, u64 seed);
+  static Context random_context(u64 seed);
+  // By the interpreter, and by the JIT.
+  Result<Outcome> interpret(const JitInput& input, const Context& context);
+  Result<Outcome> run(const JitInput& input, const Context& context);
+  // The JIT's way in two steps, for many calls of one program.
+  Result<void> compile(const JitInput& input);
+  Outcome call(const Context& context);
   Run& runtime() { return run_; }
   // Code of the last run.
   const JitOutput& output() const { return output_; }
@@ -38,7 +43,7 @@ class Fixture {
   ProgramText* install(const Program& program);
 
  private:
-  void fill_context(u64 seed);
+  void start_with(const Context& context);
   Outcome outcome(u64 result) const;
 
   Env env_{};

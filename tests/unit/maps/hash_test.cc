@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The hash family against std::map, and its errors.
+#include <unistd.h>
+
 #include <map>
 #include <set>
 #include <string>
@@ -58,8 +60,8 @@ void model_test(const Shape& shape) {
       case 1:
       case 2: {
         u64 flags = rng() % 3;
-        s64 expected = flags == BPF_NOEXIST && there  ? -EEXIST
-                       : flags == BPF_EXIST && !there ? -ENOENT
+        s64 expected = flags == BPF_NOEXIST && there             ? -EEXIST
+                       : flags == BPF_EXIST && !there            ? -ENOENT
                        : !there && model.size() == shape.entries ? -E2BIG
                                                                  : 0;
         REQUIRE(ops.update_value(&w.run, m, key.data(), value.data(), flags) == expected);
@@ -287,6 +289,22 @@ TEST_CASE("a hash of maps holds maps") {
   CHECK(outer->ops().exchange(outer->map(), &key, address, BPF_NOEXIST, &old) == -EEXIST);
   REQUIRE(outer->ops().exchange(outer->map(), &key, 0, 0, &old) == 0);
   CHECK(old == address);
+}
+
+TEST_CASE("what a kernel would allocate at once is bounded by the machine's memory") {
+  World w;
+  u64 memory = static_cast<u64>(sysconf(_SC_PHYS_PAGES)) * kPageSize;
+  u32 entries = static_cast<u32>(memory / (1 << 20)) + 1;
+  MapAttr big = World::attr(BPF_MAP_TYPE_HASH, 8, 1 << 20, entries);
+  auto refused = MapObject::create(*w.arena, big, *map_ops(BPF_MAP_TYPE_HASH));
+  REQUIRE(!refused);
+  CHECK(refused.error().value == ENOMEM);
+  big.max_entries = entries / 2 + 1;
+  auto half = MapObject::create(*w.arena, big, *map_ops(BPF_MAP_TYPE_HASH));
+  REQUIRE(half);
+  CHECK_FALSE(MapObject::create(*w.arena, big, *map_ops(BPF_MAP_TYPE_HASH)));
+  half->reset();
+  CHECK(MapObject::create(*w.arena, big, *map_ops(BPF_MAP_TYPE_HASH)));
 }
 
 TEST_CASE("huge maps cost nothing until they are used") {

@@ -58,17 +58,22 @@ std::shared_ptr<Program> make_program(u32 type, std::function<u64(Run*, void*)> 
 World::World()
     : arena(test_arena()),
       kernel(test_kernel()),
-      dynamic_events(kernel.symbols(), kernel.events().next_id()),
+      dynamic_events(kernel),
       probes({arena, host, sites, unmodelled, kernel, dynamic_events},
-             {.wake = [this](const void* ring) { woken.push_back(ring); },
-              .trace = &trace_log,
-              .task_struct = [](const TaskFacts& facts) { return 0x1000u + static_cast<u64>(facts.tid); },
-              .symbol = [this](std::string_view name) { return kernel.symbols().address(name); }}),
+             outlets()),
       task(getpid(), getpid()) {
   host.tasks[getpid()] = &task;
   TaskFacts facts{.tid = getpid(), .tgid = getpid(), .uid = 7, .gid = 8, .cpu = 2};
   memcpy(facts.comm, "tester", 7);
   host.task_facts[getpid()] = facts;
+}
+
+Outlets World::outlets() {
+  Outlets outlets;
+  outlets.wake = [this](const void* ring) { woken.push_back(ring); };
+  outlets.trace = &trace_log;
+  outlets.task_struct = [](const TaskFacts& facts) { return 0x1000u + static_cast<u64>(facts.tid); };
+  return outlets;
 }
 
 u32 World::event_id(std::string_view system, std::string_view name) {

@@ -30,6 +30,9 @@ struct World {
   fakes::FakeTask task;
 
   u32 event_id(std::string_view system, std::string_view name);
+
+ private:
+  Outlets outlets();
 };
 
 }  // namespace bpfemu

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// The claimed kernel's recorded facts and the tables over them.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "emu/kernel/dynamic_events.h"
+#include "emu/kernel/functions.h"
+#include "emu/kernel/kernel_data.h"
+#include "emu/kernel/syscall_names.h"
+#include "emu/kernel/trace_log.h"
+
+namespace bpfemu {
+namespace {
+
+const KernelData& kernel() {
+  static const Profile kProfile = default_profile();
+  static const KernelData kKernel(kProfile);
+  return kKernel;
+}
+
+TEST_CASE("the profile is Debian's 6.1") {
+  Profile profile = default_profile();
+  CHECK(profile.release.starts_with("6.1.0-"));
+  CHECK(profile.version.find("Debian 6.1.") != std::string::npos);
+  CHECK(profile.code >> 8 == 0x0601);
+  CHECK((profile.code & 0xff) > 0);
+  CHECK(profile.banner.starts_with("Linux version " + profile.release));
+}
+
+TEST_CASE("events have 6.1's ids and formats") {
+  const Events& events = kernel().events();
+  const TraceEvent* openat = events.find("syscalls", "sys_enter_openat");
+  REQUIRE(openat);
+  CHECK(openat->id == 659);
+  CHECK(events.find(659) == openat);
+  CHECK(openat->format.starts_with("name: sys_enter_openat\nID: 659\nformat:\n"));
+  CHECK(openat->format.ends_with("((unsigned long)(REC->mode))\n"));
+  auto fields = fields_of(openat->format);
+  REQUIRE(fields.size() == 9);
+  CHECK(fields[6].type == "const char *");
+  CHECK(fields[6].name == "filename");
+  CHECK(fields[6].offset == 24);
+  CHECK(fields[3].is_signed);
+  auto exec = fields_of(events.find("sched", "sched_process_exec")->format);
+  CHECK(exec[4].type == "__data_loc char[]");
+  CHECK(events.find("sched", "nothing") == nullptr);
+  CHECK(events.find(~0u) == nullptr);
+  CHECK(events.of_system("raw_syscalls").size() == 2);
+  CHECK(is_modelled(*openat));
+  CHECK(is_modelled(*events.find("signal", "signal_generate")));
+  CHECK_FALSE(is_modelled(*events.find("sched", "sched_switch")));
+  for (const TraceEvent& event : events.all()) {
+    CHECK(event.id != 0);
+    CHECK(event.id < events.next_id());
+  }
+}
+
+TEST_CASE("every system call has a number, a handler symbol and its events") {
+  std::set<u32> seen;
+  for (const SyscallName& call : syscall_names()) {
+    CHECK(seen.insert(call.number).second);
+    CHECK(syscall_name(call.number) == &call);
+    CHECK(kernel().symbols().address(std::string("__x64_sys_") + call.entry) != 0);
+    const TraceEvent* event = kernel().events().find("syscalls", std::string("sys_enter_") + call.entry);
+    CHECK((event != nullptr) == call.traced);
+    if (event) CHECK(fields_of(event->format).size() == 5u + call.parameter_count);
+  }
+  CHECK(seen.size() > 340);
+  CHECK(std::string(syscall_name(SYS_stat)->entry) == "newstat");
+  CHECK(syscall_by_entry("openat")->number == SYS_openat);
+  CHECK(std::string(syscall_name(SYS_openat)->parameters[1].name) == "filename");
+  CHECK(syscall_name(100000) == nullptr);
+}
+
+TEST_CASE("symbols") {
+  const Symbols& symbols = kernel().symbols();
+  u64 openat2 = symbols.address("do_sys_openat2");
+  REQUIRE(openat2 != 0);
+  CHECK(symbols.at(openat2)->name == "do_sys_openat2");
+  CHECK(symbols.at(openat2 + 5)->name == "do_sys_openat2");
+  CHECK(symbols.end_of(*symbols.at(openat2)) > openat2);
+  CHECK(symbols.address("no_such_symbol") == 0);
+  for (const char* name : {"x64_sys_call", "do_syscall_64", "dragonos_kernel::syscall::Syscall::handle",
+                           "__bpf_call_base", "bpf_map_lookup_elem", "bpf_get_raw_tracepoint"}) {
+    INFO(name);
+    CHECK(symbols.address(name) != 0);
+  }
+  CHECK(symbols.address("bpf_trampoline_link_prog") == 0);
+  std::string listing = symbols.listing(true);
+  CHECK(listing.find(" t do_sys_openat2\n") != std::string::npos);
+  CHECK(symbols.listing(false).starts_with("0000000000000000 "));
+  const std::string& functions = kernel().traceable_functions();
+  CHECK(functions.find("\ndo_sys_openat2\n") != std::string::npos);
+  CHECK(functions.find("\n__x64_sys_openat\n") != std::string::npos);
+}
+
+TEST_CASE("recorded files") {
+  CHECK(kernel().config().find("CONFIG_BPF_SYSCALL=y\n") != std::string::npos);
+  CHECK(kernel().file("kprobes/blacklist").find("asm_exc_divide_error\n") != std::string_view::npos);
+  CHECK(kernel().file("trace/available_tracers") == "blk mmiotrace function_graph function nop\n");
+  CHECK(kernel().file("nothing").empty());
+}
+
+// A thread whose memory is our own.
+class OwnMemory : public Task {
+ public:
+  pid_t tid() const override { return ::getpid(); }
+  pid_t tgid() const override { return ::getpid(); }
+  Result<void> read(u64 address, void* to, size_t size) override {
+    if (address == 0) return fail(EFAULT);
+    __builtin_memcpy(to, reinterpret_cast<const void*>(address), size);
+    return {};
+  }
+  Result<void> write(u64, const void*, size_t) override { return fail(EFAULT); }
+  Result<std::string> read_string(u64, size_t) override { return fail(EFAULT); }
+  PtRegs& regs() override { return regs_; }
+  Result<u64> call(long, std::array<u64, 6>) override { return fail(ENOSYS); }
+  Result<int> install_fd(int, bool) override { return fail(ENOSYS); }
+  Result<FileId> file_id(int) override { return fail(EBADF); }
+  Result<int> reopen_fd(int, int) override { return fail(EBADF); }
+  Result<u64> scratch(size_t) override { return fail(ENOMEM); }
+
+ private:
+  PtRegs regs_{};
+};
+
+TEST_CASE("arguments of kernel functions") {
+  u8 scratch[256];
+  OwnMemory task;
+  std::array<u64, 6> out{};
+  KernelCall call{&task, SYS_openat, {static_cast<u64>(-100), 0x1234, O_CREAT | O_WRONLY, 0644},
+                  0xabc, scratch,    sizeof scratch};
+
+  const KernelFunction* handler = find_kernel_function("__x64_sys_openat");
+  REQUIRE(handler);
+  CHECK(handler->syscalls.count() == 1);
+  CHECK(handler->syscalls.test(SYS_openat));
+  REQUIRE(handler->arguments(call, out));
+  CHECK(out[0] == 0xabc);
+
+  const KernelFunction* inner = find_kernel_function("do_sys_openat2");
+  REQUIRE(inner);
+  CHECK(inner->syscalls.count() == 4);
+  REQUIRE(inner->arguments(call, out));
+  CHECK(out[0] == static_cast<u64>(-100));
+  CHECK(out[1] == 0x1234);
+  auto* how = reinterpret_cast<open_how*>(out[2]);
+  CHECK(how->flags == (O_CREAT | O_WRONLY | 0100000));
+  CHECK(how->mode == 0644);
+  call.number = SYS_open;
+  call.args = {0x1234, O_RDONLY, 0777};
+  REQUIRE(inner->arguments(call, out));
+  CHECK(static_cast<int>(out[0]) == AT_FDCWD);
+  CHECK(reinterpret_cast<open_how*>(out[2])->mode == 0);
+  open_how wanted{.flags = O_PATH, .mode = 0, .resolve = 8};
+  call.number = SYS_openat2;
+  call.args = {3, 0x1234, reinterpret_cast<u64>(&wanted), sizeof wanted};
+  REQUIRE(inner->arguments(call, out));
+  CHECK(reinterpret_cast<open_how*>(out[2])->flags == O_PATH);
+  call.args[2] = 0;
+  CHECK_FALSE(inner->arguments(call, out));
+
+  const KernelFunction* dragonos = find_kernel_function("dragonos_kernel::syscall::Syscall::handle");
+  REQUIRE(dragonos);
+  CHECK(dragonos->syscalls.all());
+  REQUIRE(dragonos->arguments(call, out));
+  CHECK(out[1] == SYS_openat2);
+  CHECK(find_kernel_function("tcp_v4_connect") == nullptr);
+  for (const char* name : {"do_syscall_64", "x64_sys_call", "ksys_read", "close_fd"}) {
+    REQUIRE(find_kernel_function(name));
+    CHECK(kernel().symbols().address(name) != 0);
+  }
+}
+
+TEST_CASE("kprobe_events") {
+  DynamicEvents events(kernel());
+  auto error = [&](const char* line) {
+    auto done = events.command(false, line);
+    return done ? 0 : done.error().value;
+  };
+  CHECK(error("p:g/e1 do_sys_openat2") == 0);
+  CHECK(error("r5:g/e2 do_sys_openat2") == 0);
+  CHECK(error("p ksys_read") == 0);
+  CHECK(error("p:g/e1 ksys_read") == EEXIST);
+  CHECK(error("p no_such_symbol") == ENOENT);
+  CHECK(error("p:bad-name ksys_read") == EINVAL);
+  CHECK(error("p:/x ksys_read") == EINVAL);
+  CHECK(error("p5:g/e3 ksys_read") == EINVAL);
+  CHECK(error("r:g/e4 ksys_read+9") == EINVAL);
+  CHECK(error("x:g/e4 ksys_read") == EINVAL);
+  CHECK(error("p") == EINVAL);
+  CHECK(error("# nothing") == 0);
+  CHECK(events.listing(false) == "p:g/e1 do_sys_openat2\nr5:g/e2 do_sys_openat2\np:kprobes/p_ksys_read_0 ksys_read\n");
+  auto event = events.find("g", "e1");
+  REQUIRE(event);
+  CHECK(event->id == kernel().events().next_id());
+  CHECK(fields_of(events.format(*event)).back().name == "__probe_ip");
+  CHECK(error("-:g/none") == ENOENT);
+  CHECK(error("-g/e1") == EINVAL);
+  event->users = 1;
+  CHECK(error("-:g/e1") == EBUSY);
+  CHECK(events.clear(false).error().value == EBUSY);
+  event->users = 0;
+  CHECK(error("-:g/e1") == 0);
+  CHECK(events.clear(false));
+  CHECK(events.all().empty());
+}
+
+TEST_CASE("uprobe_events") {
+  DynamicEvents events(kernel());
+  auto error = [&](const char* line) {
+    auto done = events.command(true, line);
+    return done ? 0 : done.error().value;
+  };
+  CHECK(error("p:u/a /proc/self/exe:0x1000") == 0);
+  CHECK(error("r:u/b /proc/self/exe:0x2000(0x20)") == 0);
+  CHECK(error("p /proc/self/exe:0x1234%return") == 0);
+  CHECK(error("p:u/c /no/such/file:0x1") == ENOENT);
+  CHECK(error("p:u/c /proc:0x1") == EINVAL);
+  CHECK(error("p:u/c /proc/self/exe") == EINVAL);
+  CHECK(events.listing(true) ==
+        "p:u/a /proc/self/exe:0x0000000000001000\nr:u/b /proc/self/exe:0x0000000000002000(0x20)\n"
+        "r:uprobes/p_exe_0x1234 /proc/self/exe:0x0000000000001234\n");
+  CHECK(events.listing(false).empty());
+}
+
+std::string drained(int fd) {
+  char buffer[4096];
+  ssize_t size = ::read(fd, buffer, sizeof buffer);
+  return {buffer, static_cast<size_t>(std::max<ssize_t>(size, 0))};
+}
+
+TEST_CASE("the trace buffer hands each line to one reader") {
+  TraceLog log;
+  TraceContext context{.comm = "cat", .pid = 1234, .cpu = 1, .time_ns = 12345678900};
+  log.bpf_printk(context, "before");
+  CHECK(log.listing(2).ends_with("             cat-1234    [001] d..31    12.345679: bpf_trace_printk: before\n"));
+  auto reader = log.open_pipe(true);
+  REQUIRE(reader);
+  CHECK(drained(reader->get()) == "             cat-1234    [001] d..31    12.345679: bpf_trace_printk: before\n");
+  CHECK(drained(reader->get()).empty());
+  log.bpf_printk(context, "after\n");
+  CHECK(drained(reader->get()).ends_with("bpf_trace_printk: after\n"));
+  log.enabled = false;
+  log.bpf_printk(context, "off");
+  CHECK(drained(reader->get()).empty());
+}
+
+}  // namespace
+}  // namespace bpfemu

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel objects, read back the way a CO-RE program reads them: by the BTF's offsets.
+#include "emu/kernel/objects.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "emu/base/bytes.h"
+#include "emu/kernel/kernel_data.h"
+
+namespace bpfemu {
+namespace {
+
+struct Reader {
+  const Btf& btf;
+  template <class T = u64>
+  T get(u64 address, const char* structure, const char* path) const {
+    auto offset = btf.offset_of(structure, path);
+    REQUIRE(offset);
+    return load<T>(reinterpret_cast<const void*>(address + *offset));
+  }
+};
+
+TaskFacts facts_of(pid_t tid, pid_t tgid, pid_t parent, const char* comm) {
+  TaskFacts facts;
+  facts.tid = tid;
+  facts.tgid = tgid;
+  facts.parent_tid = facts.parent_tgid = parent;
+  facts.uid = facts.euid = 1000;
+  facts.gid = 100;
+  facts.start_time_ns = 7000;
+  facts.start_boottime_ns = 8000 + static_cast<u64>(tid);
+  facts.cgroup_id = 77;
+  std::strncpy(facts.comm, comm, sizeof facts.comm - 1);
+  return facts;
+}
+
+TEST_CASE("task_struct and what hangs on it") {
+  auto arena = Arena::create(2);
+  REQUIRE(arena);
+  auto btf = KernelData(default_profile()).btf().value();
+  Reader reader{*btf};
+  pid_t self = ::getpid();
+  std::map<pid_t, TaskFacts> known{{500, facts_of(500, 500, 1, "shell")}};
+  KernelObjects objects(**arena, btf, [&](pid_t tid) -> Result<TaskFacts> {
+    auto it = known.find(tid);
+    if (it == known.end()) return fail(ESRCH);
+    return it->second;
+  });
+
+  TaskFacts facts = facts_of(self, self, 500, "tool");
+  u64 task = objects.task_struct(facts);
+  REQUIRE((*arena)->contains(task, 8192));
+  CHECK(reader.get<s32>(task, "task_struct", "pid") == self);
+  CHECK(reader.get<s32>(task, "task_struct", "tgid") == self);
+  CHECK(std::string(reinterpret_cast<const char*>(task + btf->offset_of("task_struct", "comm").value())) == "tool");
+  CHECK(reader.get(task, "task_struct", "start_time") == 7000);
+  CHECK(reader.get(task, "task_struct", "group_leader") == task);
+  u64 parent = reader.get(task, "task_struct", "real_parent");
+  CHECK(reader.get<s32>(parent, "task_struct", "tgid") == 500);
+  CHECK(reader.get<s32>(reader.get(parent, "task_struct", "real_parent"), "task_struct", "pid") == 1);
+  u64 cred = reader.get(task, "task_struct", "cred");
+  CHECK(reader.get<u32>(cred, "cred", "uid") == 1000);
+  CHECK(reader.get<u32>(cred, "cred", "gid") == 100);
+  u64 mnt = reader.get(reader.get(task, "task_struct", "nsproxy"), "nsproxy", "mnt_ns");
+  struct stat st;
+  REQUIRE(::stat("/proc/self/ns/mnt", &st) == 0);
+  CHECK(reader.get<u32>(mnt, "mnt_namespace", "ns.inum") == static_cast<u32>(st.st_ino));
+  u64 upid = reader.get(task, "task_struct", "thread_pid") + btf->offset_of("pid", "numbers").value();
+  CHECK(reader.get<s32>(upid, "upid", "nr") == self);
+  u64 cgroup = reader.get(reader.get(task, "task_struct", "cgroups"), "css_set", "dfl_cgrp");
+  CHECK(reader.get(reader.get(cgroup, "cgroup", "kn"), "kernfs_node", "id") == 77);
+  u64 mm = reader.get(task, "task_struct", "mm");
+  CHECK(reader.get(mm, "mm_struct", "arg_start") < reader.get(mm, "mm_struct", "arg_end"));
+
+  SECTION("it is brought up to date in place") {
+    std::strcpy(facts.comm, "renamed");
+    facts.exit_code = 9;
+    CHECK(objects.task_struct(facts) == task);
+    CHECK(reader.get<s32>(task, "task_struct", "exit_code") == 9);
+    CHECK(std::string(reinterpret_cast<const char*>(task + btf->offset_of("task_struct", "comm").value())) ==
+          "renamed");
+  }
+  SECTION("threads share their leader's memory") {
+    known[self] = facts;
+    u64 thread = objects.task_struct(facts_of(self + 1, self, 500, "thread"));
+    CHECK(thread != task);
+    CHECK(reader.get(thread, "task_struct", "group_leader") == task);
+    CHECK(reader.get(thread, "task_struct", "mm") == mm);
+    CHECK(reader.get(thread, "task_struct", "real_parent") == parent);
+  }
+  SECTION("a reused number is another thread") {
+    facts.start_boottime_ns += 1;
+    facts.uid = 0;
+    u64 again = objects.task_struct(facts);
+    CHECK(reader.get<u32>(reader.get(again, "task_struct", "cred"), "cred", "uid") == 0);
+  }
+  SECTION("forgetting gives the memory back") {
+    size_t before = objects.count();
+    objects.forget(self);
+    objects.forget(self);
+    CHECK(objects.count() == before - 1);
+  }
+  SECTION("a line of parents has an end") {
+    for (pid_t pid = 600; pid < 700; ++pid) known[pid] = facts_of(pid, pid, pid + 1, "chain");
+    CHECK(objects.task_struct(facts_of(599, 599, 600, "first")) != 0);
+    CHECK(objects.count() < 20);
+  }
+}
+
+TEST_CASE("without BTF there are no objects") {
+  auto arena = Arena::create(1);
+  REQUIRE(arena);
+  KernelObjects objects(**arena, nullptr, {});
+  CHECK(objects.task_struct(facts_of(1, 1, 0, "init")) == 0);
+  KernelObjects empty(**arena, Btf::load_kernel_lazily([]() -> Result<std::vector<u8>> { return fail(EIO); }, "x"), {});
+  CHECK(empty.task_struct(facts_of(1, 1, 0, "init")) != 0);
+}
+
+}  // namespace
+}  // namespace bpfemu

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The generated filters, run by a small interpreter of classic BPF.
+#include "loader/filter.h"
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+
+using namespace bpfemu;
+
+namespace {
+
+struct Run {
+  u32 action;
+  size_t steps;
+};
+
+Run run(const std::vector<sock_filter>& code, const seccomp_data& data) {
+  u32 a = 0;
+  size_t steps = 0;
+  for (size_t pc = 0; pc < code.size(); ++pc) {
+    const sock_filter& f = code[pc];
+    ++steps;
+    switch (f.code) {
+      case BPF_LD | BPF_W | BPF_ABS: std::memcpy(&a, reinterpret_cast<const u8*>(&data) + f.k, 4); break;
+      case BPF_JMP | BPF_JEQ | BPF_K: pc += a == f.k ? f.jt : f.jf; break;
+      case BPF_JMP | BPF_JGE | BPF_K: pc += a >= f.k ? f.jt : f.jf; break;
+      case BPF_JMP | BPF_JSET | BPF_K: pc += (a & f.k) ? f.jt : f.jf; break;
+      case BPF_JMP | BPF_JA: pc += f.k; break;
+      case BPF_RET | BPF_K: return {f.k, steps};
+      default: FAIL("unknown instruction");
+    }
+  }
+  FAIL("ran off the end");
+  return {};
+}
+
+u32 verdict(const FilterSpec& spec, long number, std::array<u64, 6> args = {}, u32 arch = AUDIT_ARCH_X86_64) {
+  seccomp_data data = {};
+  data.nr = static_cast<int>(number);
+  data.arch = arch;
+  std::copy(args.begin(), args.end(), data.args);
+  return run(build_filter(spec), data).action;
+}
+
+FilterSpec base_of(std::initializer_list<long> numbers) {
+  FilterSpec spec;
+  spec.base = true;
+  for (long number : numbers) spec.trace.set(number);
+  return spec;
+}
+
+constexpr u32 kErrnoNoSys = SECCOMP_RET_ERRNO | ENOSYS;
+
+}  // namespace
+
+TEST_CASE("every call gets what the set says") {
+  FilterSpec spec;
+  for (size_t number = 0; number < kSyscallLimit; number += 3) spec.trace.set(number);
+  for (size_t number = 1; number < kSyscallLimit; number += 30) spec.trap.set(number);
+  for (size_t number = 0; number < kSyscallLimit + 10; ++number) {
+    const bool known = number < kSyscallLimit;
+    const u32 expected = known && spec.trace[number]  ? u32{SECCOMP_RET_TRACE}
+                         : known && spec.trap[number] ? SECCOMP_RET_TRAP | kTrapTag
+                                                      : u32{SECCOMP_RET_ALLOW};
+    CHECK(verdict(spec, static_cast<long>(number)) == expected);
+  }
+}
+
+TEST_CASE("an untraced call takes few instructions") {
+  FilterSpec spec = base_of({SYS_bpf, SYS_openat, SYS_execve, SYS_stat, SYS_ioctl, SYS_perf_event_open, SYS_unlink});
+  seccomp_data data = {};
+  data.arch = AUDIT_ARCH_X86_64;
+  size_t worst = 0;
+  for (int number = 0; number < 460; ++number) {
+    data.nr = number;
+    worst = std::max(worst, run(build_filter(spec), data).steps);
+  }
+  CHECK(worst <= 20);
+}
+
+TEST_CASE("everything is a short filter, and any set fits the kernel's limit") {
+  FilterSpec all;
+  all.trace.set();
+  CHECK(build_filter(all).size() <= 8);
+  FilterSpec alternating;
+  for (size_t number = 0; number < kSyscallLimit; number += 2) alternating.trace.set(number);
+  CHECK(build_filter(alternating).size() <= 4096);
+}
+
+TEST_CASE("other ABIs") {
+  const FilterSpec spec = base_of({SYS_bpf});
+  CHECK(verdict(spec, 357, {}, AUDIT_ARCH_I386) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, 336, {}, AUDIT_ARCH_I386) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_bpf, {}, AUDIT_ARCH_I386) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, 0x40000000 | SYS_bpf) == kErrnoNoSys);
+  CHECK(verdict(spec, -1) == SECCOMP_RET_ALLOW);
+  FilterSpec wider;
+  wider.trace.set();
+  CHECK(verdict(wider, 5, {}, AUDIT_ARCH_I386) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("the secret getpid reaches the listener, the public one says that we are here") {
+  const Secret secret = {0x1122334455667788, 0x99aabbccddeeff00};
+  FilterSpec spec = base_of({});
+  spec.secret = &secret;
+  CHECK(verdict(spec, SYS_getpid) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_getpid, {secret.first, secret.second}) == SECCOMP_RET_USER_NOTIF);
+  for (int bit = 0; bit < 128; ++bit) {
+    const u64 flip = u64{1} << (bit % 64);
+    const Secret wrong = {secret.first ^ (bit < 64 ? flip : 0), secret.second ^ (bit < 64 ? 0 : flip)};
+    CHECK(verdict(spec, SYS_getpid, {wrong.first, wrong.second}) == SECCOMP_RET_ALLOW);
+  }
+  CHECK(verdict(spec, SYS_getpid, {kPresence}) == (SECCOMP_RET_ERRNO | kPresenceErrno));
+  CHECK(verdict(spec, SYS_getpid, {kPresence ^ 1}) == SECCOMP_RET_ALLOW);
+  spec.secret = nullptr;
+  CHECK(verdict(spec, SYS_getpid, {secret.first, secret.second}) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("calls that stop for some arguments only") {
+  const FilterSpec spec = base_of({SYS_mmap});
+  CHECK(verdict(spec, SYS_mmap, {0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_mmap, {0, 4096, 3, MAP_SHARED}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_clone, {SIGCHLD}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_clone, {CLONE_UNTRACED | SIGCHLD}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_rt_sigaction, {SIGINT}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_rt_sigaction, {SIGTRAP}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_rt_sigaction, {SIGSYS}) == SECCOMP_RET_TRACE);
+  CHECK_FALSE(fully_traced(spec)[SYS_mmap]);
+  CHECK_FALSE(fully_traced(spec)[SYS_clone]);
+  CHECK(fully_traced(spec)[SYS_clone3]);
+
+  // The table may want all of a call that the loader wants some of.
+  const FilterSpec greedy = base_of({SYS_prctl});
+  CHECK(verdict(greedy, SYS_prctl, {1}) == SECCOMP_RET_TRACE);
+  CHECK(fully_traced(greedy)[SYS_prctl]);
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <thread>
+
+#include "emu/arena/held_lock.h"
+#include "tests/unit/maps/fixture.h"
+
+namespace bpfemu::test {
+namespace {
+
+TEST_CASE("there is one arena, and it hands out zeroed pages") {
+  auto arena = Arena::create(2);
+  REQUIRE(arena);
+  auto second = Arena::create(2);
+  REQUIRE(!second);
+  CHECK(second.error().value == EEXIST);
+  CHECK(Arena::create(0).error().value == EINVAL);
+
+  auto a = (*arena)->allocate(1), b = (*arena)->allocate(3 * kPageSize);
+  REQUIRE((a && b));
+  CHECK(a->size == kPageSize);
+  CHECK(b->address == a->address + kPageSize);
+  CHECK((*arena)->contains(b->address, b->size));
+  CHECK_FALSE((*arena)->contains((*arena)->end() - 1, 2));
+  *reinterpret_cast<u64*>(b->address) = 5;
+  (*arena)->release(*b);
+  auto c = (*arena)->allocate(kPageSize);
+  REQUIRE(c);
+  CHECK(c->address == b->address);
+  CHECK(*reinterpret_cast<u64*>(c->address) == 0);
+  CHECK((*arena)->allocate(0).error().value == ENOMEM);
+  CHECK((*arena)->allocate(kArenaSpan).error().value == ENOMEM);
+  CHECK((*arena)->allocate(~u64{0}).error().value == ENOMEM);
+}
+
+TEST_CASE("an extent can become code and data again") {
+  auto arena = Arena::create(1);
+  auto extent = *(*arena)->allocate(kPageSize);
+  auto* code = reinterpret_cast<u8*>(extent.address);
+  const u8 answer[] = {0xb8, 42, 0, 0, 0, 0xc3};  // mov eax, 42; ret
+  __builtin_memcpy(code, answer, sizeof answer);
+  REQUIRE((*arena)->protect(extent, true));
+  CHECK(reinterpret_cast<int (*)()>(extent.address)() == 42);
+  (*arena)->release(extent);
+  auto again = *(*arena)->allocate(kPageSize);
+  REQUIRE(again.address == extent.address);
+  CHECK(code[0] == 0);
+  code[0] = 1;
+}
+
+TEST_CASE("vCPU slots are exclusive, and recovered from the dead") {
+  auto arena = *Arena::create(2);
+  Vcpu* a = acquire_vcpu(arena->vcpus(), 2, 1, 100);
+  Vcpu* b = acquire_vcpu(arena->vcpus(), 2, 1, 200);
+  REQUIRE((a && b));
+  CHECK(a->id == 1);
+  CHECK(b->id == 0);
+  CHECK(acquire_vcpu(arena->vcpus(), 2, 0, 300) == nullptr);
+  ArenaLock lock{};
+  Run run{};
+  run.cpu = a;
+  hold_lock(&run, lock);
+  CHECK(lock.holder == 100);
+  CHECK_FALSE(recover_vcpu(*a, 200));
+  CHECK(recover_vcpu(*a, 100));
+  CHECK(lock.holder == 0);
+  CHECK(acquire_vcpu(arena->vcpus(), 2, 0, 300) == a);
+}
+
+TEST_CASE("threads share a hash map without losing a count") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_HASH, 4, 8, 64);
+  auto churn = w.create(BPF_MAP_TYPE_HASH, 4, 8, 8, BPF_F_NO_PREALLOC);
+  release_vcpu(*w.run.cpu);
+  constexpr u32 kRounds = 20000;
+  std::vector<std::thread> threads;
+  for (u32 t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      Run run = w.run;
+      run.cpu = acquire_vcpu(w.arena->vcpus(), kCpus, t, 1000 + t);
+      u64 zero = 0;
+      for (u32 i = 0; i < kRounds; ++i) {
+        u32 key = i % 50;
+        void* value = map->ops().lookup(&run, map->map(), &key);
+        if (!value) map->ops().update(&run, map->map(), &key, &zero, BPF_NOEXIST);
+        value = map->ops().lookup(&run, map->map(), &key);
+        if (value) __atomic_add_fetch(static_cast<u64*>(value), 1, __ATOMIC_RELAXED);
+        u32 other = i % 12 + t;
+        u64 stamp = u64{other} << 32 | other;
+        (void)churn->ops().update(&run, churn->map(), &other, &stamp, BPF_ANY);
+        (void)churn->ops().erase(&run, churn->map(), &other);
+      }
+      release_vcpu(*run.cpu);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  u64 total = 0;
+  for (u32 key = 0; key < 50; ++key) total += *static_cast<u64*>(map->ops().lookup(nullptr, map->map(), &key));
+  CHECK(total == 2 * kRounds);
+  // All elements are back: the map can be filled to its size.
+  for (u32 key = 0; key < 8; ++key) {
+    u64 value = key;
+    CHECK(churn->ops().update(nullptr, churn->map(), &key, &value, BPF_ANY) == 0);
+  }
+}
+
+}  // namespace
+}  // namespace bpfemu::test

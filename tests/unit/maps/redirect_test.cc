@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/maps/fixture.h"
+
+namespace bpfemu::test {
+namespace {
+
+TEST_CASE("CPU maps hold queue sizes") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_CPUMAP, 4, 8, 6);
+  const MapOps& ops = map->ops();
+  struct {
+    u32 size;
+    s32 fd;
+  } value = {192, -1}, out;
+  u32 key = 1;
+  CHECK(ops.copy_value(&w.run, map->map(), &key, &out) == -ENOENT);
+  REQUIRE(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+  REQUIRE(ops.copy_value(&w.run, map->map(), &key, &out) == 0);
+  CHECK(out.size == 192);
+  CHECK(out.fd == 0);
+  CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_NOEXIST) == -EEXIST);
+  value.size = 16385;
+  CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == -EOVERFLOW);
+  value.size = 0;
+  REQUIRE(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
+  CHECK(ops.copy_value(&w.run, map->map(), &key, &out) == -ENOENT);
+  key = kCpus;
+  CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == -ENODEV);
+  key = 6;
+  CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == -E2BIG);
+  CHECK(ops.erase(&w.run, map->map(), &key) == -EINVAL);
+  CHECK(World::check(BPF_MAP_TYPE_CPUMAP, 4, 4, 8193) == -E2BIG);
+  CHECK(World::check(BPF_MAP_TYPE_CPUMAP, 4, 6, 1) == -EINVAL);
+}
+
+TEST_CASE("device maps hold interfaces") {
+  World w;
+  for (u32 type : {u32{BPF_MAP_TYPE_DEVMAP}, u32{BPF_MAP_TYPE_DEVMAP_HASH}}) {
+    auto map = w.create(type, 4, 4, 2);
+    bool hash = type == BPF_MAP_TYPE_DEVMAP_HASH;
+    CHECK((map->map().flags & BPF_F_RDONLY_PROG));
+    u32 key = 1, value = 3, out;
+    REQUIRE(map->ops().update_value(&w.run, map->map(), &key, &value, hash ? BPF_EXIST : BPF_ANY) == 0);
+    REQUIRE(map->ops().copy_value(&w.run, map->map(), &key, &out) == 0);
+    CHECK(out == 3);
+    CHECK(map->ops().update_value(&w.run, map->map(), &key, &value, BPF_NOEXIST) == -EEXIST);
+    REQUIRE(map->ops().erase(&w.run, map->map(), &key) == 0);
+    CHECK(map->ops().erase(&w.run, map->map(), &key) == (hash ? -ENOENT : 0));
+    value = 0;
+    CHECK(map->ops().update_value(&w.run, map->map(), &key, &value, BPF_ANY) == (hash ? -EINVAL : 0));
+    CHECK(World::check(type, 4, 4, 1, 0, false) == -EPERM);
+    CHECK(World::check(type, 4, 4, 1, BPF_F_RDONLY_PROG) == -EINVAL);
+  }
+}
+
+TEST_CASE("socket maps can be created and stay empty") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_SOCKMAP, 4, 8, 2), hash = w.create(BPF_MAP_TYPE_SOCKHASH, 12, 4, 2);
+  u32 key[3] = {};
+  u64 value = 3;
+  CHECK(map->ops().update_value(&w.run, map->map(), key, &value, BPF_ANY) == -EOPNOTSUPP);
+  CHECK(map->ops().copy_value(&w.run, map->map(), key, &value) == -ENOENT);
+  CHECK(map->ops().erase(&w.run, map->map(), key) == -EINVAL);
+  CHECK(hash->ops().copy_value(&w.run, hash->map(), key, &value) == -ENOSPC);
+  CHECK(hash->ops().get_next_key(hash->map(), nullptr, key) == -ENOENT);
+  CHECK(hash->ops().erase(&w.run, hash->map(), key) == -ENOENT);
+  auto xsk = w.create(BPF_MAP_TYPE_XSKMAP, 4, 4, 2), reuse = w.create(BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 4, 8, 2);
+  CHECK(xsk->ops().erase(&w.run, xsk->map(), key) == 0);
+  CHECK(reuse->ops().erase(&w.run, reuse->map(), key) == -ENOENT);
+  key[0] = 2;
+  CHECK(xsk->ops().update_value(&w.run, xsk->map(), key, &value, BPF_ANY) == -E2BIG);
+  CHECK(reuse->ops().erase(&w.run, reuse->map(), key) == -E2BIG);
+  CHECK(World::check(BPF_MAP_TYPE_SOCKHASH, 513, 4, 1) == -E2BIG);
+  CHECK(World::check(BPF_MAP_TYPE_SOCKMAP, 4, 5, 1) == -EINVAL);
+  CHECK(World::check(BPF_MAP_TYPE_XSKMAP, 4, 8, 1) == -EINVAL);
+}
+
+TEST_CASE("the table of map types is whole") {
+  for (u32 id = 1; id <= 31; ++id) {
+    const MapType* type = map_type(id);
+    REQUIRE(type);
+    CHECK(type->id == id);
+    if (!type->ops) continue;
+    CHECK(type->ops->alloc_check);
+    CHECK(type->ops->footprint);
+    CHECK(type->ops->init);
+    CHECK(type->ops->get_next_key);
+    CHECK(type->ops->copy_value);
+    CHECK((type->ops->update_value || type->ops->exchange));
+  }
+  CHECK(map_type(0) == nullptr);
+  CHECK(map_type(32) == nullptr);
+  CHECK(map_ops(BPF_MAP_TYPE_STRUCT_OPS) == nullptr);
+}
+
+}  // namespace
+}  // namespace bpfemu::test
