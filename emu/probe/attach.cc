@@ -9,14 +9,20 @@ namespace bpfemu {
 PerfEventLink::PerfEventLink(std::shared_ptr<PerfEvent> event, std::shared_ptr<Program> program)
     : Link(BPF_LINK_TYPE_PERF_EVENT, std::move(program)), event_(std::move(event)) {}
 
-PerfEventLink::~PerfEventLink() { event_->drop_program(); }
+PerfEventLink::~PerfEventLink() {
+  event_->drop_program();
+}
 
 RawTracepointLink::RawTracepointLink(std::shared_ptr<Program> program, std::string name, std::unique_ptr<Point> point)
     : Link(BPF_LINK_TYPE_RAW_TRACEPOINT, std::move(program)), name_(std::move(name)), point_(std::move(point)) {}
 
-RawTracepointLink::~RawTracepointLink() { point_->probes().raw_attached.erase({name_, program_.get()}); }
+RawTracepointLink::~RawTracepointLink() {
+  point_->probes().raw_attached.erase({name_, program_.get()});
+}
 
-void RawTracepointLink::fill_info(bpf_link_info&, std::string& name) const { name = name_; }
+void RawTracepointLink::fill_info(bpf_link_info&, std::string& name) const {
+  name = name_;
+}
 
 FdQuery RawTracepointLink::query() const {
   return {.prog_id = program_->id(), .fd_type = BPF_FD_TYPE_RAW_TRACEPOINT, .name = name_};

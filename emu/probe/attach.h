@@ -17,8 +17,8 @@ namespace bpfemu {
 // What BPF_TASK_FD_QUERY tells about a descriptor (kernel: bpf_get_perf_event_info).
 struct FdQuery {
   u32 prog_id = 0;
-  u32 fd_type = 0;                     // BPF_FD_TYPE_*
-  std::string name;                    // tracepoint, symbol or file
+  u32 fd_type = 0;   // BPF_FD_TYPE_*
+  std::string name;  // tracepoint, symbol or file
   u64 probe_offset = 0, probe_addr = 0;
 };
 

@@ -8,8 +8,8 @@
 namespace bpfemu {
 
 // Tracepoint records, at the offsets of the events' formats. The first eight bytes (common_*) no program can read.
-void* sys_enter_record(Probes&, const Event&, const Point&, void* memory);      // syscalls:sys_enter_*
-void* sys_exit_record(Probes&, const Event&, const Point&, void* memory);       // syscalls:sys_exit_*
+void* sys_enter_record(Probes&, const Event&, const Point&, void* memory);  // syscalls:sys_enter_*
+void* sys_exit_record(Probes&, const Event&, const Point&, void* memory);   // syscalls:sys_exit_*
 void* process_fork_record(Probes&, const Event&, const Point&, void* memory);
 void* process_exec_record(Probes&, const Event&, const Point&, void* memory);
 void* process_exit_record(Probes&, const Event&, const Point&, void* memory);

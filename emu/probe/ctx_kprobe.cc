@@ -13,9 +13,9 @@ constexpr u64 kKernelCs = 0x10, kKernelSs = 0x18, kKernelFlags = 0x246;
 
 // The vCPU's context memory while a kprobe runs.
 struct KernelFrame {
-  PtRegs regs;            // of the function
-  PtRegs user;            // of the thread, which the handlers of system calls get a pointer to
-  u64 stack[16];          // where rsp points: the return address, then arguments beyond the sixth
+  PtRegs regs;    // of the function
+  PtRegs user;    // of the thread, which the handlers of system calls get a pointer to
+  u64 stack[16];  // where rsp points: the return address, then arguments beyond the sixth
   u8 objects[2048];
 };
 static_assert(sizeof(KernelFrame) <= kContextSize);

@@ -5,7 +5,7 @@ namespace bpfemu {
 
 namespace {
 
-struct PerfEventData {    // uapi: struct bpf_perf_event_data
+struct PerfEventData {  // uapi: struct bpf_perf_event_data
   PtRegs regs;
   u64 sample_period;
   u64 addr;

@@ -17,14 +17,18 @@ struct Args {
   } siginfo;
 };
 
-Args& args_in(void* memory) { return *new (memory) Args{}; }
+Args& args_in(void* memory) {
+  return *new (memory) Args{};
+}
 
 u64 regs_of(Args& args, const Event& event) {
   args.regs = *event.regs;
   return reinterpret_cast<u64>(&args.regs);
 }
 
-u64 task_struct(Probes& probes, pid_t tid) { return probes.runner().task_struct(tid); }
+u64 task_struct(Probes& probes, pid_t tid) {
+  return probes.runner().task_struct(tid);
+}
 
 }  // namespace
 

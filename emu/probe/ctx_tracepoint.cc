@@ -10,12 +10,12 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kCommon = 8;        // common_type, common_flags, common_preempt_count, common_pid
+constexpr size_t kCommon = 8;  // common_type, common_flags, common_preempt_count, common_pid
 constexpr int kDefaultPriority = 120;
 
 struct SysEnterRecord {
   u8 common[kCommon];
-  u64 number;                        // an int in the syscalls events, a long in raw_syscalls
+  u64 number;  // an int in the syscalls events, a long in raw_syscalls
   u64 args[6];
 };
 struct SysExitRecord {
@@ -32,7 +32,7 @@ struct ForkRecord {
 };
 struct ExecRecord {
   u8 common[kCommon];
-  u32 filename;                      // __data_loc: length << 16 | offset
+  u32 filename;  // __data_loc: length << 16 | offset
   s32 pid, old_pid;
   char data[kContextSize - 20];
 };
@@ -54,7 +54,9 @@ T& record(void* memory) {
   return *new (memory) T{};
 }
 
-TaskFacts facts_of(Probes& probes, pid_t tid) { return probes.host().facts(tid).value_or(TaskFacts{}); }
+TaskFacts facts_of(Probes& probes, pid_t tid) {
+  return probes.host().facts(tid).value_or(TaskFacts{});
+}
 
 void copy_comm(char (&to)[16], const char* from) {
   if (from) memcpy(to, from, strnlen(from, sizeof to - 1));

@@ -11,13 +11,13 @@
 namespace bpfemu {
 
 struct Event {
-  Task* task = nullptr;               // whose event it is; null for the clock of an idle CPU
-  PtRegs* regs = nullptr;             // its user registers at the stop
-  long number = -1;                   // system call
-  s64 result = 0;                     // of the system call; the wait status at exit
+  Task* task = nullptr;    // whose event it is; null for the clock of an idle CPU
+  PtRegs* regs = nullptr;  // its user registers at the stop
+  long number = -1;        // system call
+  s64 result = 0;          // of the system call; the wait status at exit
 
-  pid_t other = 0;                    // fork: the child; exec: the old tid; signal: the target
-  const char* text = nullptr;         // exec: the path; signal: the target's comm
+  pid_t other = 0;             // fork: the child; exec: the old tid; signal: the target
+  const char* text = nullptr;  // exec: the path; signal: the target's comm
   int signal = 0, error = 0, code = 0, outcome = 0;
   bool group = false;
 };

@@ -10,6 +10,8 @@ Result<std::shared_ptr<PerfBuffer>> PerfBuffer::create(Arena& arena, u32 pages, 
   return buffer;
 }
 
-PerfBuffer::~PerfBuffer() { arena_.release(extent_); }
+PerfBuffer::~PerfBuffer() {
+  arena_.release(extent_);
+}
 
 }  // namespace bpfemu

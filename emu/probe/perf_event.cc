@@ -11,7 +11,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kMinPeriodNs = 10'000;      // kernel: perf_swevent_start_hrtimer
+constexpr u64 kMinPeriodNs = 10'000;  // kernel: perf_swevent_start_hrtimer
 constexpr u64 kSecondNs = 1'000'000'000;
 
 }  // namespace

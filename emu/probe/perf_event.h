@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A perf event: what perf_event_open() makes. It fires at a point or on a clock, or owns a buffer that programs write to
-// (PERF_COUNT_SW_BPF_OUTPUT).
+// A perf event: what perf_event_open() makes. It fires at a point or on a clock, or owns a buffer that programs write
+// to (PERF_COUNT_SW_BPF_OUTPUT).
 #pragma once
 
 #include <linux/perf_event.h>
@@ -28,9 +28,9 @@ class PerfEvent : public Object {
   struct Spec {
     Sort sort;
     perf_event_attr attr;
-    pid_t pid;                              // -1: every task
-    int cpu;                                // -1: every CPU
-    std::shared_ptr<Point> point;           // of tracing sorts; a tracepoint's is shared by all its events
+    pid_t pid;                     // -1: every task
+    int cpu;                       // -1: every CPU
+    std::shared_ptr<Point> point;  // of tracing sorts; a tracepoint's is shared by all its events
   };
   // Enabled unless attr.disabled is set. ENOMEM.
   static Result<std::shared_ptr<PerfEvent>> create(Probes& probes, Spec spec);
@@ -42,6 +42,7 @@ class PerfEvent : public Object {
   // Does it fire at a point (kernel: perf_event_is_tracing)?
   bool tracing() const { return spec_.sort <= Sort::kUprobe; }
   u64 event_id() const { return state().id; }
+  u64 runtime_address() const override { return extent_.address; }
   // What programs and record writers see of it; elements of PERF_EVENT_ARRAY maps hold its address.
   PerfEventState& state() const { return *reinterpret_cast<PerfEventState*>(extent_.address); }
 
@@ -54,7 +55,7 @@ class PerfEvent : public Object {
   // Where its records go: its own buffer, made by mmap, or another event's (PERF_EVENT_IOC_SET_OUTPUT).
   const std::shared_ptr<PerfBuffer>& buffer() const { return buffer_; }
   void set_buffer(std::shared_ptr<PerfBuffer> buffer);
-  bool mapped = false;                      // some mmap of its own is on the buffer (kernel: mmap_count)
+  bool mapped = false;  // some mmap of its own is on the buffer (kernel: mmap_count)
 
   // PERF_EVENT_IOC_ENABLE and DISABLE. Points fire regardless (kernel: trace_call_bpf asks nobody); clocks stop.
   void enable();
@@ -77,7 +78,7 @@ class PerfEvent : public Object {
   std::shared_ptr<Program> program_;
   u64 cookie_ = 0;
   std::shared_ptr<PerfBuffer> buffer_;
-  u64 timer_ = 0;                           // 0: none
+  u64 timer_ = 0;  // 0: none
 };
 
 }  // namespace bpfemu

@@ -7,7 +7,9 @@
 
 namespace bpfemu {
 
-Point::Point(Probes& probes, Where where) : probes_(probes), where_(std::move(where)) { probes_.add(*this); }
+Point::Point(Probes& probes, Where where) : probes_(probes), where_(std::move(where)) {
+  probes_.add(*this);
+}
 
 Point::~Point() {
   probes_.remove(*this);

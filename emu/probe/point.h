@@ -22,15 +22,15 @@ struct KernelFunction;
 
 // Which report of the loader concerns a point.
 enum class Moment : u8 {
-  kNever,           // known to the claimed kernel, reached by nothing that the model sees
+  kNever,  // known to the claimed kernel, reached by nothing that the model sees
   kSyscallEnter,
   kSyscallExit,
   kFork,
   kExec,
   kExit,
   kSignal,
-  kSite,            // a user instruction
-  kSiteReturn,      // the return of a user function
+  kSite,        // a user instruction
+  kSiteReturn,  // the return of a user function
 };
 
 // The order in which one system call passes its points in the kernel; exits pass them the other way round.
@@ -51,22 +51,22 @@ inline constexpr size_t kMaxPrograms = 64;  // kernel: BPF_TRACE_MAX_PROGS
 
 class Point {
  public:
-  enum class Probe : u8 { kNone, kKernel, kUser };   // a tracepoint, a kprobe, a uprobe
+  enum class Probe : u8 { kNone, kKernel, kUser };  // a tracepoint, a kprobe, a uprobe
 
   struct Where {
     Moment moment = Moment::kNever;
     Depth depth = Depth::kTracepoint;
-    SyscallSet syscalls{};                     // of the system call moments: the numbers that come by
+    SyscallSet syscalls{};  // of the system call moments: the numbers that come by
     ContextBuilder context = nullptr;
     const KernelFunction* function = nullptr;  // kprobes
     u64 address = 0;                           // kprobes: of the probed instruction; uprobes: filled in at the hit
     Probe probe = Probe::kNone;
-    bool on_return = false;                    // kretprobe, uretprobe
-    u32 record_size = ~0u;                     // tracepoints: bytes of context that programs may read
-    std::string name{};                        // of the event, symbol or file, as queries show it
-    u64 offset = 0;                            // kprobes and uprobes: within symbol or file
+    bool on_return = false;  // kretprobe, uretprobe
+    u32 record_size = ~0u;   // tracepoints: bytes of context that programs may read
+    std::string name{};      // of the event, symbol or file, as queries show it
+    u64 offset = 0;          // kprobes and uprobes: within symbol or file
     Sites::Id site = 0;
-    bool newest_first = false;                 // kprobes and uprobes: the handler added last runs first
+    bool newest_first = false;  // kprobes and uprobes: the handler added last runs first
   };
 
   // Registers with `probes` until destroyed.
@@ -92,7 +92,7 @@ class Point {
   Probes& probes_;
   Where where_;
   std::vector<Attachment> programs_;
-  ProgramNeeds needs_;                         // of all programs together
+  ProgramNeeds needs_;  // of all programs together
 };
 
 }  // namespace bpfemu

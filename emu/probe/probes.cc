@@ -113,8 +113,7 @@ void Probes::task_forked(Task& parent, pid_t child, bool thread) {
 void Probes::task_executed(Task& task, pid_t old_tid, const std::string& path) {
   runner_.forget(old_tid);
   runner_.forget(task.tid());
-  fire_all(others_[Moment::kExec],
-           Event{.task = &task, .regs = &task.regs(), .other = old_tid, .text = path.c_str()});
+  fire_all(others_[Moment::kExec], Event{.task = &task, .regs = &task.regs(), .other = old_tid, .text = path.c_str()});
 }
 
 void Probes::task_exiting(Task& task, int status) {

@@ -29,8 +29,8 @@ class EventSink {
   virtual void task_executed(Task& task, pid_t old_tid, const std::string& path) = 0;
   virtual void task_exiting(Task& task, int status) = 0;
   // `result`: TRACE_SIGNAL_DELIVERED 0, IGNORED 1, ...; the sender is `task`.
-  virtual void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target,
-                                bool group, int result) = 0;
+  virtual void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
+                                int result) = 0;
   virtual void site_hit(Task& task, Sites::Id site, PtRegs& regs) = 0;
   virtual void function_returned(Task& task, u64 cookie, PtRegs& regs) = 0;
 };
@@ -79,7 +79,7 @@ class Probes : public EventSink {
   DynamicEvents& dynamic_events() { return parts_.dynamic_events; }
   u64 next_perf_id() { return ++last_perf_id_; }
 
-  std::map<u32, std::weak_ptr<Point>> by_event_id;      // trace events share a point
+  std::map<u32, std::weak_ptr<Point>> by_event_id;                // trace events share a point
   std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
 
   // A pid-filtered uprobe whose event is inherited follows the children of its thread groups.
@@ -97,7 +97,7 @@ class Probes : public EventSink {
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;
   bool wanted_signals_ = false;
   u64 last_perf_id_ = 0;
-  SyscallSet wanted_entry_, wanted_exit_;               // what the host was told
+  SyscallSet wanted_entry_, wanted_exit_;  // what the host was told
 };
 
 }  // namespace bpfemu

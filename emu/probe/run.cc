@@ -43,7 +43,9 @@ constexpr HelperNeeds kHelperNeeds[] = {
     {BPF_FUNC_tail_call, {.cpu = true, .comm = true, .user = true}},
 };
 
-bool is_helper_call(const Insn& insn) { return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0; }
+bool is_helper_call(const Insn& insn) {
+  return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
+}
 
 bool is_percpu(u32 type) {
   return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
@@ -73,7 +75,9 @@ Runner::Runner(Arena& arena, Host& host, Unmodelled& unmodelled, Outlets outlets
   }
 }
 
-Runner::~Runner() { arena_.release(contexts_); }
+Runner::~Runner() {
+  arena_.release(contexts_);
+}
 
 u64 Runner::task_struct(pid_t tid) {
   auto facts = host_.facts(tid);
@@ -117,7 +121,9 @@ Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
 
 namespace {
 
-RunScope& scope_of(void* self) { return *static_cast<RunScope*>(self); }
+RunScope& scope_of(void* self) {
+  return *static_cast<RunScope*>(self);
+}
 
 // A tool's task is gone or there is none: to the helper both are a bad address.
 s64 read_user(void* self, void* to, u64 address, u64 size) {
@@ -149,7 +155,8 @@ s64 write_user(void* self, u64 address, const void* from, u64 size) {
 s64 send_signal(void* self, u32 signal, bool to_group) {
   Task* task = scope_of(self).task();
   if (!task) return -EPERM;
-  long result = to_group ? syscall(SYS_kill, task->tgid(), signal) : syscall(SYS_tgkill, task->tgid(), task->tid(), signal);
+  long result =
+      to_group ? syscall(SYS_kill, task->tgid(), signal) : syscall(SYS_tgkill, task->tgid(), task->tid(), signal);
   return result == 0 ? 0 : -errno;
 }
 
@@ -192,11 +199,9 @@ struct RunScopeEnv {
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
     TraceLog* log = scope_of(self).runner().outlets_.trace;
     if (!log) return;
-    log->bpf_printk({.comm = run->task->comm,
-                     .pid = run->task->tid,
-                     .cpu = run->cpu->id,
-                     .time_ns = clock(self, CLOCK_MONOTONIC)},
-                    {text, size});
+    log->bpf_printk(
+        {.comm = run->task->comm, .pid = run->task->tid, .cpu = run->cpu->id, .time_ns = clock(self, CLOCK_MONOTONIC)},
+        {text, size});
   }
 
   static Env make(RunScope* scope) {

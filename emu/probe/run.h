@@ -21,18 +21,18 @@ namespace bpfemu {
 
 // Where running programs reach out to.
 struct Outlets {
-  std::function<void(const void* ring)> wake;              // who polls a struct Map or struct PerfRing
-  TraceLog* trace = nullptr;                               // bpf_trace_printk's lines
-  std::function<u64(const TaskFacts&)> task_struct;        // arena address of the task's task_struct, 0: none
-  std::function<void(pid_t)> task_gone;                    // the thread ended or runs another program
-  std::function<u64(std::string_view)> symbol;             // address of a kernel function, 0: unknown
+  std::function<void(const void* ring)> wake;        // who polls a struct Map or struct PerfRing
+  TraceLog* trace = nullptr;                         // bpf_trace_printk's lines
+  std::function<u64(const TaskFacts&)> task_struct;  // arena address of the task's task_struct, 0: none
+  std::function<void(pid_t)> task_gone;              // the thread ended or runs another program
+  std::function<u64(std::string_view)> symbol;       // address of a kernel function, 0: unknown
 };
 
 // What of the task a program looks at. Finding these costs system calls, so only who asks pays.
 struct ProgramNeeds {
-  bool cpu = false;          // the real CPU: per-CPU maps, bpf_get_smp_processor_id, perf buffers
+  bool cpu = false;  // the real CPU: per-CPU maps, bpf_get_smp_processor_id, perf buffers
   bool comm = false;
-  bool user = false;         // uid and gid
+  bool user = false;  // uid and gid
 
   void add(const ProgramNeeds& other) { cpu |= other.cpu, comm |= other.comm, user |= other.user; }
   static ProgramNeeds everything() { return {true, true, true}; }
@@ -64,7 +64,7 @@ class Runner {
   struct Known {
     RunTask task{};
     u64 start_boottime_ns = 0;
-    UniqueFd comm;           // /proc/TID/comm, kept open: prctl, exec and writes by others all show there
+    UniqueFd comm;  // /proc/TID/comm, kept open: prctl, exec and writes by others all show there
   };
   Known* know(Task& task, const ProgramNeeds& needs);
 
@@ -72,7 +72,7 @@ class Runner {
   Host& host_;
   Unmodelled& unmodelled_;
   Outlets outlets_;
-  Extent contexts_;          // kContextSize bytes for each vCPU
+  Extent contexts_;  // kContextSize bytes for each vCPU
   std::unordered_map<pid_t, Known> known_;
   u64 pid_namespace_dev_ = 0, pid_namespace_ino_ = 0;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/probe/tracepoints.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -12,6 +13,8 @@
 namespace bpfemu {
 
 namespace {
+
+constexpr u64 kCounterSize = 2;  // a uprobe's reference counter is a short
 
 // The tracepoints that the model fires, but for the per-call events of `syscalls`.
 struct Modelled {
@@ -29,7 +32,9 @@ constexpr Modelled kModelled[] = {
     {"signal", "signal_generate", Moment::kSignal, signal_generate_record, signal_generate_args, 5},
 };
 
-bool is_syscall_moment(Moment moment) { return moment == Moment::kSyscallEnter || moment == Moment::kSyscallExit; }
+bool is_syscall_moment(Moment moment) {
+  return moment == Moment::kSyscallEnter || moment == Moment::kSyscallExit;
+}
 
 Point::Where place(const Modelled& modelled) {
   Point::Where where{.moment = modelled.moment, .name = std::string(modelled.name)};
@@ -79,7 +84,7 @@ Result<std::unique_ptr<Point>> dynamic_point(Probes& probes, const DynamicEvent&
 }
 
 Depth depth_of(FunctionLevel level) {
-  return level == FunctionLevel::kDispatch ? Depth::kDispatch
+  return level == FunctionLevel::kDispatch  ? Depth::kDispatch
          : level == FunctionLevel::kHandler ? Depth::kHandler
                                             : Depth::kInner;
 }
@@ -87,13 +92,14 @@ Depth depth_of(FunctionLevel level) {
 }  // namespace
 
 Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
-  std::weak_ptr<Point>& known = probes.by_event_id[id];
-  if (auto point = known.lock()) return point;
+  if (auto known = probes.by_event_id.find(id); known != probes.by_event_id.end()) {
+    if (auto point = known->second.lock()) return point;
+  }
   if (const TraceEvent* event = probes.kernel().events().find(id)) {
     Point::Where where = TRY(kernel_event(probes, *event));
     where.record_size = record_size(*event);
     auto point = std::make_shared<Point>(probes, std::move(where));
-    known = point;
+    probes.by_event_id[id] = point;
     return point;
   }
   auto event = probes.dynamic_events().find(id);
@@ -104,7 +110,7 @@ Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
     delete gone;
   });
   ++event->users;
-  known = point;
+  probes.by_event_id[id] = point;
   return point;
 }
 
@@ -122,7 +128,8 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name) {
   return fail(ENOENT);
 }
 
-Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u64 address, u64 offset, bool on_return) {
+Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u64 address, u64 offset,
+                                      bool on_return) {
   const Symbols& symbols = probes.kernel().symbols();
   std::string name(symbol);
   u64 start = symbols.address(symbol);
@@ -144,17 +151,17 @@ Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u
     probes.unmodelled().note(fmt::format("kprobe {}", name));
     return fail(ENOENT);
   }
-  return std::make_unique<Point>(
-      probes, Point::Where{.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter,
-                           .depth = depth_of(function->level),
-                           .syscalls = function->syscalls,
-                           .context = on_return ? kernel_return_regs : kernel_entry_regs,
-                           .function = function,
-                           .address = start,
-                           .probe = Point::Probe::kKernel,
-                           .on_return = on_return,
-                           .name = std::string(symbol),
-                           .newest_first = true});
+  return std::make_unique<Point>(probes,
+                                 Point::Where{.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter,
+                                              .depth = depth_of(function->level),
+                                              .syscalls = function->syscalls,
+                                              .context = on_return ? kernel_return_regs : kernel_entry_regs,
+                                              .function = function,
+                                              .address = start,
+                                              .probe = Point::Probe::kKernel,
+                                              .on_return = on_return,
+                                              .name = std::string(symbol),
+                                              .newest_first = true});
 }
 
 Result<std::unique_ptr<Point>> uprobe(Probes& probes, const UserFunction& function) {
@@ -162,16 +169,19 @@ Result<std::unique_ptr<Point>> uprobe(Probes& probes, const UserFunction& functi
   if (stat(function.opened.c_str(), &st) != 0) return fail(errno);
   if (!S_ISREG(st.st_mode)) return fail(EINVAL);
   if (function.offset > static_cast<u64>(st.st_size)) return fail(EINVAL);
-  if (function.ref_ctr_offset) probes.unmodelled().note("uprobe reference counters");
+  if (function.ref_ctr_offset % kCounterSize != 0) return fail(EINVAL);
+  // bcc leaves garbage in these bits; no counter lies inside the ELF header.
+  if (function.ref_ctr_offset >= sizeof(Elf64_Ehdr)) probes.unmodelled().note("uprobe reference counters");
   Sites::Id site = TRY(probes.sites().arm(function.opened, FileId{st.st_dev, st.st_ino}, function.offset));
-  return std::make_unique<Point>(probes, Point::Where{.moment = function.on_return ? Moment::kSiteReturn : Moment::kSite,
-                                                      .context = user_regs,
-                                                      .probe = Point::Probe::kUser,
-                                                      .on_return = function.on_return,
-                                                      .name = function.path,
-                                                      .offset = function.offset,
-                                                      .site = site,
-                                                      .newest_first = true});
+  return std::make_unique<Point>(probes,
+                                 Point::Where{.moment = function.on_return ? Moment::kSiteReturn : Moment::kSite,
+                                              .context = user_regs,
+                                              .probe = Point::Probe::kUser,
+                                              .on_return = function.on_return,
+                                              .name = function.path,
+                                              .offset = function.offset,
+                                              .site = site,
+                                              .newest_first = true});
 }
 
 }  // namespace bpfemu

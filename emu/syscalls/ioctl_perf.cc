@@ -97,31 +97,28 @@ Result<u64> query_bpf(Request& r) {
   for (size_t i = 0; i < ids.size() && i < programs.size(); ++i) ids[i] = programs[i].program->id();
   u32 count = static_cast<u32>(programs.size());
   TRY(r.task.write(r.arg + offsetof(perf_event_query_bpf, prog_cnt), &count, sizeof count));
-  if (!ids.empty()) TRY(r.task.write(r.arg + offsetof(perf_event_query_bpf, ids), ids.data(), ids.size() * sizeof(u32)));
+  if (!ids.empty())
+    TRY(r.task.write(r.arg + offsetof(perf_event_query_bpf, ids), ids.data(), ids.size() * sizeof(u32)));
   if (query.ids_len && count > query.ids_len) return fail(ENOSPC);
   return 0;
 }
 
 // Only breakpoints can be changed (kernel: perf_event_modify_attr).
-Result<u64> modify_attributes(Request&) { return fail(EOPNOTSUPP); }
+Result<u64> modify_attributes(Request&) {
+  return fail(EOPNOTSUPP);
+}
 
 struct Command {
   u32 number;
   Result<u64> (*run)(Request&);
 };
 constexpr Command kCommands[] = {
-    {PERF_EVENT_IOC_ENABLE, enable},
-    {PERF_EVENT_IOC_DISABLE, disable},
-    {PERF_EVENT_IOC_REFRESH, refresh},
-    {PERF_EVENT_IOC_RESET, reset},
-    {PERF_EVENT_IOC_PERIOD, period},
-    {PERF_EVENT_IOC_SET_OUTPUT, set_output},
-    {PERF_EVENT_IOC_SET_FILTER, set_filter},
-    {PERF_EVENT_IOC_ID, id},
-    {PERF_EVENT_IOC_SET_BPF, set_bpf},
-    {PERF_EVENT_IOC_PAUSE_OUTPUT, pause_output},
-    {PERF_EVENT_IOC_QUERY_BPF, query_bpf},
-    {PERF_EVENT_IOC_MODIFY_ATTRIBUTES, modify_attributes},
+    {PERF_EVENT_IOC_ENABLE, enable},         {PERF_EVENT_IOC_DISABLE, disable},
+    {PERF_EVENT_IOC_REFRESH, refresh},       {PERF_EVENT_IOC_RESET, reset},
+    {PERF_EVENT_IOC_PERIOD, period},         {PERF_EVENT_IOC_SET_OUTPUT, set_output},
+    {PERF_EVENT_IOC_SET_FILTER, set_filter}, {PERF_EVENT_IOC_ID, id},
+    {PERF_EVENT_IOC_SET_BPF, set_bpf},       {PERF_EVENT_IOC_PAUSE_OUTPUT, pause_output},
+    {PERF_EVENT_IOC_QUERY_BPF, query_bpf},   {PERF_EVENT_IOC_MODIFY_ATTRIBUTES, modify_attributes},
 };
 
 }  // namespace
@@ -162,8 +159,7 @@ Result<u64> PerfEventFile::mmap(System& system, Call& call) {
   } else {
     if (pages >= u64{1} << 31) return fail(ENOMEM);
     u64 watermark = event_->attr().watermark ? event_->attr().wakeup_watermark : 0;
-    event_->set_buffer(TRY(PerfBuffer::create(*system.arena, static_cast<u32>(pages), watermark,
-                                              request.write())));
+    event_->set_buffer(TRY(PerfBuffer::create(*system.arena, static_cast<u32>(pages), watermark, request.write())));
     system.files.watch(*this, ring());
   }
   u64 address = TRY(map_arena(system, call.task, request, event_->buffer()->area()));

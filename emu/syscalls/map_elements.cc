@@ -1,10 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/syscalls/map_elements.h"
 
+#include <net/if.h>
+
 #include "emu/base/bytes.h"
 #include "emu/syscalls/map_run.h"
 
 namespace bpfemu {
+
+namespace {
+
+// A device map holds interfaces that exist (kernel: __dev_map_alloc_node). What the type itself refuses comes first.
+Result<void> check_device(const Map& map, const void* key, const void* value, u64 flags) {
+  bool by_index = map.type == BPF_MAP_TYPE_DEVMAP;
+  if (!by_index && map.type != BPF_MAP_TYPE_DEVMAP_HASH) return {};
+  if (flags > BPF_EXIST || (by_index && (load<u32>(key) >= map.max_entries || flags == BPF_NOEXIST))) return {};
+  char name[IF_NAMESIZE];
+  u32 interface = load<u32>(value);
+  if (interface && !if_indextoname(interface, name)) return fail(EINVAL);
+  return {};
+}
+
+}  // namespace
 
 Result<void> read_element(BpfCall& call, MapObject& map, const void* key, std::vector<u8>& value) {
   if (map.ops().elements != ElementKind::kBytes) return read_fd_element(map, key, value);
@@ -19,6 +36,7 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
     return write_fd_element(call, file, map, key, load<u32>(value), flags);
   }
   if (!map.ops().update_value) return fail(kErrNotSupp);
+  TRY(check_device(map.map(), key, value, flags));
   MapRun run(call.system, call.task);
   TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
   return {};

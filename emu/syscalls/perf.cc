@@ -22,13 +22,12 @@ namespace {
 
 using Sort = PerfEvent::Sort;
 
-constexpr u64 kAllFlags =
-    PERF_FLAG_FD_NO_GROUP | PERF_FLAG_FD_OUTPUT | PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC;
-constexpr u64 kMaxSampleRate = 100'000;       // sysctl kernel.perf_event_max_sample_rate
-constexpr u64 kSymbolLimit = 512;             // KSYM_NAME_LEN
-constexpr u64 kPathLimit = 4096;              // PATH_MAX
-constexpr u32 kRefCounterShift = 32;          // PERF_UPROBE_REF_CTR_OFFSET_SHIFT
-constexpr u64 kNoRegs = 0xff00f000;           // segment and unassigned registers (kernel: perf_reg_validate)
+constexpr u64 kAllFlags = PERF_FLAG_FD_NO_GROUP | PERF_FLAG_FD_OUTPUT | PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC;
+constexpr u64 kMaxSampleRate = 100'000;  // sysctl kernel.perf_event_max_sample_rate
+constexpr u64 kSymbolLimit = 512;        // KSYM_NAME_LEN
+constexpr u64 kPathLimit = 4096;         // PATH_MAX
+constexpr u32 kRefCounterShift = 32;     // PERF_UPROBE_REF_CTR_OFFSET_SHIFT
+constexpr u64 kNoRegs = 0xff00f000;      // segment and unassigned registers (kernel: perf_reg_validate)
 
 // One call, its attr copied once.
 struct Open {
@@ -134,11 +133,12 @@ Result<std::shared_ptr<Point>> open_uprobe(Open& open) {
   std::string path = TRY(copy_string(open.task, open.attr.uprobe_path, kPathLimit));
   if (path.empty()) return fail(EINVAL);
   std::string opened = TRY(resolve(open.task, open.attr.uprobe_path));
-  std::shared_ptr<Point> point = TRY(uprobe(*open.system.probes, {.path = path,
-                                                                  .opened = opened,
-                                                                  .offset = open.attr.probe_offset,
-                                                                  .ref_ctr_offset = open.attr.config >> kRefCounterShift,
-                                                                  .on_return = (open.attr.config & 1) != 0}));
+  std::shared_ptr<Point> point =
+      TRY(uprobe(*open.system.probes, {.path = path,
+                                       .opened = opened,
+                                       .offset = open.attr.probe_offset,
+                                       .ref_ctr_offset = open.attr.config >> kRefCounterShift,
+                                       .on_return = (open.attr.config & 1) != 0}));
   if (open.pid != -1) {
     Task* target = open.system.host.find_task(open.pid);
     point->thread_groups = {target ? target->tgid() : open.pid};
@@ -191,11 +191,8 @@ Result<u64> open_event(Open& open, Sort sort) {
     return fail(ENODEV);
   }
 
-  auto event = TRY(PerfEvent::create(*system.probes, {.sort = sort,
-                                                      .attr = open.attr,
-                                                      .pid = open.pid,
-                                                      .cpu = open.cpu,
-                                                      .point = std::move(point)}));
+  auto event = TRY(PerfEvent::create(
+      *system.probes, {.sort = sort, .attr = open.attr, .pid = open.pid, .cpu = open.cpu, .point = std::move(point)}));
   if (output) TRY(set_perf_output(*event, output.get()));
   bool cloexec = open.flags & PERF_FLAG_FD_CLOEXEC;
   return static_cast<u64>(TRY(system.files.install(open.task, std::make_shared<PerfEventFile>(event), cloexec)));

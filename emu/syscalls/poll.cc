@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for carriers. The kernel itself waits; we only see to it that what it finds readable is what the emulated file
-// would report: consumed buffers are drained before a wait, and a descriptor that joins an epoll set is asked anew.
+// Waiting for carriers. The kernel itself waits; we only see to it that what it finds readable is what the emulated
+// file would report: consumed buffers are drained before a wait, and a descriptor that joins an epoll set is asked
+// anew.
 #include "emu/syscalls/poll.h"
 
 #include <sys/epoll.h>

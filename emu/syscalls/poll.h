@@ -6,7 +6,7 @@
 
 namespace bpfemu {
 
-Reply enter_wait(System& system, Call& call);       // epoll_wait, epoll_pwait, epoll_pwait2, poll, ppoll, select, pselect6
+Reply enter_wait(System& system, Call& call);  // epoll_wait, epoll_pwait, epoll_pwait2, poll, ppoll, select, pselect6
 Reply enter_epoll_ctl(System& system, Call& call);
 
 }  // namespace bpfemu

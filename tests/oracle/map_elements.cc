@@ -31,6 +31,7 @@ void ask_life(const std::string& name, const MapSpec& spec) {
   said("lookup out of range", lookup(map, &out_of_range, read.data()));
   said("lookup with a flag", lookup(map, &key, read.data(), 1));
   said("lookup with BPF_F_LOCK", lookup(map, &key, read.data(), BPF_F_LOCK));
+  erase(map, &out_of_range);  // hash tables took it; the order of two keys is chance
   said("first key", next_key(map, nullptr, &next));
   said("next after the only key", next_key(map, &key, &next));
   said("next after an unknown key", next_key(map, &out_of_range, &next));

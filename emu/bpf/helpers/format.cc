@@ -261,8 +261,8 @@ class Copies {
       used_ += advance(out.finish() + 1);
       return 0;
     }
-    bool kernel = c.source == 'k' || (c.source == 's' && is_kernel_address(run, address));
-    s64 length = kernel ? read_kernel_str(run, to, address, room) : read_user_str(run, to, address, room);
+    auto* read = c.source == 'k' ? read_kernel_str : c.source == 'u' ? read_user_str : read_any_str;
+    s64 length = read(run, to, address, room);
     if (length < 0) {
       *to = 0;
       length = 1;

@@ -50,8 +50,8 @@ __attribute__((no_sanitize_address)) void copy(void* to, u64 address, u64 size) 
 
 }  // namespace
 
-bool is_kernel_address(const Run* run, u64 address) {
-  return address >= kTaskSize || in_arena(address, 0) || on_stack(run, address, 1);
+bool is_kernel_address(u64 address) {
+  return address >= kTaskSize || in_arena(address, 0);
 }
 
 s64 read_kernel(const Run* run, void* to, u64 address, u64 size) {
@@ -92,6 +92,18 @@ s64 read_user_str(const Run* run, char* to, u64 address, u64 size) {
     return static_cast<s64>(size);
   }
   return length;
+}
+
+s64 read_any(const Run* run, void* to, u64 address, u64 size) {
+  if (is_kernel_address(address)) return read_kernel(run, to, address, size);
+  s64 r = read_user(run, to, address, size);
+  return r < 0 && on_stack(run, address, size) ? read_kernel(run, to, address, size) : r;
+}
+
+s64 read_any_str(const Run* run, char* to, u64 address, u64 size) {
+  if (is_kernel_address(address)) return read_kernel_str(run, to, address, size);
+  s64 r = read_user_str(run, to, address, size);
+  return r < 0 && on_stack(run, address, 1) ? read_kernel_str(run, to, address, size) : r;
 }
 
 }  // namespace bpfemu

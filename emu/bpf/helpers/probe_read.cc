@@ -30,10 +30,10 @@ HELPER(help_probe_read_kernel_str) {
   return probe<char>(run, read_kernel_str, r1, r2, r3);
 }
 HELPER(help_probe_read) {
-  return probe<void>(run, is_kernel_address(run, r3) ? read_kernel : read_user, r1, r2, r3);
+  return probe<void>(run, read_any, r1, r2, r3);
 }
 HELPER(help_probe_read_str) {
-  return probe<char>(run, is_kernel_address(run, r3) ? read_kernel_str : read_user_str, r1, r2, r3);
+  return probe<char>(run, read_any_str, r1, r2, r3);
 }
 
 HELPER(help_copy_from_user) {
@@ -43,7 +43,7 @@ HELPER(help_copy_from_user) {
 }
 
 HELPER(help_probe_write_user) {
-  if (is_kernel_address(run, r1)) return result(-EFAULT);
+  if (is_kernel_address(r1)) return result(-EFAULT);
   return result(run->env->write_user(run->env->self, r1, pointer_to(r2), low32(r3)));
 }
 

@@ -70,14 +70,23 @@ Result<std::optional<std::vector<u8>>> context_bytes(TestBench& bench, size_t kn
   return std::optional(std::move(bytes));
 }
 
+namespace {
+
+// An answer that is cut short is ENOSPC, whatever becomes of the copying (kernel: `err` of bpf_test_finish).
+Result<void> answered(bool copied, bool cut_short) {
+  if (cut_short) return fail(ENOSPC);
+  return copied ? Result<void>() : fail(EFAULT);
+}
+
+}  // namespace
+
 Result<void> context_out(TestBench& bench, const void* context, u32 size) {
   const TestAttr& attr = bench.attr;
   if (!attr.ctx_out) return {};
-  const bool short_of_room = size > attr.ctx_size_out;
-  TRY(bench.caller.copy_out(attr.ctx_out, context, short_of_room ? attr.ctx_size_out : size));
-  TRY(bench.caller.put_attr(offsetof(bpf_attr, test.ctx_size_out), size));
-  if (short_of_room) return fail(ENOSPC);
-  return {};
+  const bool cut_short = size > attr.ctx_size_out;
+  const bool copied = bench.caller.copy_out(attr.ctx_out, context, cut_short ? attr.ctx_size_out : size) &&
+                      bench.caller.put_attr(offsetof(bpf_attr, test.ctx_size_out), size);
+  return answered(copied, cut_short);
 }
 
 Result<std::vector<u8>> data_in(TestBench& bench, u64 size, u64 headroom, u64 tailroom) {
@@ -88,20 +97,20 @@ Result<std::vector<u8>> data_in(TestBench& bench, u64 size, u64 headroom, u64 ta
 Result<void> finish(TestBench& bench, const DataOut& out, const Verdict& verdict) {
   const TestAttr& attr = bench.attr;
   TestCaller& caller = bench.caller;
-  bool short_of_room = attr.data_size_out && out.size > attr.data_size_out;
-  const u32 room = short_of_room ? attr.data_size_out : out.size;
+  const bool cut_short = attr.data_size_out && out.size > attr.data_size_out;
+  const u32 room = cut_short ? attr.data_size_out : out.size;
+  bool copied = true;
   if (attr.data_out) {
     // With frags, what is left for the linear part must not be negative.
     if (room < out.tail_size) return fail(ENOSPC);
     const u32 linear = room - out.tail_size;
-    TRY(caller.copy_out(attr.data_out, out.data, linear));
-    if (out.tail_size) TRY(caller.copy_out(attr.data_out + linear, out.tail, out.tail_size));
+    copied = caller.copy_out(attr.data_out, out.data, linear) &&
+             (!out.tail_size || caller.copy_out(attr.data_out + linear, out.tail, out.tail_size));
   }
-  TRY(caller.put_attr(offsetof(bpf_attr, test.data_size_out), out.size));
-  TRY(caller.put_attr(offsetof(bpf_attr, test.retval), verdict.retval));
-  TRY(caller.put_attr(offsetof(bpf_attr, test.duration), verdict.duration));
-  if (short_of_room) return fail(ENOSPC);
-  return {};
+  copied = copied && caller.put_attr(offsetof(bpf_attr, test.data_size_out), out.size) &&
+           caller.put_attr(offsetof(bpf_attr, test.retval), verdict.retval) &&
+           caller.put_attr(offsetof(bpf_attr, test.duration), verdict.duration);
+  return answered(copied, cut_short);
 }
 
 }  // namespace bpfemu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ctime>
 
+#include "emu/bpf/contexts.h"
 #include "emu/bpf/maps/object_array.h"
 #include "emu/bpf/perf_ring.h"
 #include "tests/unit/helpers/fixture.h"
@@ -369,6 +370,67 @@ TEST_CASE("strings and checksums") {
   CHECK(w.call(28, 0, 0, to, 8, 0) == 5);
   CHECK(w.call(28, from, 4, from, 4, 0) == 0xffffffff);
   CHECK(w.call(28, from, 3, to, 8, 0) == -EINVAL);
+}
+
+TEST_CASE("socket buffers are read and written within the packet") {
+  HelperWorld w;
+  u8 packet[32] = {1, 2, 3, 4}, out[8];
+  RunSkb skb{};
+  skb.data = skb.mac_header = reinterpret_cast<u64>(packet);
+  skb.network_header = skb.data + 14;
+  skb.data_end = skb.data + sizeof packet;
+  skb.len = sizeof packet;
+  CHECK(w.call(26, &skb, 1, out, 2) == 0);
+  CHECK((out[0] == 2 && out[1] == 3));
+  CHECK(w.call(26, &skb, 30, out, 3) == -EFAULT);
+  CHECK(out[0] == 0);
+  CHECK(w.call(26, &skb, -4, out, 2) == -EFAULT);
+  packet[14] = 0x45;
+  CHECK(w.call(68, &skb, 0, out, 1, BPF_HDR_START_NET) == 0);
+  CHECK(out[0] == 0x45);
+  CHECK(w.call(68, &skb, 0, out, 1, BPF_HDR_START_MAC) == 0);
+  CHECK(out[0] == 1);
+  CHECK(w.call(68, &skb, 0, out, 1, 2) == -EFAULT);
+  CHECK(w.call(9, &skb, 31, "x", 1, BPF_F_INVALIDATE_HASH) == 0);
+  CHECK(packet[31] == 'x');
+  CHECK(w.call(9, &skb, 31, "xy", 2, 0) == -EFAULT);
+  CHECK(w.call(9, &skb, 0, "x", 1, 4) == -EINVAL);
+  CHECK(w.call(39, &skb, 32) == 0);
+  CHECK(w.call(39, &skb, 33) == -ENOMEM);
+}
+
+TEST_CASE("XDP packets grow and shrink within their frame") {
+  HelperWorld w;
+  std::vector<u8> frame(512, 7), frags(64, 9);
+  RunXdp xdp{};
+  xdp.data_hard_start = reinterpret_cast<u64>(frame.data());
+  xdp.data = xdp.data_meta = xdp.data_hard_start + 256;
+  xdp.data_end = xdp.data + 64;
+  xdp.frame_end = xdp.data_hard_start + 512;
+  CHECK(w.call(188, &xdp) == 64);
+  CHECK(w.call(44, &xdp, -216) == 0);
+  CHECK(w.call(44, &xdp, -1) == -EINVAL);
+  CHECK(w.call(44, &xdp, 216 + 50) == 0);
+  CHECK(w.call(44, &xdp, 1) == -EINVAL);
+  CHECK(w.call(44, &xdp, -50) == 0);
+  CHECK(w.call(65, &xdp, 192) == 0);
+  CHECK(frame[320] == 0);
+  CHECK(w.call(65, &xdp, 1) == -EINVAL);
+  CHECK(w.call(65, &xdp, -192) == 0);
+  CHECK(w.call(54, &xdp, -4) == 0);
+  CHECK(w.call(54, &xdp, -1) == -EACCES);
+  CHECK(w.call(54, &xdp, 5) == -EINVAL);
+  CHECK(w.call(54, &xdp, 4) == 0);
+  xdp.frags = reinterpret_cast<u64>(frags.data());
+  xdp.frags_size = 64;
+  xdp.has_frags = 1;
+  u8 out[8];
+  CHECK(w.call(189, &xdp, 60, out, 8) == 0);
+  CHECK((out[3] == 7 && out[4] == 9));
+  CHECK(w.call(190, &xdp, 62, "abcd", 4) == 0);
+  CHECK((frame[256 + 63] == 'b' && frags[0] == 'c'));
+  CHECK(w.call(189, &xdp, 121, out, 8) == -EINVAL);
+  CHECK(w.call(189, &xdp, 0x10000, out, 8) == -EFAULT);
 }
 
 TEST_CASE("what is not modelled has no function") {

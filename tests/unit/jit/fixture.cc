@@ -98,7 +98,8 @@ JitInput Fixture::input(const Program& program, bool bmi2) const {
                  .subprogram_starts = program.starts,
                  .stack_depths = program.stack_depths,
                  .helper = helper,
-                 .kfunc = kernel_function};
+                 .kfunc = kernel_function,
+                 .map = nullptr};
   input.bmi2 = input.bmi2 && bmi2;
   return input;
 }

@@ -65,11 +65,12 @@ TEST_CASE("exit tracepoints see the result") {
   auto point = tracepoint(w.probes, w.event_id("raw_syscalls", "sys_exit"));
   REQUIRE(point);
   s64 number = 0, result = 0;
-  REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_TRACEPOINT, [&](Run*, void* context) {
-                              number = at<s64>(context, 8);
-                              result = at<s64>(context, 16);
-                              return u64{0};
-                            }),
+  REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_TRACEPOINT,
+                                         [&](Run*, void* context) {
+                                           number = at<s64>(context, 8);
+                                           result = at<s64>(context, 16);
+                                           return u64{0};
+                                         }),
                             0}));
   CHECK(w.host.exit.all());
   PtRegs regs{};
@@ -115,19 +116,21 @@ TEST_CASE("a kprobe on a system call's handler gets a pointer to the user's regi
   REQUIRE(entry);
   REQUIRE(exit);
   u64 path = 0, result = 0, ip = 0;
-  REQUIRE((*entry)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run* run, void* context) {
-                              auto* regs = static_cast<PtRegs*>(context);
-                              CHECK(in_arena(regs->rdi, sizeof(PtRegs)));
-                              path = reinterpret_cast<PtRegs*>(regs->rdi)->rsi;
-                              ip = run->func_ip;
-                              CHECK(regs->rip == ip + 1);
-                              return u64{0};
-                            }),
+  REQUIRE((*entry)->attach({make_program(BPF_PROG_TYPE_KPROBE,
+                                         [&](Run* run, void* context) {
+                                           auto* regs = static_cast<PtRegs*>(context);
+                                           CHECK(in_arena(regs->rdi, sizeof(PtRegs)));
+                                           path = reinterpret_cast<PtRegs*>(regs->rdi)->rsi;
+                                           ip = run->func_ip;
+                                           CHECK(regs->rip == ip + 1);
+                                           return u64{0};
+                                         }),
                             0}));
-  REQUIRE((*exit)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void* context) {
-                             result = static_cast<PtRegs*>(context)->rax;
-                             return u64{0};
-                           }),
+  REQUIRE((*exit)->attach({make_program(BPF_PROG_TYPE_KPROBE,
+                                        [&](Run*, void* context) {
+                                          result = static_cast<PtRegs*>(context)->rax;
+                                          return u64{0};
+                                        }),
                            0}));
   PtRegs regs = openat_regs();
   w.probes.syscall_entered(w.task, regs, SYS_openat);
@@ -144,10 +147,11 @@ TEST_CASE("system call numbers are in rsi of the dispatchers") {
     INFO(symbol);
     REQUIRE(point);
     u64 number = 0;
-    REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void* context) {
-                                number = static_cast<PtRegs*>(context)->rsi;
-                                return u64{0};
-                              }),
+    REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_KPROBE,
+                                           [&](Run*, void* context) {
+                                             number = static_cast<PtRegs*>(context)->rsi;
+                                             return u64{0};
+                                           }),
                               0}));
     PtRegs regs{};
     w.probes.syscall_entered(w.task, regs, 39);
@@ -222,10 +226,12 @@ TEST_CASE("an exec with a path longer than a record") {
   World w;
   auto point = tracepoint(w.probes, w.event_id("sched", "sched_process_exec"));
   size_t length = 0;
-  REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_TRACEPOINT, [&](Run*, void* context) {
-                              length = strlen(static_cast<char*>(context) + (at<u32>(context, 8) & 0xffff));
-                              return u64{0};
-                            }),
+  REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_TRACEPOINT,
+                                         [&](Run*, void* context) {
+                                           length =
+                                               strlen(static_cast<char*>(context) + (at<u32>(context, 8) & 0xffff));
+                                           return u64{0};
+                                         }),
                             0}));
   w.probes.task_executed(w.task, 1, std::string(9000, 'x'));
   CHECK(length == kContextSize - 20 - 1);

@@ -22,7 +22,8 @@ perf_event_attr attr_of(u32 type, u64 config, u64 period = 0) {
 std::shared_ptr<PerfEvent> tracepoint_event(World& w, const char* system, const char* name) {
   auto attr = attr_of(PERF_TYPE_TRACEPOINT, w.event_id(system, name));
   auto event = PerfEvent::create(
-      w.probes, {.sort = Sort::kTracepoint, .attr = attr, .pid = -1, .cpu = 0, .point = *tracepoint(w.probes, attr.config)});
+      w.probes,
+      {.sort = Sort::kTracepoint, .attr = attr, .pid = -1, .cpu = 0, .point = *tracepoint(w.probes, attr.config)});
   REQUIRE(event);
   return *event;
 }
@@ -36,7 +37,7 @@ TEST_CASE("which programs an event takes") {
   auto event = tracepoint_event(w, "syscalls", "sys_enter_read");
   CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_KPROBE), 0).error() == Errno{EINVAL});
   auto greedy = nothing(BPF_PROG_TYPE_TRACEPOINT);
-  greedy->verified.max_ctx_offset = 48;   // read has three arguments: the record ends at 40
+  greedy->verified.max_ctx_offset = 48;  // read has three arguments: the record ends at 40
   CHECK(set_perf_event_program(*event, greedy, 0).error() == Errno{EACCES});
   CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_TRACEPOINT), 0));
   CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_TRACEPOINT), 0).error() == Errno{EEXIST});
@@ -119,20 +120,22 @@ TEST_CASE("uprobes arm a site, fire for their thread groups, and catch returns")
   Sites::Id site = w.sites.armed.begin()->first;
 
   u64 entered = 0, returned = 0;
-  REQUIRE((*entry)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void* context) {
-                              entered = static_cast<PtRegs*>(context)->rdi;
-                              return u64{0};
-                            }),
+  REQUIRE((*entry)->attach({make_program(BPF_PROG_TYPE_KPROBE,
+                                         [&](Run*, void* context) {
+                                           entered = static_cast<PtRegs*>(context)->rdi;
+                                           return u64{0};
+                                         }),
                             0}));
   PtRegs regs{};
   regs.rdi = 11;
   w.probes.site_hit(w.task, site, regs);
   CHECK(entered == 11);
   CHECK(w.sites.returns.empty());  // nobody waits for the return yet
-  REQUIRE((*exit)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void* context) {
-                             returned = static_cast<PtRegs*>(context)->rax;
-                             return u64{0};
-                           }),
+  REQUIRE((*exit)->attach({make_program(BPF_PROG_TYPE_KPROBE,
+                                        [&](Run*, void* context) {
+                                          returned = static_cast<PtRegs*>(context)->rax;
+                                          return u64{0};
+                                        }),
                            0}));
   w.probes.site_hit(w.task, site, regs);
   REQUIRE(w.sites.returns.size() == 1);
@@ -163,20 +166,25 @@ TEST_CASE("uprobes arm a site, fire for their thread groups, and catch returns")
 TEST_CASE("clocks run their program every period while enabled") {
   World w;
   auto attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 1'000'000);
-  auto event = *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 1, .point = nullptr});
+  auto event =
+      *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 1, .point = nullptr});
   int ran = 0;
   CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_KPROBE), 0).error() == Errno{EINVAL});
-  REQUIRE(set_perf_event_program(*event, make_program(BPF_PROG_TYPE_PERF_EVENT, [&](Run* run, void* context) {
-    CHECK(run->cpu->id == 1);
-    CHECK(std::string(run->task->comm) == "swapper/1");
-    CHECK(run->task->tid == 0);
-    u64 period;
-    memcpy(&period, static_cast<u8*>(context) + sizeof(PtRegs), 8);
-    CHECK(period == 1'000'000);
-    char byte;
-    CHECK(run->env->read_user(run->env->self, &byte, reinterpret_cast<u64>(&period), 1) == -EFAULT);
-    return u64(++ran);
-  }), 0));
+  REQUIRE(set_perf_event_program(
+      *event,
+      make_program(BPF_PROG_TYPE_PERF_EVENT,
+                   [&](Run* run, void* context) {
+                     CHECK(run->cpu->id == 1);
+                     CHECK(std::string(run->task->comm) == "swapper/1");
+                     CHECK(run->task->tid == 0);
+                     u64 period;
+                     memcpy(&period, static_cast<u8*>(context) + sizeof(PtRegs), 8);
+                     CHECK(period == 1'000'000);
+                     char byte;
+                     CHECK(run->env->read_user(run->env->self, &byte, reinterpret_cast<u64>(&period), 1) == -EFAULT);
+                     return u64(++ran);
+                   }),
+      0));
   CHECK(set_perf_event_program(*event, nothing(BPF_PROG_TYPE_PERF_EVENT), 0).error() == Errno{EEXIST});
   w.host.advance(3'500'000);
   CHECK(ran == 3);
@@ -200,10 +208,11 @@ TEST_CASE("frequencies are periods") {
   attr.freq = 1;
   attr.sample_freq = 100;
   attr.disabled = 1;
-  auto event = *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 0, .point = nullptr});
+  auto event =
+      *PerfEvent::create(w.probes, {.sort = Sort::kClock, .attr = attr, .pid = -1, .cpu = 0, .point = nullptr});
   int ran = 0;
-  REQUIRE(set_perf_event_program(
-      *event, make_program(BPF_PROG_TYPE_PERF_EVENT, [&](Run*, void*) { return u64(++ran); }), 0));
+  REQUIRE(set_perf_event_program(*event,
+                                 make_program(BPF_PROG_TYPE_PERF_EVENT, [&](Run*, void*) { return u64(++ran); }), 0));
   w.host.advance(100'000'000);
   CHECK(ran == 0);
   event->limit = 5;

@@ -95,19 +95,21 @@ TEST_CASE("bpf_trace_printk ends up in the trace") {
   const Env& env = *scope.run().env;
   env.trace_printk(env.self, &scope.run(), "hello", 5);
   std::string text = w.trace_log.listing(4);
-  CHECK(text.find("tester-") != std::string::npos);
+  CHECK(text.find("probe_test-") != std::string::npos);
   CHECK(text.find("bpf_trace_printk: hello") != std::string::npos);
 }
 
 TEST_CASE("what a program needs is read off its helpers") {
   auto program = make_program(BPF_PROG_TYPE_KPROBE, [](Run*, void*) { return u64{0}; });
   CHECK_FALSE(needs_of(*program).comm);
-  program->verified.insns = {{.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_get_current_comm}};
+  program->verified.insns = {
+      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_get_current_comm}};
   CHECK(needs_of(*program).comm);
   CHECK_FALSE(needs_of(*program).cpu);
   program->verified.insns[0].src_reg = BPF_PSEUDO_CALL;
   CHECK_FALSE(needs_of(*program).comm);
-  program->verified.insns[0] = {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_tail_call};
+  program->verified.insns[0] = {
+      .code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_tail_call};
   CHECK(needs_of(*program).user);
 }
 

@@ -5,14 +5,15 @@
 
 #include <new>
 
-
 namespace bpfemu {
 
 namespace {
 
 std::map<const ProgramText*, std::function<u64(Run*, void*)>> bodies;
 
-u64 run_body(Run* run, void* context) { return bodies.at(run->program)(run, context); }
+u64 run_body(Run* run, void* context) {
+  return bodies.at(run->program)(run, context);
+}
 
 }  // namespace
 
@@ -59,8 +60,7 @@ World::World()
     : arena(test_arena()),
       kernel(test_kernel()),
       dynamic_events(kernel),
-      probes({arena, host, sites, unmodelled, kernel, dynamic_events},
-             outlets()),
+      probes({arena, host, sites, unmodelled, kernel, dynamic_events}, outlets()),
       task(getpid(), getpid()) {
   host.tasks[getpid()] = &task;
   TaskFacts facts{.tid = getpid(), .tgid = getpid(), .uid = 7, .gid = 8, .cpu = 2};

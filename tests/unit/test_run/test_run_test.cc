@@ -169,6 +169,8 @@ TEST_CASE("skb: data out") {
   CHECK(out[63] == packet.bytes[63]);
   caller.attr.test.data_out = 1;
   CHECK(caller.run(pass) == EFAULT);
+  caller.attr.test.data_size_out = 20;
+  CHECK(caller.run(pass) == ENOSPC);
 
   // A program that starts at the network header gets zeros for the header that was taken off.
   caller = with_packet(packet);
