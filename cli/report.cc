@@ -25,9 +25,10 @@ Ending failed(const Outcome& outcome, const Invocation& run) {
     case Kind::kTimedOut: return {"bpfemu: timed out\n", kTimedOut};
     case Kind::kNested: return {"bpfemu: already running under bpfemu, which does not nest\n", kFailed};
     case Kind::kPtraceDenied:
-      return {"bpfemu: this system does not let a process trace its own child: allow ptrace, for instance with "
-              "`sysctl kernel.yama.ptrace_scope=1` or, in a container, `--cap-add SYS_PTRACE`\n",
-              kFailed};
+      return {
+          "bpfemu: this system does not let a process trace its own child: allow ptrace, for instance with "
+          "`sysctl kernel.yama.ptrace_scope=1` or, in a container, `--cap-add SYS_PTRACE`\n",
+          kFailed};
     case Kind::kFailed:
     case Kind::kEnded: break;
   }

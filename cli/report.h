@@ -7,9 +7,9 @@
 namespace bpfemu {
 
 struct Ending {
-  std::string text;    // for stderr
+  std::string text;  // for stderr
   int status = 0;
-  int signal = 0;      // not 0: the command died of it, and bpfemu is to do the same
+  int signal = 0;  // not 0: the command died of it, and bpfemu is to do the same
 };
 
 Ending ending_of(const RunReport& report, const Invocation& run);

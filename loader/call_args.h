@@ -8,7 +8,9 @@
 
 namespace bpfemu {
 
-inline std::array<u64, 6> args_of(const PtRegs& r) { return {r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9}; }
+inline std::array<u64, 6> args_of(const PtRegs& r) {
+  return {r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9};
+}
 
 // PtRegs, or the kernel's user_regs_struct.
 template <class Regs>

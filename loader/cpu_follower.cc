@@ -5,7 +5,9 @@
 
 namespace bpfemu {
 
-CpuFollower::CpuFollower() { ::sched_getaffinity(0, sizeof all_, &all_); }
+CpuFollower::CpuFollower() {
+  ::sched_getaffinity(0, sizeof all_, &all_);
+}
 
 // A majority vote over a window of stops finds the busiest thread without counting each.
 void CpuFollower::stopped(pid_t tid) {

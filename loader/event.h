@@ -9,18 +9,18 @@ namespace bpfemu {
 struct StopEvent {
   enum class Kind : u8 {
     kNone,
-    kDead,        // reaped: `value` is its wait status
-    kSeccomp,     // a traced call is about to enter the kernel
-    kSyscall,     // entry or exit stop that we asked for
-    kSignal,      // `value` is about to be delivered
-    kGroupStop,   // the group stopped by signal `value`
-    kTrap,        // PTRACE_EVENT_STOP: our own interrupt, a new thread's first stop, the end of a group stop
-    kFork,        // fork, vfork or clone made a thread: its id is the event's message
+    kDead,       // reaped: `value` is its wait status
+    kSeccomp,    // a traced call is about to enter the kernel
+    kSyscall,    // entry or exit stop that we asked for
+    kSignal,     // `value` is about to be delivered
+    kGroupStop,  // the group stopped by signal `value`
+    kTrap,       // PTRACE_EVENT_STOP: our own interrupt, a new thread's first stop, the end of a group stop
+    kFork,       // fork, vfork or clone made a thread: its id is the event's message
     kVfork,
     kClone,
     kVforkDone,
-    kExec,        // message: the id that the thread had before
-    kExiting,     // message: the wait status to be
+    kExec,     // message: the id that the thread had before
+    kExiting,  // message: the wait status to be
   };
   Kind kind = Kind::kNone;
   pid_t tid = 0;

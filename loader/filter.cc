@@ -22,13 +22,25 @@ constexpr u32 kX32Bit = 0x40000000;
 constexpr u32 kI386Bpf = 357, kI386PerfEventOpen = 336;
 
 constexpr u32 kOffsetNr = offsetof(seccomp_data, nr), kOffsetArch = offsetof(seccomp_data, arch);
-constexpr u32 arg_low(int n) { return offsetof(seccomp_data, args) + 8 * n; }
-constexpr u32 arg_high(int n) { return arg_low(n) + 4; }
+constexpr u32 arg_low(int n) {
+  return offsetof(seccomp_data, args) + 8 * n;
+}
+constexpr u32 arg_high(int n) {
+  return arg_low(n) + 4;
+}
 
-sock_filter statement(u32 code, u32 k) { return {static_cast<u16>(code), 0, 0, k}; }
-sock_filter load(u32 offset) { return statement(BPF_LD | BPF_W | BPF_ABS, offset); }
-sock_filter give(u32 action) { return statement(BPF_RET | BPF_K, action); }
-sock_filter jump(u32 op, u32 k, u8 yes, u8 no) { return {static_cast<u16>(BPF_JMP | op | BPF_K), yes, no, k}; }
+sock_filter statement(u32 code, u32 k) {
+  return {static_cast<u16>(code), 0, 0, k};
+}
+sock_filter load(u32 offset) {
+  return statement(BPF_LD | BPF_W | BPF_ABS, offset);
+}
+sock_filter give(u32 action) {
+  return statement(BPF_RET | BPF_K, action);
+}
+sock_filter jump(u32 op, u32 k, u8 yes, u8 no) {
+  return {static_cast<u16>(BPF_JMP | op | BPF_K), yes, no, k};
+}
 
 void append(Code& code, std::initializer_list<sock_filter> more) {
   for (const sock_filter& instruction : more) code.push_back(instruction);
@@ -44,14 +56,14 @@ struct Narrowed {
   bool stop_if;
 };
 constexpr Narrowed kNarrowed[] = {
-    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, CLONE_UNTRACED}, true},     // the child would escape
-    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS}, true},              // our own traps reset these two
-    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_NAME}, true},            // comm is cached
-    {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, MAP_ANONYMOUS}, false},       // carriers and code come from files
+    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, CLONE_UNTRACED}, true},  // the child would escape
+    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS}, true},           // our own traps reset these two
+    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_NAME}, true},         // comm is cached
+    {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, MAP_ANONYMOUS}, false},    // carriers and code come from files
 };
 // Always: flags in memory, a restarted call, the cached credentials.
-constexpr long kLoaderCalls[] = {SYS_clone3,    SYS_restart_syscall, SYS_setuid,    SYS_setgid,   SYS_setreuid,
-                                 SYS_setregid,  SYS_setresuid,       SYS_setresgid, SYS_setfsuid, SYS_setfsgid};
+constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,   SYS_setreuid,
+                                 SYS_setregid, SYS_setresuid,       SYS_setresgid, SYS_setfsuid, SYS_setfsgid};
 
 // Null where the call stops always or never. Anonymous mappings are nobody's business; the other conditions are the
 // loader's, and give way when the table wants every call.
@@ -124,8 +136,8 @@ Code search(const std::vector<Range>& ranges, size_t from, size_t to) {
   if (left.size() <= 255) {
     code.push_back(jump(BPF_JGE, ranges[middle].first, static_cast<u8>(left.size()), 0));
   } else {
-    append(code, {jump(BPF_JGE, ranges[middle].first, 0, 1),
-                  statement(BPF_JMP | BPF_JA, static_cast<u32>(left.size()))});
+    append(code,
+           {jump(BPF_JGE, ranges[middle].first, 0, 1), statement(BPF_JMP | BPF_JA, static_cast<u32>(left.size()))});
   }
   code.insert(code.end(), left.begin(), left.end());
   code.insert(code.end(), right.begin(), right.end());

@@ -26,9 +26,9 @@ inline constexpr int kPresenceErrno = 130;  // EOWNERDEAD, which getpid never gi
 inline constexpr u16 kTrapTag = 0xbfe;
 
 struct FilterSpec {
-  SyscallSet trace;              // stop the thread for the tracer
-  SyscallSet trap;               // the same by SIGSYS, for calls that an outer filter denies
-  bool base = false;             // the first filter: also the loader's own calls, other ABIs, the presence answer
+  SyscallSet trace;                // stop the thread for the tracer
+  SyscallSet trap;                 // the same by SIGSYS, for calls that an outer filter denies
+  bool base = false;               // the first filter: also the loader's own calls, other ABIs, the presence answer
   const Secret* secret = nullptr;  // getpid(secret) notifies the listener
 };
 

@@ -14,7 +14,9 @@ namespace bpfemu {
 namespace {
 
 constexpr u64 kDefault = 0, kIgnore = 1;
-constexpr u64 bit(int signal) { return u64{1} << (signal - 1); }
+constexpr u64 bit(int signal) {
+  return u64{1} << (signal - 1);
+}
 
 SignalAction* shadow_of(Process& process, u64 signal) {
   if (signal == SIGTRAP) return &process.trap_action;
@@ -35,14 +37,16 @@ struct Interruptible {
   int timeout_ms;
 };
 constexpr Interruptible kInterruptible[] = {
-    {SYS_epoll_wait, 3},      {SYS_epoll_pwait, 3},  {SYS_epoll_pwait2, -1},  {SYS_rt_sigtimedwait, -1},
-    {SYS_semop, -1},          {SYS_semtimedop, -1},  {SYS_msgrcv, -1},        {SYS_msgsnd, -1},
-    {SYS_io_getevents, -1},   {SYS_io_pgetevents, -1}, {SYS_recvfrom, -1},    {SYS_recvmsg, -1},
-    {SYS_recvmmsg, -1},       {SYS_sendto, -1},      {SYS_sendmsg, -1},       {SYS_accept, -1},
-    {SYS_accept4, -1},        {SYS_connect, -1},     {SYS_futex, -1},
+    {SYS_epoll_wait, 3},    {SYS_epoll_pwait, 3},    {SYS_epoll_pwait2, -1}, {SYS_rt_sigtimedwait, -1},
+    {SYS_semop, -1},        {SYS_semtimedop, -1},    {SYS_msgrcv, -1},       {SYS_msgsnd, -1},
+    {SYS_io_getevents, -1}, {SYS_io_pgetevents, -1}, {SYS_recvfrom, -1},     {SYS_recvmsg, -1},
+    {SYS_recvmmsg, -1},     {SYS_sendto, -1},        {SYS_sendmsg, -1},      {SYS_accept, -1},
+    {SYS_accept4, -1},      {SYS_connect, -1},       {SYS_futex, -1},
 };
 
-u64* timeout_register(PtRegs& regs, int argument) { return argument == 3 ? &regs.r10 : nullptr; }
+u64* timeout_register(PtRegs& regs, int argument) {
+  return argument == 3 ? &regs.r10 : nullptr;
+}
 
 }  // namespace
 
@@ -59,7 +63,8 @@ void shadow_exec(Process& process) {
 
 void restore_forced(TracedTask& task, int signal) {
   const SignalAction action = *shadow_of(task.process(), signal);
-  const Result<u64> mask = task.signal_mask();
+  // Within a remote call all signals are blocked: what counts is the program's own mask.
+  const Result<u64> mask = task.program_mask() ? Result<u64>(*task.program_mask()) : task.signal_mask();
   if (!mask) return;
   bool was_blocked = blocks_everything(*mask);
   // With nothing blocked and nothing ignored the kernel had no reason to touch anything.
@@ -77,18 +82,18 @@ void restore_forced(TracedTask& task, int signal) {
   if (was_blocked) (void)task.set_program_mask(*mask | bit(signal));
 }
 
-bool restart_interrupted(TracedTask& task, u64 asleep_ns) {
+Restart restart_interrupted(TracedTask& task, u64 asleep_ns) {
   PtRegs& regs = task.regs();
-  if (static_cast<s64>(regs.rax) != -EINTR || static_cast<s64>(regs.orig_rax) < 0) return false;
+  if (static_cast<s64>(regs.rax) != -EINTR || static_cast<s64>(regs.orig_rax) < 0) return Restart::kNo;
   const auto* call = std::find_if(std::begin(kInterruptible), std::end(kInterruptible),
                                   [&](const Interruptible& i) { return i.number == regs.orig_rax; });
-  if (call == std::end(kInterruptible)) return false;
+  if (call == std::end(kInterruptible)) return Restart::kNo;
   task.restart_call(regs.orig_rax);
   u64* const timeout = timeout_register(regs, call->timeout_ms);
   const int ms = timeout ? static_cast<int>(*timeout) : 0;
-  if (ms <= 0) return false;
+  if (ms <= 0) return Restart::kYes;
   *timeout = static_cast<u64>(std::max<s64>(0, ms - static_cast<s64>(asleep_ns / 1'000'000)));
-  return true;
+  return Restart::kShortened;
 }
 
 bool is_ignored(TracedTask& task, int signal) {
@@ -100,9 +105,11 @@ bool is_ignored(TracedTask& task, int signal) {
 
 bool has_signal(TracedTask& task) {
   const Result<SignalFacts> facts = read_signal_facts(task.tid());
-  return facts && (facts->pending & ~facts->blocked) != 0;
+  return facts && (facts->pending & ~task.program_mask().value_or(facts->blocked)) != 0;
 }
 
-bool is_restart(s64 result) { return result == -512 || result == -513 || result == -514 || result == -516; }
+bool is_restart(s64 result) {
+  return result == -512 || result == -513 || result == -514 || result == -516;
+}
 
 }  // namespace bpfemu

@@ -15,9 +15,10 @@ void shadow_exec(Process& process);
 void restore_forced(TracedTask& task, int signal);
 
 // Calls that fail with EINTR after a stop that brought no handler: the kernel restarts the others by itself. When the
-// thread, at such a stop, has just been interrupted in one of them, makes it run again; `asleep_ns` of a timeout in
-// milliseconds are over already. The registers then differ from the program's until the call's exit: true.
-bool restart_interrupted(TracedTask& task, u64 asleep_ns);
+// thread, at such a stop, has just been interrupted in one of them, makes it run again. kShortened: `asleep_ns` of its
+// timeout are over already, and the register that holds it differs from the program's.
+enum class Restart : u8 { kNo, kYes, kShortened };
+Restart restart_interrupted(TracedTask& task, u64 asleep_ns);
 // Would the kernel drop this signal if nobody traced the thread?
 bool is_ignored(TracedTask& task, int signal);
 // Has the thread a signal that it will take now?

@@ -10,8 +10,7 @@ namespace bpfemu {
 
 class LoaderHost final : public Host {
  public:
-  LoaderHost(TaskTable& tasks, Widening& widening, Waker& waker)
-      : tasks_(tasks), widening_(widening), waker_(waker) {}
+  LoaderHost(TaskTable& tasks, Widening& widening, Waker& waker) : tasks_(tasks), widening_(widening), waker_(waker) {}
   void set_tracer(Tracer* tracer) { tracer_ = tracer; }
 
   void want_syscalls(const SyscallSet& entry, const SyscallSet& exit) override;

@@ -46,7 +46,9 @@ std::vector<std::string_view> stat_fields(std::string_view stat) {
   return fields;
 }
 
-u64 number(std::string_view text) { return ::strtoull(std::string(text).c_str(), nullptr, 10); }
+u64 number(std::string_view text) {
+  return ::strtoull(std::string(text).c_str(), nullptr, 10);
+}
 
 }  // namespace
 

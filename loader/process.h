@@ -16,12 +16,12 @@ class TracedTask;
 // One address space (the kernel's mm): shared by the threads of a process, by a vfork child and its parent, by
 // CLONE_VM processes; replaced by exec.
 struct Memory {
-  u64 id = 0;                       // never reused
-  bool compat = false;              // a 32-bit program: no remote calls there
-  u64 vdso = 0;                     // address of its vDSO, 0: none
-  UniqueFd mem;                     // /proc/TID/mem, opened at the first forced write
-  std::vector<u64> scratch_pages;   // every page that we mapped there
-  std::vector<u64> scratch_free;    // those that no thread holds
+  u64 id = 0;                      // never reused
+  bool compat = false;             // a 32-bit program: no remote calls there
+  u64 vdso = 0;                    // address of its vDSO, 0: none
+  UniqueFd mem;                    // /proc/TID/mem, opened at the first forced write
+  std::vector<u64> scratch_pages;  // every page that we mapped there
+  std::vector<u64> scratch_free;   // those that no thread holds
 };
 
 // struct kernel_sigaction as rt_sigaction takes it.
@@ -32,7 +32,7 @@ struct SignalAction {
 struct Process {
   pid_t tgid = 0;
   std::shared_ptr<Memory> memory;
-  SyscallSet own_calls;             // what this process alone is traced for (TraceWhen::kRings, kWriters)
+  SyscallSet own_calls;                  // what this process alone is traced for (TraceWhen::kRings, kWriters)
   SignalAction trap_action, sys_action;  // SIGTRAP and SIGSYS as the program set them: our own stops reset them
   std::vector<TracedTask*> threads;
 };

@@ -54,6 +54,7 @@ void TracedTask::stopped(At at) {
   regs_known_ = false;
   displaced_ = false;
   group_stopped = false;
+  was_interrupted = std::exchange(interrupted, false);
 }
 
 void TracedTask::executed(std::shared_ptr<Memory> memory) {
@@ -205,6 +206,7 @@ Result<StopEvent> TracedTask::await() {
     const Result<Waited> waited = next_status();
     if (!waited) return gone(), fail(ESRCH);
     const StopEvent event = decode(*waited);
+    interrupted = false;
     switch (event.kind) {
       case StopEvent::Kind::kSyscall:
       case StopEvent::Kind::kSeccomp: return event;
@@ -214,7 +216,7 @@ Result<StopEvent> TracedTask::await() {
         [[fallthrough]];
       case StopEvent::Kind::kTrap:
       case StopEvent::Kind::kGroupStop:
-        interrupt_again_ = interrupt_again_ || event.kind != StopEvent::Kind::kSignal;
+        interrupt_again_ = interrupt_again_ || event.kind == StopEvent::Kind::kGroupStop;
         if (!env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0)) return gone(), fail(ESRCH);
         break;
       default:

@@ -22,11 +22,14 @@ u64 passed_on_mask() {
 }
 
 // A bpfemu above us answers this call; no kernel gives getpid an error.
-bool nested() { return ::syscall(SYS_getpid, kPresence) < 0 && errno == kPresenceErrno; }
+bool nested() {
+  return ::syscall(SYS_getpid, kPresence) < 0 && errno == kPresenceErrno;
+}
 
 Secret draw_secret() {
   Secret secret = {};
-  if (::getrandom(&secret, sizeof secret, 0) != sizeof secret) secret = {kPresence ^ ~u64{0}, static_cast<u64>(::getpid())};
+  if (::getrandom(&secret, sizeof secret, 0) != sizeof secret)
+    secret = {kPresence ^ ~u64{0}, static_cast<u64>(::getpid())};
   return secret;
 }
 
@@ -85,8 +88,7 @@ Outcome Session::run(const Command& command, const SyscallSet& traced, const Sys
   tracer_.attend = [this] {
     if (waker_.pending()) waker_.attend();
   };
-  if (command.timeout_ns != 0)
-    waker_.add_timer(command.timeout_ns, 0, [this] { timed_out_ = true, tracer_.stop(); });
+  if (command.timeout_ns != 0) waker_.add_timer(command.timeout_ns, 0, [this] { timed_out_ = true, tracer_.stop(); });
   const int status = tracer_.run();
   env_.listener = -1;
   return timed_out_ ? Outcome{Kind::kTimedOut, 0} : Outcome{Kind::kEnded, status};

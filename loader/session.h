@@ -11,14 +11,14 @@ namespace bpfemu {
 
 struct Command {
   std::vector<std::string> argv;
-  u64 timeout_ns = 0;        // 0: none
-  bool wait_all = false;     // outlive the command until all that it started has ended
+  u64 timeout_ns = 0;     // 0: none
+  bool wait_all = false;  // outlive the command until all that it started has ended
 };
 
 struct Outcome {
   enum class Kind { kEnded, kTimedOut, kNotFound, kNotExecutable, kPtraceDenied, kNested, kFailed };
   Kind kind = Kind::kFailed;
-  int value = 0;             // kEnded: wait status; kFailed, kPtraceDenied, kNotExecutable: errno
+  int value = 0;  // kEnded: wait status; kFailed, kPtraceDenied, kNotExecutable: errno
 };
 
 class Session {

@@ -43,8 +43,8 @@ long install(const std::vector<sock_filter>& code, unsigned flags) {
 // With a listener if there can be one: an outer one excludes ours, old kernels lack the killable wait.
 long install_base(FilterSpec base) {
   const std::vector<sock_filter> code = build_filter(base);
-  for (unsigned flags : {SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-                         SECCOMP_FILTER_FLAG_NEW_LISTENER}) {
+  for (unsigned flags :
+       {SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, SECCOMP_FILTER_FLAG_NEW_LISTENER}) {
     const long listener = install(code, flags);
     if (listener >= 0) return listener;
   }
@@ -136,9 +136,15 @@ Result<void> Spawn::seize(TraceOs& os) {
   return {};
 }
 
-Spawn::Failure Spawn::failure() const { return page_->failure; }
-int Spawn::error() const { return page_->error; }
-UniqueFd Spawn::take_listener() { return UniqueFd(std::exchange(page_->listener, -1)); }
+Spawn::Failure Spawn::failure() const {
+  return page_->failure;
+}
+int Spawn::error() const {
+  return page_->error;
+}
+UniqueFd Spawn::take_listener() {
+  return UniqueFd(std::exchange(page_->listener, -1));
+}
 
 SyscallSet Spawn::trapped() const {
   SyscallSet set;

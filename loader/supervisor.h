@@ -12,7 +12,7 @@ namespace bpfemu {
 
 struct RunReport {
   Outcome outcome;
-  std::map<std::string, u64> unmodelled;   // what the tools asked for and the model lacks, with how often
+  std::map<std::string, u64> unmodelled;  // what the tools asked for and the model lacks, with how often
 };
 
 RunReport supervise(const Options& options, const Command& command);

@@ -22,7 +22,9 @@ namespace {
 constexpr u64 kPage = 4096;
 constexpr u64 kScratchPages = 16;
 
-std::string fd_path(pid_t tid, int fd) { return fmt::format("/proc/{}/fd/{}", tid, fd); }
+std::string fd_path(pid_t tid, int fd) {
+  return fmt::format("/proc/{}/fd/{}", tid, fd);
+}
 
 }  // namespace
 
@@ -111,8 +113,8 @@ Result<u64> TracedTask::scratch(size_t size) {
   if (scratch_page_) return scratch_page_;
   Memory& memory = this->memory();
   if (memory.scratch_free.empty()) {
-    const u64 base = TRY(call(SYS_mmap, {0, kScratchPages * kPage, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0}));
+    const u64 base = TRY(
+        call(SYS_mmap, {0, kScratchPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0}));
     for (u64 page = kScratchPages; page-- > 0;) {
       memory.scratch_pages.push_back(base + page * kPage);
       memory.scratch_free.push_back(base + page * kPage);

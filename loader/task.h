@@ -26,20 +26,20 @@ struct TaskEnv {
   TraceOs& os;
   TrapHandler& traps;
   Secret secret = {};
-  int listener = -1;               // seccomp listener for install_fd, -1: none to be had
-  std::deque<StopEvent> postponed;     // stops that arrived while we waited for another
+  int listener = -1;                // seccomp listener for install_fd, -1: none to be had
+  std::deque<StopEvent> postponed;  // stops that arrived while we waited for another
 };
 
 class TracedTask final : public Task {
  public:
   enum class At : u8 {
     kRunning,
-    kSeccomp,      // before a call
+    kSeccomp,  // before a call
     kSyscallExit,
-    kSignal,       // a remote call here loses the signal: only for those that are ours
-    kTrap,         // PTRACE_EVENT_STOP
+    kSignal,  // a remote call here loses the signal: only for those that are ours
+    kTrap,    // PTRACE_EVENT_STOP
     kExec,
-    kInside,       // in the middle of a call: fork events
+    kInside,  // in the middle of a call: fork events
     kExiting,
   };
 
@@ -82,6 +82,8 @@ class TracedTask final : public Task {
   Result<void> set_signal_mask(u64 mask);
   // The same, for the program: what it has once the thread is resumed.
   Result<void> set_program_mask(u64 mask);
+  // While a remote call has all signals blocked: what the program has blocked.
+  std::optional<u64> program_mask() const { return saved_mask_; }
   Result<u64> event_message();
   Result<void> interrupt();
   // The CPU that its rseq area shows. ENODATA: it registered none.
@@ -99,31 +101,33 @@ class TracedTask final : public Task {
   bool reentered();
 
   // Kept by the tracer.
-  SyscallSet traced;                     // calls that this thread's filters stop
-  SyscallSet traced_at_resume;           // as it was then: what a process that it forks since has inherited
+  SyscallSet traced;            // calls that this thread's filters stop
+  SyscallSet traced_at_resume;  // as it was then: what a process that it forks since has inherited
   TaskFacts facts;
   bool facts_fresh = false;
-  u64 born_ns = 0;                       // CLOCK_MONOTONIC when it was made, 0: before our time
+  u64 born_ns = 0;  // CLOCK_MONOTONIC when it was made, 0: before our time
 
-  struct Pending {                       // the call that the thread is in, when its exit matters to us
+  struct Pending {  // the call that the thread is in, when its exit matters to us
     long number = 0;
-    std::array<u64, 6> args = {};        // as the program gave them
-    bool handled = false;                // its exit handler wants to see the result
-    bool maps_text = false;              // a file mapped executable
-    bool restore_args = false;           // registers were changed for the call
-    u64 clone_args = 0;                  // clone3: where CLONE_UNTRACED was cleared
+    std::array<u64, 6> args = {};  // as the program gave them
+    bool handled = false;          // its exit handler wants to see the result
+    bool maps_text = false;        // a file mapped executable
+    bool restore_args = false;     // registers were changed for the call
+    bool shortened = false;        // its timeout, because part of it was over when it was restarted
+    u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared
   };
   std::optional<Pending> pending;
-  std::optional<Pending> restartable;    // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
-  std::string exec_path;                 // what the exec that it is in was asked for
-  bool in_vfork = false;                 // suspended until its vfork child is done
-  bool group_stopped = false;            // listening: only SIGCONT or an interrupt brings it out
-  bool interrupted = false;              // by us, and the stop for it has not come yet
-  u64 asleep_ns = 0;                     // how long it had slept when we interrupted it
-  bool silent_entry = false;             // its next call goes on after our own interrupt: probes saw its entry
-  bool entry_stop = false;               // the next syscall stop is an entry stop, of a call that we restarted
+  std::optional<Pending> restartable;  // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
+  std::string exec_path;               // what the exec that it is in was asked for
+  bool in_vfork = false;               // suspended until its vfork child is done
+  bool group_stopped = false;          // listening: only SIGCONT or an interrupt brings it out
+  bool interrupted = false;            // by us, and no stop has come yet
+  bool was_interrupted = false;        // before the stop that it is at
+  u64 asleep_ns = 0;                   // how long it had slept when we interrupted it
+  bool silent_entry = false;           // its next call goes on after our own interrupt: probes saw its entry
+  bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
   bool exit_reported = false;
-  bool starting = false;                 // created, and not at its first stop yet
+  bool starting = false;  // created, and not at its first stop yet
 
  private:
   using Machine = user_regs_struct;
@@ -147,17 +151,17 @@ class TracedTask final : public Task {
   At at_ = At::kRunning;
   bool regs_known_ = false;
   bool displaced_ = false;
-  bool stop_again_ = false;              // a remote call swallowed a SIGSTOP
-  bool interrupt_again_ = false;         // a group stop was passed over by a remote call
+  bool stop_again_ = false;       // a remote call swallowed a SIGSTOP
+  bool interrupt_again_ = false;  // a group stop was passed over by a remote call
   std::optional<u64> saved_mask_;
   std::optional<Interrupted> rewound_;
   u64 scratch_page_ = 0;
-  std::optional<u64> rseq_;              // address of its rseq area, 0: none
+  std::optional<u64> rseq_;  // address of its rseq area, 0: none
   union {
     Machine machine_;
     PtRegs regs_;
   };
-  Machine known_ = {};                   // what the kernel has
+  Machine known_ = {};  // what the kernel has
 };
 
 }  // namespace bpfemu

@@ -40,7 +40,9 @@ TracedTask& TaskTable::add_first(pid_t pid) {
   return add(pid, std::move(process));
 }
 
-TracedTask& TaskTable::add_thread(TracedTask& creator, pid_t tid) { return add(tid, creator.shared_process()); }
+TracedTask& TaskTable::add_thread(TracedTask& creator, pid_t tid) {
+  return add(tid, creator.shared_process());
+}
 
 TracedTask& TaskTable::add_process(TracedTask& creator, pid_t pid, bool shares_memory) {
   auto process = std::make_shared<Process>();
@@ -59,7 +61,9 @@ TracedTask& TaskTable::add_process(TracedTask& creator, pid_t pid, bool shares_m
   return add(pid, std::move(process));
 }
 
-void TaskTable::remove(pid_t tid) { tasks_.erase(tid); }
+void TaskTable::remove(pid_t tid) {
+  tasks_.erase(tid);
+}
 
 std::vector<pid_t> TaskTable::keep_only(TracedTask& task, pid_t old_tid) {
   if (TracedTask* old = find(old_tid); old && old != &task) {

@@ -13,7 +13,6 @@
 
 #include "loader/forced_signal.h"
 #include "loader/proc_files.h"
-#include "loader/call_args.h"
 #include "loader/stop.h"
 #include "loader/vdso.h"
 
@@ -134,6 +133,9 @@ void Tracer::handle(const StopEvent& event) {
 
 void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
   cpu_.stopped(event.tid);
+  // Any stop ends an interrupt. From one where nothing can be installed the thread must come by again.
+  const bool passing = event.kind == Kind::kSignal || task.at() == TracedTask::At::kInside;
+  if (task.was_interrupted && passing) (void)task.interrupt();
   switch (event.kind) {
     case Kind::kSeccomp: return on_seccomp(task);
     case Kind::kSyscall: return on_syscall(task);
@@ -197,9 +199,9 @@ void Tracer::adopt(pid_t tid) {
   TracedTask* const creator = tasks_.find(facts->tgid != tid ? facts->tgid : facts->parent_tgid);
   if (creator && creator->at() != TracedTask::At::kExiting) return;
   const StopEvent event = parked->second;
-  TracedTask& task = creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid)
-                                                   : tasks_.add_process(*creator, tid, false))
-                             : tasks_.add_first(tid);
+  TracedTask& task =
+      creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid) : tasks_.add_process(*creator, tid, false))
+              : tasks_.add_first(tid);
   if (creator) task.traced = creator->traced_at_resume;
   task.starting = true;
   env_.traps.task_started(tid);
@@ -274,25 +276,13 @@ void Tracer::on_trap(TracedTask& task) {
     on_first_stop(task);
     return go(task);
   }
-  const bool ours = std::exchange(task.interrupted, false);
-  const PtRegs regs = task.regs();
-  const bool in_call = static_cast<s64>(regs.orig_rax) >= 0;
-  const bool eintr = ours && in_call && static_cast<s64>(regs.rax) == -EINTR && !has_signal(task);
   widening_.ensure(task);
-  task.silent_entry = ours && in_call && is_restart(static_cast<s64>(regs.rax));
-  if (eintr && restart_interrupted(task, std::exchange(task.asleep_ns, 0))) {
-    // Its timeout register is shorter than the program believes until the call is over.
-    task.pending = TracedTask::Pending{static_cast<long>(regs.orig_rax), args_of(regs)};
-    task.pending->restore_args = true;
-    task.entry_stop = true;
-  }
-  task.silent_entry = task.silent_entry || (eintr && task.restarting());
+  if (task.was_interrupted) (void)resume_interrupted(task, std::nullopt);
   go(task);
 }
 
 void Tracer::on_group_stop(TracedTask& task, int signal) {
   if (task.starting) on_first_stop(task);
-  task.interrupted = false;
   widening_.ensure(task);
   if (task.displaced()) {
     // Only a thread that stands at the group stop itself can go on standing there.

@@ -83,6 +83,7 @@ class Tracer {
   void leave_call(TracedTask& task, const TracedTask::Pending& pending);
   void signal_sent(TracedTask& task, const Call& call);
   void signal_raised(TracedTask& task, int signal);
+  bool resume_interrupted(TracedTask& task, const std::optional<TracedTask::Pending>& pending);
   void adopt(pid_t tid);
   void adopt_parked();
   void kill_all();

@@ -138,11 +138,42 @@ void Tracer::answer(TracedTask& task, long number, s64 value) {
 }
 
 void Tracer::on_syscall(TracedTask& task) {
-  if (std::exchange(task.entry_stop, false)) return go(task);
+  if (std::exchange(task.entry_stop, false)) {
+    if (task.was_interrupted) (void)task.interrupt();
+    return go(task);
+  }
   const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
-  if (pending) leave_call(task, *pending);
+  const bool goes_on = task.was_interrupted && resume_interrupted(task, pending);
+  if (pending && !goes_on) leave_call(task, *pending);
   widening_.ensure(task);
   go(task);
+}
+
+// Our own interrupt ended the call that the thread is in: makes it go on as if nothing had happened. False: it was in
+// none, or the call has a result.
+bool Tracer::resume_interrupted(TracedTask& task, const std::optional<TracedTask::Pending>& pending) {
+  PtRegs& regs = task.regs();
+  const s64 result = static_cast<s64>(regs.rax);
+  if (static_cast<s64>(regs.orig_rax) < 0 || (!is_restart(result) && result != -EINTR) || has_signal(task))
+    return false;
+  TracedTask::Pending whole = pending.value_or(TracedTask::Pending{static_cast<long>(regs.orig_rax), args_of(regs)});
+  if (whole.restore_args && !whole.shortened) set_args(regs, whole.args);
+  if (is_restart(result)) {
+    if (result == kRestartBlock) task.restartable = pending;
+    task.restart_call(result == kRestartBlock ? u64{SYS_restart_syscall} : regs.orig_rax);
+  } else {
+    const Restart restart = restart_interrupted(task, std::exchange(task.asleep_ns, 0));
+    if (restart == Restart::kNo) return false;
+    whole.shortened = whole.shortened || restart == Restart::kShortened;
+  }
+  task.silent_entry = true;
+  if (whole.shortened) {
+    // The timeout register differs from what the program believes until the call is over.
+    whole.restore_args = true;
+    task.pending = whole;
+    task.entry_stop = true;
+  }
+  return true;
 }
 
 // At the exit stop of a call: the caller's, or the first stop of the child that it made.
@@ -158,8 +189,6 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
     }
   }
   if (result == kRestartBlock) task.restartable = pending;
-  // Our own interrupt is not the call's end.
-  if (task.interrupted && (is_restart(result) || result == -EINTR) && !has_signal(task)) return;
   if (pending.handled) {
     Call call{task, pending.number, pending.args};
     result = handler_->exit(call, result);
@@ -202,6 +231,7 @@ bool Tracer::on_own_signal(TracedTask& task, int signal) {
     return true;
   }
   if (info->si_code <= 0 || !env_.traps.trapped(task)) return false;
+  widening_.ensure(task);
   restore_forced(task, SIGTRAP);
   (void)task.resume(PTRACE_CONT, 0);
   return true;
@@ -218,6 +248,7 @@ void Tracer::on_trapped_call(TracedTask& task, const siginfo_t& info) {
   const Reply reply = started_ ? handler_->enter(call) : Reply::native();
   const s64 value = reply.kind == Reply::Kind::kAnswered ? reply.value : -EPERM;
   regs.orig_rax = ~u64{0};
+  widening_.ensure(task);
   restore_forced(task, SIGSYS);
   answer(task, number, value);
 }

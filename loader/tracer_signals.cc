@@ -49,7 +49,8 @@ void Tracer::signal_sent(TracedTask& task, const Call& call) {
     const int signal = static_cast<int>(call.args[sender.signal]);
     const pid_t target = static_cast<pid_t>(call.args[sender.target]);
     if (sender.number != call.number || signal == 0 || target <= 0) continue;
-    handler_->events()->signal_generated(task, signal, 0, sender.code, comm_of(target).c_str(), target, sender.group, 0);
+    handler_->events()->signal_generated(task, signal, 0, sender.code, comm_of(target).c_str(), target, sender.group,
+                                         0);
   }
 }
 

@@ -11,7 +11,9 @@
 
 namespace bpfemu {
 
-Result<u64> find_vdso(TracedTask& task) { return read_auxv(task.tid(), AT_SYSINFO_EHDR); }
+Result<u64> find_vdso(TracedTask& task) {
+  return read_auxv(task.tid(), AT_SYSINFO_EHDR);
+}
 
 size_t version_offset(const u8* image) {
   const auto header = load<Elf64_Ehdr>(image);

@@ -21,7 +21,9 @@ constexpr u64 kSecond = 1'000'000'000;
 constexpr u64 kFirstKick = 1'000'000, kSlowestKick = 16'000'000;
 const int kKickSignal = SIGRTMAX - 3;
 
-timespec to_timespec(u64 ns) { return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)}; }
+timespec to_timespec(u64 ns) {
+  return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)};
+}
 
 u64 now() {
   timespec t;

@@ -31,13 +31,13 @@ u64 now() {
 // signal's stop a remote call would lose the signal; the interrupt comes right after it, before the handler runs.
 bool can_call(const TracedTask& task) {
   using At = TracedTask::At;
-  return task.at() == At::kSeccomp || task.at() == At::kTrap ||
-         (task.at() == At::kSyscallExit && !task.entry_stop);
+  return task.at() == At::kSeccomp || task.at() == At::kTrap || (task.at() == At::kSyscallExit && !task.entry_stop);
 }
 
 // struct sock_fprog and its instructions, as they will lie at `address`.
 std::vector<u8> image_of(const std::vector<sock_filter>& code, u64 address) {
-  sock_fprog program{static_cast<unsigned short>(code.size()), reinterpret_cast<sock_filter*>(address + sizeof program)};
+  sock_fprog program{static_cast<unsigned short>(code.size()),
+                     reinterpret_cast<sock_filter*>(address + sizeof program)};
   std::vector<u8> image(sizeof program + code.size() * sizeof(sock_filter));
   std::memcpy(image.data(), &program, sizeof program);
   std::memcpy(image.data() + sizeof program, code.data(), code.size() * sizeof(sock_filter));
@@ -61,8 +61,7 @@ void Widening::ensure(TracedTask& task) {
   const std::vector<u8> image = image_of(build_filter(spec), *at);
   if (!task.write(*at, image.data(), image.size())) return;
   // A positive result names a thread with a filter of its own: then each thread is on its own.
-  const Result<u64> all =
-      task.call(SYS_seccomp, {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, *at});
+  const Result<u64> all = task.call(SYS_seccomp, {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, *at});
   if (all && *all == 0) {
     for (TracedTask* thread : task.process().threads) thread->traced |= spec.trace;
   } else if (task.call(SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, *at})) {
@@ -101,22 +100,24 @@ bool Widening::settle(const std::shared_ptr<Process>& process, TracedTask* inter
   }
 }
 
-// The thread that is least disturbed: one that runs in user mode, else any that can be interrupted.
+// Interrupts the thread that is least disturbed: one that runs in user mode, else any. Null: there is nothing to wait
+// for now. A thread that stands at a stop where it cannot make calls comes by once it is resumed.
 TracedTask* Widening::interrupt_one(Process& process) {
-  TracedTask* chosen = nullptr;
+  using At = TracedTask::At;
+  TracedTask *running = nullptr, *standing = nullptr;
   for (TracedTask* thread : process.threads) {
     if (thread->in_vfork || thread->starting || thread->interrupted || !lacks(*thread)) continue;
-    if (thread->at() != TracedTask::At::kRunning && !thread->group_stopped) continue;
-    if (!chosen) chosen = thread;
-    if (read_state(thread->tid()).value_or('S') != 'R') continue;
-    chosen = thread;
-    break;
+    if (thread->at() == At::kRunning) {
+      if (!running || read_state(thread->tid()).value_or('S') == 'R') running = thread;
+    } else if (thread->at() != At::kExiting && !can_call(*thread)) {
+      standing = thread;
+    }
   }
+  TracedTask* const chosen = running ? running : standing;
   if (!chosen) return nullptr;
-  chosen->asleep_ns = read_asleep_ns(chosen->tid());
+  if (chosen == running) chosen->asleep_ns = read_asleep_ns(chosen->tid());
   if (!chosen->interrupt()) return nullptr;
-  chosen->group_stopped = false;
-  return chosen;
+  return running;
 }
 
 // Waits until the thread stops, for whatever reason; the tracer sees that stop later.

@@ -20,6 +20,15 @@ const Map* Program::used_map(u64 address) const {
   return nullptr;
 }
 
+std::set<u32> Program::missing_helpers() const {
+  std::set<u32> missing;
+  for (const Insn& insn : verified.insns) {
+    const bool calls_helper = insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
+    if (calls_helper && !helper_function(static_cast<u32>(insn.imm))) missing.insert(static_cast<u32>(insn.imm));
+  }
+  return missing;
+}
+
 Result<void> Program::install(Arena& arena) {
   const JitInput input{.insns = verified.insns,
                        .subprogram_starts = verified.subprogram_starts,

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 #include <array>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,10 @@ class Program : public Object {
   std::shared_ptr<Program> attach_program;           // freplace and fentry on programs
   std::vector<std::shared_ptr<MapObject>> bound_maps; // BPF_PROG_BIND_MAP
 
-  // Assembles into the arena. ENOMEM.
+  // Assembles into the arena. ENOMEM; EINVAL when something that it calls is not modelled.
   Result<void> install(Arena& arena);
+  // Helpers that it calls and that are not modelled.
+  std::set<u32> missing_helpers() const;
   u64 runtime_address() const override { return reinterpret_cast<u64>(text_); }
   ProgramText& text() const { return *text_; }
   Extent code() const { return code_; }

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <fstream>
-#include <iterator>
 
 namespace bpfemu {
 
@@ -14,9 +14,11 @@ namespace {
 constexpr u64 kLargest = 64 << 20;
 
 Result<std::vector<u8>> load_packed(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return fail(ENOENT);
-  std::vector<u8> packed{std::istreambuf_iterator<char>(file), {}};
+  std::vector<u8> packed(static_cast<size_t>(std::max<std::streamoff>(file.tellg(), 0)));
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(packed.data()), static_cast<std::streamsize>(packed.size()))) return fail(EIO);
   return unpack(packed);
 }
 

@@ -19,16 +19,16 @@ namespace {
 
 constexpr int kErrBadFd = EBADFD;  // not EBADF: the kernel's own slip
 
-// The tool's info structure: `known` bytes of it are ours, the rest of its `size` must be zero.
+// The tool's info structure: `known` bytes of it are ours, the rest of its size must be zero.
 struct Info {
   u64 address;
-  u32 size;  // as far as both sides know it
+  u32 size;  // as far as both sides have it
 };
 
-Result<Info> open_info(BpfCall& call, u64 known) {
+Result<Info> open_info(BpfCall& call, u64 known, u64 whole) {
   auto& attr = call.attr.info;
   TRY(check_tail_zero(call.task, attr.info, known, attr.info_len));
-  return Info{attr.info, static_cast<u32>(std::min<u64>(attr.info_len, known))};
+  return Info{attr.info, static_cast<u32>(std::min<u64>(attr.info_len, whole))};
 }
 
 template <class T>
@@ -118,7 +118,7 @@ void hide_code(bpf_prog_info& info) {
 
 // Kernel: bpf_prog_get_info_by_fd.
 Result<u64> program_info(BpfCall& call, const Program& program) {
-  Info to = TRY(open_info(call, offsetof(bpf_prog_info, attach_btf_id) + sizeof(u32)));
+  Info to = TRY(open_info(call, offsetof(bpf_prog_info, attach_btf_id) + sizeof(u32), sizeof(bpf_prog_info)));
   bpf_prog_info info{};
   TRY(call.task.read(to.address, &info, to.size));
   info.type = program.type;
@@ -151,7 +151,7 @@ Result<u64> program_info(BpfCall& call, const Program& program) {
 
 // Kernel: bpf_map_get_info_by_fd.
 Result<u64> map_info(BpfCall& call, const MapObject& object) {
-  Info to = TRY(open_info(call, sizeof(bpf_map_info)));
+  Info to = TRY(open_info(call, sizeof(bpf_map_info), sizeof(bpf_map_info)));
   const Map& map = object.map();
   bpf_map_info info{};
   info.type = map.type;
@@ -173,7 +173,7 @@ Result<u64> map_info(BpfCall& call, const MapObject& object) {
 
 // Kernel: btf_get_info_by_fd. A name that does not fit is cut and told by ENOSPC, with everything else filled in.
 Result<u64> btf_info(BpfCall& call, const Btf& btf) {
-  Info to = TRY(open_info(call, sizeof(bpf_btf_info)));
+  Info to = TRY(open_info(call, sizeof(bpf_btf_info), sizeof(bpf_btf_info)));
   bpf_btf_info info{};
   TRY(call.task.read(to.address, &info, to.size));
   info.id = btf.id();
@@ -204,7 +204,7 @@ Result<void> put_tracepoint_name(BpfCall& call, bpf_link_info& info, const std::
 
 // Kernel: bpf_link_get_info_by_fd.
 Result<u64> link_info(BpfCall& call, const Link& link) {
-  Info to = TRY(open_info(call, sizeof(bpf_link_info)));
+  Info to = TRY(open_info(call, sizeof(bpf_link_info), sizeof(bpf_link_info)));
   bpf_link_info info{};
   TRY(call.task.read(to.address, &info, to.size));
   info.type = link.type();

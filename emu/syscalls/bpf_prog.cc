@@ -226,6 +226,7 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   program->attach_program = request.attach_program;
   program->verified = std::move(verified);
   TRY(claim_arrays(*program));
+  for (u32 id : program->missing_helpers()) call.system.unmodelled.note(std::string("helper ") + helper_name(id));
   TRY(program->install(*call.system.arena));
   return program;
 }

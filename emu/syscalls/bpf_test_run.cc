@@ -11,7 +11,9 @@ class Caller : public TestCaller {
   explicit Caller(BpfCall& call) : call_(call) {}
   Result<std::vector<u8>> copy_in(u64 from, u64 size) override { return call_.copy_in(from, size); }
   Result<void> copy_out(u64 to, const void* from, u64 size) override { return call_.copy_out(to, from, size); }
-  Result<void> put_attr(size_t offset, u32 value) override { return call_.put_attr(offset, value); }
+  Result<void> put_attr(size_t offset, const void* from, size_t size) override {
+    return call_.copy_out(call_.address + offset, from, size);
+  }
   Result<void> with_run(int cpu, const std::function<void(Run& run)>& body) override {
     if (cpu >= static_cast<int>(call_.system.options.cpus_online)) return fail(ENXIO);
     RunScope scope(call_.system.probes->runner(), &call_.task, nullptr, ProgramNeeds::everything(), cpu);

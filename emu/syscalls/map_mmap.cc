@@ -113,7 +113,8 @@ Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode) {
   TRY(request.check(mode));
   u64 area_offset, area_size;
   if (!map.ops().mmap_area || map.spin_lock_offset || map.timer_offset || !map.kptrs.empty()) return fail(kErrNotSupp);
-  if (!request.shared()) return fail(EINVAL);
+  // Through a descriptor that cannot write, the kernel takes a shared mapping for a private one.
+  if (!request.shared() || !(mode & kModeWrite)) return fail(EINVAL);
   if (request.write() && map.frozen) return fail(EPERM);
   if (request.write() && (map.map().flags & BPF_F_RDONLY_PROG)) return fail(EACCES);
   if (is_ring(map)) TRY(check_ring_mmap(map, request));

@@ -2,6 +2,7 @@
 #include "tests/oracle/oracle.h"
 
 #include <cstdlib>
+#include <map>
 
 namespace oracle {
 
@@ -28,7 +29,13 @@ std::string fd_text(long result) {
   return "fd";
 }
 
-void say(const std::string& name, const std::string& answer) { std::printf("%s: %s\n", name.c_str(), answer.c_str()); }
+// A question that is asked again gets a number, so that every line has a name of its own.
+void say(const std::string& name, const std::string& answer) {
+  static std::map<std::string, int> asked;
+  int times = ++asked[name];
+  std::string number = times > 1 ? " (" + std::to_string(times) + ")" : "";
+  std::printf("%s%s: %s\n", name.c_str(), number.c_str(), answer.c_str());
+}
 
 bpf_attr map_attr(const MapSpec& spec) {
   bpf_attr attr{};

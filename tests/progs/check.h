@@ -21,9 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                         \
-  do {                                                                                           \
-    if (!(condition)) printf("line %d: %s is false (errno %d)\n", __LINE__, #condition, errno);  \
+#define CHECK(condition)                                                                        \
+  do {                                                                                          \
+    if (!(condition)) printf("line %d: %s is false (errno %d)\n", __LINE__, #condition, errno); \
   } while (0)
 
 static inline double seconds(void) {

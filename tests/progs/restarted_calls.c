@@ -8,14 +8,18 @@
 
 #include "check.h"
 
-static void nothing(int signal) { (void)signal; }
+static void nothing(int signal) {
+  (void)signal;
+}
 
 // Every case waits 300 ms for something that does not come.
 static int wait_nanosleep(void) {
   const struct timespec t = {0, 300000000};
   return nanosleep(&t, NULL);
 }
-static int wait_poll(void) { return poll(NULL, 0, 300); }
+static int wait_poll(void) {
+  return poll(NULL, 0, 300);
+}
 static int wait_select(void) {
   struct timeval t = {0, 300000};
   return select(0, NULL, NULL, NULL, &t);
@@ -52,9 +56,8 @@ static int wait_receive(void) {
 static struct {
   const char* name;
   int (*wait)(void);
-} cases[] = {{"nanosleep", wait_nanosleep}, {"poll", wait_poll},     {"select", wait_select},
-             {"epoll_wait", wait_epoll},    {"sigtimedwait", wait_signal}, {"futex", wait_futex},
-             {"recv", wait_receive}};
+} cases[] = {{"nanosleep", wait_nanosleep}, {"poll", wait_poll},   {"select", wait_select}, {"epoll_wait", wait_epoll},
+             {"sigtimedwait", wait_signal}, {"futex", wait_futex}, {"recv", wait_receive}};
 
 // A child makes an ignored signal for us every 20 ms: it must not even be noticed.
 static void with_ignored_signals(int (*wait)(void), const char* name) {

@@ -40,8 +40,12 @@ static void blocked(void) {
   sigaddset(&set, SIGTRAP);
   sigprocmask(SIG_BLOCK, &set, NULL);
 }
-static void ignored(void) { signal(SIGTRAP, SIG_IGN); }
-static void defaulted(void) { signal(SIGTRAP, SIG_DFL); }
+static void ignored(void) {
+  signal(SIGTRAP, SIG_IGN);
+}
+static void defaulted(void) {
+  signal(SIGTRAP, SIG_DFL);
+}
 
 int main(void) {
   struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};

@@ -151,12 +151,6 @@ class Sink {
   u64 size_, length_ = 0;
 };
 
-u64 string_length(const char* text) {
-  u64 n = 0;
-  while (text[n]) ++n;
-  return n;
-}
-
 void print_number(Sink& out, const Conversion& c, u64 value, u32 base, bool capitals, bool is_signed) {
   char sign = 0;
   if (is_signed) {
@@ -232,6 +226,11 @@ void print_ip6(Sink& out, const u8* ip, bool colons) {
   }
 }
 
+struct Text {
+  const char* at;
+  u64 length;
+};
+
 // The copies of arguments that the first pass makes, read back in order by the second.
 class Copies {
  public:
@@ -258,17 +257,13 @@ class Copies {
     if (c.source == 'B') {
       Sink out(to, room);
       print_symbol(out, {}, address);
-      used_ += advance(out.finish() + 1);
-      return 0;
+      return keep_text(out.finish(), room);
     }
     auto* read = c.source == 'k' ? read_kernel_str : c.source == 'u' ? read_user_str : read_any_str;
     s64 length = read(run, to, address, room);
-    if (length < 0) {
-      *to = 0;
-      length = 1;
-    }
-    used_ += static_cast<u64>(length);
-    return 0;
+    if (length > 0) return keep_text(static_cast<u64>(length) - 1, room);
+    *to = 0;
+    return keep_text(0, room);
   }
 
   u64 take_word(bool wide) {
@@ -278,32 +273,39 @@ class Copies {
     return value;
   }
   char take_char() { return static_cast<char>(memory_[taken_++]); }
-  const char* take_text() {
-    auto* text = reinterpret_cast<const char*>(memory_ + taken_);
-    taken_ += string_length(text) + 1;
+  Text take_text() {
+    Text text{reinterpret_cast<const char*>(memory_ + taken_), lengths_[texts_taken_++]};
+    taken_ += text.length + 1;
     return text;
   }
 
  private:
-  u64 advance(u64 size) const { return size < kCopiesSize - used_ ? size : kCopiesSize - used_; }
+  // The text at the end of what is used, cut off where the room ends.
+  s64 keep_text(u64 length, u64 room) {
+    if (length >= room) length = room - 1;
+    lengths_[texts_++] = static_cast<u16>(length);
+    used_ += length + 1;
+    return 0;
+  }
 
   s64 add_ip(Run* run, const Conversion& c, u64 address) {
     u8 ip[16];
-    u64 size = c.source == '4' ? 4 : 16;
-    if (kCopiesSize - used_ < size) return -ENOSPC;
+    u64 size = c.source == '4' ? 4 : 16, room = kCopiesSize - used_;
+    if (room < size) return -ENOSPC;
     if (read_kernel(run, ip, address, size) < 0) __builtin_memset(ip, 0, size);
-    Sink out(reinterpret_cast<char*>(memory_ + used_), kCopiesSize - used_);
+    Sink out(reinterpret_cast<char*>(memory_ + used_), room);
     if (size == 4) {
       print_ip4(out, ip, !c.capital_ip);
     } else {
       print_ip6(out, ip, c.capital_ip);
     }
-    used_ += advance(out.finish() + 1);
-    return 0;
+    return keep_text(out.finish(), room);
   }
 
   u8* memory_;
   u64 used_ = 0, taken_ = 0;
+  u16 lengths_[kMaxFormatArgs];
+  u32 texts_ = 0, texts_taken_ = 0;
 };
 
 s64 copy_argument(Run* run, Copies& copies, const Conversion& c, u64 arg) {
@@ -340,10 +342,10 @@ void print_argument(Sink& out, Copies& copies, const Conversion& c) {
     char letter = copies.take_char();
     print_padded(out, c, &letter, 1);
   } else if (c.kind == Kind::kText) {
-    const char* text = copies.take_text();
+    Text text = copies.take_text();
     Conversion plain = c;
     if (c.source != 's') plain.width = 0;  // %p text is taken as it is
-    print_padded(out, plain, text, string_length(text));
+    print_padded(out, plain, text.at, text.length);
   } else if (c.kind == Kind::kPointer) {
     print_pointer(out, c, copies.take_word(true));
   } else {

@@ -6,6 +6,8 @@
 
 namespace bpfemu {
 
+inline constexpr u32 kMaxFormatArgs = 12;  // MAX_BPRINTF_VARARGS
+
 // Formats into `to`, NUL-terminated and cut off at `size`. The length that the whole text has, or -errno: -EINVAL for
 // a format that the kernel refuses or that wants more than `arg_count` arguments, -ENOSPC when the arguments' copies
 // outgrow the kernel's buffer, -EBUSY when formatting is nested too deeply. `format` has `format_size` bytes at most.

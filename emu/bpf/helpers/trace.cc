@@ -8,20 +8,20 @@ namespace bpfemu {
 namespace {
 
 constexpr u32 kPrintkArgs = 3;   // MAX_TRACE_PRINTK_VARARGS
-constexpr u32 kMaxArgs = 12;     // MAX_BPRINTF_VARARGS
 constexpr u32 kLineSize = 1024;  // MAX_BPRINTF_BUF
 
 s64 print_line(Run* run, u64 format, u32 format_size, const u64* args, u32 arg_count) {
   char line[kLineSize];
   s64 length = format_text(run, line, sizeof line, pointer_to<const char>(format), format_size, args, arg_count);
   if (length < 0) return length;
-  u64 shown = static_cast<u64>(length) < sizeof line ? static_cast<u64>(length) : sizeof line - 1;
+  u64 shown = 0;  // the trace event takes the line up to its first NUL
+  while (shown < sizeof line - 1 && line[shown]) ++shown;
   if (run->env->trace_printk) run->env->trace_printk(run->env->self, run, line, shown);
   return length;
 }
 
 bool bad_args(u64 args, u32 size) {
-  return size % 8 || size > kMaxArgs * 8 || (size && !args);
+  return size % 8 || size > kMaxFormatArgs * 8 || (size && !args);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// BPF_MAP_TYPE_RINGBUF, and BPF_MAP_TYPE_USER_RINGBUF, which has the same layout.
 #include "emu/bpf/maps/ringbuf.h"
 
 #include "emu/arena/held_lock.h"
@@ -36,6 +37,16 @@ s64 mmap_area(Map& map, u64* offset, u64* length) {
   *length = 2 * kPageSize + 2 * u64{map.max_entries};
   return 0;
 }
+
+constexpr MapOps kOps = {.alloc_check = alloc_check,
+                         .footprint = footprint,
+                         .init = init,
+                         .mirrored = mirrored,
+                         .erase = refuse_key<kNotSupported>,
+                         .get_next_key = refuse_next<kNotSupported>,
+                         .copy_value = refuse_copy<kNotSupported>,
+                         .update_value = refuse_update<kNotSupported>,
+                         .mmap_area = mmap_area};
 
 }  // namespace
 
@@ -96,14 +107,7 @@ u64 ring_query(RingMap& map, u64 what) {
   return what <= BPF_RB_PROD_POS ? positions[what] : 0;
 }
 
-const MapOps ringbuf_ops = {.alloc_check = alloc_check,
-                            .footprint = footprint,
-                            .init = init,
-                            .mirrored = mirrored,
-                            .erase = refuse_key<kNotSupported>,
-                            .get_next_key = refuse_next<kNotSupported>,
-                            .copy_value = refuse_copy<kNotSupported>,
-                            .update_value = refuse_update<kNotSupported>,
-                            .mmap_area = mmap_area};
+const MapOps ringbuf_ops = kOps;
+const MapOps user_ringbuf_ops = kOps;
 
 }  // namespace bpfemu

@@ -41,7 +41,7 @@ Result<void> test_run_raw_tracepoint(TestBench& bench) {
 
   std::optional<ArenaMemory> memory;
   const u32 retval = TRY(run_once(bench, on_cpu ? static_cast<int>(attr.cpu & 0x7fffffff) : -1, memory));
-  return bench.caller.put_attr(offsetof(bpf_attr, test.retval), retval);
+  return bench.caller.put_attr(offsetof(bpf_attr, test.retval), &retval, sizeof retval);
 }
 
 // Kernel: bpf_prog_test_run_syscall.
@@ -54,7 +54,7 @@ Result<void> test_run_syscall(TestBench& bench) {
 
   std::optional<ArenaMemory> memory;
   const u32 retval = TRY(run_once(bench, -1, memory));
-  TRY(bench.caller.put_attr(offsetof(bpf_attr, test.retval), retval));
+  TRY(bench.caller.put_attr(offsetof(bpf_attr, test.retval), &retval, sizeof retval));
   return memory ? bench.caller.copy_out(attr.ctx_in, memory->at(0), attr.ctx_size_in) : Result<void>();
 }
 

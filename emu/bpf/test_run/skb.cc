@@ -12,7 +12,8 @@ namespace {
 
 constexpr u64 kHeadroom = 64;            // NET_SKB_PAD + NET_IP_ALIGN
 constexpr u64 kBuffer = 64 * kPageSize;  // what helpers may make the packet grow into, both ways
-constexpr u64 kPacketAt = 16 * kPageSize;
+constexpr u64 kObjectsAt = 16 * kPageSize, kPacketAt = kObjectsAt + 1024;  // a small packet shares their page
+static_assert(sizeof(RunSock) + sizeof(RunSkb) + kHeadroom <= kPacketAt - kObjectsAt);
 constexpr u16 kIpv4 = 0x0800, kIpv6 = 0x86dd, kRaw8023 = 0x0001, kLlc = 0x0004, kFirstProtocol = 0x0600;
 constexpr u32 kIpv4Header = 20, kIpv6Header = 40;
 constexpr u32 kPacketMulticast = 2, kPacketOtherHost = 3;
@@ -126,8 +127,8 @@ Result<void> test_run_skb(TestBench& bench) {
   auto context = TRY(context_in<__sk_buff>(bench));
 
   ArenaMemory memory = TRY(ArenaMemory::allocate(bench.arena, kBuffer));
-  auto& sock = *new (memory.at(0)) RunSock{};
-  auto& skb = *new (memory.at(sizeof(RunSock))) RunSkb{};
+  auto& sock = *new (memory.at(kObjectsAt)) RunSock{};
+  auto& skb = *new (memory.at(kObjectsAt + sizeof(RunSock))) RunSkb{};
   sock.state = kTcpClose;
   sock.rx_queue_mapping = -1;
   sock.full = true;

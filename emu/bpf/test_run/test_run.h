@@ -20,8 +20,8 @@ class TestCaller {
   // The tool's memory: EFAULT.
   virtual Result<std::vector<u8>> copy_in(u64 from, u64 size) = 0;
   virtual Result<void> copy_out(u64 to, const void* from, u64 size) = 0;
-  // A 32-bit field of the tool's attr, at `offset` of union bpf_attr: EFAULT.
-  virtual Result<void> put_attr(size_t offset, u32 value) = 0;
+  // Fields of the tool's attr, from `offset` of union bpf_attr on: EFAULT.
+  virtual Result<void> put_attr(size_t offset, const void* from, size_t size) = 0;
   // Calls `body` while holding a vCPU: the one numbered `cpu`, or the task's own when negative. ENXIO: no such CPU.
   virtual Result<void> with_run(int cpu, const std::function<void(Run& run)>& body) = 0;
   // A signal waits for the task: a long run ends with EINTR.

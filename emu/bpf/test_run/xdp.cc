@@ -12,7 +12,9 @@ constexpr u32 kHeadroom = 256;    // XDP_PACKET_HEADROOM
 constexpr u32 kMaxMetadata = 32;  // xdp_metalen_invalid
 constexpr u32 kMaxFrags = 17;     // MAX_SKB_FRAGS, a page each
 constexpr u32 kMaxBatch = 256;    // TEST_XDP_MAX_BATCH
-constexpr u64 kObjectAt = 0, kFrameAt = kPageSize, kFragsAt = 2 * kPageSize;
+constexpr u64 kFrameAt = 0, kFragsAt = kPageSize;
+constexpr u64 kObjectAt = kFrameAt + kPageSize - kSharedInfo;  // where the kernel keeps what belongs to the frame
+static_assert(sizeof(RunXdp) <= kSharedInfo);
 constexpr u64 kFootprint = kFragsAt + kMaxFrags * kPageSize;
 
 // Where the tool's xdp_md says that the packet came from (kernel: xdp_convert_md_to_buff).

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rewriting of verified programs.
 #include <catch2/catch.hpp>
+#include <memory>
 
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/verifier/prog_env.h"
@@ -35,6 +36,10 @@ Insn call_function(int distance) {
 }
 const Insn kExit = make(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 
+bpf_line_info line_at(u32 insn, u32 line) {
+  return {insn, 0, line, 0};
+}
+
 bool same(const Insn& a, const Insn& b) {
   return a.code == b.code && a.dst_reg == b.dst_reg && a.src_reg == b.src_reg && a.off == b.off && a.imm == b.imm;
 }
@@ -42,7 +47,7 @@ bool same(const Insn& a, const Insn& b) {
 struct Fixture {
   explicit Fixture(u32 type, Insns insns, std::vector<u32> starts = {0}) {
     info.type = type;
-    program = std::make_unique<FixupProgram>(FixupProgram{.info = info, .ops = *prog_type_ops(type), .log = log});
+    program = std::make_unique<FixupProgram>(FixupProgram{info, *prog_type_ops(type), log, {}, {}, {}, {}, {}, {}, {}});
     program->aux.resize(insns.size());
     for (InsnAux& aux : program->aux) aux.seen = true;
     for (u32 start : starts) program->subprogs.push_back({.start = start});
@@ -74,7 +79,7 @@ struct Fixture {
 TEST_CASE("dead code goes, and what points over it follows") {
   Fixture f(BPF_PROG_TYPE_KPROBE, {jeq(1, 0, 2), mov(0, 1), kExit, ja(0), mov(0, 2), kExit});
   f.program->aux[1].seen = f.program->aux[2].seen = false;
-  f.program->line_info = {{.insn_off = 0}, {.insn_off = 1, .line_off = 7}, {.insn_off = 4, .line_off = 9}};
+  f.program->line_info = {line_at(0, 0), line_at(1, 7), line_at(4, 9)};
   f.check({mov(0, 2), kExit});
   REQUIRE(f.program->line_info.size() == 1);
   CHECK(f.program->line_info[0].insn_off == 0);
@@ -84,7 +89,7 @@ TEST_CASE("dead code goes, and what points over it follows") {
 TEST_CASE("an instruction without a line inherits the last removed one") {
   Fixture f(BPF_PROG_TYPE_KPROBE, {mov(0, 0), mov(3, 1), mov(3, 2), kExit});
   f.program->aux[1].seen = false;
-  f.program->line_info = {{.insn_off = 0}, {.insn_off = 1, .line_off = 7}};
+  f.program->line_info = {line_at(0, 0), line_at(1, 7)};
   f.check({mov(0, 0), mov(3, 2), kExit});
   REQUIRE(f.program->line_info.size() == 2);
   CHECK(f.program->line_info[1].insn_off == 1);

@@ -105,6 +105,9 @@ TEST_CASE("bpf_trace_printk takes three arguments") {
   CHECK(w.traced.back() == "1234");
   CHECK(w.call(177, four, sizeof four, args, 5) == -EINVAL);
   CHECK(w.call(177, "hi", 3, 0, 0) == 2);
+  const char nul[] = "a%cb";
+  CHECK(w.call(6, nul, sizeof nul, 0, 0, 0) == 3);
+  CHECK(w.traced.back() == "a");
   const char wide[] = "%2000d";
   CHECK(w.call(6, wide, sizeof wide, 1, 0, 0) == 2000);
   CHECK(w.traced.back().size() == 1023);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ctime>
 
+#include "emu/base/bytes.h"
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/maps/object_array.h"
 #include "emu/bpf/perf_ring.h"
@@ -293,6 +294,24 @@ TEST_CASE("perf event output finds the event of its CPU") {
   CHECK(output(0) == 0);
   event.active = 0;
   CHECK(output(0) == -EOPNOTSUPP);
+  event.active = 1;
+
+  // Of a network program, the packet's head follows.
+  ProgramText program{};
+  program.type = BPF_PROG_TYPE_XDP;
+  u8 packet[20] = {0xaa, 0xbb};
+  RunXdp xdp{};
+  xdp.data = reinterpret_cast<u64>(packet);
+  xdp.data_end = xdp.data + sizeof packet;
+  auto with_packet = [&](u64 size) { return w.call(25, &xdp, map, size << 32, &data, sizeof data); };
+  CHECK(with_packet(2) == -EINVAL);
+  w.run.program = &program;
+  u64 at = ring.page()->data_head;
+  CHECK(with_packet(2) == 0);
+  CHECK(*reinterpret_cast<u32*>(ring.data() + at + 16) == 12);
+  CHECK(load<u64>(ring.data() + at + 20) == data);
+  CHECK(ring.data()[at + 28] == 0xaa);
+  CHECK(with_packet(21) == -EFAULT);
   event.config = 0;
   CHECK(output(0) == -EINVAL);
 }

@@ -11,7 +11,9 @@ using Kind = StopEvent::Kind;
 
 namespace {
 
-constexpr int stop(int signal, int event = 0) { return event << 16 | signal << 8 | 0x7f; }
+constexpr int stop(int signal, int event = 0) {
+  return event << 16 | signal << 8 | 0x7f;
+}
 
 }  // namespace
 

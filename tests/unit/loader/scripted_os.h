@@ -28,8 +28,8 @@ class ScriptedOs final : public TraceOs {
   std::deque<Waited> statuses;
   std::map<pid_t, user_regs_struct> regs;
   std::map<pid_t, u64> messages;
-  std::vector<pid_t> dead;          // ptrace gives ESRCH
-  std::vector<Asked> asked;         // all but register and message reads
+  std::vector<pid_t> dead;   // ptrace gives ESRCH
+  std::vector<Asked> asked;  // all but register and message reads
 
   Result<Waited> wait(pid_t tid, bool block) override {
     for (auto it = statuses.begin(); it != statuses.end(); ++it) {

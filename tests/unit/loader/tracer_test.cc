@@ -224,9 +224,7 @@ TEST_CASE("a thread that is dead at any stop is no accident") {
 
 TEST_CASE("restart_syscall goes on with the call that was interrupted") {
   World w;
-  w.answers.on_enter = [](Call& call) {
-    return call.number == SYS_poll ? Reply::native_then_exit() : Reply::native();
-  };
+  w.answers.on_enter = [](Call& call) { return call.number == SYS_poll ? Reply::native_then_exit() : Reply::native(); };
   w.call(kFirst, SYS_poll, 1);
   w.step(kFirst, kSeccomp);
   w.os.regs[kFirst].rax = static_cast<u64>(-516);

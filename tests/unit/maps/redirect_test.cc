@@ -75,6 +75,24 @@ TEST_CASE("socket maps can be created and stay empty") {
   CHECK(World::check(BPF_MAP_TYPE_XSKMAP, 4, 8, 1) == -EINVAL);
 }
 
+TEST_CASE("cgroup storage can be created and stays empty") {
+  World w;
+  u64 key[2] = {}, value[kCpus] = {};
+  for (u32 type : {u32{BPF_MAP_TYPE_CGROUP_STORAGE}, u32{BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE}}) {
+    auto map = w.create(type, 8, 4, 0);
+    CHECK(map->ops().copy_value(&w.run, map->map(), key, value) == -ENOENT);
+    CHECK(map->ops().update_value(&w.run, map->map(), key, value, BPF_EXIST) == -ENOENT);
+    CHECK(map->ops().update_value(&w.run, map->map(), key, value, BPF_NOEXIST) == -EINVAL);
+    CHECK(map->ops().erase(&w.run, map->map(), key) == -EINVAL);
+    CHECK(map->ops().get_next_key(map->map(), nullptr, key) == -ENOENT);
+    CHECK(World::check(type, 4, 4, 0) == -EINVAL);
+    CHECK(World::check(type, 16, 4, 1) == -EINVAL);
+    CHECK(World::check(type, 8, 65408, 0) == -E2BIG);
+  }
+  CHECK(World::check(BPF_MAP_TYPE_CGROUP_STORAGE, 8, 65407, 0) == 0);
+  CHECK(World::check(BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, 32769, 0) == -E2BIG);
+}
+
 TEST_CASE("the table of map types is whole") {
   for (u32 id = 1; id <= 31; ++id) {
     const MapType* type = map_type(id);

@@ -7,25 +7,12 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/fakes/bell_file.h"
 #include "tests/unit/syscalls/fixture.h"
 
 using namespace bpfemu;
 
 namespace {
-
-class Bell : public File {
- public:
-  explicit Bell(bool& gone) : gone_(gone) {}
-  ~Bell() override { gone_ = true; }
-  std::string link_name() const override { return "anon_inode:bell"; }
-  bool pollable() const override { return true; }
-  bool readable() const override { return rings; }
-  const void* ring() const override { return this; }
-  bool rings = false;
-
- private:
-  bool& gone_;
-};
 
 bool readable(int fd) {
   pollfd p{fd, POLLIN, 0};
@@ -37,8 +24,8 @@ bool readable(int fd) {
 TEST_CASE("a carrier is found by whatever descriptor names it, until the last is closed") {
   auto& k = test::kernel();
   bool gone = false;
-  auto bell = std::make_shared<Bell>(gone);
-  Bell* raw = bell.get();
+  auto bell = std::make_shared<fakes::BellFile>(gone);
+  File* raw = bell.get();
   int fd = k.system->files.install(k.task, std::move(bell), true).value();
   int copy = dup(fd);
   CHECK(k.system->files.find(k.task, fd)->get() == raw);
@@ -58,7 +45,7 @@ TEST_CASE("signals make carriers readable, settling takes back what is consumed"
   auto& k = test::kernel();
   auto& files = k.system->files;
   bool gone = false;
-  auto bell = std::make_shared<Bell>(gone);
+  auto bell = std::make_shared<fakes::BellFile>(gone);
   int fd = files.install(k.task, bell, true).value();
   CHECK(!readable(fd));
   bell->rings = true;
@@ -78,7 +65,7 @@ TEST_CASE("signals make carriers readable, settling takes back what is consumed"
 TEST_CASE("every signal is an edge") {
   auto& k = test::kernel();
   bool gone = false;
-  auto bell = std::make_shared<Bell>(gone);
+  auto bell = std::make_shared<fakes::BellFile>(gone);
   int fd = k.system->files.install(k.task, bell, true).value();
   int epoll = epoll_create1(0);
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.fd = fd}};

@@ -46,8 +46,8 @@ class Caller : public TestCaller {
     std::memcpy(reinterpret_cast<void*>(to), from, size);
     return {};
   }
-  Result<void> put_attr(size_t offset, u32 value) override {
-    std::memcpy(reinterpret_cast<u8*>(&attr) + offset, &value, sizeof value);
+  Result<void> put_attr(size_t offset, const void* from, size_t size) override {
+    std::memcpy(reinterpret_cast<u8*>(&attr) + offset, from, size);
     return {};
   }
   Result<void> with_run(int cpu, const std::function<void(Run&)>& body) override {

@@ -259,6 +259,61 @@ TEST_CASE("mounting a second bpffs") {
   CHECK(tree.text("/proc/mounts").find("bpf /mnt bpf rw") != std::string::npos);
 }
 
+// Whatever a tool writes or asks for: an errno, never a crash.
+TEST_CASE("random paths and definitions") {
+  Tree tree;
+  constexpr const char* kPieces[] = {"/",
+                                     "..",
+                                     "sys",
+                                     "kernel",
+                                     "tracing",
+                                     "events",
+                                     "sched",
+                                     "fs",
+                                     "bpf",
+                                     "proc",
+                                     "1",
+                                     "self",
+                                     "p:",
+                                     "r",
+                                     "-:",
+                                     "a/b",
+                                     " ",
+                                     "+",
+                                     "0x10",
+                                     "do_sys_openat2",
+                                     ":",
+                                     "%return",
+                                     "(",
+                                     ")",
+                                     "/proc/self/exe:0x1",
+                                     "#",
+                                     "\n",
+                                     "99999999999999999999",
+                                     ".",
+                                     ""};
+  u64 seed = 7;
+  auto random = [&] { return (seed = seed * 6364136223846793005u + 1442695040888963407u) >> 33; };
+  auto words = [&] {
+    std::string out;
+    for (u64 n = random() % 8; n > 0; --n) out += kPieces[random() % std::size(kPieces)];
+    return out;
+  };
+  u32 found = 0, defined = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string path = "/" + words();
+    found += tree.lookup_error(path) == 0;
+    (void)tree.vfs.mkdir("/sys/fs/bpf" + path, 0755);
+    (void)tree.vfs.rename("/sys/fs/bpf" + path, "/sys/fs/bpf/" + words(), 0);
+    (void)tree.vfs.rmdir("/sys/fs/bpf" + path);
+    bool uprobe = random() % 2;
+    defined += tree.write(uprobe ? "/sys/kernel/tracing/uprobe_events" : "/sys/kernel/tracing/kprobe_events",
+                          words() + " " + words()) == 0;
+  }
+  CHECK(found > 0);
+  CHECK(defined > 0);
+}
+
 TEST_CASE("without privilege the root-only places are closed") {
   Tree tree;
   if (::geteuid() == 0) return;  // then the nodes' owner is who asks

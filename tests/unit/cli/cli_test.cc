@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+
+#include "cli/report.h"
+
+using namespace bpfemu;
+
+namespace {
+
+Parsed parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "bpfemu");
+  return parse_arguments(static_cast<int>(words.size()), words.data());
+}
+
+using Words = std::vector<std::string>;
+
+Ending ending(Outcome outcome, std::map<std::string, u64> unmodelled = {}, bool strict = false) {
+  Invocation run;
+  run.command.argv = {"tool"};
+  run.strict = strict;
+  return ending_of({outcome, std::move(unmodelled)}, run);
+}
+
+using Kind = Outcome::Kind;
+
+}  // namespace
+
+TEST_CASE("options end at the first word that is none") {
+  CHECK(parse({"ls", "-l"}).invocation->command.argv == Words{"ls", "-l"});
+  CHECK(parse({"--", "ls", "--help"}).invocation->command.argv == Words{"ls", "--help"});
+  CHECK(parse({"--", "--odd"}).invocation->command.argv == Words{"--odd"});
+  CHECK(parse({"--trace", "ls", "--", "x"}).invocation->command.argv == Words{"ls", "--", "x"});
+  CHECK(parse({"--btf", "none", "ls"}).invocation->command.argv == Words{"ls"});
+  CHECK(parse({"--btf=none", "ls"}).invocation->options.btf == "none");
+}
+
+TEST_CASE("options mean what they say") {
+  const Parsed parsed = parse({"--as-user", "--cpus", "2/4", "--strict", "--timeout", "1.5", "--trace", "--wait-all",
+                               "--btf", "host", "--", "x"});
+  REQUIRE(parsed.invocation);
+  const Invocation& run = *parsed.invocation;
+  CHECK(run.options.as_user);
+  CHECK(run.options.cpus_online == 2);
+  CHECK(run.options.cpus_possible == 4);
+  CHECK(run.strict);
+  CHECK(run.command.timeout_ns == 1'500'000'000);
+  CHECK(run.options.trace);
+  CHECK(run.command.wait_all);
+  CHECK(run.options.btf == "host");
+  CHECK(parse({"--cpus", "3", "x"}).invocation->options.cpus_possible == 3);
+  CHECK(parse({"x"}).invocation->options.cpus_online == 0);
+}
+
+TEST_CASE("bad command lines print the usage and give 125") {
+  for (const auto& words : std::vector<std::vector<const char*>>{{},
+                                                                 {"--"},
+                                                                 {"--bad", "ls"},
+                                                                 {"--btf"},
+                                                                 {"--timeout", "soon", "ls"},
+                                                                 {"--timeout", "-1", "ls"},
+                                                                 {"--cpus", "0", "ls"},
+                                                                 {"--cpus", "4/2", "ls"},
+                                                                 {"--cpus", "2/", "ls"},
+                                                                 {"--cpus", "2x", "ls"},
+                                                                 {"--cpus", "1000", "ls"}}) {
+    const Parsed parsed = parse(words);
+    INFO(parsed.text);
+    CHECK_FALSE(parsed.invocation);
+    CHECK(parsed.status == 125);
+    CHECK(parsed.text.find("Usage: bpfemu") != std::string::npos);
+  }
+}
+
+TEST_CASE("help and version succeed") {
+  CHECK(parse({"--help"}).status == 0);
+  CHECK(parse({"--help"}).text.find("--wait-all") != std::string::npos);
+  CHECK(parse({"--version"}).status == 0);
+  CHECK(parse({"--version"}).text.starts_with("bpfemu "));
+}
+
+TEST_CASE("exit statuses") {
+  CHECK(ending({Kind::kEnded, 7 << 8}).status == 7);
+  CHECK(ending({Kind::kEnded, 7 << 8}).signal == 0);
+  CHECK(ending({Kind::kEnded, SIGTERM}).signal == SIGTERM);
+  CHECK(ending({Kind::kEnded, SIGTERM}).status == 128 + SIGTERM);
+  CHECK(ending({Kind::kTimedOut, 0}).status == 124);
+  CHECK(ending({Kind::kFailed, ENOMEM}).status == 125);
+  CHECK(ending({Kind::kNested, 0}).status == 125);
+  CHECK(ending({Kind::kPtraceDenied, EPERM}).status == 125);
+  CHECK(ending({Kind::kNotExecutable, EACCES}).status == 126);
+  CHECK(ending({Kind::kNotFound, ENOENT}).status == 127);
+  for (Kind kind :
+       {Kind::kTimedOut, Kind::kFailed, Kind::kNested, Kind::kPtraceDenied, Kind::kNotExecutable, Kind::kNotFound}) {
+    const std::string text = ending({kind, EPERM}).text;
+    CHECK(text.starts_with("bpfemu: "));
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("what was not modelled is said, and with --strict it is the status") {
+  const Ending loose = ending({Kind::kEnded, 0}, {{"a map", 1}, {"b link", 3}});
+  CHECK(loose.text == "bpfemu: not modelled: a map\nbpfemu: not modelled: b link (3 times)\n");
+  CHECK(loose.status == 0);
+  CHECK(ending({Kind::kEnded, SIGTERM}, {{"a map", 1}}, true).status == 120);
+  CHECK(ending({Kind::kEnded, SIGTERM}, {{"a map", 1}}, true).signal == 0);
+  CHECK(ending({Kind::kEnded, 0}, {}, true).status == 0);
+  CHECK(ending({Kind::kTimedOut, 0}, {{"a map", 1}}, true).status == 124);
+}

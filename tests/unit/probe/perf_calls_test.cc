@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// perf_event_open, its ioctls and mmap, and waiting, through the whole model: every errno is the real kernel's.
+#include <linux/perf_event.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "emu/arena/layout.h"
+#include "emu/syscalls/perf_file.h"
+#include "tests/unit/syscalls/fixture.h"
+
+using namespace bpfemu;
+using namespace bpfemu::test;
+
+namespace {
+
+template <class T>
+u64 ptr(const T* p) {
+  return reinterpret_cast<u64>(p);
+}
+
+perf_event_attr attr_of(u32 type, u64 config) {
+  perf_event_attr attr{};
+  attr.type = type;
+  attr.config = config;
+  attr.size = sizeof attr;
+  return attr;
+}
+
+perf_event_attr output_attr() {
+  perf_event_attr attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT);
+  attr.sample_type = PERF_SAMPLE_RAW;
+  attr.sample_period = 1;
+  attr.wakeup_events = 1;
+  return attr;
+}
+
+u32 event_id(const char* system, const char* name) {
+  auto* event = kernel().system->kernel.events().find(system, name);
+  REQUIRE(event);
+  return event->id;
+}
+
+s64 open_event(const perf_event_attr& attr, int pid = -1, int cpu = 0, int group = -1, u64 flags = 0) {
+  auto word = [](int n) { return static_cast<u64>(s64{n}); };
+  return kernel().call(SYS_perf_event_open, {ptr(&attr), word(pid), word(cpu), word(group), flags, 0});
+}
+
+s64 ioctl_event(s64 fd, u64 command, u64 arg = 0) {
+  return kernel().call(SYS_ioctl, {static_cast<u64>(fd), command, arg, 0, 0, 0});
+}
+
+s64 map_event(s64 fd, u64 size, u64 prot = PROT_READ | PROT_WRITE, u64 flags = MAP_SHARED, u64 offset = 0) {
+  return kernel().call(SYS_mmap, {0, size, prot, flags, static_cast<u64>(fd), offset});
+}
+
+s64 load_program(u32 type) {
+  return kernel().bpf(BPF_PROG_LOAD, program_attr(type, return_zero()));
+}
+
+TEST_CASE("what perf_event_open refuses") {
+  perf_event_attr attr = output_attr();
+  CHECK(open_event(attr, -1, 0, -1, 1 << 10) == -EINVAL);
+  CHECK(kernel().call(SYS_perf_event_open, {8, ~u64{0}, 0, ~u64{0}, 0, 0}) == -EFAULT);
+  CHECK(open_event(attr, -1, -1) == -EINVAL);
+  CHECK(open_event(attr, -1, 5000) == -EINVAL);
+  CHECK(open_event(attr, 0x3fffffff, 0) == -ESRCH);
+  CHECK(open_event(attr, -1, 0, 1 << 20) == -EBADF);
+  CHECK(open_event(attr, -1, 0, 0) == -EBADF);  // open, but no perf event
+  attr.sample_type |= u64{1} << 63;
+  CHECK(open_event(attr) == -EINVAL);
+  attr = output_attr();
+  attr.read_format = 1 << 20;
+  CHECK(open_event(attr) == -EINVAL);
+  attr = output_attr();
+  attr.sample_period = u64{1} << 63;
+  CHECK(open_event(attr) == -EINVAL);
+  attr = output_attr();
+  attr.freq = 1;
+  attr.sample_freq = 1'000'000;
+  CHECK(open_event(attr) == -EINVAL);
+  attr = output_attr();
+  attr.sample_type = PERF_SAMPLE_BRANCH_STACK;
+  attr.branch_sample_type = PERF_SAMPLE_BRANCH_ANY;
+  CHECK(open_event(attr) == -EOPNOTSUPP);
+}
+
+TEST_CASE("the size of an attr") {
+  struct {
+    perf_event_attr attr;
+    u64 tail;
+  } larger{output_attr(), 0};
+  larger.attr.size = sizeof larger;
+  s64 fd = open_event(larger.attr);
+  CHECK(fd >= 0);
+  close(static_cast<int>(fd));
+  larger.tail = 1;
+  CHECK(open_event(larger.attr) == -E2BIG);
+  CHECK(larger.attr.size == sizeof larger.attr);
+  perf_event_attr attr = output_attr();
+  attr.size = 10;
+  CHECK(open_event(attr) == -E2BIG);
+  CHECK(attr.size == sizeof attr);
+  attr.size = 5000;
+  CHECK(open_event(attr) == -E2BIG);
+  attr.size = 0;
+  fd = open_event(attr);
+  CHECK(fd >= 0);
+  close(static_cast<int>(fd));
+}
+
+TEST_CASE("tracepoints, kprobes and uprobes are opened by what names them") {
+  CHECK(open_event(attr_of(PERF_TYPE_TRACEPOINT, 0x7fffffff)) == -EINVAL);
+  CHECK(open_event(attr_of(PERF_TYPE_TRACEPOINT, u64{1} << 40)) == -EINVAL);
+  CHECK(open_event(attr_of(PERF_TYPE_TRACEPOINT, event_id("syscalls", "sys_enter_read"))) >= 0);
+
+  perf_event_attr probe = attr_of(kKprobePmu, 0);
+  CHECK(open_event(probe) == -EINVAL);
+  char symbol[1024] = "do_sys_openat2";
+  probe.kprobe_func = ptr(symbol);
+  CHECK(open_event(probe) >= 0);
+  probe.config = 1;
+  CHECK(open_event(probe) >= 0);
+  strcpy(symbol, "no_such_symbol");
+  CHECK(open_event(probe) == -ENOENT);
+  memset(symbol, 'x', sizeof symbol);
+  CHECK(open_event(probe) == -E2BIG);
+  probe.kprobe_func = 8;
+  CHECK(open_event(probe) == -EFAULT);
+
+  perf_event_attr user = attr_of(kUprobePmu, u64{6} << 32);
+  CHECK(open_event(user) == -EINVAL);
+  user.uprobe_path = ptr("");
+  CHECK(open_event(user) == -EINVAL);
+  user.uprobe_path = ptr("/no/such/file");
+  CHECK(open_event(user) == -ENOENT);
+  user.uprobe_path = ptr("/tmp");
+  CHECK(open_event(user) == -EINVAL);
+  user.uprobe_path = ptr("/proc/self/exe");
+  user.probe_offset = 0x100;
+  s64 fd = open_event(user);
+  REQUIRE(fd >= 0);
+  CHECK(kernel().sites.armed.size() == 1);
+  close(static_cast<int>(fd));
+  kernel().system->files.reap();
+  CHECK(kernel().sites.armed.empty());
+}
+
+TEST_CASE("other events are the host's") {
+  perf_event_attr attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES);
+  Call call{kernel().task, SYS_perf_event_open, {ptr(&attr), 0, ~u64{0}, ~u64{0}, 0, 0}};
+  CHECK(enter_perf_event_open(*kernel().system, call).kind == Reply::Kind::kNative);
+}
+
+TEST_CASE("ioctls of a tracepoint event") {
+  s64 fd = open_event(attr_of(PERF_TYPE_TRACEPOINT, event_id("syscalls", "sys_enter_getppid")));
+  REQUIRE(fd >= 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_ENABLE) == 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_DISABLE) == 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_RESET) == 0);
+  CHECK(ioctl_event(fd, 0x1234) == -ENOTTY);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_REFRESH, 1) == -EINVAL);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_PAUSE_OUTPUT, 1) == -EINVAL);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_MODIFY_ATTRIBUTES, 0) == -EOPNOTSUPP);
+  u64 id = 0;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_ID, ptr(&id)) == 0);
+  CHECK(id != 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_ID, 8) == -EFAULT);
+
+  s64 program = load_program(BPF_PROG_TYPE_TRACEPOINT), other = load_program(BPF_PROG_TYPE_KPROBE);
+  REQUIRE(program >= 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_BPF, 1 << 20) == -EBADF);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_BPF, static_cast<u64>(fd)) == -EINVAL);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_BPF, static_cast<u64>(other)) == -EINVAL);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_BPF, static_cast<u64>(program)) == 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_BPF, static_cast<u64>(program)) == -EEXIST);
+  CHECK(kernel().host.entry[SYS_getppid]);
+
+  struct {
+    perf_event_query_bpf head;
+    u32 ids[4];
+  } query{};
+  query.head.ids_len = 4;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(&query)) == 0);
+  CHECK(query.head.prog_cnt == 1);
+  CHECK(query.ids[0] != 0);
+  query.head.ids_len = 65;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(&query)) == -E2BIG);
+  query.head.ids_len = 0;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(&query)) == 0);
+
+  close(static_cast<int>(fd));
+  kernel().system->files.reap();
+  CHECK_FALSE(kernel().host.entry[SYS_getppid]);
+}
+
+TEST_CASE("buffers are mapped, shared and paused") {
+  s64 fd = open_event(output_attr()), second = open_event(output_attr()), elsewhere = open_event(output_attr(), -1, 1);
+  REQUIRE(fd >= 0);
+  CHECK(map_event(fd, 3 * kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE) == -EINVAL);
+  CHECK(map_event(fd, 4 * kPageSize) == -EINVAL);
+  CHECK(map_event(fd, 3 * kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, kPageSize) == -EINVAL);
+  CHECK(ioctl_event(second, PERF_EVENT_IOC_SET_OUTPUT, static_cast<u64>(fd)) == -EINVAL);  // nothing mapped there yet
+  s64 area = map_event(fd, 3 * kPageSize);
+  REQUIRE(area > 0);
+  auto* page = reinterpret_cast<perf_event_mmap_page*>(area);
+  CHECK(page->data_offset == kPageSize);
+  CHECK(page->data_size == 2 * kPageSize);
+  CHECK(map_event(fd, 5 * kPageSize) == -EINVAL);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_PAUSE_OUTPUT, 1) == 0);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_PAUSE_OUTPUT, 0) == 0);
+  CHECK(ioctl_event(second, PERF_EVENT_IOC_SET_OUTPUT, static_cast<u64>(fd)) == 0);
+  CHECK(ioctl_event(second, PERF_EVENT_IOC_SET_OUTPUT, ~u64{0}) == 0);
+  CHECK(ioctl_event(second, PERF_EVENT_IOC_SET_OUTPUT, 0) == -EBADF);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_OUTPUT, static_cast<u64>(second)) == -EINVAL);
+  CHECK(ioctl_event(elsewhere, PERF_EVENT_IOC_SET_OUTPUT, static_cast<u64>(fd)) == -EINVAL);
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_OUTPUT, static_cast<u64>(fd)) == -EINVAL);
+  munmap(page, 3 * kPageSize);
+}
+
+TEST_CASE("a wakeup is seen once, and an idle buffer is not readable") {
+  Kernel& k = kernel();
+  s64 fd = open_event(output_attr());
+  s64 area = map_event(fd, 2 * kPageSize);
+  REQUIRE(area > 0);
+  auto* page = reinterpret_cast<perf_event_mmap_page*>(area);
+  auto event = find_perf_event(*k.system, k.task, static_cast<int>(fd));
+  REQUIRE(event);
+  auto produce = [&] {
+    RunScope scope(k.system->probes->runner(), nullptr, nullptr, {}, 0);
+    char text[] = "record";
+    PerfSample sample;
+    sample.raw = text;
+    sample.raw_size = sizeof text;
+    REQUIRE(perf_event_sample(&scope.run(), (*event)->state(), sample) == 0);
+  };
+  s64 set = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event interest{.events = EPOLLIN, .data = {.u64 = 7}};
+  auto add = [&](int operation) {
+    return k.call(SYS_epoll_ctl,
+                  {static_cast<u64>(set), static_cast<u64>(operation), static_cast<u64>(fd), ptr(&interest)});
+  };
+  auto wait = [&] {
+    epoll_event found[4];
+    return k.call(SYS_epoll_wait, {static_cast<u64>(set), ptr(found), 4, 0, 0, 0});
+  };
+  auto polled = [&] {
+    pollfd entry{static_cast<int>(fd), POLLIN, 0};
+    return k.call(SYS_poll, {ptr(&entry), 1, 0, 0, 0, 0});
+  };
+  REQUIRE(add(EPOLL_CTL_ADD) == 0);
+  CHECK(wait() == 0);
+  CHECK(polled() == 0);
+  produce();
+  CHECK(wait() == 1);
+  page->data_tail = page->data_head;
+  CHECK(wait() == 0);
+
+  produce();
+  produce();
+  CHECK(wait() == 1);
+  CHECK(wait() == 0);  // the same data again: nobody was woken since
+  produce();
+  CHECK(polled() == 1);
+  page->data_tail = page->data_head;
+  CHECK(polled() == 0);
+  produce();
+  CHECK(add(EPOLL_CTL_MOD) == 0);
+  CHECK(wait() == 1);
+  close(static_cast<int>(set));
+  munmap(page, 2 * kPageSize);
+}
+
+TEST_CASE("programs cannot be waited for") {
+  s64 program = load_program(BPF_PROG_TYPE_TRACEPOINT);
+  s64 set = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event interest{.events = EPOLLIN, .data = {.u64 = 7}};
+  CHECK(kernel().call(SYS_epoll_ctl,
+                      {static_cast<u64>(set), EPOLL_CTL_ADD, static_cast<u64>(program), ptr(&interest)}) == -EPERM);
+  close(static_cast<int>(set));
+}
+
+TEST_CASE("links on perf events and raw tracepoints") {
+  s64 program = load_program(BPF_PROG_TYPE_TRACEPOINT);
+  bpf_attr attr{};
+  attr.link_create.prog_fd = static_cast<u32>(program);
+  attr.link_create.target_fd = ~0u;
+  attr.link_create.attach_type = BPF_PERF_EVENT;
+  CHECK(kernel().bpf(BPF_LINK_CREATE, attr) == -EBADF);
+  s64 fd = open_event(attr_of(PERF_TYPE_TRACEPOINT, event_id("syscalls", "sys_enter_getpgrp")));
+  attr.link_create.target_fd = static_cast<u32>(fd);
+  s64 link = kernel().bpf(BPF_LINK_CREATE, attr);
+  REQUIRE(link >= 0);
+  CHECK(kernel().host.entry[SYS_getpgrp]);
+  close(static_cast<int>(fd));
+  kernel().system->files.reap();
+  CHECK(kernel().host.entry[SYS_getpgrp]);  // the link holds the event
+  close(static_cast<int>(link));
+  kernel().system->files.reap();
+  CHECK_FALSE(kernel().host.entry[SYS_getpgrp]);
+
+  s64 raw = load_program(BPF_PROG_TYPE_RAW_TRACEPOINT);
+  bpf_attr open{};
+  open.raw_tracepoint.prog_fd = static_cast<u32>(raw);
+  open.raw_tracepoint.name = ptr("sys_exit");
+  link = kernel().bpf(BPF_RAW_TRACEPOINT_OPEN, open);
+  REQUIRE(link >= 0);
+  CHECK(kernel().host.exit.all());
+  CHECK(kernel().bpf(BPF_RAW_TRACEPOINT_OPEN, open) == -EEXIST);
+  close(static_cast<int>(link));
+  kernel().system->files.reap();
+  CHECK(kernel().host.exit.none());
+}
+
+}  // namespace
