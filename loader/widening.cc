@@ -17,9 +17,9 @@ namespace bpfemu {
 namespace {
 
 constexpr size_t kScratch = 4096;
-// How long a thread that was interrupted may take to stop. One in an uninterruptible sleep takes longer, and is
-// widened when it wakes.
-constexpr u64 kPatience = 100'000'000;
+// How long a thread that was interrupted may take to stop: on a busy machine it waits for its turn. One in an
+// uninterruptible sleep is not waited for; it is widened when it wakes.
+constexpr u64 kPatience = 2'000'000'000, kShortPatience = 20'000'000;
 
 u64 now() {
   timespec t;
@@ -106,7 +106,8 @@ TracedTask* Widening::interrupt_one(Process& process) {
   using At = TracedTask::At;
   TracedTask *running = nullptr, *standing = nullptr;
   for (TracedTask* thread : process.threads) {
-    if (thread->in_vfork || thread->starting || thread->interrupted || !lacks(*thread)) continue;
+    if (thread->in_vfork || thread->starting || thread->exit_reported || thread->interrupted || !lacks(*thread))
+      continue;
     if (thread->at() == At::kRunning) {
       if (!running || read_state(thread->tid()).value_or('S') == 'R') running = thread;
     } else if (thread->at() != At::kExiting && !can_call(*thread)) {
@@ -115,17 +116,19 @@ TracedTask* Widening::interrupt_one(Process& process) {
   }
   TracedTask* const chosen = running ? running : standing;
   if (!chosen) return nullptr;
-  if (chosen == running) chosen->asleep_ns = read_asleep_ns(chosen->tid());
+  const bool asleep = chosen == running && read_state(chosen->tid()).value_or('R') == 'S';
+  chosen->asleep_ns = asleep ? read_asleep_ns(chosen->tid()) : 0;
   if (!chosen->interrupt()) return nullptr;
   return running;
 }
 
 // Waits until the thread stops, for whatever reason; the tracer sees that stop later.
 bool Widening::collect(TracedTask& task, u64 deadline_ns) {
-  while (now() < deadline_ns) {
+  for (const u64 start = now(); now() < deadline_ns;) {
     const Result<Waited> waited = env_.os.wait(task.tid(), false);
     if (!waited) return false;
     if (waited->tid == 0) {
+      if (now() - start > kShortPatience && read_state(task.tid()).value_or('D') == 'D') return false;
       const timespec pause{0, 20'000};
       ::nanosleep(&pause, nullptr);
       continue;

@@ -9,11 +9,11 @@ dir=$(mktemp -d)
 chmod 777 "$dir"
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-export HOME=$dir TMPDIR=$dir LC_ALL=C.UTF-8
+export TMPDIR=$dir LC_ALL=C.UTF-8
 failures=0
 
-# run COMMAND...: under bpfemu as uid 65534; its output (both streams) in $out, its status in $status.
-run() { out=$(as_nobody timeout -k 5 "${LIMIT:-60}" "$bpfemu" ${OPTIONS:-} -- "$@" 2>&1); status=$?; }
+# run COMMAND...: under $prefix bpfemu $OPTIONS as uid 65534; its output (both streams) in $out, its status in $status.
+run() { out=$(as_nobody env HOME="$dir" timeout -k 5 "${LIMIT:-60}" ${prefix:-} "$bpfemu" ${OPTIONS:-} -- "$@" 2>&1); status=$?; }
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 expect_status() { [ "$status" = "$1" ] || { fail "exit status $status, not $1"; echo "$out" | tail -20; }; }
 # Every argument is an extended regular expression that some line of the output must match.

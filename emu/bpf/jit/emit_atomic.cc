@@ -34,9 +34,9 @@ void Emitter::emit_atomic_fetch(const Insn& insn, const OpcodeInfo& info) {
   lock();
   cmpxchg(target, changed);
   jne(again, T_SHORT);
-  if (insn.src_reg == 0) return;
+  if (insn.src_reg == 0) return;  // the old value is where it belongs
   mov(reg(insn.src_reg), rax);
-  if (insn.src_reg != 0) mov(rax, r11);
+  mov(rax, r11);
 }
 
 void Emitter::emit_exchange(const Insn& insn, const OpcodeInfo& info) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // x86-64 code for verified programs. Register use follows the kernel's JIT, so that what programs can observe
-// (stack layout, tail-call depth) is the same: R0 rax, R1-R5 rdi rsi rdx rcx r8, R6 rbx, R7 r13, R8 r14, R9 r15, R10 rbp;
-// r12 holds the Run, r9 carries it into helpers, r10 and r11 are scratch.
+// (stack layout, tail-call depth) is the same: R0 rax, R1-R5 rdi rsi rdx rcx r8, R6 rbx, R7 r13, R8 r14, R9 r15,
+// R10 rbp; r12 holds the Run, r9 carries it into helpers, r10 and r11 are scratch.
 #pragma once
 
 #include <functional>

@@ -1,75 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small programs through the whole verifier: verdict, errno and log.
-#include <catch2/catch.hpp>
-#include <cstring>
+#include "program.h"
 
-#include "emu/bpf/verifier/verifier.h"
+#include <catch2/catch.hpp>
 
 using namespace bpfemu;
-
-namespace {
-
-Insn op(u8 code, u8 dst, u8 src, s16 off, s32 imm) {
-  return {.code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm};
-}
-Insn mov(u8 dst, s32 imm) {
-  return op(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm);
-}
-Insn copy(u8 dst, u8 src) {
-  return op(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
-}
-Insn add(u8 dst, s32 imm) {
-  return op(BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, imm);
-}
-Insn add_reg(u8 dst, u8 src) {
-  return op(BPF_ALU64 | BPF_ADD | BPF_X, dst, src, 0, 0);
-}
-Insn load(u8 size, u8 dst, u8 src, s16 off) {
-  return op(BPF_LDX | BPF_MEM | size, dst, src, off, 0);
-}
-Insn store(u8 size, u8 dst, u8 src, s16 off) {
-  return op(BPF_STX | BPF_MEM | size, dst, src, off, 0);
-}
-Insn jump_if(u8 code, u8 dst, s32 imm, s16 off) {
-  return op(BPF_JMP | code | BPF_K, dst, 0, off, imm);
-}
-Insn jump(s16 off) {
-  return op(BPF_JMP | BPF_JA, 0, 0, off, 0);
-}
-Insn call(u32 helper) {
-  return op(BPF_JMP | BPF_CALL, 0, 0, 0, static_cast<s32>(helper));
-}
-Insn call_own(s32 off) {
-  return op(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, off);
-}
-Insn leave() {
-  return op(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-}
-
-struct Verdict {
-  int error = 0;
-  std::string log;
-  u32 processed = 0;
-  bool says(const char* text) const { return log.find(text) != std::string::npos; }
-};
-
-constexpr Capabilities kRoot{}, kNobody{false, false, false, false};
-
-Verdict check(Insns insns, const Capabilities& caps = kRoot, u32 type = BPF_PROG_TYPE_SOCKET_FILTER, u32 level = 2,
-              u32 log_size = 1 << 20) {
-  VerifierWorld world;
-  LoadRequest request;
-  request.type = type;
-  request.insns = std::move(insns);
-  request.gpl_compatible = true;
-  request.caps = caps;
-  request.map_by_fd = [](int) -> Result<std::shared_ptr<MapObject>> { return fail(EBADF); };
-  VerifierLog log(level, log_size);
-  auto verified = verify(world, request, log);
-  return {verified ? 0 : verified.error().value, log.text(), verified ? verified->processed_insns : 0};
-}
-
-}  // namespace
 
 TEST_CASE("the smallest program") {
   auto verdict = check({mov(0, 0), leave()});
@@ -83,12 +18,12 @@ TEST_CASE("the smallest program") {
 }
 
 TEST_CASE("level 1 forgets what turned out well") {
-  auto verdict = check({mov(0, 0), leave()}, kRoot, BPF_PROG_TYPE_SOCKET_FILTER, 1);
+  auto verdict = check({mov(0, 0), leave()}, {.level = 1});
   CHECK(verdict.log.rfind("processed 2 insns", 0) == 0);
 }
 
 TEST_CASE("a log that does not fit") {
-  auto verdict = check({mov(0, 0), leave()}, kRoot, BPF_PROG_TYPE_SOCKET_FILTER, 2, 32);
+  auto verdict = check({mov(0, 0), leave()}, {.log_size = 32});
   CHECK(verdict.error == ENOSPC);
   CHECK(verdict.log.size() == 31);
 }
@@ -109,7 +44,7 @@ TEST_CASE("control flow") {
   CHECK(check({mov(0, 0), jump(1), mov(0, 1), leave()}).says("unreachable insn 2\n"));
   auto endless = check({mov(0, 0), jump(-1), leave()});
   CHECK(endless.error == EINVAL);
-  auto unprivileged = check({mov(0, 0), jump_if(BPF_JEQ, 0, 1, -2), leave()}, kNobody);
+  auto unprivileged = check({mov(0, 0), jump_if(BPF_JEQ, 0, 1, -2), leave()}, {.caps = kNobody});
   CHECK(unprivileged.says("back-edge from insn 1 to 0\n"));
 }
 
@@ -117,12 +52,11 @@ TEST_CASE("loops") {
   // A counter that ends is followed to its end; one that does not change is found out.
   auto bounded = check({mov(0, 0), add(0, 1), jump_if(BPF_JLT, 0, 100, -2), leave()});
   CHECK(bounded.error == 0);
-  CHECK(bounded.processed > 200);
+  CHECK(bounded.processed() > 200);
   auto infinite = check({mov(0, 0), mov(1, 1), jump_if(BPF_JEQ, 1, 1, -2), leave()});
   CHECK(infinite.error == EINVAL);
   CHECK(infinite.says("infinite loop detected at insn"));
-  auto too_long =
-      check({mov(0, 0), add(0, 1), jump_if(BPF_JNE, 0, 2000000, -2), leave()}, kRoot, BPF_PROG_TYPE_SOCKET_FILTER, 0);
+  auto too_long = check({mov(0, 0), add(0, 1), jump_if(BPF_JNE, 0, 2000000, -2), leave()}, {.level = 0});
   CHECK(too_long.error == E2BIG);
 }
 
@@ -136,14 +70,14 @@ TEST_CASE("the stack") {
             .says("misaligned stack access off (0x0; 0x0)+0+-12 size 8\n"));
   // Half a pointer is no number.
   CHECK(check({store(BPF_W, 10, 1, -8), mov(0, 0), leave()}).says("invalid size of register spill\n"));
-  auto uninitialized = check({load(BPF_DW, 0, 10, -8), leave()}, kNobody);
+  auto uninitialized = check({load(BPF_DW, 0, 10, -8), leave()}, {.caps = kNobody});
   CHECK(uninitialized.error == EACCES);
   CHECK(uninitialized.says("invalid read from stack R10 off=-8 size=8\n"));
 }
 
 TEST_CASE("pointers stay inside the kernel") {
   CHECK(check({copy(0, 1), leave()}).error == 0);
-  auto leak = check({copy(0, 1), leave()}, kNobody);
+  auto leak = check({copy(0, 1), leave()}, {.caps = kNobody});
   CHECK(leak.error == EACCES);
   CHECK(leak.says("R0 leaks addr as return value\n"));
   CHECK(check({copy(0, 10), add_reg(0, 1), mov(0, 0), leave()}).says("R0 pointer += pointer prohibited\n"));
@@ -180,7 +114,7 @@ TEST_CASE("functions of the program") {
   CHECK(verdict.says("func#1 @3\n"));
   CHECK(verdict.says("caller:\n"));
   CHECK(verdict.says("returning from callee:\n"));
-  auto unprivileged = check({mov(0, 2), call_own(1), leave(), mov(0, 1), leave()}, kNobody);
+  auto unprivileged = check({mov(0, 2), call_own(1), leave(), mov(0, 1), leave()}, {.caps = kNobody});
   CHECK(unprivileged.error == EPERM);
   // 8 frames of 512 bytes are too much.
   auto deep = check({mov(0, 0), store(BPF_DW, 10, 0, -512), call_own(1), leave(), mov(0, 0), leave()});
@@ -193,5 +127,5 @@ TEST_CASE("dead ends and pruning are counted as the kernel counts them") {
   auto verdict = check({call(BPF_FUNC_get_prandom_u32), jump_if(BPF_JEQ, 0, 0, 1), mov(0, 1), leave()});
   CHECK(verdict.error == 0);
   CHECK(verdict.says("\nfrom 1 to 3: "));
-  CHECK(verdict.processed == 5);
+  CHECK(verdict.processed() == 5);
 }
