@@ -156,4 +156,5 @@ int main() {
   ask_links();
   ask_pins();
   ask_files();
+  return 0;
 }

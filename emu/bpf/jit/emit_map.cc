@@ -23,8 +23,8 @@ bool Emitter::emit_map_call(s32 helper, const Map& map) {
 }
 
 // `function(Run*, Map&, ...)` with `arguments` of the program's own after the map.
-template <class Function>
-bool Emitter::call_map(Function* function, u32 arguments) {
+template <class Native>
+bool Emitter::call_map(Native* function, u32 arguments) {
   if (!function) return false;
   if (arguments == 3) {
     mov(r8, rcx);

@@ -104,8 +104,8 @@ class Emitter : private Xbyak::CodeGenerator {
 
   // emit_map.cc
   bool emit_map_call(s32 helper, const Map& map);
-  template <class Function>
-  bool call_map(Function* function, u32 arguments);
+  template <class Native>
+  bool call_map(Native* function, u32 arguments);
   void emit_array_lookup(const Map& map);
 
   // Where the instruction stream is, in terms of the previous pass: relative offsets are exact once all has settled.

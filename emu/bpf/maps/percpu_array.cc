@@ -35,13 +35,17 @@ s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
   return 0;
 }
 
+// User space sees the padding between values too.
 s64 update_value(Run* run, Map& map, const void* key, const void* value, u64 flags) {
   if (flags > BPF_EXIST) return -EINVAL;
   if (load<u32>(key) >= map.max_entries) return -E2BIG;
   if (flags == BPF_NOEXIST) return -EEXIST;
   u64 stride = value_stride(map);
   for (u32 cpu = 0; cpu < map.cpus; ++cpu) {
-    __builtin_memcpy(lookup_percpu(run, map, key, cpu), static_cast<const u8*>(value) + cpu * stride, stride);
+    const u8* from = static_cast<const u8*>(value) + cpu * stride;
+    u8* to = static_cast<u8*>(lookup_percpu(run, map, key, cpu));
+    copy_value_in(map, to, from);
+    __builtin_memcpy(to + map.value_size, from + map.value_size, stride - map.value_size);
   }
   return 0;
 }
@@ -50,7 +54,10 @@ s64 copy_value(Run* run, Map& map, const void* key, void* value) {
   if (load<u32>(key) >= map.max_entries) return -ENOENT;
   u64 stride = value_stride(map);
   for (u32 cpu = 0; cpu < map.cpus; ++cpu) {
-    __builtin_memcpy(static_cast<u8*>(value) + cpu * stride, lookup_percpu(run, map, key, cpu), stride);
+    const u8* from = static_cast<const u8*>(lookup_percpu(run, map, key, cpu));
+    u8* to = static_cast<u8*>(value) + cpu * stride;
+    copy_value_out(map, to, from);
+    __builtin_memcpy(to + map.value_size, from + map.value_size, stride - map.value_size);
   }
   return 0;
 }

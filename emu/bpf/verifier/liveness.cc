@@ -29,7 +29,7 @@ Check Checker::mark_read(const Reg& reg, Reg* parent, u8 flag) {
 }
 
 // Does the instruction use all 64 bits of a register (kernel: is_reg64)?
-bool Checker::is_64_bit_use(const Insn& insn, u32 number, const Reg* reg, Use use) const {
+bool Checker::is_64_bit_use(const Insn& insn, u32, const Reg* reg, Use use) const {
   u8 cls = BPF_CLASS(insn.code), op = BPF_OP(insn.code);
   bool reading = use == Use::kRead;
   switch (cls) {
@@ -42,7 +42,7 @@ bool Checker::is_64_bit_use(const Insn& insn, u32 number, const Reg* reg, Use us
     case BPF_LDX: return reading || BPF_SIZE(insn.code) == BPF_DW;
     case BPF_STX: return (reading && reg && reg->type != kScalar) || BPF_SIZE(insn.code) == BPF_DW;
     case BPF_LD: return BPF_MODE(insn.code) == BPF_IMM || reading;
-    default: (void)number; return true;
+    default: return true;
   }
 }
 
