@@ -15,6 +15,7 @@ Reply enter_write(System& system, Call& call);
 Reply enter_stat(System& system, Call& call);
 Reply enter_fstat(System& system, Call& call);
 Reply enter_access(System& system, Call& call);
+Reply enter_xattr(System& system, Call& call);
 Reply enter_statfs(System& system, Call& call);
 Reply enter_fstatfs(System& system, Call& call);
 // readlink.cc

@@ -97,6 +97,12 @@ Reply access_target(System& system, Call& call, const Target& target) {
   return Reply::answer(system.vfs->permits(*target.found.node, mode));
 }
 
+Reply xattr_target(System&, Call& call, const Target& target) {
+  if (target.descriptor) return Reply::native();
+  bool list = call.number == SYS_listxattr || call.number == SYS_llistxattr;
+  return Reply::answer(s64{list ? 0 : -EOPNOTSUPP});
+}
+
 Reply put_statfs(Call& call, u64 magic) {
   struct statfs fs {};
   fs.f_type = static_cast<__fsword_t>(magic);
@@ -124,6 +130,12 @@ Reply enter_fstat(System& system, Call& call) { return stat_descriptor(system, c
 Reply enter_access(System& system, Call& call) {
   PathArgument path = call.number == SYS_access ? PathArgument{-1, 0} : PathArgument{0, 1};
   return on_target(system, call, path, true, access_target);
+}
+
+// Files of ours have no extended attributes.
+Reply enter_xattr(System& system, Call& call) {
+  bool follow = call.number == SYS_getxattr || call.number == SYS_listxattr;
+  return on_target(system, call, PathArgument{-1, 0}, follow, xattr_target);
 }
 
 Reply enter_statfs(System& system, Call& call) {

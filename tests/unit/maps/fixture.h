@@ -75,7 +75,7 @@ struct World {
 // How many random operations a test makes: more on demand.
 inline u32 operations() {
   const char* wanted = std::getenv("BPFEMU_MAP_OPS");
-  return wanted ? static_cast<u32>(std::strtoul(wanted, nullptr, 0)) : 20000;
+  return wanted ? static_cast<u32>(std::strtoul(wanted, nullptr, 0)) : 5000;
 }
 
 }  // namespace bpfemu::test
