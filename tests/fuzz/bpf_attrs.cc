@@ -179,7 +179,7 @@ void fill_info(Source& s, bpf_attr& a) {
   a.info.info_len = s.random.pick(sizes);
   a.info.info = s.buffer(a.info.info_len);
   // Counts and buffers that the info struct itself points to.
-  if (s.random.one_in(4) && s.memory.holds(a.info.info, 200)) {
+  if (s.random.one_in(4) && a.info.info_len >= 200 && s.memory.holds(a.info.info, a.info.info_len)) {
     std::memset(reinterpret_cast<void*>(a.info.info), 0, a.info.info_len);
     for (u64 field = 0; field < 25; ++field) {
       u64 word = s.random.one_in(3) ? s.memory.buffer(64) : s.random.below(9);

@@ -321,6 +321,10 @@ bool Fuzzer::sweep() {
     good_ = false;
   };
   empty("maps", !system_->maps.next(0));
+  for (auto id = system_->maps.next(0); id; id = system_->maps.next(*id)) {
+    auto left = system_->maps.find(*id);
+    std::fprintf(stderr, "  map %u of type %u, %ld holders\n", *id, (*left)->map().type, left->use_count() - 1);
+  }
   empty("programs", !system_->programs.next(0));
   empty("links", !system_->links.next(0));
   auto open = open_descriptors();

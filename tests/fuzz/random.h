@@ -10,7 +10,7 @@ namespace bpfemu::fuzz {
 
 class Random {
  public:
-  explicit Random(u64 seed) : state_(seed * 0x9e3779b97f4a7c15 + 1) {}
+  explicit Random(u64 seed) : state_(seed) { state_ = next(); }
 
   // splitmix64.
   u64 next() {

@@ -65,7 +65,7 @@ Result<void> test_run_xdp(TestBench& bench) {
   xdp.frame_end = xdp.data_hard_start + kPageSize - kSharedInfo;
   xdp.ingress_ifindex = kLoopback;
   xdp.frags = memory.address() + kFragsAt;
-  std::memcpy(memory.at(kFrameAt + headroom), head.data(), linear);
+  std::copy(head.begin(), head.end(), memory.at(kFrameAt + headroom));
   if (context) TRY(set_source(xdp, *context));
   if (size > linear) {
     if (size - linear > kMaxFrags * kPageSize) return fail(ENOMEM);
