@@ -39,5 +39,5 @@ as_nobody() {
 build_bpfemu() {
   local root=$1
   [ -e "$root/build/build.ninja" ] || meson setup "$root/build" "$root" --buildtype=release >/dev/null
-  ninja -C "$root/build" --quiet
+  ninja -C "$root/build" --quiet bpfemu
 }

@@ -249,12 +249,16 @@ void Fuzzer::map_memory() {
 }
 
 void Fuzzer::paths() {
+  // Only d is ever a folder, and it keeps its name, so that sweep() finds all pins.
+  static constexpr const char* files[] = {"/sys/fs/bpf/a", "/sys/fs/bpf/b", "/sys/fs/bpf/x.y"};
   u64 path = source_.text(random_path(random_));
   u64 here = static_cast<u64>(AT_FDCWD);
   switch (random_.below(4)) {
-    case 0: call("mkdir", SYS_mkdir, {path, 0700, 0, 0, 0, 0}); break;
+    case 0: call("mkdir", SYS_mkdir, {source_.text("/sys/fs/bpf/d"), 0700, 0, 0, 0, 0}); break;
     case 1: call("unlink", SYS_unlink, {path, 0, 0, 0, 0, 0}); break;
-    case 2: call("rename", SYS_rename, {path, source_.text(random_path(random_)), 0, 0, 0, 0}); break;
+    case 2:
+      call("rename", SYS_rename, {source_.text(random_.pick(files)), source_.text(random_.pick(files)), 0, 0, 0, 0});
+      break;
     default: call("newfstatat", SYS_newfstatat, {here, path, source_.buffer(144), random_.below(2) * 0x100, 0, 0});
   }
 }

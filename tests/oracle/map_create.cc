@@ -72,7 +72,7 @@ void ask_map_create() {
                {"high bytes", "\xc3\xa4"}};
   for (auto& n : names) {
     bpf_attr attr = map_attr({BPF_MAP_TYPE_ARRAY});
-    strncpy(attr.map_name, n.name, sizeof attr.map_name);
+    memcpy(attr.map_name, n.name, strnlen(n.name, sizeof attr.map_name));
     say(std::string("create/name of ") + n.what, fd_text(bpf(BPF_MAP_CREATE, attr)));
   }
 

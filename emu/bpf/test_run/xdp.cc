@@ -2,6 +2,8 @@
 // Kernel: bpf_prog_test_run_xdp, without live frames.
 #include <net/if.h>
 
+#include <algorithm>
+
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/test_run/bench.h"
 

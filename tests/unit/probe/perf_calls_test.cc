@@ -181,18 +181,15 @@ TEST_CASE("ioctls of a tracepoint event") {
   CHECK(ioctl_event(fd, PERF_EVENT_IOC_SET_BPF, static_cast<u64>(program)) == -EEXIST);
   CHECK(kernel().host.entry[SYS_getppid]);
 
-  struct {
-    perf_event_query_bpf head;
-    u32 ids[4];
-  } query{};
-  query.head.ids_len = 4;
-  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(&query)) == 0);
-  CHECK(query.head.prog_cnt == 1);
-  CHECK(query.ids[0] != 0);
-  query.head.ids_len = 65;
-  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(&query)) == -E2BIG);
-  query.head.ids_len = 0;
-  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(&query)) == 0);
+  u32 query[6]{};  // struct perf_event_query_bpf: ids_len, prog_cnt, ids
+  query[0] = 4;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(query)) == 0);
+  CHECK(query[1] == 1);
+  CHECK(query[2] != 0);
+  query[0] = 65;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(query)) == -E2BIG);
+  query[0] = 0;
+  CHECK(ioctl_event(fd, PERF_EVENT_IOC_QUERY_BPF, ptr(query)) == 0);
 
   close(static_cast<int>(fd));
   kernel().system->files.reap();
