@@ -15,15 +15,6 @@ u32 number_after(std::string_view text, std::string_view key) {
   return number;
 }
 
-struct EventName {
-  std::string_view system, name;
-};
-constexpr EventName kModelled[] = {
-#define EVENT(system, name) {#system, #name},
-#include "emu/abi/events.inc"
-#undef EVENT
-};
-
 }  // namespace
 
 Events::Events(std::string text) : text_(std::move(text)) {
@@ -98,12 +89,6 @@ std::vector<EventField> fields_of(std::string_view format) {
     fields.push_back(field);
   }
   return fields;
-}
-
-bool is_modelled(const TraceEvent& event) {
-  if (event.system == "syscalls") return true;
-  return std::any_of(std::begin(kModelled), std::end(kModelled),
-                     [&](const EventName& e) { return e.system == event.system && e.name == event.name; });
 }
 
 }  // namespace bpfemu

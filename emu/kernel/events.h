@@ -53,7 +53,4 @@ class Events {
 // The fields of a format, common_* included.
 std::vector<EventField> fields_of(std::string_view format);
 
-// The events that the model fires; the others can be seen and attached to, and never happen.
-bool is_modelled(const TraceEvent& event);
-
 }  // namespace bpfemu

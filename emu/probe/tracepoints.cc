@@ -24,12 +24,9 @@ struct Modelled {
   u32 arg_count;
 };
 constexpr Modelled kModelled[] = {
-    {"raw_syscalls", "sys_enter", Moment::kSyscallEnter, sys_enter_record, sys_enter_args, 2},
-    {"raw_syscalls", "sys_exit", Moment::kSyscallExit, sys_exit_record, sys_exit_args, 2},
-    {"sched", "sched_process_fork", Moment::kFork, process_fork_record, process_fork_args, 2},
-    {"sched", "sched_process_exec", Moment::kExec, process_exec_record, process_exec_args, 3},
-    {"sched", "sched_process_exit", Moment::kExit, process_exit_record, process_exit_args, 1},
-    {"signal", "signal_generate", Moment::kSignal, signal_generate_record, signal_generate_args, 5},
+#define EVENT(system, name, moment, record, args, count) {#system, #name, Moment::moment, record, args, count},
+#include "emu/abi/events.inc"
+#undef EVENT
 };
 
 bool is_syscall_moment(Moment moment) {
