@@ -53,8 +53,9 @@ def scripts(folder, prefix):
         if not os.access(path, os.X_OK) or os.path.isdir(path) or not re.search(PATTERN, prefix + name):
             continue
         try:
-            run = subprocess.run([path], capture_output=True, text=True, errors="replace", timeout=600, cwd=ROOT)
-            good, text = run.returncode == 0, run.stdout + run.stderr
+            run = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                 timeout=600, cwd=ROOT)
+            good, text = run.returncode == 0, run.stdout
         except subprocess.TimeoutExpired:
             good, text = False, "no end after 600 s"
         count(prefix + name, int(good), int(not good), text)

@@ -18,7 +18,7 @@ export TMPDIR=$dir LC_ALL=C.UTF-8
 failures=0
 
 # run COMMAND...: under $prefix bpfemu $OPTIONS as uid 65534; its output (both streams) in $out, its status in $status.
-run() { out=$(as_nobody env HOME="$dir" timeout -k 5 "${LIMIT:-60}" ${prefix:-} "$bpfemu" ${OPTIONS:-} -- "$@" 2>&1); status=$?; }
+run() { out=$(as_nobody env HOME="$dir" timeout -k 5 "${LIMIT:-120}" ${prefix:-} "$bpfemu" ${OPTIONS:-} -- "$@" 2>&1); status=$?; }
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 expect_status() { [ "$status" = "$1" ] || { fail "exit status $status, not $1"; echo "$out" | tail -20; }; }
 # Every argument is an extended regular expression that some line of the output must match.
