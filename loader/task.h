@@ -126,6 +126,8 @@ class TracedTask final : public Task {
   u64 asleep_ns = 0;                   // how long it had slept when we interrupted it
   bool silent_entry = false;           // its next call goes on after our own interrupt: probes saw its entry
   bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
+  u32 fork_restarts = 0;               // how often signals made its fork start over since the last that succeeded
+  std::optional<u64> fork_mask;        // what the program has blocked, while we block more for such a fork
   bool exit_reported = false;
   bool starting = false;  // created, and not at its first stop yet
 

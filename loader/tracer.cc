@@ -172,8 +172,11 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
     child->born_ns = monotonic_ns();
     child->pending = task.pending;  // its own return from the call, which handlers do not see
     if (child->pending) child->pending->handled = false;
+    child->fork_mask = task.fork_mask;
     env_.traps.task_cloned(task.tid(), tid, shares_memory);
   }
+  task.fork_restarts = 0;
+  end_shelter(task);
   task.in_vfork = kind == Kind::kVfork;
   if (EventSink* sink = handler_->events()) sink->task_forked(task, tid, thread);
   go(task);
@@ -202,7 +205,10 @@ void Tracer::adopt(pid_t tid) {
   TracedTask& task =
       creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid) : tasks_.add_process(*creator, tid, false))
               : tasks_.add_first(tid);
-  if (creator) task.traced = creator->traced_at_resume;
+  if (creator) {
+    task.traced = creator->traced_at_resume;
+    task.fork_mask = creator->fork_mask;
+  }
   task.starting = true;
   env_.traps.task_started(tid);
   parked_.erase(tid);
@@ -212,6 +218,7 @@ void Tracer::adopt(pid_t tid) {
 
 void Tracer::on_first_stop(TracedTask& task) {
   task.starting = false;
+  end_shelter(task);
   const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
   widening_.ensure(task);
   if (pending) leave_call(task, *pending);

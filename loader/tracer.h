@@ -79,6 +79,8 @@ class Tracer {
 
   bool own_call(TracedTask& task, Call& call, TracedTask::Pending& pending);
   void answer(TracedTask& task, long number, s64 value);
+  void shelter_fork(TracedTask& task, const TracedTask::Pending& pending);
+  static void end_shelter(TracedTask& task);
   void go(TracedTask& task);
   void leave_call(TracedTask& task, const TracedTask::Pending& pending);
   void signal_sent(TracedTask& task, const Call& call);

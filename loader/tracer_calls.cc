@@ -11,6 +11,7 @@
 
 #include "loader/call_args.h"
 #include "loader/forced_signal.h"
+#include "loader/proc_files.h"
 #include "loader/tracer.h"
 
 namespace bpfemu {
@@ -18,7 +19,7 @@ namespace bpfemu {
 namespace {
 
 constexpr long kI386Bpf = 357, kI386PerfEventOpen = 336;  // free numbers on x86-64
-constexpr s64 kRestartBlock = -516;
+constexpr s64 kRestartNoIntr = -513, kRestartBlock = -516;
 constexpr size_t kPathLimit = 4096;
 // Emulated by the kernel at a fault: there is no exit stop, and changing registers kills.
 constexpr u64 kVsyscallPage = 0xffffffffff600000;
@@ -26,6 +27,14 @@ constexpr u64 kVsyscallPage = 0xffffffffff600000;
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1
 #endif
+
+// Every stop before a fork gives the next timer signal the time to arrive, which makes the fork start over and stop
+// again. So often that is left to luck.
+constexpr u32 kForkRestarts = 3;
+
+bool makes_task(long number) {
+  return number == SYS_clone || number == SYS_fork || number == SYS_vfork || number == SYS_clone3;
+}
 
 bool sets_facts(long number) {
   switch (number) {
@@ -104,7 +113,21 @@ void Tracer::on_call(TracedTask& task, long number) {
   const bool reported = sink && number >= 0 && (report_exit_[number] || (report_signals_ && signal_calls()[number]));
   if (reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args)
     task.pending = pending;
+  if (makes_task(number) && task.fork_restarts >= kForkRestarts) shelter_fork(task, pending);
   go(task);
+}
+
+// Signals that have a handler wait until the fork is done. Those that would end or stop the process do not: a child
+// must not escape a signal to its group that came before it.
+void Tracer::shelter_fork(TracedTask& task, const TracedTask::Pending& pending) {
+  const Result<SignalFacts> facts = read_signal_facts(task.tid());
+  if (!facts || !task.set_signal_mask(facts->blocked | facts->caught)) return;
+  task.fork_mask = facts->blocked;
+  task.pending = pending;  // for the exit stop of a fork that fails
+}
+
+void Tracer::end_shelter(TracedTask& task) {
+  if (const std::optional<u64> mask = std::exchange(task.fork_mask, std::nullopt)) (void)task.set_program_mask(*mask);
 }
 
 // What the loader must know or prevent, whoever else handles the call. True: arguments were changed.
@@ -142,6 +165,7 @@ void Tracer::on_syscall(TracedTask& task) {
     if (task.was_interrupted) (void)task.interrupt();
     return go(task);
   }
+  end_shelter(task);
   const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
   const bool goes_on = task.was_interrupted && resume_interrupted(task, pending);
   if (pending && !goes_on) leave_call(task, *pending);
@@ -210,6 +234,8 @@ void Tracer::on_signal(TracedTask& task, int signal) {
   }
   task.silent_entry = false;
   if ((signal == SIGTRAP || signal == SIGSYS) && on_own_signal(task, signal)) return;
+  if (static_cast<s64>(task.regs().rax) == kRestartNoIntr && makes_task(static_cast<long>(task.regs().orig_rax)))
+    ++task.fork_restarts;
   if (report_signals_) signal_raised(task, signal);
   env_.traps.before_signal(task);
   if (task.tgid() == root_ && signal < 64) root_signals_ |= u64{1} << (signal - 1);

@@ -37,7 +37,7 @@ int main(void) {
     CHECK(*counter == before);
     kill(child, SIGCONT);
     CHECK(waitpid(child, &status, WCONTINUED) == child && WIFCONTINUED(status));
-    for (int tries = 0; *counter == before && tries < 500; ++tries) sleep_ms(10);
+    for (int tries = 0; *counter == before && tries < 6000; ++tries) sleep_ms(10);
     CHECK(*counter > before);
     kill(child, SIGKILL);
     CHECK(ended(child) == -SIGKILL);

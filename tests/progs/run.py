@@ -12,7 +12,7 @@ program, launcher = sys.argv[1], sys.argv[3:]
 
 def run(words):
     try:
-        done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60)
+        done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=300)
         return done.returncode, done.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as expired:
         return "timed out", (expired.stdout or b"").decode(errors="replace")

@@ -26,8 +26,7 @@ int main(void) {
   if (receiver == 0) {
     struct sigaction info = {.sa_sigaction = on_queued, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGRTMIN, &info, NULL);
-    const double end = seconds() + 20;
-    while (queued < 500 && seconds() < end) {
+    while (queued < 500) {
       const int fd = open("/dev/null", O_RDONLY);
       if (fd < 0) ++wrong;
       close(fd);
@@ -41,11 +40,11 @@ int main(void) {
   }
   CHECK(ended(receiver) == 2);
 
+  // Counted, not timed: a busy machine takes longer, a livelock never gets there.
   setitimer(ITIMER_REAL, &every, NULL);
   setitimer(ITIMER_PROF, &every, NULL);
-  const double end = seconds() + 1;
-  int failures = 0, children = 0;
-  while (seconds() < end) {
+  int failures = 0;
+  for (int children = 0; children < 30 || alarms < 30; ++children) {
     const int fd = open("/dev/null", O_RDONLY);
     if (fd < 0) ++failures;
     close(fd);
@@ -54,12 +53,9 @@ int main(void) {
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
     if (child < 0 || WEXITSTATUS(status) != 8) ++failures;
-    ++children;
   }
   setitimer(ITIMER_REAL, &never, NULL);
   setitimer(ITIMER_PROF, &never, NULL);
   CHECK(failures == 0);
-  CHECK(alarms > 10);
-  CHECK(children > 10);
   printf("done\n");
 }

@@ -10,8 +10,9 @@
 //   bpf(8)            times that it fired
 //   bpf(9, fd)        inode of the caller's fd
 //   bpf(10)           how many forks, execs and exits were seen, as digits f*10000 + e*100 + x
-// openat of "/made/up" opens /dev/null instead. Usage: fake_bpfemu [-w] [-a] [-s] COMMAND...
+// openat of "/made/up" opens /dev/null instead. Usage: fake_bpfemu [-w] [-a] [-s] [-d] COMMAND...
 //   -w  wait for all    -a  probes want every call    -s  probes want one call more every 5 ms
+//   -d  every call that makes a task is held up for a millisecond, as on a machine that is too busy
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -58,7 +59,11 @@ class Fake final : public CallHandler, public EventSink {
   EventSink* events() override { return this; }
   u32 version_code() override { return 0x060187; }
 
-  void syscall_entered(Task&, PtRegs&, long number) override { entries_ += entry_[number]; }
+  void syscall_entered(Task&, PtRegs&, long number) override {
+    entries_ += entry_[number];
+    const bool makes_task = number == SYS_clone || number == SYS_clone3 || number == SYS_fork || number == SYS_vfork;
+    if (delay && makes_task) ::usleep(1000);
+  }
   void syscall_exited(Task&, PtRegs&, long number, s64) override { exits_ += entry_[number]; }
   void task_forked(Task&, pid_t, bool) override { ++forks_; }
   void task_executed(Task&, pid_t, const std::string&) override { ++execs_; }
@@ -66,6 +71,8 @@ class Fake final : public CallHandler, public EventSink {
   void signal_generated(Task&, int, int, int, const char*, pid_t, bool, int) override {}
   void site_hit(Task&, Sites::Id, PtRegs&) override {}
   void function_returned(Task&, u64, PtRegs&) override {}
+
+  bool delay = false;
 
  private:
   Reply bpf(Call& call) {
@@ -131,6 +138,7 @@ int main(int argc, char** argv) {
   int first = 1;
   for (; first < argc && argv[first][0] == '-'; ++first) {
     if (std::strcmp(argv[first], "-w") == 0) command.wait_all = true;
+    if (std::strcmp(argv[first], "-d") == 0) fake.delay = true;
     if (std::strcmp(argv[first], "-a") == 0) session.on_start([&](Waker&) { fake.want_all(); });
     if (std::strcmp(argv[first], "-s") == 0)
       session.on_start([&](Waker& waker) { waker.add_timer(5'000'000, 5'000'000, [&] { fake.want_next(); }); });
