@@ -62,6 +62,7 @@ std::shared_ptr<AddressSpace> AddressSpace::fork_copy(pid_t child) const {
   auto copy = std::make_shared<AddressSpace>(child);
   copy->mappings_ = mappings_;
   copy->breakpoints_ = breakpoints_;
+  copy->moved_ = moved_;
   copy->areas_ = areas_;
   copy->slots_ = slots_;
   return copy;
@@ -73,8 +74,10 @@ void AddressSpace::refresh() {
     if (line.prot[2] == 'x' && line.ino != 0)
       mappings_.push_back({line.start, line.end, line.offset, identity(pid_, line), line.prot[3] == 's'});
   std::erase_if(breakpoints_, [&](const auto& entry) {
-    return std::none_of(mappings_.begin(), mappings_.end(),
-                        [&](const TextMapping& m) { return entry.first >= m.start && entry.first < m.end; });
+    const bool gone = std::none_of(mappings_.begin(), mappings_.end(),
+                                   [&](const TextMapping& m) { return entry.first >= m.start && entry.first < m.end; });
+    if (gone) moved_[entry.second.site] = entry.second.original;
+    return gone;
   });
 }
 
@@ -95,8 +98,12 @@ Result<void> AddressSpace::insert(u64 address, Sites::Id site) {
   if (got <= 0) return fail(got < 0 ? errno : EIO);
   const auto old = breakpoints_.find(address);
   if (old != breakpoints_.end()) {
-    if (point.bytes[0] == kInt3) return {};
+    // Code that the program has written over ours is its own.
+    const bool rewritten = old->second.site == site && point.bytes[0] != old->second.original;
+    if (point.bytes[0] == kInt3 || rewritten) return {};
     breakpoints_.erase(old);  // the page was mapped anew
+  } else if (const auto moved = moved_.find(site); point.bytes[0] == kInt3 && moved != moved_.end()) {
+    point.bytes[0] = moved->second;  // mremap took the page, and our int3 in it, to here
   }
   mask(address, point.bytes.data(), static_cast<size_t>(got));
   point.plan = TRY(plan_step({point.bytes.data(), static_cast<size_t>(got)}));
@@ -107,12 +114,16 @@ Result<void> AddressSpace::insert(u64 address, Sites::Id site) {
 }
 
 void AddressSpace::remove(Sites::Id site) {
+  moved_.erase(site);
   for (auto it = breakpoints_.begin(); it != breakpoints_.end();) {
     if (it->second.site != site) {
       ++it;
       continue;
     }
-    (void)poke(it->first, &it->second.original, 1);  // fails only where the process or the mapping is gone
+    // Nothing of ours stands there when the process or the mapping is gone, or its code was written anew.
+    u8 byte = 0;
+    if (::pread(memory_.get(), &byte, 1, static_cast<off_t>(it->first)) == 1 && byte == kInt3)
+      (void)poke(it->first, &it->second.original, 1);
     removed_.push_back(it->first);
     it = breakpoints_.erase(it);
   }

@@ -74,6 +74,7 @@ class AddressSpace {
   UniqueFd memory_;
   std::vector<TextMapping> mappings_;
   std::map<u64, Breakpoint> breakpoints_;
+  std::map<Sites::Id, u8> moved_;  // the byte under an int3 that is no longer where it was put
   std::vector<u64> removed_;
   std::vector<Area> areas_;
   std::map<u64, u64> slots_;  // slot -> patched address

@@ -89,6 +89,7 @@ bool Breakpoints::trapped(Task& task) {
     returned(task, thread);
     return true;
   }
+  if (!thread.space->find(address) && !thread.space->removed_lately(address)) place_all(*thread.space);  // mremap
   if (Breakpoint* const breakpoint = thread.space->find(address)) {
     hit(task, thread, address, *breakpoint);
     return true;

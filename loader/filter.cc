@@ -58,12 +58,13 @@ struct Narrowed {
 constexpr Narrowed kNarrowed[] = {
     {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, CLONE_UNTRACED}, true},  // the child would escape
     {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS}, true},           // our own traps reset these two
-    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_NAME}, true},         // comm is cached
+    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_SECCOMP}, true},      // comm is cached; see own_filter.h
     {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, MAP_ANONYMOUS}, false},    // carriers and code come from files
 };
-// Always: flags in memory, a restarted call, the cached credentials.
-constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,   SYS_setreuid,
-                                 SYS_setregid, SYS_setresuid,       SYS_setresgid, SYS_setfsuid, SYS_setfsgid};
+// Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own.
+constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
+                                 SYS_setreuid, SYS_setregid,        SYS_setresuid, SYS_setresgid,
+                                 SYS_setfsuid, SYS_setfsgid,        SYS_seccomp,   SYS_ptrace};
 
 // Null where the call stops always or never. Anonymous mappings are nobody's business; the other conditions are the
 // loader's, and give way when the table wants every call.

@@ -44,6 +44,12 @@ constexpr Interruptible kInterruptible[] = {
     {SYS_accept4, -1},      {SYS_connect, -1},       {SYS_futex, -1},
 };
 
+// Signals that the kernel drops unless somebody traces the thread.
+u64 without_effect(const SignalFacts& facts) {
+  constexpr u64 kNothingByDefault = bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT);
+  return (facts.ignored | kNothingByDefault) & ~facts.caught;
+}
+
 u64* timeout_register(PtRegs& regs, int argument) {
   return argument == 3 ? &regs.r10 : nullptr;
 }
@@ -98,9 +104,13 @@ Restart restart_interrupted(TracedTask& task, u64 asleep_ns) {
 
 bool is_ignored(TracedTask& task, int signal) {
   const Result<SignalFacts> facts = read_signal_facts(task.tid());
-  if (!facts || (facts->caught & bit(signal))) return false;
-  if (facts->ignored & bit(signal)) return true;
-  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+  return facts && (without_effect(*facts) & bit(signal)) != 0;
+}
+
+bool is_interrupted(TracedTask& task) {
+  const Result<SignalFacts> facts = read_signal_facts(task.tid());
+  if (!facts) return true;
+  return (facts->pending & ~task.program_mask().value_or(facts->blocked) & ~without_effect(*facts)) != 0;
 }
 
 bool has_signal(TracedTask& task) {

@@ -23,6 +23,8 @@ Restart restart_interrupted(TracedTask& task, u64 asleep_ns);
 bool is_ignored(TracedTask& task, int signal);
 // Has the thread a signal that it will take now?
 bool has_signal(TracedTask& task);
+// Is one of them neither ignored nor without effect, so that a call that asks (kernel: signal_pending) ends with EINTR?
+bool is_interrupted(TracedTask& task);
 // rax of a call that will be restarted.
 bool is_restart(s64 result);
 

@@ -16,6 +16,7 @@
 
 #include "emu/base/bytes.h"
 #include "loader/call_args.h"
+#include "loader/own_filter.h"
 #include "loader/proc_files.h"
 #include "loader/stop.h"
 #include "loader/task.h"
@@ -246,9 +247,10 @@ Result<u64> TracedTask::syscall_instruction() {
 Result<void> TracedTask::begin_call(long number, const std::array<u64, 6>& args) {
   if (memory().compat) return fail(ENOSYS);
   if (at_ == At::kRunning || at_ == At::kInside || at_ == At::kExiting) return fail(ESRCH);
+  const std::array<u64, 6> ours = marked(number, args, env_.secret);
   regs();
   Machine m = machine_;
-  set_args(m, args);
+  set_args(m, ours);
   if (at_ == At::kSeccomp && !displaced_) {
     // The call that stopped here becomes ours: the kernel looks at the number again, and lets a second RET_TRACE pass.
     m.orig_rax = number;
@@ -261,7 +263,7 @@ Result<void> TracedTask::begin_call(long number, const std::array<u64, 6>& args)
     at_ = At::kSyscallExit;
     regs_known_ = false;
     m = (regs(), machine_);
-    set_args(m, args);
+    set_args(m, ours);
   }
   TRY(block_signals());
   m.rip = TRY(syscall_instruction());

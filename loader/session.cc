@@ -30,6 +30,8 @@ Secret draw_secret() {
   Secret secret = {};
   if (::getrandom(&secret, sizeof secret, 0) != sizeof secret)
     secret = {kPresence ^ ~u64{0}, static_cast<u64>(::getpid())};
+  // Its high word must be no program's: neither 0 nor that of a negative number.
+  secret.first = (secret.first & ~(u64{1} << 63)) | u64{1} << 62;
   return secret;
 }
 

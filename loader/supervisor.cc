@@ -2,6 +2,8 @@
 #include "loader/supervisor.h"
 
 #include <fmt/format.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
 
 #include <array>
 #include <cstdio>
@@ -34,6 +36,9 @@ class Kernel final : public CallHandler {
     return traced && traced->exit ? traced->exit(system_, call, result) : result;
   }
 
+  bool takes_long(const Call& call) override {
+    return call.number == SYS_bpf && static_cast<u32>(call.args[0]) == BPF_PROG_TEST_RUN;
+  }
   EventSink* events() override { return system_.probes.get(); }
   u32 version_code() override { return system_.profile.code; }
 

@@ -73,6 +73,8 @@ class TracedTask final : public Task {
 
   // The thread reported a stop: what was known of its registers is void.
   void stopped(At at);
+  // It died under our hands: nothing of what was begun with it can be brought to its end.
+  void gone();
   // Lets it go on: PTRACE_CONT, PTRACE_SYSCALL or PTRACE_SINGLESTEP with a signal to deliver, or PTRACE_LISTEN.
   Result<void> resume(int request, int signal = 0);
   // After a remote call at a seccomp stop: brings the thread back before its own call.
@@ -115,6 +117,7 @@ class TracedTask final : public Task {
     bool restore_args = false;     // registers were changed for the call
     bool shortened = false;        // its timeout, because part of it was over when it was restarted
     u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared
+    u64 filter = 0;                // seccomp: where the program that it was given instead lies
   };
   std::optional<Pending> pending;
   std::optional<Pending> restartable;  // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
@@ -145,7 +148,6 @@ class TracedTask final : public Task {
   Result<void> block_signals();
   Result<int> notify_fd(int fd, bool cloexec);
   Result<int> open_fd(int fd, bool cloexec);
-  void gone();
 
   TaskEnv& env_;
   pid_t tid_;

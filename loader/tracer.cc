@@ -2,9 +2,11 @@
 // The loop, and what becomes of threads. tracer_calls.cc has system calls and signals.
 #include "loader/tracer.h"
 
+#include <fmt/format.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -78,6 +80,7 @@ bool Tracer::turn() {
 
 int Tracer::run() {
   while (!tasks_.empty() && !stopping_ && (!root_dead_ || wait_for_all) && turn()) continue;
+  long_calls_.end_all();
   kill_all();
   return root_status_;
 }
@@ -85,6 +88,11 @@ int Tracer::run() {
 // False when there is nobody left to wait for.
 bool Tracer::next(StopEvent& event) {
   while (env_.postponed.empty()) {
+    if (!long_calls_.empty()) {
+      if (wait_between_slices()) continue;
+      event = {};
+      return true;
+    }
     if (single_waits_ >= kSingleWaits) {
       single_waits_ = 0;
       for (Result<Waited> w = env_.os.wait(-1, false); w && w->tid > 0; w = env_.os.wait(-1, false)) collect(*w);
@@ -106,6 +114,27 @@ bool Tracer::next(StopEvent& event) {
   return true;
 }
 
+// While calls that take long are being answered, nobody waits. True: somebody had stopped.
+bool Tracer::wait_between_slices() {
+  long_calls_.run_slice();
+  for (int i = 0; i < static_cast<int>(kSingleWaits); ++i) {
+    const Result<Waited> waited = env_.os.wait(-1, false);
+    if (!waited || waited->tid <= 0) break;
+    collect(*waited);
+  }
+  return !env_.postponed.empty();
+}
+
+// Who is answered stands still, so any stop of it is its end; and an exec is the end of all siblings.
+void Tracer::end_long_calls(const StopEvent& event) {
+  TracedTask* const task = tasks_.find(event.tid);
+  if (!task) return;
+  if (event.kind == Kind::kExec) return long_calls_.end_of_group(task->tgid());
+  if (!long_calls_.has(event.tid)) return;
+  task->gone();
+  long_calls_.end_of_thread(event.tid);
+}
+
 void Tracer::collect(Waited waited) {
   const StopEvent event = decode(waited);
   if (TracedTask* task = tasks_.find(event.tid)) note_stop(*task, event);
@@ -115,6 +144,7 @@ void Tracer::collect(Waited waited) {
 void Tracer::handle(const StopEvent& event) {
   attend();
   if (event.kind == Kind::kNone) return;
+  if (!long_calls_.empty()) end_long_calls(event);
   if (event.kind == Kind::kDead) return on_dead(event);
   TracedTask* const task = tasks_.find(event.tid);
   if (task) {
@@ -241,6 +271,7 @@ void Tracer::on_exec(TracedTask& task) {
     task.memory().vdso = find_vdso(task).value_or(0);
     if (const u32 code = handler_->version_code(); code && task.memory().vdso) claim_version(task, code);
   }
+  note_set_uid(task);
   if (!started_ && task.tid() == root_) {
     started_ = true;
     env_.traps.task_started(root_);
@@ -252,6 +283,15 @@ void Tracer::on_exec(TracedTask& task) {
   // A remote call has taken the thread to the exit stop of its exec already.
   if (task.at() == TracedTask::At::kSyscallExit) return on_syscall(task);
   go(task);
+}
+
+// No new privileges come by exec where no_new_privs had to be set for our filter, or the tracer has not as many.
+void Tracer::note_set_uid(const TracedTask& task) {
+  struct stat program, self;
+  const std::string folder = fmt::format("/proc/{}", task.tid());
+  if (::stat((folder + "/exe").c_str(), &program) != 0 || !(program.st_mode & S_ISUID)) return;
+  if (::stat(folder.c_str(), &self) == 0 && self.st_uid != program.st_uid)
+    note("the privileges of a set-user-ID program");
 }
 
 void Tracer::on_exiting(TracedTask& task) {

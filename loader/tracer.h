@@ -8,6 +8,7 @@
 #include "emu/probe/probes.h"
 #include "emu/syscalls/call.h"
 #include "loader/cpu_follower.h"
+#include "loader/long_calls.h"
 #include "loader/spawn.h"
 #include "loader/task_table.h"
 #include "loader/widening.h"
@@ -24,6 +25,8 @@ class CallHandler {
   virtual s64 exit(Call& call, s64 result) = 0;
   // Null: nobody listens.
   virtual EventSink* events() = 0;
+  // Will enter() ask Tracer::pause() now and then?
+  virtual bool takes_long(const Call&) { return false; }
   // LINUX_VERSION_CODE for the vDSO of new programs, 0: leave it.
   virtual u32 version_code() = 0;
 };
@@ -49,6 +52,8 @@ class Tracer {
   // What probes want to see, apart from what must stop anyway.
   void report(const SyscallSet& entry, const SyscallSet& exit);
   void report_signals(bool on) { report_signals_ = on; }
+  // From within enter(): lets others go on. True: the call is to end with EINTR.
+  bool pause() { return long_calls_.pause(); }
   // The calls that send signals.
   static const SyscallSet& signal_calls();
   // Did the first process get this signal by itself since they were last forgotten?
@@ -60,15 +65,19 @@ class Tracer {
 
   bool next(StopEvent& event);
   void collect(Waited waited);
+  bool wait_between_slices();
+  void end_long_calls(const StopEvent& event);
   void handle(const StopEvent& event);
   void on_stop(TracedTask& task, const StopEvent& event);
   void on_seccomp(TracedTask& task);
   void on_call(TracedTask& task, long number);
+  void serve_call(TracedTask& task, long number);
   void on_restarted(TracedTask& task);
   void on_syscall(TracedTask& task);
   void on_signal(TracedTask& task, int signal);
   bool on_own_signal(TracedTask& task, int signal);
   void on_trapped_call(TracedTask& task, const siginfo_t& info);
+  void serve_trapped(TracedTask& task, long number);
   void on_group_stop(TracedTask& task, int signal);
   void on_trap(TracedTask& task);
   void on_first_stop(TracedTask& task);
@@ -78,6 +87,9 @@ class Tracer {
   void on_dead(const StopEvent& event);
 
   bool own_call(TracedTask& task, Call& call, TracedTask::Pending& pending);
+  bool install_filter(TracedTask& task, Call& call, TracedTask::Pending& pending);
+  void note_ptrace(const Call& call);
+  void note_set_uid(const TracedTask& task);
   void answer(TracedTask& task, long number, s64 value);
   void shelter_fork(TracedTask& task, const TracedTask::Pending& pending);
   static void end_shelter(TracedTask& task);
@@ -94,6 +106,7 @@ class Tracer {
   TaskTable& tasks_;
   Widening& widening_;
   CallHandler* handler_ = nullptr;
+  LongCalls long_calls_;
   CpuFollower cpu_;
   SyscallSet report_entry_, report_exit_;
   bool report_signals_ = false;

@@ -11,6 +11,7 @@
 
 #include "loader/call_args.h"
 #include "loader/forced_signal.h"
+#include "loader/own_filter.h"
 #include "loader/proc_files.h"
 #include "loader/tracer.h"
 
@@ -31,6 +32,7 @@ constexpr u64 kVsyscallPage = 0xffffffffff600000;
 // Every stop before a fork gives the next timer signal the time to arrive, which makes the fork start over and stop
 // again. So often that is left to luck.
 constexpr u32 kForkRestarts = 3;
+constexpr size_t kFilterSize = sizeof(sock_fprog) + BPF_MAXINSNS * sizeof(sock_filter);
 
 bool makes_task(long number) {
   return number == SYS_clone || number == SYS_fork || number == SYS_vfork || number == SYS_clone3;
@@ -90,6 +92,11 @@ void Tracer::on_restarted(TracedTask& task) {
 }
 
 void Tracer::on_call(TracedTask& task, long number) {
+  if (!handler_->takes_long({task, number, args_of(task.regs())})) return serve_call(task, number);
+  long_calls_.begin(task, [this, &task, number] { serve_call(task, number); });
+}
+
+void Tracer::serve_call(TracedTask& task, long number) {
   const bool silent = task.reentered();
   EventSink* const sink = handler_->events();
   TracedTask::Pending pending = task.pending.value_or(TracedTask::Pending{number, args_of(task.regs())});
@@ -111,10 +118,45 @@ void Tracer::on_call(TracedTask& task, long number) {
   pending.restore_args = pending.restore_args || changed;
   pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
   const bool reported = sink && number >= 0 && (report_exit_[number] || (report_signals_ && signal_calls()[number]));
-  if (reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args)
+  if (reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args || pending.filter)
     task.pending = pending;
   if (makes_task(number) && task.fork_restarts >= kForkRestarts) shelter_fork(task, pending);
   go(task);
+}
+
+// Puts our gate before the filter that the program installs. True: the call was given another program.
+bool Tracer::install_filter(TracedTask& task, Call& call, TracedTask::Pending& pending) {
+  const std::optional<SeccompRequest> request = seccomp_request(call.number, call.args);
+  if (!request) return false;
+  // What the kernel answers to these two is EINVAL and EBUSY, since the thread has our filter.
+  if (request->strict) note("seccomp's strict mode, in a traced process");
+  if (request->listener) note("a seccomp listener of a traced process' own");
+  sock_fprog program = {};
+  if (request->strict || !task.read(call.args[kSeccompProgram], &program, sizeof program)) return false;
+  if (program.len == 0 || program.len > BPF_MAXINSNS) return false;
+  std::vector<sock_filter> filter(program.len);
+  if (!task.read(reinterpret_cast<u64>(program.filter), filter.data(), filter.size() * sizeof(sock_filter)))
+    return false;
+  filter = behind_gate(filter, env_.secret);
+  const Result<u64> at =
+      task.call(SYS_mmap, {0, kFilterSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0});
+  if (filter.empty() || !at) return note("probes in a process whose seccomp filter has no room for ours"), false;
+  pending.filter = *at;
+  const sock_fprog ours{static_cast<unsigned short>(filter.size()),
+                        reinterpret_cast<sock_filter*>(*at + sizeof program)};
+  if (!task.write(*at, &ours, sizeof ours) ||
+      !task.write(*at + sizeof ours, filter.data(), filter.size() * sizeof(sock_filter)))
+    return false;
+  call.args[kSeccompProgram] = *at;
+  return true;
+}
+
+// A thread has one tracer, and that is us: the kernel says EPERM to another.
+void Tracer::note_ptrace(const Call& call) {
+  const u64 request = call.args[0];
+  const bool attaches = request == PTRACE_ATTACH || request == PTRACE_SEIZE;
+  if (request == PTRACE_TRACEME || (attaches && tasks_.find(static_cast<pid_t>(call.args[1]))))
+    note("ptrace() of a traced process");
 }
 
 // Signals that have a handler wait until the fork is done. Those that would end or stop the process do not: a child
@@ -144,6 +186,11 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
     case SYS_mmap:
       pending.maps_text = env_.traps.wants_mappings() && (call.args[2] & PROT_EXEC) && !(call.args[3] & MAP_ANONYMOUS);
       return false;
+    case SYS_seccomp: return install_filter(task, call, pending);
+    case SYS_ptrace: note_ptrace(call); return false;
+    case SYS_prctl:
+      if (install_filter(task, call, pending)) return true;
+      [[fallthrough]];
     default:
       if (sets_facts(call.number)) task.facts_fresh = false;
       return false;
@@ -212,6 +259,7 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
       (void)task.write(pending.clone_args, &flags, sizeof flags);
     }
   }
+  if (pending.filter) (void)task.call(SYS_munmap, {pending.filter, kFilterSize});
   if (result == kRestartBlock) task.restartable = pending;
   if (pending.handled) {
     Call call{task, pending.number, pending.args};
@@ -263,11 +311,17 @@ bool Tracer::on_own_signal(TracedTask& task, int signal) {
   return true;
 }
 
-// A call that an outer filter denies reached us by SIGSYS. It cannot be run natively: then the denial stands.
+// A call that an outer filter denies reached us by SIGSYS.
 void Tracer::on_trapped_call(TracedTask& task, const siginfo_t& info) {
   const long number = info.si_syscall;
+  task.regs().orig_rax = static_cast<u64>(number);
+  if (!handler_->takes_long({task, number, args_of(task.regs())})) return serve_trapped(task, number);
+  long_calls_.begin(task, [this, &task, number] { serve_trapped(task, number); });
+}
+
+// It cannot be run natively: then the denial stands.
+void Tracer::serve_trapped(TracedTask& task, long number) {
   PtRegs& regs = task.regs();
-  regs.orig_rax = static_cast<u64>(number);
   EventSink* const sink = handler_->events();
   if (sink && report_entry_[number]) sink->syscall_entered(task, regs, number);
   Call call{task, number, args_of(regs)};

@@ -149,7 +149,10 @@ void Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
   auto returned = sites_returned_.find(site);
   if (returned == sites_returned_.end()) return;
   auto awaited = [&](const Point* point) { return !point->programs().empty() && concerns(*point, task); };
-  if (std::ranges::any_of(returned->second, awaited) && !parts_.sites.on_return(task, site, site)) {
+  if (std::ranges::none_of(returned->second, awaited)) return;
+  auto replaced = parts_.sites.on_return(task, site, site);
+  // Too deeply nested: the kernel has the same limit.
+  if (!replaced && replaced.error().value != EAGAIN) {
     parts_.unmodelled.note("uretprobe whose return address cannot be replaced");
   }
 }

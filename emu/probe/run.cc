@@ -247,6 +247,15 @@ RunScope::~RunScope() {
   if (run_.cpu) release_vcpu(*run_.cpu);
 }
 
+void RunScope::lend(const std::function<void()>& meanwhile) {
+  const u32 wanted = run_.cpu->id, holder = task_ ? static_cast<u32>(task_->tid()) : kIdleTid;
+  release_vcpu(*run_.cpu);
+  meanwhile();
+  // Whoever ran meanwhile has given its own back: one is free.
+  run_.cpu = acquire_vcpu(runner_.arena_.vcpus(), runner_.arena_.cpus(), wanted, holder);
+  run_.cpu->active = 1;
+}
+
 void* RunScope::context_memory() {
   return reinterpret_cast<void*>(runner_.contexts_.address + run_.cpu->id * kContextSize);
 }

@@ -91,6 +91,8 @@ class RunScope {
   Run& run() { return run_; }
   Task* task() const { return task_; }
   Runner& runner() { return runner_; }
+  // Gives the vCPU away while `meanwhile` runs; the next one may be another.
+  void lend(const std::function<void()>& meanwhile);
   // kContextSize bytes of arena to lay a context out in, the vCPU's own.
   void* context_memory();
   // R0 of the program.

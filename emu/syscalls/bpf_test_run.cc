@@ -18,15 +18,21 @@ class Caller : public TestCaller {
     if (cpu >= static_cast<int>(call_.system.options.cpus_online)) return fail(ENXIO);
     RunScope scope(call_.system.probes->runner(), &call_.task, nullptr, ProgramNeeds::everything(), cpu);
     if (!scope) return fail(ESRCH);
+    scope_ = &scope;
     body(scope.run());
+    scope_ = nullptr;
     return {};
   }
-  // A tracee that is answered stands still: its signals wait for the answer.
-  bool interrupted() override { return false; }
+  bool interrupted() override {
+    bool signalled = false;
+    scope_->lend([&] { signalled = call_.system.host.pause(); });
+    return signalled;
+  }
   void unmodelled(const char* what) override { call_.system.unmodelled.note(what); }
 
  private:
   BpfCall& call_;
+  RunScope* scope_ = nullptr;
 };
 
 }  // namespace

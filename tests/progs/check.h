@@ -2,7 +2,9 @@
 // What the tracee programs share. Each says what it found, one line a fact, and says the same on a bare kernel.
 #pragma once
 
+#ifndef _GNU_SOURCE  // C++ defines it by itself
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -10,6 +10,7 @@
 
 static volatile sig_atomic_t traps, faults, sys_calls;
 static sigjmp_buf back;
+static volatile int* volatile nowhere = (int*)8;
 
 static void on_trap(int signal, siginfo_t* info, void* context) {
   (void)signal, (void)context;
@@ -57,7 +58,7 @@ int main(void) {
 
   signal(SIGSEGV, on_fault);
   signal(SIGILL, on_fault);
-  if (!sigsetjmp(back, 1)) *(volatile int*)8 = 1;
+  if (!sigsetjmp(back, 1)) *nowhere = 1;
   if (!sigsetjmp(back, 1)) __asm__ volatile("ud2");
   printf("faults %d\n", faults);
 

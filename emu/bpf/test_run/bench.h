@@ -89,8 +89,7 @@ u64 monotonic_ns();
 
 template <class Once>
 Result<Verdict> repeat(TestBench& bench, void* context, Once once) {
-  constexpr u32 kBatch = 1 << 16;
-  constexpr u64 kBetweenChecks = 20'000'000;  // ns
+  constexpr u64 kSlice = 200'000, kShort = 50'000;  // ns
   const u32 count = std::max(bench.attr.repeat, u32{1});
   ProgramText& text = bench.program.text();
   Verdict verdict;
@@ -98,19 +97,21 @@ Result<Verdict> repeat(TestBench& bench, void* context, Once once) {
   TRY(bench.caller.with_run(-1, [&](Run& run) {
     run.program = &text;
     run.context = context;
-    const u64 start = monotonic_ns();
-    u64 now = start, checked = start;
-    for (u32 done = 0; done < count && !interrupted;) {
-      const u32 batch = std::min(count - done, kBatch);
-      for (u32 i = 0; i < batch; ++i) verdict.retval = once(run);
-      done += batch;
-      text.stat_runs += batch;
-      now = monotonic_ns();
-      if (now - checked < kBetweenChecks || done >= count) continue;
-      interrupted = bench.caller.interrupted();
-      checked = now;
+    u64 start = monotonic_ns(), spent = 0;
+    for (u32 done = 0, batch = 1; done < count && !interrupted;) {
+      const u32 times = std::min(count - done, batch);
+      for (u32 i = 0; i < times; ++i) verdict.retval = once(run);
+      done += times;
+      text.stat_runs += times;
+      const u64 now = monotonic_ns(), slice = now - start;
+      if (slice < kShort && batch < 1u << 30) batch *= 2;
+      if (slice < kSlice && done < count) continue;
+      spent += slice;
+      if (done < count) interrupted = bench.caller.interrupted();
+      start = monotonic_ns();
+      batch = std::max(batch / 2, 1u);
     }
-    verdict.duration = static_cast<u32>(std::min<u64>((now - start) / count, ~u32{0}));
+    verdict.duration = static_cast<u32>(std::min<u64>(spent / count, ~u32{0}));
   }));
   if (interrupted) return fail(EINTR);
   return verdict;

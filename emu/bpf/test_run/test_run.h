@@ -24,7 +24,8 @@ class TestCaller {
   virtual Result<void> put_attr(size_t offset, const void* from, size_t size) = 0;
   // Calls `body` while holding a vCPU: the one numbered `cpu`, or the task's own when negative. ENXIO: no such CPU.
   virtual Result<void> with_run(int cpu, const std::function<void(Run& run)>& body) = 0;
-  // A signal waits for the task: a long run ends with EINTR.
+  // Asked now and then in a long run, and from within `body` only: others go on meanwhile, on this vCPU too. True: a
+  // signal waits for the task, and the run ends with EINTR.
   virtual bool interrupted() = 0;
   virtual void unmodelled(const char* what) = 0;
 };

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Work with a stack of its own that can be left in the middle and taken up again: calls that take long stand aside for
+// the stops of others. One runs at a time, in the thread that resumes it.
+#pragma once
+
+#include <ucontext.h>
+
+#include <functional>
+#include <memory>
+
+#include "emu/base/types.h"
+
+namespace bpfemu {
+
+class Fiber {
+ public:
+  // Null: no memory for the stack.
+  static std::unique_ptr<Fiber> make(std::function<void()> body);
+  ~Fiber();  // it must be done, or never have begun
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // Runs until the body ends or pauses.
+  void resume();
+  // From the body: back to who resumed it.
+  void pause();
+  bool done() const { return done_; }
+
+ private:
+  Fiber(std::function<void()> body, void* stack) : body_(std::move(body)), stack_(stack) {}
+  static void enter(u32 high, u32 low);
+  void run();
+
+  std::function<void()> body_;
+  void* stack_;
+  ucontext_t own_ = {}, caller_ = {};
+  bool done_ = false;
+  // What AddressSanitizer wants to know of the two stacks.
+  void* own_fake_ = nullptr;
+  void* caller_fake_ = nullptr;
+  const void* caller_stack_ = nullptr;
+  size_t caller_size_ = 0;
+};
+
+}  // namespace bpfemu
