@@ -18,6 +18,7 @@
 
 #include "emu/syscalls/bpf.h"
 #include "tests/fuzz/bpf_attrs.h"
+#include "tests/fuzz/fuzz_task.h"
 #include "tests/fuzz/samples.h"
 
 // A finding ends the run, wherever it is run.

@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -57,24 +56,6 @@ bool Memory::may_write(u64 address, u64 size) const {
     if (address >= b.address && address < b.address + b.size) return address - b.address + size <= b.limit;
   }
   return true;
-}
-
-Result<void> FuzzTask::read(u64 address, void* to, size_t size) {
-  if (size == 0) return {};
-  if (!memory_.holds(address, size)) return fail(EFAULT);
-  std::memcpy(to, reinterpret_cast<const void*>(address), size);
-  return {};
-}
-
-Result<void> FuzzTask::write(u64 address, const void* from, size_t size) {
-  if (size == 0) return {};
-  if (!memory_.holds(address, size)) return fail(EFAULT);
-  if (!memory_.may_write(address, size)) {
-    std::fprintf(stderr, "a write of %zu bytes goes beyond its buffer\n", size);
-    ++violations;
-  }
-  std::memcpy(reinterpret_cast<void*>(address), from, size);
-  return {};
 }
 
 }  // namespace bpfemu::fuzz

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "emu/base/types.h"
-#include "tests/fakes/ports.h"
 
 namespace bpfemu::fuzz {
 
@@ -37,19 +36,6 @@ class Memory {
   };
   u64 base_;
   std::vector<Buffer> buffers_;
-};
-
-// A thread whose memory that is, and whose descriptors are the program's own.
-class FuzzTask : public fakes::FakeTask {
- public:
-  explicit FuzzTask(Memory& memory) : memory_(memory) {}
-  Result<void> read(u64 address, void* to, size_t size) override;
-  Result<void> write(u64 address, const void* from, size_t size) override;
-
-  u64 violations = 0;
-
- private:
-  Memory& memory_;
 };
 
 }  // namespace bpfemu::fuzz
