@@ -2,6 +2,10 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include <CLI/CLI.hpp>
 
@@ -86,6 +90,9 @@ Parsed parse_arguments(int argc, const char* const* argv) {
   run.command.timeout_ns = static_cast<u64>(timeout * 1e9);
   std::string problem = run.command.argv.empty() ? "no COMMAND given" : "";
   if (problem.empty() && !cpus.empty()) problem = read_cpus(cpus, run.options);
+  const std::string& btf = run.options.btf;
+  if (problem.empty() && !btf.empty() && btf != "host" && btf != "none" && ::access(btf.c_str(), R_OK) != 0)
+    problem = fmt::format("--btf: {}: {}", btf, std::strerror(errno));
   if (!problem.empty()) return {std::nullopt, fmt::format("bpfemu: {}\n{}", problem, app.help()), kFailed};
   return {std::move(run), {}, 0};
 }

@@ -7,6 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <sstream>
+
 namespace bpfemu {
 
 namespace {
@@ -45,9 +48,20 @@ void harden() {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
-Outcome failure(Spawn& spawn, int error) {
+// execvp says EACCES when it may not look into some folder of PATH, too.
+bool exists(const std::string& name) {
+  const char* const path = ::getenv("PATH");
+  if (name.find('/') != std::string::npos || !path) return true;
+  std::istringstream folders(path);
+  for (std::string folder; std::getline(folders, folder, ':');)
+    if (::access((folder + "/" + name).c_str(), F_OK) == 0) return true;
+  return false;
+}
+
+Outcome failure(Spawn& spawn, const std::string& name, int error) {
   using Kind = Outcome::Kind;
   if (spawn.failure() != Spawn::Failure::kExec) return {Kind::kFailed, error};
+  if (error == EACCES && !exists(name)) error = ENOENT;
   return {error == ENOENT || error == ENOTDIR ? Kind::kNotFound : Kind::kNotExecutable, error};
 }
 
@@ -80,7 +94,7 @@ Outcome Session::run(const Command& command, const SyscallSet& traced, const Sys
   if (Result<void> r = tracer_.start(*spawn, fully_traced(base), handler); !r) {
     ::kill(root, SIGKILL);
     const bool denied = spawn->failure() == Spawn::Failure::kNone && r.error().value == EPERM;
-    return denied ? Outcome{Kind::kPtraceDenied, EPERM} : failure(*spawn, r.error().value);
+    return denied ? Outcome{Kind::kPtraceDenied, EPERM} : failure(*spawn, command.argv.front(), r.error().value);
   }
   UniqueFd listener = spawn->take_listener();
   env_.listener = listener.get();
