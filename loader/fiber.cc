@@ -30,19 +30,22 @@ void arrive([[maybe_unused]] void* fake, [[maybe_unused]] const void** from, [[m
 
 }  // namespace
 
-std::unique_ptr<Fiber> Fiber::make(std::function<void()> body) {
+std::unique_ptr<Fiber> Fiber::make() {
   void* const stack = ::mmap(nullptr, kGuard + kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (stack == MAP_FAILED) return nullptr;
   ::mprotect(stack, kGuard, PROT_NONE);
-  std::unique_ptr<Fiber> fiber(new Fiber(std::move(body), stack));
-  ::getcontext(&fiber->own_);
-  fiber->own_.uc_stack.ss_sp = static_cast<char*>(stack) + kGuard;
-  fiber->own_.uc_stack.ss_size = kStack;
-  fiber->own_.uc_link = nullptr;
-  const u64 self = reinterpret_cast<u64>(fiber.get());
-  ::makecontext(&fiber->own_, reinterpret_cast<void (*)()>(enter), 2, static_cast<u32>(self >> 32),
-                static_cast<u32>(self));
-  return fiber;
+  return std::unique_ptr<Fiber>(new Fiber(stack));
+}
+
+void Fiber::begin(std::function<void()> body) {
+  body_ = std::move(body);
+  done_ = false;
+  ::getcontext(&own_);
+  own_.uc_stack.ss_sp = static_cast<char*>(stack_) + kGuard;
+  own_.uc_stack.ss_size = kStack;
+  own_.uc_link = nullptr;
+  const u64 self = reinterpret_cast<u64>(this);
+  ::makecontext(&own_, reinterpret_cast<void (*)()>(enter), 2, static_cast<u32>(self >> 32), static_cast<u32>(self));
 }
 
 Fiber::~Fiber() {
@@ -56,6 +59,7 @@ void Fiber::enter(u32 high, u32 low) {
 void Fiber::run() {
   arrive(nullptr, &caller_stack_, &caller_size_);
   body_();
+  body_ = nullptr;
   done_ = true;
   leave(nullptr, caller_stack_, caller_size_);
   ::setcontext(&caller_);

@@ -15,11 +15,13 @@ namespace bpfemu {
 class Fiber {
  public:
   // Null: no memory for the stack.
-  static std::unique_ptr<Fiber> make(std::function<void()> body);
+  static std::unique_ptr<Fiber> make();
   ~Fiber();  // it must be done, or never have begun
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
+  // What it is to do next, once it is done with the last.
+  void begin(std::function<void()> body);
   // Runs until the body ends or pauses.
   void resume();
   // From the body: back to who resumed it.
@@ -27,14 +29,14 @@ class Fiber {
   bool done() const { return done_; }
 
  private:
-  Fiber(std::function<void()> body, void* stack) : body_(std::move(body)), stack_(stack) {}
+  explicit Fiber(void* stack) : stack_(stack) {}
   static void enter(u32 high, u32 low);
   void run();
 
   std::function<void()> body_;
   void* stack_;
   ucontext_t own_ = {}, caller_ = {};
-  bool done_ = false;
+  bool done_ = true;
   // What AddressSanitizer wants to know of the two stacks.
   void* own_fake_ = nullptr;
   void* caller_fake_ = nullptr;

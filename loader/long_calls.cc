@@ -22,8 +22,9 @@ u64 now() {
 }  // namespace
 
 void LongCalls::begin(TracedTask& task, std::function<void()> answer) {
-  std::unique_ptr<Fiber> fiber = Fiber::make(answer);
+  std::unique_ptr<Fiber> fiber = spare_ ? std::move(spare_) : Fiber::make();
   if (!fiber) return answer();
+  fiber->begin(std::move(answer));
   calls_.push_back({task, std::move(fiber), false, now()});
   run(std::prev(calls_.end()));
 }
@@ -36,7 +37,9 @@ void LongCalls::run(std::list<LongCall>::iterator call) {
   LongCall* const outer = std::exchange(current_, &*call);
   call->fiber->resume();
   current_ = outer;
-  if (call->fiber->done()) calls_.erase(call);
+  if (!call->fiber->done()) return;
+  spare_ = std::move(call->fiber);
+  calls_.erase(call);
 }
 
 void LongCalls::run_slice() {

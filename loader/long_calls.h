@@ -40,6 +40,7 @@ class LongCalls {
   void cut_short(std::list<LongCall>::iterator call);
 
   std::list<LongCall> calls_;
+  std::unique_ptr<Fiber> spare_;  // of the last call that ended
   LongCall* current_ = nullptr;
 };
 

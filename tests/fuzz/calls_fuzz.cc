@@ -36,6 +36,7 @@ namespace {
 constexpr u64 kDefaultCalls = 20'000;
 constexpr size_t kPoolLimit = 200;
 constexpr u64 kSweepEvery = 2048;         // calls between which everything is closed and must be gone
+constexpr u64 kRoom = 1 << 20;            // where MAP_FIXED mappings go
 constexpr size_t kKeptOpen = 1;           // the comm of the task, which probes read
 constexpr unsigned kSecondsPerCall = 60;  // of a machine that is busy with other things
 
@@ -75,6 +76,7 @@ class Fuzzer {
     auto created = System::create(options, host_, sites_);
     if (!created) std::abort();
     system_ = std::move(*created);
+    clear_room();
     baseline_ = open_descriptors().size();
   }
 
@@ -93,6 +95,7 @@ class Fuzzer {
   void paths();
   void fire();
   void keep(u32 command, const bpf_attr& attr, s64 result);
+  void clear_room();
 
   Random random_;
   Memory memory_;
@@ -106,6 +109,7 @@ class Fuzzer {
     u64 address, size;
   };
   std::vector<Mapping> mappings_;
+  u64 room_ = 0;
   size_t baseline_ = 0;  // descriptors
   bool good_ = true;
 };
@@ -117,7 +121,9 @@ s64 Fuzzer::call(const char* what, long number, std::array<u64, 6> args) {
   progress.what = what;
   alarm(kSecondsPerCall);
   Call call{task_, number, args};
+  if (random_.one_in(50)) task_.die_after(static_cast<int>(random_.below(8)));
   Reply reply = traced->enter(*system_, call);
+  task_.revive();
   if (reply.kind != Reply::Kind::kAnswered) return -ENOSYS;
   ++answered;
   if (reply.value >= 0) ++succeeded;
@@ -233,7 +239,7 @@ void Fuzzer::control() {
   call("ioctl", SYS_ioctl, {pool_.fd(random_, Kind::kPerf), request, arg, 0, 0, 0});
 }
 
-// The result is a real mapping of the program's own, so no fixed addresses.
+// The result is a real mapping of the program's own, so fixed addresses lie in a place where nothing else is.
 void Fuzzer::map_memory() {
   if (mappings_.size() > 64 || (!mappings_.empty() && random_.one_in(3))) {
     munmap(reinterpret_cast<void*>(mappings_.back().address), mappings_.back().size);
@@ -245,8 +251,22 @@ void Fuzzer::map_memory() {
   u64 prot = random_.one_in(2) ? u64{PROT_READ | PROT_WRITE} : random_.below(8);
   u64 flags = random_.one_in(8) ? random_.below(4) : u64{MAP_SHARED};
   u64 fd = pool_.fd(random_, random_.one_in(2) ? Kind::kMap : Kind::kPerf);
-  s64 address = call("mmap", SYS_mmap, {0, size, prot, flags, fd, offset});
-  if (address > 0) mappings_.push_back({static_cast<u64>(address), (size + 4095) / 4096 * 4096});
+  u64 hint = 0;
+  if (random_.one_in(3) && size <= kRoom / 2) {
+    hint = room_ + 4096 * random_.below(kRoom / 2 / 4096) + (random_.one_in(16) ? 8 : 0);
+    flags |= random_.one_in(4) ? u64{MAP_FIXED_NOREPLACE} : u64{MAP_FIXED};
+  }
+  s64 address = call("mmap", SYS_mmap, {hint, size, prot, flags, fd, offset});
+  if (address > 0 && static_cast<u64>(address) - room_ >= kRoom)
+    mappings_.push_back({static_cast<u64>(address), (size + 4095) / 4096 * 4096});
+}
+
+// Nothing of the model is mapped there now.
+void Fuzzer::clear_room() {
+  const int fixed = room_ ? MAP_FIXED : 0;
+  void* at = mmap(reinterpret_cast<void*>(room_), kRoom, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+  if (at == MAP_FAILED) std::abort();
+  room_ = reinterpret_cast<u64>(at);
 }
 
 void Fuzzer::paths() {
@@ -315,6 +335,7 @@ s64 Fuzzer::unlinked(const char* path) {
 bool Fuzzer::sweep() {
   for (const Mapping& m : mappings_) munmap(reinterpret_cast<void*>(m.address), m.size);
   mappings_.clear();
+  clear_room();
   pool_.close_all();
   for (const char* path : {"/sys/fs/bpf/d/a", "/sys/fs/bpf/d", "/sys/fs/bpf/a", "/sys/fs/bpf/b", "/sys/fs/bpf/x.y"}) {
     unlinked(path);

@@ -7,6 +7,7 @@
 namespace bpfemu::fuzz {
 
 Result<void> FuzzTask::read(u64 address, void* to, size_t size) {
+  if (!lives()) return fail(ESRCH);
   if (size == 0) return {};
   if (!memory_.holds(address, size)) return fail(EFAULT);
   std::memcpy(to, reinterpret_cast<const void*>(address), size);
@@ -14,6 +15,7 @@ Result<void> FuzzTask::read(u64 address, void* to, size_t size) {
 }
 
 Result<void> FuzzTask::write(u64 address, const void* from, size_t size) {
+  if (!lives()) return fail(ESRCH);
   if (size == 0) return {};
   if (!memory_.holds(address, size)) return fail(EFAULT);
   if (!memory_.may_write(address, size)) {
@@ -22,6 +24,30 @@ Result<void> FuzzTask::write(u64 address, const void* from, size_t size) {
   }
   std::memcpy(reinterpret_cast<void*>(address), from, size);
   return {};
+}
+
+Result<std::string> FuzzTask::read_string(u64 address, size_t limit) {
+  return lives() ? FakeTask::read_string(address, limit) : fail(ESRCH);
+}
+
+Result<u64> FuzzTask::call(long number, std::array<u64, 6> args) {
+  return lives() ? FakeTask::call(number, args) : fail(ESRCH);
+}
+
+Result<int> FuzzTask::install_fd(int fd, bool cloexec) {
+  return lives() ? FakeTask::install_fd(fd, cloexec) : fail(ESRCH);
+}
+
+Result<FileId> FuzzTask::file_id(int fd) {
+  return lives() ? FakeTask::file_id(fd) : fail(ESRCH);
+}
+
+Result<int> FuzzTask::reopen_fd(int fd, int flags) {
+  return lives() ? FakeTask::reopen_fd(fd, flags) : fail(ESRCH);
+}
+
+Result<u64> FuzzTask::scratch(size_t size) {
+  return lives() ? FakeTask::scratch(size) : fail(ESRCH);
 }
 
 }  // namespace bpfemu::fuzz

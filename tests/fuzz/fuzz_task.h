@@ -13,11 +13,25 @@ class FuzzTask : public fakes::FakeTask {
   explicit FuzzTask(Memory& memory) : memory_(memory) {}
   Result<void> read(u64 address, void* to, size_t size) override;
   Result<void> write(u64 address, const void* from, size_t size) override;
+  Result<std::string> read_string(u64 address, size_t limit) override;
+  Result<u64> call(long number, std::array<u64, 6> args) override;
+  Result<int> install_fd(int fd, bool cloexec) override;
+  Result<FileId> file_id(int fd) override;
+  Result<int> reopen_fd(int fd, int flags) override;
+  Result<u64> scratch(size_t size) override;
+
+  // After so many more of these operations the thread is dead, and all give ESRCH.
+  void die_after(int operations) { left_ = operations; }
+  void revive() { left_ = kForEver; }
 
   u64 violations = 0;
 
  private:
+  static constexpr int kForEver = -1;
+  bool lives() { return left_ == kForEver || (left_ > 0 && left_-- > 0); }
+
   Memory& memory_;
+  int left_ = kForEver;
 };
 
 }  // namespace bpfemu::fuzz
