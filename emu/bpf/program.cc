@@ -8,6 +8,15 @@
 
 namespace bpfemu {
 
+namespace {
+
+HelperFn helper_or_stand_in(u32 id) {
+  HelperFn function = helper_function(id);
+  return function ? function : unmodelled_function;
+}
+
+}  // namespace
+
 Program::~Program() {
   if (code_.size) arena_->release(code_);
   if (text_extent_.size) arena_->release(text_extent_);
@@ -29,12 +38,22 @@ std::set<u32> Program::missing_helpers() const {
   return missing;
 }
 
+std::set<u32> Program::missing_functions() const {
+  std::set<u32> missing;
+  for (const Insn& insn : verified.insns) {
+    if (insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL) {
+      missing.insert(static_cast<u32>(insn.imm));
+    }
+  }
+  return missing;
+}
+
 Result<void> Program::install(Arena& arena) {
   const JitInput input{.insns = verified.insns,
                        .subprogram_starts = verified.subprogram_starts,
                        .stack_depths = verified.stack_depths,
-                       .helper = helper_function,
-                       .kfunc = nullptr,
+                       .helper = helper_or_stand_in,
+                       .kfunc = [](u32, s16) { return unmodelled_function; },
                        .map = [this](u64 address) { return used_map(address); }};
   arena_ = &arena;
   text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));

@@ -53,10 +53,11 @@ class Program : public Object {
   std::shared_ptr<Program> attach_program;           // freplace and fentry on programs
   std::vector<std::shared_ptr<MapObject>> bound_maps; // BPF_PROG_BIND_MAP
 
-  // Assembles into the arena. ENOMEM; EINVAL when something that it calls is not modelled.
+  // Assembles into the arena: ENOMEM. What it calls need not be modelled, but then it must not be run.
   Result<void> install(Arena& arena);
-  // Helpers that it calls and that are not modelled.
+  // Helpers and kernel functions (by BTF id) that it calls and that are not modelled.
   std::set<u32> missing_helpers() const;
+  std::set<u32> missing_functions() const;
   u64 runtime_address() const override { return reinterpret_cast<u64>(text_); }
   ProgramText& text() const { return *text_; }
   Extent code() const { return code_; }

@@ -75,6 +75,9 @@ Result<void> check_tail_zero(Task& task, u64 address, u64 known, u64 size);
 // A name of an object: letters, digits, '_' and '.', NUL-terminated within the field; EINVAL (kernel: bpf_obj_name_cpy).
 Result<std::string> object_name(const char (&field)[BPF_OBJ_NAME_LEN]);
 
+// May the program be run? What it calls that is not modelled is noted: EOPNOTSUPP.
+Result<void> check_runnable(System& system, const Program& program);
+
 // Access mode of a map descriptor from BPF_F_RDONLY and BPF_F_WRONLY: the O_ flag, EINVAL for both.
 Result<u32> open_flag(u32 map_flags);
 

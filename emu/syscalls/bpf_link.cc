@@ -180,6 +180,7 @@ Result<u64> link_create(BpfCall& call) {
   auto program = TRY(call.program(call.attr.link_create.prog_fd));
   TRY(check_attach_type(*program, number, call.caps));
   TRY(check_link_type(*program, number));
+  TRY(check_runnable(call.system, *program));
   switch (program->type) {
     case BPF_PROG_TYPE_PERF_EVENT:
     case BPF_PROG_TYPE_TRACEPOINT:
@@ -212,6 +213,7 @@ Result<u64> link_update(BpfCall& call) {
   } else if (attr.old_prog_fd) {
     return fail(EINVAL);
   }
+  TRY(check_runnable(call.system, *program));
   TRY(link->update(std::move(program), attr.flags, std::move(old)));
   return 0;
 }
@@ -232,6 +234,7 @@ Result<u64> iter_create(BpfCall& call) {
 // Kernel: bpf_raw_tp_link_attach.
 Result<u64> raw_tracepoint_open(BpfCall& call) {
   auto program = TRY(call.program(call.attr.raw_tracepoint.prog_fd));
+  TRY(check_runnable(call.system, *program));
   u64 name_address = call.attr.raw_tracepoint.name;
   switch (program->type) {
     case BPF_PROG_TYPE_TRACING:

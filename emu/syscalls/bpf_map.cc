@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "emu/bpf/struct_ops.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_btf.h"
 #include "emu/syscalls/map_elements.h"
@@ -65,6 +66,14 @@ Result<void> attach_btf(BpfCall& call, MapObject& map) {
   return {};
 }
 
+// Kernel: bpf_struct_ops_map_alloc.
+Result<void> check_struct_ops(BpfCall& call) {
+  if (!call.system.vmlinux) return fail(kErrNotSupp);
+  auto size = struct_ops_value_size(*call.system.vmlinux, call.attr.btf_vmlinux_value_type_id);
+  if (!size) return fail(kErrNotSupp);
+  return *size == call.attr.value_size ? Result<void>{} : fail(EINVAL);
+}
+
 // The kernel's find_and_alloc_map.
 Result<std::shared_ptr<MapObject>> create(BpfCall& call) {
   const bpf_attr& attr = call.attr;
@@ -78,9 +87,12 @@ Result<std::shared_ptr<MapObject>> create(BpfCall& call) {
   }
   MapAttr checked{.type = attr.map_type, .key_size = attr.key_size, .value_size = attr.value_size,
                   .max_entries = attr.max_entries, .flags = attr.map_flags, .extra = attr.map_extra,
-                  .cpus = call.system.arena->cpus(), .privileged = call.caps.bpf};
+                  .cpus = call.system.arena->cpus(), .privileged = call.caps.bpf,
+                  .btf_key_type_id = attr.btf_key_type_id, .btf_value_type_id = attr.btf_value_type_id,
+                  .btf_vmlinux_value_type_id = attr.btf_vmlinux_value_type_id};
   if (ops->alloc_check) TRY(from_return(ops->alloc_check(checked)));
   if (attr.map_ifindex) return fail(EINVAL);  // no device that takes maps
+  if (attr.map_type == BPF_MAP_TYPE_STRUCT_OPS) TRY(check_struct_ops(call));
 
   std::shared_ptr<MapObject> inner;
   if (ops->elements == ElementKind::kMap) inner = TRY(inner_template(call));

@@ -23,6 +23,7 @@ struct Element {
 Result<Element> program_element(BpfCall& call, MapObject& map, u32 fd) {
   auto program = TRY(call.program(fd));
   if (program->type == BPF_PROG_TYPE_EXT || !owner_fits(map, *program)) return fail(EINVAL);
+  TRY(check_runnable(call.system, *program));
   return Element{program->runtime_address(), program};
 }
 

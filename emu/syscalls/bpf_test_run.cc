@@ -42,6 +42,7 @@ Result<u64> prog_test_run(BpfCall& call) {
   auto& attr = call.attr.test;
   if (!attr.ctx_size_in != !attr.ctx_in || !attr.ctx_size_out != !attr.ctx_out) return fail(EINVAL);
   auto program = TRY(call.program(attr.prog_fd));
+  TRY(check_runnable(call.system, *program));
   Caller caller(call);
   TRY(test_run(*call.system.arena, *program, attr, caller));
   return 0;

@@ -5,7 +5,7 @@
 
 #include "emu/base/bytes.h"
 #include "emu/probe/attach.h"
-#include "emu/syscalls/call.h"
+#include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_mmap.h"
 #include "emu/syscalls/perf_file.h"
 #include "emu/syscalls/system.h"
@@ -74,7 +74,9 @@ Result<u64> set_bpf(Request& r) {
   auto file = TRY(r.system.files.find(r.task, static_cast<int>(r.arg)));
   auto object = file ? file->object() : nullptr;
   if (!object || object->kind() != ObjectKind::kProgram) return fail(EINVAL);
-  TRY(set_perf_event_program(r.event, std::static_pointer_cast<Program>(object), 0));
+  auto program = std::static_pointer_cast<Program>(object);
+  TRY(check_runnable(r.system, *program));
+  TRY(set_perf_event_program(r.event, std::move(program), 0));
   return 0;
 }
 

@@ -113,6 +113,7 @@ Result<void> check_type_rule(const MapObject& map, const Btf& btf, u32 key_id, c
                     : map.map().type == BPF_MAP_TYPE_ARRAY && map.map().max_entries == 1 &&
                           Btf::kind(value) == BTF_KIND_DATASEC;
       break;
+    case BtfRule::kIntKey: good = key_id && is_u32(btf, resolved); break;
     case BtfRule::kNoKey: good = key_id == 0; break;
     case BtfRule::kStruct: good = key && Btf::kind(*key) == BTF_KIND_STRUCT; break;
   }

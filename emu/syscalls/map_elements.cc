@@ -21,11 +21,17 @@ Result<void> check_device(const Map& map, const void* key, const void* value, u6
   return {};
 }
 
+// What a map cannot do; where the kernel's can, it is noted.
+std::unexpected<Errno> lacking(BpfCall& call, const MapObject& map) {
+  if (map.ops().unmodelled) call.system.unmodelled.note(std::string("elements of map type ") + map_type(map.map().type)->name);
+  return fail(kErrNotSupp);
+}
+
 }  // namespace
 
 Result<void> read_element(BpfCall& call, MapObject& map, const void* key, std::vector<u8>& value) {
   if (map.ops().elements != ElementKind::kBytes) return read_fd_element(map, key, value);
-  if (!map.ops().copy_value) return fail(kErrNotSupp);
+  if (!map.ops().copy_value) return lacking(call, map);
   MapRun run(call.system, call.task);
   TRY(from_return(map.ops().copy_value(run, map.map(), key, value.data())));
   return {};
@@ -35,16 +41,18 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
   if (map.ops().elements != ElementKind::kBytes) {
     return write_fd_element(call, file, map, key, load<u32>(value), flags);
   }
-  if (!map.ops().update_value) return fail(kErrNotSupp);
+  if (!map.ops().update_value) return lacking(call, map);
   TRY(check_device(map.map(), key, value, flags));
   MapRun run(call.system, call.task);
-  TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
+  s64 result = map.ops().update_value(run, map.map(), key, value, flags);
+  if (result == -kErrNotSupp) return lacking(call, map);
+  TRY(from_return(result));
   return {};
 }
 
 Result<void> erase_element(BpfCall& call, MapObject& map, const void* key) {
   if (map.ops().elements != ElementKind::kBytes) return erase_fd_element(map, key);
-  if (!map.ops().erase) return fail(kErrNotSupp);
+  if (!map.ops().erase) return lacking(call, map);
   MapRun run(call.system, call.task);
   TRY(from_return(map.ops().erase(run, map.map(), key)));
   return {};

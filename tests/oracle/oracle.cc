@@ -156,5 +156,7 @@ int main() {
   ask_links();
   ask_pins();
   ask_files();
+  ask_map_owned();
+  ask_prog_descriptors();
   return 0;
 }

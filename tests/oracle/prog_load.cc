@@ -25,10 +25,12 @@ size_t timeless_length(const std::string& log) {
   return log.size() - (log.find(' ', digits) - digits);
 }
 
-// The log that a load leaves, with what it answers.
-void ask_log(const std::string& what, const Program& program, u32 level, u32 size, bool buffer = true) {
+// The log that a load leaves, with what it answers. `set` changes what is asked.
+template <class Set>
+void ask_log(const std::string& what, const Program& program, u32 level, u32 size, bool buffer, Set set) {
   std::string log(65536, '#');
   bpf_attr attr = prog_attr(BPF_PROG_TYPE_SOCKET_FILTER, program);
+  set(attr);
   attr.log_level = level;
   attr.log_size = size;
   attr.log_buf = buffer ? ptr(log.data()) : 0;
@@ -38,7 +40,47 @@ void ask_log(const std::string& what, const Program& program, u32 level, u32 siz
   say("load log/" + what, answer + (untouched ? " untouched" : " length " + std::to_string(timeless_length(log.c_str()))));
 }
 
+void ask_log(const std::string& what, const Program& program, u32 level, u32 size, bool buffer = true) {
+  ask_log(what, program, level, size, buffer, [](bpf_attr&) {});
+}
+
 }  // namespace
+
+// What the verifier says of descriptors and records that come with the program.
+void ask_prog_descriptors() {
+  auto infos = [](const std::string& what, auto set, const Program& program = nothing()) {
+    ask_log("with " + what, program, 1, 4096, true, [&](bpf_attr& a) {
+      a.func_info_cnt = 1;
+      a.func_info_rec_size = 8;
+      set(a);
+    });
+  };
+  Program bad_jump = {insn(BPF_JMP | BPF_JA, 0, 0, 9, 0), leave()};
+  infos("BTF of nothing", [](bpf_attr& a) { a.prog_btf_fd = ~0u; });
+  infos("a file as BTF", [](bpf_attr& a) { a.prog_btf_fd = 1; });
+  infos("BTF of nothing, bad jump", [](bpf_attr& a) { a.prog_btf_fd = ~0u; }, bad_jump);
+  infos("BTF of nothing, unreadable records", [](bpf_attr& a) { a.prog_btf_fd = ~0u, a.func_info = 16; });
+  infos("line_info and BTF of nothing",
+        [](bpf_attr& a) { a.func_info_cnt = 0, a.line_info_cnt = 1, a.prog_btf_fd = ~0u; });
+  int btf = make_btf(btf_blob({1, BTF_KIND_INT << 24, 4, 32}, std::string("\0int\0", 5)));
+  infos("unreadable func_info", [=](bpf_attr& a) { a.prog_btf_fd = static_cast<u32>(btf), a.func_info = 16; });
+  infos("unreadable line_info", [=](bpf_attr& a) {
+    a.prog_btf_fd = static_cast<u32>(btf), a.func_info_cnt = 0;
+    a.line_info_cnt = 1, a.line_info_rec_size = 16, a.line_info = 16;
+  });
+  close(btf);
+
+  Program by_index = load_map(BPF_REG_1, 0, BPF_PSEUDO_MAP_IDX) + nothing();
+  Program kernel_function = {insn(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 1, 1), mov(BPF_REG_0, 0), leave()};
+  int map = make_map({BPF_MAP_TYPE_ARRAY}), fds[] = {map, 1};
+  for (u64 array : {u64{0}, u64{16}, ptr(fds), ptr(fds + 1)}) {
+    std::string name = array == 0 ? "no" : array == 16 ? "an unreadable" : array == ptr(fds) ? "a good" : "a bad";
+    auto set = [=](bpf_attr& a) { a.fd_array = array; };
+    ask_log("map by index, " + name + " fd_array", by_index, 1, 4096, true, set);
+    ask_log("kernel function by index, " + name + " fd_array", kernel_function, 1, 4096, true, set);
+  }
+  close(map);
+}
 
 void ask_prog_load() {
   for (u32 type = 0; type <= 40; ++type) {

@@ -25,4 +25,8 @@ HelperFn helper_function(u32 id) {
   return nullptr;
 }
 
+u64 unmodelled_function(u64, u64, u64, u64, u64, Run*) {
+  return 0;
+}
+
 }  // namespace bpfemu

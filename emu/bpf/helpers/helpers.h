@@ -9,6 +9,9 @@ namespace bpfemu {
 // The function behind a helper's id, null when it is not modelled (or, as bpf_tail_call, not a function).
 HelperFn helper_function(u32 id);
 
+// Stands for one that is null, in programs that are loaded but never run.
+u64 unmodelled_function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
+
 // Every function in the table, one file a family.
 #define HELPER_FN(id, function) u64 function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
 #include "emu/abi/helper_functions.inc"

@@ -15,6 +15,7 @@ struct MapAttr {
   u64 extra;
   u32 cpus;         // possible CPUs
   bool privileged;  // bpf_capable()
+  u32 btf_key_type_id = 0, btf_value_type_id = 0, btf_vmlinux_value_type_id = 0;
 };
 
 // Bytes of a value that copies leave alone: a bpf_spin_lock, a bpf_timer, a kptr (kernel: bpf_map_off_arr).
@@ -57,6 +58,7 @@ enum class BtfRule : u8 {
   kAny,         // sizes must agree
   kNone,        // -ENOTSUPP
   kArrayIndex,  // a 32-bit int key, or the void key of a data section
+  kIntKey,      // a 32-bit int key
   kNoKey,       // a void key
   kStruct,      // a struct key (LPM trie)
 };
@@ -120,6 +122,7 @@ struct MapOps {
   bool can_be_inner = true;        // of a map of maps (kernel: map_meta_equal)
   bool inner_max_entries = false;  // ... whose max_entries must agree, but for BPF_F_INNER_MAP
   bool per_cpu = false;            // user space sees one value per possible CPU
+  bool unmodelled = false;         // -ENOTSUPP is what the model lacks, not the kernel
 };
 
 // The operations of a type, null when it cannot be created (kernel: find_and_alloc_map).

@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "emu/bpf/struct_ops.h"
 #include "emu/bpf/verifier/btf_access_rules.h"
 #include "emu/bpf/verifier/prog_types.h"
 
@@ -171,7 +172,7 @@ Result<void> check_struct_ops(ProgInfo& prog, VerifierLog& log) {
   const Btf* btf = prog.attach_btf.get();
   const btf_type* type = btf ? btf->type(prog.attach_btf_id) : nullptr;
   std::string_view name = type && is_struct(*type) ? btf->string(type->name_off) : "";
-  if (name != "tcp_congestion_ops" && name != "bpf_dummy_ops") {
+  if (!is_struct_ops(name)) {
     return refuse(log, kNotSupported, "attach_btf_id {} is not a supported struct\n", prog.attach_btf_id);
   }
   auto members = btf->members(*type);
