@@ -71,6 +71,7 @@ struct Run {
   u64 func_ip;              // bpf_get_func_ip
   u32 cpus;                 // number of possible CPUs
   u32 tail_calls;
+  u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)
   u64 stack_base;           // interpreter's stack of frames
 };
 

@@ -25,9 +25,10 @@ const BpfCommand* find_command(const Profile& profile, u32 number) {
   return &kCommands[number];
 }
 
-// Kernel: kernel.unprivileged_bpf_disabled is 2 on the claimed kernel, so an unprivileged task creates nothing.
+// Unless the sysctl kernel.unprivileged_bpf_disabled allows it, an unprivileged task creates nothing.
 bool forbidden(const BpfCall& call) {
-  return !call.caps.bpf && (call.command == BPF_MAP_CREATE || call.command == BPF_PROG_LOAD);
+  bool allowed = call.caps.bpf || call.system.vfs_world->unprivileged_bpf_disabled == 0;
+  return !allowed && (call.command == BPF_MAP_CREATE || call.command == BPF_PROG_LOAD);
 }
 
 Result<u64> run(BpfCall& call, u64 size) {

@@ -57,13 +57,14 @@ class SysctlFile : public FileNode {
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size()) return fail(EINVAL);
     if (value < row_.least || value > row_.most) return fail(EINVAL);
-    // Once off for good, it stays (kernel: bpf_unpriv_handler).
-    bool locked = std::string_view(row_.path) == "kernel/unprivileged_bpf_disabled" && value_ == 1;
-    if (locked && value != 1) return fail(EPERM);
-    value_ = value;
-    if (std::string_view(row_.path) == "kernel/bpf_stats_enabled" && world_.set_bpf_stats) {
-      world_.set_bpf_stats(value != 0);
+    std::string_view path = row_.path;
+    if (path == "kernel/unprivileged_bpf_disabled") {
+      // Once off for good, it stays (kernel: bpf_unpriv_handler).
+      if (value_ == 1 && value != 1) return fail(EPERM);
+      world_.unprivileged_bpf_disabled = value;
     }
+    value_ = value;
+    if (path == "kernel/bpf_stats_enabled" && world_.set_bpf_stats) world_.set_bpf_stats(value != 0);
     return data.size();
   }
 

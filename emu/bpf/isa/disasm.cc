@@ -16,7 +16,7 @@ std::string called_function(const Insn& insn, const DisasmNames& names) {
     if (std::string_view name = names.helper(static_cast<u32>(insn.imm)); !name.empty()) return std::string(name);
   }
   if (names.call) {
-    if (std::string name = names.call(insn); !name.empty()) return name;
+    if (auto name = names.call(insn)) return *name;
   }
   if (insn.src_reg == BPF_PSEUDO_CALL) return fmt::format("{:+d}", insn.imm);
   if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL) return "kernel-function";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,11 +11,11 @@
 
 namespace bpfemu {
 
-// Names for what numbers stand for. A function that is not set, or returns "", leaves the kernel's default text.
+// Names for what numbers stand for. A function that is not set, or returns "" or nothing, leaves the kernel's default text.
 struct DisasmNames {
   std::function<std::string_view(u32 id)> helper;     // "bpf_map_lookup_elem"; default "unknown"
-  std::function<std::string(const Insn& insn)> call;  // kernel functions and subprograms (kernel: cb_call);
-                                                      // default "unknown", "kernel-function", "+5"
+  // Kernel functions and subprograms (kernel: cb_call); a name may be empty. Default "unknown", "kernel-function", "+5".
+  std::function<std::optional<std::string>(const Insn& insn)> call;
   std::function<std::string(const Insn& insn, u64 imm)> constant;  // 64-bit constants (kernel: cb_imm); default "0x2a"
 };
 

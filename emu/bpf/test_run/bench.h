@@ -29,6 +29,7 @@ Result<void> test_run_flow_dissector(TestBench& bench);
 Result<void> test_run_sk_lookup(TestBench& bench);
 Result<void> test_run_raw_tracepoint(TestBench& bench);
 Result<void> test_run_syscall(TestBench& bench);
+Result<void> test_run_tracing(TestBench& bench);
 
 // Arena memory for the time of a run, zeroed.
 class ArenaMemory {
@@ -87,16 +88,22 @@ inline bool is_zero(const void* object, size_t from, size_t to) {
 
 u64 monotonic_ns();
 
+// Values of the program's cgroup storage maps, none without such a map (kernel: bpf_cgroup_storage_alloc).
+Result<std::optional<ArenaMemory>> cgroup_storage(TestBench& bench, u64 (&addresses)[2]);
+
 template <class Once>
 Result<Verdict> repeat(TestBench& bench, void* context, Once once) {
   constexpr u64 kSlice = 200'000, kShort = 50'000;  // ns
   const u32 count = std::max(bench.attr.repeat, u32{1});
   ProgramText& text = bench.program.text();
+  u64 storage_at[2] = {};
+  auto storage = TRY(cgroup_storage(bench, storage_at));
   Verdict verdict;
   bool interrupted = false;
   TRY(bench.caller.with_run(-1, [&](Run& run) {
     run.program = &text;
     run.context = context;
+    std::copy(std::begin(storage_at), std::end(storage_at), run.cgroup_storage);
     u64 start = monotonic_ns(), spent = 0;
     for (u32 done = 0, batch = 1; done < count && !interrupted;) {
       const u32 times = std::min(count - done, batch);

@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "emu/base/bytes.h"
 #include "emu/bpf/test_run/bench.h"
 
 namespace bpfemu {
@@ -28,9 +29,8 @@ constexpr Kind kKinds[] = {
     {BPF_PROG_TYPE_SK_LOOKUP, test_run_sk_lookup},
     {BPF_PROG_TYPE_RAW_TRACEPOINT, test_run_raw_tracepoint},
     {BPF_PROG_TYPE_SYSCALL, test_run_syscall},
+    {BPF_PROG_TYPE_TRACING, test_run_tracing},
 };
-// The kernel runs these through functions of its own that the programs are attached to.
-constexpr u32 kUnmodelled[] = {BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_STRUCT_OPS};
 
 }  // namespace
 
@@ -40,8 +40,7 @@ Result<void> test_run(Arena& arena, const Program& program, const TestAttr& attr
     TestBench bench{arena, program, attr, caller};
     return kind.run(bench);
   }
-  for (u32 type : kUnmodelled)
-    if (type == program.type) caller.unmodelled("BPF_PROG_TEST_RUN of tracing and struct_ops programs");
+  if (program.type == BPF_PROG_TYPE_STRUCT_OPS) caller.unmodelled("BPF_PROG_TEST_RUN of struct_ops programs");
   return fail(kNotSupported);
 }
 
@@ -49,6 +48,20 @@ u64 monotonic_ns() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<u64>(now.tv_sec) * 1000000000 + static_cast<u64>(now.tv_nsec);
+}
+
+Result<std::optional<ArenaMemory>> cgroup_storage(TestBench& bench, u64 (&addresses)[2]) {
+  u64 size = 0;
+  for (const auto& map : bench.program.verified.used_maps) {
+    u32 type = map->map().type;
+    if (type != BPF_MAP_TYPE_CGROUP_STORAGE && type != BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE) continue;
+    addresses[type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE] = size;
+    size += round_up(map->map().value_size, sizeof(u64));
+  }
+  if (!size) return std::optional<ArenaMemory>();
+  ArenaMemory memory = TRY(ArenaMemory::allocate(bench.arena, size));
+  for (u64& address : addresses) address += memory.address();
+  return std::optional(std::move(memory));
 }
 
 Result<Verdict> repeat(TestBench& bench, void* context) {

@@ -157,7 +157,7 @@ class Checker {
   Check check_kfunc_call();
   Check check_kfuncs_resolved();
   Result<const Btf*> kfunc_btf(s16 offset);
-  std::string kfunc_name(const Insn& insn);
+  std::optional<std::string> kfunc_name(const Insn& insn);
   Check check_kfunc_pointer(const Btf& btf, const char* func, u32 index, u32 target, u32 flags);
   Result<bool> check_kfunc_memory(const Btf& btf, std::span<const btf_param> params, u32 index, u32 target);
   Check check_kptr_get(const Btf& btf, const char* func, u32 target);

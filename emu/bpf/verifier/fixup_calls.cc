@@ -120,6 +120,17 @@ bool is_storage_get(s32 helper) {
 }
 constexpr s32 kGfpKernel = 0xcc0, kGfpAtomic = 0xa20;
 
+// The kernel reads its counter in place: the address, and a load. The load is the call itself here, which dump_insns
+// shows as the load that it stands for.
+auto jiffies_patch(const VerifierWorld& world, const Insn& call) {
+  u64 address = world.ksym ? world.ksym("jiffies") : 0;
+  return std::array{
+      make(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_0, 0, 0, static_cast<s32>(address)),
+      make(0, 0, 0, 0, static_cast<s32>(address >> 32)),
+      Insn{call},
+  };
+}
+
 }  // namespace
 
 Result<void> inline_loops(FixupProgram& program) {
@@ -148,6 +159,8 @@ Result<void> prepare_calls(FixupProgram& program) {
     if (guard_division(rewrite, i, insn) || !is_helper_call(insn)) continue;
     if (insn.imm == BPF_FUNC_tail_call) {
       TRY(prepare_tail_call(program, rewrite, i));
+    } else if (insn.imm == BPF_FUNC_jiffies64) {
+      rewrite.replace(i, jiffies_patch(*program.info.world, insn));
     } else if (is_storage_get(insn.imm)) {
       s32 how = program.info.sleepable ? kGfpKernel : kGfpAtomic;
       rewrite.replace(i, std::array{make(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_5, 0, 0, how), Insn{insn}});

@@ -33,6 +33,8 @@ class Dump {
       if (insn.code == (BPF_JMP | kTailCall)) {
         insn.code = BPF_JMP | BPF_CALL;
         insn.imm = raw_ ? BPF_FUNC_tail_call : 0;
+      } else if (insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0 && insn.imm == BPF_FUNC_jiffies64) {
+        insn = {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_0, .off = 0, .imm = 0};
       } else if (insn.code == (BPF_JMP | BPF_CALL)) {
         show_call(insn, i);
       } else if (BPF_CLASS(insn.code) == BPF_LDX && BPF_MODE(insn.code) == kProbeMem) {

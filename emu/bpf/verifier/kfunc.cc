@@ -132,11 +132,12 @@ Result<const Btf*> Checker::kfunc_btf(s16 offset) {
   return reject(EINVAL, "BTF fd for kfunc is not a module BTF\n");
 }
 
-std::string Checker::kfunc_name(const Insn& insn) {
-  if (insn.src_reg != BPF_PSEUDO_KFUNC_CALL) return "";
+std::optional<std::string> Checker::kfunc_name(const Insn& insn) {
+  if (insn.src_reg != BPF_PSEUDO_KFUNC_CALL) return std::nullopt;
   auto btf = kfunc_btf(insn.off);
   if (!btf) return "<error>";
-  return (*btf)->type_name(static_cast<u32>(insn.imm));
+  const char* name = (*btf)->type_name(static_cast<u32>(insn.imm));
+  return name ? name : "";
 }
 
 // A call of a kernel function was seen: does it exist?

@@ -97,7 +97,10 @@ TEST_CASE("texts are the kernel's") {
 TEST_CASE("names stand in for numbers") {
   const Insns insns{{0x18, 1, 1, 0, 5}, {0, 0, 0, 0, 0}, {0x85, 0, 1, 0, 5}};
   DisasmNames names;
-  names.call = [](const Insn& insn) { return insn.imm == 5 ? std::string("+5#f") : std::string(); };
+  names.call = [](const Insn& insn) -> std::optional<std::string> {
+    if (insn.imm != 5) return std::nullopt;
+    return "+5#f";
+  };
   names.constant = [](const Insn&, u64 value) { return "map[id:" + std::to_string(value) + "]"; };
   CHECK(disassemble(insns, 0, names, true) == "(18) r1 = map[id:5]");
   CHECK(disassemble(insns, 2, names, true) == "(85) call pc+5#f");
