@@ -40,6 +40,7 @@ class Kernel final : public CallHandler {
     return call.number == SYS_bpf && static_cast<u32>(call.args[0]) == BPF_PROG_TEST_RUN;
   }
   EventSink* events() override { return system_.probes.get(); }
+  void process_ended(pid_t tgid, int wait_status) override { system_.explanations.process_ended(tgid, wait_status != 0); }
   u32 version_code() override { return system_.profile.code; }
 
  private:
@@ -71,6 +72,7 @@ RunReport supervise(const Options& options, const Command& command) {
     if (call.when == TraceWhen::kAlways) traced.set(call.number);
     if (call.outer_denies) outer_denied.set(call.number);
   }
+  system.explanations.on_text([](const std::string& text) { std::fputs(text.c_str(), stderr); });
   Kernel kernel(system);
   session.on_start([&system](Waker& waker) {
     // Objects whose last descriptor is gone, wherever it was closed.
@@ -78,6 +80,7 @@ RunReport supervise(const Options& options, const Command& command) {
   });
   const Outcome outcome = session.run(command, traced, outer_denied, kernel,
                                       [&system](std::string_view what) { system.unmodelled.note(what); });
+  system.explanations.finish();
   return {outcome, system.unmodelled.counts()};
 }
 

@@ -314,6 +314,8 @@ void Tracer::on_dead(const StopEvent& event) {
   EventSink* const sink = handler_->events();
   if (sink && !task->exit_reported) sink->task_exiting(*task, event.value);
   env_.traps.task_gone(event.tid);
+  // The thread group's leader is reported dead after all others.
+  if (task->tid() == task->tgid()) handler_->process_ended(task->tgid(), event.value);
   tasks_.remove(event.tid);
   if (!parked_.empty()) adopt_parked();
 }

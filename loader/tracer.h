@@ -27,6 +27,8 @@ class CallHandler {
   virtual EventSink* events() = 0;
   // Will enter() ask Tracer::pause() now and then?
   virtual bool takes_long(const Call&) { return false; }
+  // The last thread of a process is gone.
+  virtual void process_ended(pid_t /*tgid*/, int /*wait_status*/) {}
   // LINUX_VERSION_CODE for the vDSO of new programs, 0: leave it.
   virtual u32 version_code() = 0;
 };

@@ -115,6 +115,7 @@ Result<VerifiedProgram> check(BpfCall& call, LoadRequest& request) {
   resolve_in_task(call, request);
   VerifierLog log(to.level, to.size);
   auto verified = verify(call.system.verifier, request, log);
+  if (!verified) call.system.explanations.refused(call.task.tgid(), call.system.verifier, request);
   if (int error = to.finish(call, log, verified ? 0 : verified.error().value)) return fail(error);
   return verified;
 }
@@ -184,6 +185,7 @@ Result<u64> prog_load(BpfCall& call) {
 
   auto program = TRY(make_program(call, request, TRY(check(call, request))));
   call.system.programs.add(program);
+  call.system.explanations.loaded(call.task.tgid(), request);
   program->text().id = program->id();
   return call.install(std::make_shared<ProgramFile>(program));
 }

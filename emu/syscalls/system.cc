@@ -51,6 +51,7 @@ SyscallSet calls_of(TraceWhen when) {
 System::System(const Options& o, Profile p, Host& h, Sites& s)
     : options(completed(o)),
       profile(std::move(p)),
+      explanations(options.explain),
       kernel(profile),
       dynamic_events(kernel),
       identities(options.as_user),

@@ -16,6 +16,7 @@
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/probe/probes.h"
+#include "emu/syscalls/explanations.h"
 #include "emu/syscalls/files.h"
 #include "emu/syscalls/identity.h"
 #include "emu/syscalls/writers.h"
@@ -28,6 +29,7 @@ struct Options {
   bool as_user = false;                              // what an unprivileged bpf() gives, instead of root's view
   std::string btf;                                   // "", "host", "none" or a file
   bool trace = false;                                // one line on stderr per answered call
+  ExplainMode explain = ExplainMode::kAuto;          // which refused programs are explained on stderr
 };
 
 class System {
@@ -45,6 +47,7 @@ class System {
   Profile profile;
   std::unique_ptr<Arena> arena;
   Unmodelled unmodelled;
+  Explanations explanations;
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events and uprobe_events
   TraceLog trace_log;                                // trace and trace_pipe

@@ -8,6 +8,7 @@
 #include "emu/base/bytes.h"
 #include "emu/bpf/verifier/bounds.h"
 #include "emu/bpf/verifier/prog_env.h"
+#include "emu/bpf/verifier/recorder.h"
 #include "emu/bpf/verifier/state.h"
 #include "emu/bpf/verifier/verifier.h"
 
@@ -98,6 +99,8 @@ class Checker {
  public:
   Checker(const VerifierWorld& world, const LoadRequest& request, VerifierLog& log);
   Result<VerifiedProgram> run();
+  // Instead of run(), for a program that was refused: why.
+  Rejection diagnose();
 
  private:
   // A path to be explored later.
@@ -105,7 +108,7 @@ class Checker {
     State state;
     u32 insn = 0;
     s32 previous = 0;
-    size_t log_position = 0;
+    size_t log_position = 0, path_position = 0;
   };
   struct FuncFacts {
     u32 linkage = 0;
@@ -187,6 +190,11 @@ class Checker {
   bool pop_state();
   void init_frame(Frame& frame, s32 callsite, u32 number, u32 subprog);
   bool drops_log() const { return !(log_.level() & VerifierLog::kLevel2); }
+
+  // recorder.cc: how the path got here, for explanations.
+  void record_step();
+  void record_stack_writes(const Insn& insn, Step& step) const;
+  void name_place(Rejection& rejection) const;
 
   // return_code.cc
   Check check_return_code();
@@ -414,6 +422,9 @@ class Checker {
   u64 touched_slots_ = 0;
   size_t log_after_insn_ = 0, insn_text_length_ = 0;
   const bpf_line_info* last_line_ = nullptr;
+
+  // Only there while a rejection is being explained.
+  std::unique_ptr<Recorder> recorder_;
 
   // Statistics.
   u32 insns_processed_ = 0, jumps_processed_ = 0, insns_at_last_state_ = 0, jumps_at_last_state_ = 0;

@@ -29,6 +29,7 @@ State* Checker::push_state(u32 insn, s32 previous, bool speculative) {
   next.insn = insn;
   next.previous = previous;
   next.log_position = log_.position();
+  if (recorder_) next.path_position = recorder_->position();
   pool_.copy(next.state, cur_);
   next.state.speculative |= speculative;
   if (pending_.size() > kPendingLimit) {
@@ -62,6 +63,7 @@ bool Checker::pop_state() {
   if (pending_.empty()) return false;
   Pending& next = pending_.back();
   if (drops_log()) log_.reset(next.log_position);
+  if (recorder_) recorder_->rewind(next.path_position);
   pool_.release(cur_);
   cur_ = std::move(next.state);
   insn_ = next.insn;
@@ -104,6 +106,7 @@ Check Checker::explore() {
     if (++insns_processed_ > kInsnLimit) {
       return reject(E2BIG, "BPF program is too large. Processed {} insn\n", insns_processed_);
     }
+    if (recorder_) record_step();
     Next next = Next::kPathDone;
     if (TRY(already_explored())) {
       print_pruned();

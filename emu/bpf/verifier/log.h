@@ -6,10 +6,36 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
 
 #include "emu/base/types.h"
 
 namespace bpfemu {
+
+// A message before it became text: what it was made from, for those who explain it.
+struct LogMessage {
+  using Argument = std::variant<s64, std::string>;
+  std::string format, text;
+  std::vector<Argument> arguments;
+
+  template <class... Args>
+  static LogMessage of(fmt::format_string<Args...> format, Args&... args) {
+    fmt::string_view view = format;
+    return {{view.data(), view.size()}, fmt::format(fmt::runtime(view), args...), {argument(args)...}};
+  }
+
+ private:
+  template <class T>
+  static Argument argument(const T& value) {
+    if constexpr (std::is_integral_v<T>) {
+      return static_cast<s64>(value);
+    } else {
+      return fmt::format("{}", value);
+    }
+  }
+};
 
 class VerifierLog {
  public:
@@ -24,6 +50,7 @@ class VerifierLog {
   bool wanted() const { return level_ != 0 && !overflowed(); }
   template <class... Args>
   void print(fmt::format_string<Args...> format, Args&&... args) {
+    if (listener_) listener_->push_back(LogMessage::of<Args...>(format, args...));
     if (wanted()) append(fmt::format(format, std::forward<Args>(args)...));
   }
   // One message of at most 1023 bytes; what does not fit into the tool's buffer is dropped.
@@ -39,9 +66,13 @@ class VerifierLog {
   // The buffer was too small: BPF_PROG_LOAD and BPF_BTF_LOAD answer ENOSPC (kernel: bpf_verifier_log_full).
   bool overflowed() const { return level_ != 0 && text_.size() + 1 >= size_; }
 
+  // Every message goes there too, at any level.
+  void listen(std::vector<LogMessage>* listener) { listener_ = listener; }
+
  private:
   u32 level_, size_;
   std::string text_;
+  std::vector<LogMessage>* listener_ = nullptr;
 };
 
 }  // namespace bpfemu

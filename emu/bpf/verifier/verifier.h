@@ -49,4 +49,8 @@ struct VerifierWorld {
 
 Result<VerifiedProgram> verify(const VerifierWorld& world, const LoadRequest& request, VerifierLog& log);
 
+// Why verify() refused it, found by verifying once more and taking notes; programs that are accepted pay nothing.
+struct Rejection;
+Rejection diagnose(const VerifierWorld& world, const LoadRequest& request);
+
 }  // namespace bpfemu
