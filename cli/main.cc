@@ -20,10 +20,17 @@ void die_of(int signal) {
   ::raise(signal);
 }
 
+bool first_is(int argc, char** argv, std::string_view word) {
+  return argc > 1 && argv[1] == word;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bpfemu::Parsed parsed = bpfemu::parse_arguments(argc, argv);
+  if (first_is(argc, argv, bpfemu::kLoadObjects))
+    return bpfemu::load_objects(bpfemu::from_arguments({argv + 1, argv + argc}));
+  const bpfemu::Parsed parsed =
+      first_is(argc, argv, "verify") ? bpfemu::parse_verify(argc - 1, argv + 1) : bpfemu::parse_arguments(argc, argv);
   if (!parsed.invocation) {
     std::fputs(parsed.text.c_str(), parsed.status == 0 ? stdout : stderr);
     return parsed.status;

@@ -5,11 +5,13 @@
 #include <optional>
 #include <string>
 
+#include "cli/load_objects.h"
 #include "loader/supervisor.h"
 
 namespace bpfemu {
 
-inline constexpr int kFailed = 125, kTimedOut = 124, kNotExecutable = 126, kNotFound = 127, kStrict = 120;
+inline constexpr int kBadVerify = 2, kFailed = 125, kTimedOut = 124, kNotExecutable = 126, kNotFound = 127,
+                     kStrict = 120;
 
 struct Invocation {
   Options options;
@@ -25,5 +27,7 @@ struct Parsed {
 };
 
 Parsed parse_arguments(int argc, const char* const* argv);
+// The arguments after `bpfemu verify`. The command that it makes is bpfemu itself, as the process that loads.
+Parsed parse_verify(int argc, const char* const* argv);
 
 }  // namespace bpfemu

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "cli/report.h"
+#include "cli/verify_table.h"
 
 using namespace bpfemu;
 
@@ -107,4 +108,54 @@ TEST_CASE("what was not modelled is said, and with --strict it is the status") {
   CHECK(ending({Kind::kEnded, SIGTERM}, {{"a map", 1}}, true).signal == 0);
   CHECK(ending({Kind::kEnded, 0}, {}, true).status == 0);
   CHECK(ending({Kind::kTimedOut, 0}, {{"a map", 1}}, true).status == 124);
+}
+
+namespace {
+
+Parsed parse_verify_words(std::vector<const char*> words) {
+  words.insert(words.begin(), "verify");
+  return parse_verify(static_cast<int>(words.size()), words.data());
+}
+
+}  // namespace
+
+TEST_CASE("which programs are explained") {
+  CHECK(parse({"x"}).invocation->options.explain == ExplainMode::kAuto);
+  CHECK(parse({"--explain=always", "x"}).invocation->options.explain == ExplainMode::kAlways);
+  CHECK(parse({"--explain", "never", "x"}).invocation->command.argv == Words{"x"});
+  CHECK(parse({"--explain=often", "x"}).status == 125);
+}
+
+TEST_CASE("verify runs bpfemu itself as the process that loads") {
+  const Parsed parsed = parse_verify_words({"-f", "a*", "-f", "b", "-v", "x.o", "y.o"});
+  REQUIRE(parsed.invocation);
+  CHECK(parsed.invocation->options.explain == ExplainMode::kAlways);
+  Words argv = parsed.invocation->command.argv;
+  REQUIRE(argv.size() > 2);
+  CHECK(argv[0].find("cli_test") != std::string::npos);
+  argv.erase(argv.begin());
+  const LoadWish wish = from_arguments(argv);
+  CHECK(wish.objects == Words{"x.o", "y.o"});
+  CHECK(wish.filters == Words{"a*", "b"});
+  CHECK(wish.verbose == 1);
+  CHECK(!wish.csv);
+  CHECK(parse_verify_words({"--csv", "x.o"}).invocation);
+  CHECK(parse_verify_words({}).status == 2);
+  CHECK(parse_verify_words({"--csv", "-v", "x.o"}).status == 2);
+  CHECK(parse_verify_words({"--help"}).status == 0);
+}
+
+TEST_CASE("verify's rows come from the end of the log") {
+  const VerifyRow row = row_of("x.o", "p", false,
+                               "0: (95) exit\nR0 !read_ok\nverification time 12 usec\nstack depth 0\nprocessed 3 insns "
+                               "(limit 1000000) max_states_per_insn 1 total_states 4 peak_states 2 mark_read 5\n");
+  CHECK(csv_text({row}) ==
+        "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states,max_states_per_insn,"
+        "max_mark_read_len\nx.o,p,failure,12,3,4,2,1,5\n");
+  CHECK(table_text({row}) ==
+        "File  Program  Verdict  Duration (us)  Insns  States  Peak states\n"
+        "----  -------  -------  -------------  -----  ------  -----------\n"
+        "x.o   p        failure             12      3       4            2\n"
+        "1 program: 0 accepted, 1 refused\n");
+  CHECK(csv_text({row_of("x.o", "p", false, "")}).ends_with("x.o,p,failure,0,0,0,0,0,0\n"));
 }
