@@ -139,9 +139,14 @@ int make_btf(const std::vector<u8>& blob) {
 
 }  // namespace oracle
 
-int main() {
+// "logs": whole verifier logs, which are another set of questions since they differ from one kernel to the next.
+int main(int argc, char** argv) {
   using namespace oracle;
   setvbuf(stdout, nullptr, _IOLBF, 0);
+  if (argc > 1 && std::string(argv[1]) == "logs") {
+    ask_logs();
+    return 0;
+  }
   ask_attr();
   ask_map_create();
   ask_map_elements();

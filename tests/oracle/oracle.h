@@ -82,6 +82,7 @@ void ask_map_owned();
 void ask_prog_load();
 void ask_prog_descriptors();
 void ask_verdicts();
+void ask_logs();
 void ask_btf();
 void ask_objects();
 void ask_info();
