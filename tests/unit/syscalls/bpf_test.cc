@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 
+#include "emu/bpf/helpers/helpers.h"
 #include "tests/unit/syscalls/fixture.h"
 
 using namespace bpfemu;
@@ -172,6 +173,27 @@ TEST_CASE("programs load, show themselves and go") {
   CHECK(k.bpf(BPF_PROG_LOAD, attr) == -EINVAL);
   attr.insn_cnt = 0;
   CHECK(k.bpf(BPF_PROG_LOAD, attr) == -E2BIG);
+}
+
+TEST_CASE("a program that calls what is not modelled loads, and is refused where it would run") {
+  auto& k = kernel();
+  constexpr u32 kMissing = BPF_FUNC_get_socket_uid;
+  REQUIRE_FALSE(helper_function(kMissing));  // once it is modelled: another one that takes the context
+  auto insns = test::return_zero();
+  insns.insert(insns.begin(), {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = kMissing});
+  Descriptor program(k.bpf(BPF_PROG_LOAD, test::program_attr(BPF_PROG_TYPE_SOCKET_FILTER, insns)));
+  CHECK_FALSE(k.system->unmodelled.counts().contains("helper get_socket_uid"));
+
+  std::vector<u8> packet(64);
+  bpf_attr run{};
+  run.test.prog_fd = static_cast<u32>(program.fd);
+  run.test.data_in = at(packet.data());
+  run.test.data_size_in = static_cast<u32>(packet.size());
+  CHECK(k.bpf(BPF_PROG_TEST_RUN, run) == -EOPNOTSUPP);
+  Descriptor array(k.bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_PROG_ARRAY)));
+  u32 key = 0, value = static_cast<u32>(program.fd);
+  CHECK(k.bpf(BPF_MAP_UPDATE_ELEM, element(array, &key, &value)) == -EOPNOTSUPP);
+  CHECK(k.system->unmodelled.counts().contains("helper get_socket_uid"));
 }
 
 TEST_CASE("a program array forgets its programs with its last descriptor") {
