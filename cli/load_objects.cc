@@ -1,148 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/load_objects.h"
 
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <fnmatch.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <optional>
 
-#include "cli/context_types.h"
-#include "cli/verify_table.h"
+#include "cli/object_loader.h"
+#include "emu/base/fd.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr size_t kQuietLog = size_t{1} << 20, kVerboseLog = size_t{1} << 26;
-constexpr int kLogStats = 4;  // BPF_LOG_STATS
+// How rows come back from the process that loaded an object: a line each, the name last.
+std::string to_line(const VerifyRow& row) {
+  return fmt::format("{:d} {} {} {} {} {} {} {}\n", row.accepted, row.microseconds, row.insns, row.states,
+                     row.peak_states, row.max_states_per_insn, row.mark_read, row.program);
+}
 
-struct CloseObject {
-  void operator()(bpf_object* object) const { bpf_object__close(object); }
-};
-using Object = std::unique_ptr<bpf_object, CloseObject>;
+VerifyRow from_line(const std::string& line) {
+  VerifyRow row;
+  int accepted = 0, end = 0;
+  std::sscanf(line.c_str(), "%d %lu %lu %lu %lu %lu %lu %n", &accepted, &row.microseconds, &row.insns, &row.states,
+              &row.peak_states, &row.max_states_per_insn, &row.mark_read, &end);
+  row.accepted = accepted != 0;
+  row.program = line.substr(static_cast<size_t>(end));
+  return row;
+}
 
-// What libbpf complained of, for programs that never reached the verifier. Its print function has no context, so this
-// has to be global.
-std::string& complaints() {
-  static std::string text;
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t done = ::write(fd, text.data(), text.size());
+    if (done <= 0) return;
+    text.remove_prefix(static_cast<size_t>(done));
+  }
+}
+
+std::string read_all(int fd) {
+  std::string text;
+  char part[4096];
+  ssize_t got;
+  while ((got = ::read(fd, part, sizeof part)) > 0) text.append(part, static_cast<size_t>(got));
   return text;
 }
 
-int keep_complaint(libbpf_print_level level, const char* format, va_list args) {
-  if (level != LIBBPF_WARN) return 0;
-  char line[1024];
-  std::vsnprintf(line, sizeof line, format, args);
-  complaints() += line;
-  return 0;
+[[noreturn]] void be_loader(const std::string& path, const LoadWish& wish, int out) {
+  std::vector<VerifyRow> rows;
+  const int error = load_object(path, wish, rows);
+  if (error != 0) fmt::print(stderr, "bpfemu: {}: {}\n", path, std::strerror(error));
+  std::string lines;
+  for (const VerifyRow& row : rows) lines += to_line(row);
+  write_all(out, lines);
+  std::fflush(nullptr);
+  ::_exit(error != 0);
 }
 
-Object open_object(const std::string& path) {
-  bpf_object* object = bpf_object__open_file(path.c_str(), nullptr);
-  return Object(libbpf_get_error(object) ? nullptr : object);
+// In a process of its own: an object can be so broken that libbpf dies of it. False: it could not be read.
+bool load_apart(const std::string& path, const LoadWish& wish, std::vector<VerifyRow>& rows) {
+  int ends[2];
+  if (::pipe(ends) != 0) return false;
+  const UniqueFd in(ends[0]);
+  UniqueFd out(ends[1]);
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  if (child < 0) return false;
+  if (child == 0) be_loader(path, wish, out.get());
+  out = UniqueFd();
+  const std::string lines = read_all(in.get());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  for (size_t at = 0, end; (end = lines.find('\n', at)) != std::string::npos; at = end + 1) {
+    rows.push_back(from_line(lines.substr(at, end - at)));
+    rows.back().file = path.substr(path.rfind('/') + 1);
+  }
+  if (WIFSIGNALED(status))
+    fmt::print(stderr, "bpfemu: {}: libbpf fails on it: {}\n", path, ::strsignal(WTERMSIG(status)));
+  return status == 0;
 }
-
-// The type of program whose context is what the program's first argument points to, UNSPEC when it is none's.
-bpf_prog_type type_by_context(const bpf_object* object, const bpf_program* program) {
-  const btf* types = bpf_object__btf(object);
-  const s32 id = types ? btf__find_by_name_kind(types, bpf_program__name(program), BTF_KIND_FUNC) : -1;
-  if (id < 0) return BPF_PROG_TYPE_UNSPEC;
-  const btf_type* proto = btf__type_by_id(types, btf__type_by_id(types, static_cast<u32>(id))->type);
-  if (btf_vlen(proto) == 0) return BPF_PROG_TYPE_UNSPEC;
-  const btf_type* argument = btf__type_by_id(types, btf_params(proto)->type);
-  while (argument && (btf_is_mod(argument) || btf_is_ptr(argument) || btf_is_typedef(argument)))
-    argument = btf__type_by_id(types, argument->type);
-  const std::string_view name = argument ? btf__name_by_offset(types, argument->name_off) : "";
-  return static_cast<bpf_prog_type>(type_of_context(name));
-}
-
-// What the object leaves to its loader and verification does not depend on.
-void complete(bpf_object* object, bpf_program* program) {
-  bpf_map* map;
-  bpf_object__for_each_map(map, object) {
-    (void)bpf_map__set_pin_path(map, nullptr);
-    const bool sized =
-        bpf_map__type(map) != BPF_MAP_TYPE_SK_STORAGE && bpf_map__type(map) != BPF_MAP_TYPE_INODE_STORAGE &&
-        bpf_map__type(map) != BPF_MAP_TYPE_TASK_STORAGE && bpf_map__type(map) != BPF_MAP_TYPE_CGROUP_STORAGE &&
-        bpf_map__type(map) != BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE && bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS &&
-        bpf_map__type(map) != BPF_MAP_TYPE_PERF_EVENT_ARRAY;
-    if (sized && bpf_map__max_entries(map) == 0) (void)bpf_map__set_max_entries(map, 1);
-  }
-  // A replacement is checked against the function that it replaces, which is not here.
-  if (bpf_program__type(program) != BPF_PROG_TYPE_EXT) return;
-  const bpf_prog_type type = type_by_context(object, program);
-  if (type == BPF_PROG_TYPE_UNSPEC) return;
-  (void)bpf_program__set_type(program, type);
-  (void)bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(0));
-  fmt::print(stderr, "bpfemu: {}: what it replaces is not known, checked as {}\n", bpf_program__name(program),
-             name_of_type(type));
-}
-
-class Loader {
- public:
-  explicit Loader(const LoadWish& wish) : wish_(wish), log_(wish.verbose ? kVerboseLog : kQuietLog) {}
-
-  void load_all(const std::string& path) {
-    const Object object = open_object(path);
-    if (!object) {
-      fmt::print(stderr, "bpfemu: {}: {}\n", path, std::strerror(errno));
-      unreadable_ = true;
-      return;
-    }
-    bpf_program* program;
-    bpf_object__for_each_program(program, object.get()) {
-      const std::string name = bpf_program__name(program);
-      if (is_wanted(name)) load(path, name);
-    }
-  }
-
-  bool unreadable() const { return unreadable_; }
-  const std::vector<VerifyRow>& rows() const { return rows_; }
-
- private:
-  bool is_wanted(const std::string& name) const {
-    return wish_.filters.empty() || std::any_of(wish_.filters.begin(), wish_.filters.end(), [&](const std::string& f) {
-             return ::fnmatch(f.c_str(), name.c_str(), 0) == 0;
-           });
-  }
-
-  // One program alone, so that another's rejection does not hide its verdict.
-  void load(const std::string& path, const std::string& name) {
-    const Object object = open_object(path);
-    if (!object) return;
-    bpf_program *program, *wanted = nullptr;
-    bpf_object__for_each_program(program, object.get()) {
-      const bool is_it = name == bpf_program__name(program);
-      (void)bpf_program__set_autoload(program, is_it);
-      if (is_it) wanted = program;
-    }
-    if (!wanted) return;
-    complete(object.get(), wanted);
-    log_[0] = '\0';
-    (void)bpf_program__set_log_buf(wanted, log_.data(), log_.size());
-    (void)bpf_program__set_log_level(wanted, static_cast<u32>(kLogStats | wish_.verbose));
-    complaints().clear();
-    const int error = bpf_object__load(object.get());
-    const std::string_view log = log_.data();
-    rows_.push_back(row_of(path.substr(path.rfind('/') + 1), name, error == 0, log));
-    if (wish_.verbose) fmt::print("{}/{}:\n{}\n", rows_.back().file, name, log);
-    if (error != 0 && log.empty()) {
-      fmt::print(stderr, "bpfemu: {}/{}: refused before verification: {}\n{}", rows_.back().file, name,
-                 std::strerror(-error), complaints());
-    }
-  }
-
-  const LoadWish& wish_;
-  std::vector<char> log_;
-  std::vector<VerifyRow> rows_;
-  bool unreadable_ = false;
-};
 
 }  // namespace
 
@@ -169,14 +109,11 @@ LoadWish from_arguments(const std::vector<std::string>& arguments) {
 }
 
 int load_objects(const LoadWish& wish) {
-  libbpf_set_print(keep_complaint);
-  // libbpf's own handler would look for the function that is replaced.
-  (void)libbpf_register_prog_handler("freplace+", BPF_PROG_TYPE_EXT, static_cast<bpf_attach_type>(0), nullptr);
-  Loader loader(wish);
-  for (const std::string& path : wish.objects) loader.load_all(path);
-  const std::vector<VerifyRow>& rows = loader.rows();
+  std::vector<VerifyRow> rows;
+  bool all_read = true;
+  for (const std::string& path : wish.objects) all_read &= load_apart(path, wish, rows);
   fmt::print("{}", wish.csv ? csv_text(rows) : table_text(rows));
-  if (loader.unreadable()) return 2;
+  if (!all_read) return 2;
   return std::all_of(rows.begin(), rows.end(), [](const VerifyRow& row) { return row.accepted; }) ? 0 : 1;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rejections for what a register or the stack holds.
+#include <algorithm>
 #include <cctype>
 
 #include "emu/bpf/explain/explainer.h"
@@ -89,6 +90,10 @@ void Explainer::explain_bounds() {
     if (!from.empty() && from.back().kind == TraceEvent::Kind::kOrigin) {
       label(from.back().insn, fmt::format("the pointer comes from here: {}", from.back().what));
     }
+    // An index that is known, such as a loop's.
+    auto numbers = trace(rejection_, *cause_.reg, Follow::kNumber);
+    auto added = [](const TraceEvent& e) { return e.kind == TraceEvent::Kind::kAdded; };
+    if (std::any_of(numbers.begin(), numbers.end(), added)) explain_number(*cause_.reg, "offset");
     if (region && off && size) {
       refused(fmt::format("{} of {}, which has {}", bytes_text(*off, *size), region->name, region->size));
     } else {

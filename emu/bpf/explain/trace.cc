@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "emu/bpf/explain/source.h"
 
 namespace bpfemu {
@@ -52,6 +54,9 @@ class Walk {
 
  private:
   void add(TraceEvent::Kind kind, const Step& step, std::string what = {}) {
+    // Of the rounds of a loop the last one counts.
+    auto again = [&](const TraceEvent& e) { return e.kind == kind && e.insn == step.insn; };
+    if (std::any_of(events_.begin(), events_.end(), again)) return;
     events_.push_back({kind, step.insn, std::move(what), step.after});
   }
   void originate(const Step& step, std::string what) {

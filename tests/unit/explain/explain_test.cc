@@ -118,6 +118,21 @@ TEST_CASE("a number without a limit: what it is, where it comes from, which limi
   CHECK(negative.help.starts_with("the lower limit is missing"));
 }
 
+TEST_CASE("a comparison in a loop is told once, as of the last round") {
+  Maps maps;
+  const Asked asked{.maps = {maps.make(BPF_MAP_TYPE_ARRAY, 16, 1)}};
+  // for (r6 = 0; r6 < 32; ++r6) read value[r6], 16 bytes long
+  const Report report_ = report(
+      after_lookup({jump_if(BPF_JNE, 0, 0, 2), mov(0, 0), leave(), copy(7, 0), mov(6, 0), copy(1, 7), add_reg(1, 6),
+                    load(BPF_B, 2, 1, 0), add(6, 1), jump_if(BPF_JLT, 6, 32, -5), mov(0, 0), leave()}),
+      asked);
+  CHECK(report_.code == Code::kOutOfBounds);
+  CHECK(labels(report_) == Said{"5: the pointer comes from here: the result of bpf_map_lookup_elem()",
+                                "10: the offset comes from here: set to 0", "15: compared here: then it is 16",
+                                "12: the offset is added to the pointer here",
+                                "13: byte 16 of the map value, which has 16"});
+}
+
 TEST_CASE("registers without a value: never written, or lost in a call") {
   const Report never = report({leave()});
   CHECK(never.code == Code::kUninitialised);
