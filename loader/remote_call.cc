@@ -333,13 +333,16 @@ Result<int> TracedTask::notify_fd(int fd, bool cloexec) {
   add.flags = SECCOMP_ADDFD_FLAG_SEND;
   add.srcfd = fd;
   add.newfd_flags = cloexec ? O_CLOEXEC : 0;
+  bool replied_without = false;
   if (::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
     seccomp_notif_resp response = {};
     response.id = request.id;
     response.error = -errno;
-    ::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+    replied_without = ::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 && errno == EINPROGRESS;
   }
   TRY(await());
+  // A signal to us, such as the waker's, took the descriptor back after the reply, 0, had been made.
+  if (replied_without) return notify_fd(fd, cloexec);
   return static_cast<int>(TRY(finish_call()));
 }
 
