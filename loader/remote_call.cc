@@ -338,10 +338,10 @@ Result<int> TracedTask::notify_fd(int fd, bool cloexec) {
     seccomp_notif_resp response = {};
     response.id = request.id;
     response.error = -errno;
-    replied_without = ::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 && errno == EINPROGRESS;
+    replied_without = ::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0;
   }
   TRY(await());
-  // A signal to us, such as the waker's, took the descriptor back after the reply, 0, had been made.
+  // A signal to us, such as the waker's, took the descriptor back after the reply, 0, had been made; or the thread died.
   if (replied_without) return notify_fd(fd, cloexec);
   return static_cast<int>(TRY(finish_call()));
 }
