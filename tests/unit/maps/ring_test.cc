@@ -57,7 +57,7 @@ TEST_CASE("ring buffer records arrive in order, wrap and fill up") {
       }
     } else {
       std::string record;
-      bool discarded;
+      bool discarded = false;
       REQUIRE(w.consume(record, discarded) == !model.empty());
       if (model.empty()) continue;
       REQUIRE(record == model.front());
@@ -79,7 +79,7 @@ TEST_CASE("a record in the making holds back the ones after it") {
   CHECK(header->page_offset == 3);
   ring_commit(&w.run, second, 0, false);
   std::string record;
-  bool discarded;
+  bool discarded = false;
   CHECK_FALSE(w.consume(record, discarded));
   ring_commit(&w.run, first, 0, true);
   REQUIRE(w.consume(record, discarded));
