@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "emu/base/bytes.h"
 
@@ -13,11 +14,41 @@ namespace bpfemu {
 namespace {
 // The file and its mapping grow by at least this much, so that the address space taken follows what is used.
 constexpr u64 kGrowStep = u64{64} << 20;
+// Pages become executable in pieces of this size: changing a protection costs more than a small program.
+constexpr u64 kCodeStep = u64{1} << 20;
+// Extents up to this size keep their pages when they are released: clearing them costs less than new ones.
+constexpr u64 kKeptSize = 2 * kPageSize;
 
 void* pointer(u64 address) {
   return reinterpret_cast<void*>(address);
 }
 }  // namespace
+
+void FreeExtents::add(Extent extent) {
+  auto [address, size] = extent;
+  auto after = sizes_.upper_bound(address);
+  if (after != sizes_.end() && after->first == address + size) {
+    size += after->second;
+    after = sizes_.erase(after);
+  }
+  if (after != sizes_.begin()) {
+    auto before = std::prev(after);
+    if (before->first + before->second == address) {
+      before->second += size;
+      return;
+    }
+  }
+  sizes_[address] = size;
+}
+
+std::optional<Extent> FreeExtents::take(u64 size) {
+  auto it = std::ranges::find_if(sizes_, [size](const auto& range) { return range.second >= size; });
+  if (it == sizes_.end()) return std::nullopt;
+  auto [address, available] = *it;
+  sizes_.erase(it);
+  if (available > size) sizes_[address + size] = available - size;
+  return Extent{address, size};
+}
 
 Result<std::unique_ptr<Arena>> Arena::create(u32 cpus) {
   if (cpus == 0 || cpus > kMaxCpus) return fail(EINVAL);
@@ -49,7 +80,7 @@ Result<void> Arena::grow(u64 size) {
   size = std::min(std::max(size, kGrowStep), kArenaSpan - grown_);
   if (::ftruncate(fd_.get(), static_cast<off_t>(grown_ + size)) != 0) return fail(ENOMEM);
   TRY(map_range(kArenaBase + grown_, size, grown_, MAP_FIXED_NOREPLACE));
-  add_free(kArenaBase + grown_, size);
+  free_.add({kArenaBase + grown_, size});
   grown_ += size;
   return {};
 }
@@ -57,39 +88,37 @@ Result<void> Arena::grow(u64 size) {
 Result<Extent> Arena::allocate(u64 size) {
   if (size == 0 || size > kArenaSpan) return fail(ENOMEM);
   size = round_up(size, kPageSize);
-  auto fits = [size](const auto& range) { return range.second >= size; };
-  auto it = std::ranges::find_if(free_, fits);
-  if (it == free_.end()) {
-    if (size > kArenaSpan - grown_) return fail(ENOMEM);
-    TRY(grow(size));
-    it = std::ranges::find_if(free_, fits);
-  }
-  auto [address, available] = *it;
-  free_.erase(it);
-  if (available > size) free_[address + size] = available - size;
-  return Extent{address, size};
+  if (auto extent = free_.take(size)) return *extent;
+  if (size > kArenaSpan - grown_) return fail(ENOMEM);
+  TRY(grow(size));
+  return *free_.take(size);
+}
+
+Result<Extent> Arena::allocate_code(u64 size) {
+  size = round_up(size, kPageSize);
+  if (auto extent = free_code_.take(size)) return *extent;
+  const Extent fresh = TRY(allocate(std::max(size, kCodeStep)));
+  if (::mprotect(pointer(fresh.address), fresh.size, PROT_READ | PROT_EXEC) != 0) return fail(ENOMEM);
+  free_code_.add(fresh);
+  return *free_code_.take(size);
+}
+
+void Arena::release_code(Extent extent) {
+  if (extent.size != 0) free_code_.add(extent);
+}
+
+// Through the file: no page is ever writable and executable.
+Result<void> Arena::write_code(Extent extent, std::span<const u8> code) {
+  if (code.size() > extent.size) return fail(ENOMEM);
+  const ssize_t n = ::pwrite(fd_.get(), code.data(), code.size(), static_cast<off_t>(file_offset(extent.address)));
+  if (n != static_cast<ssize_t>(code.size())) return fail(ENOMEM);
+  return {};
 }
 
 Result<void> Arena::commit(u64 size) {
   if (size > limit_ - committed_) return fail(ENOMEM);
   committed_ += size;
   return {};
-}
-
-void Arena::add_free(u64 address, u64 size) {
-  auto after = free_.upper_bound(address);
-  if (after != free_.end() && after->first == address + size) {
-    size += after->second;
-    after = free_.erase(after);
-  }
-  if (after != free_.begin()) {
-    auto before = std::prev(after);
-    if (before->first + before->second == address) {
-      before->second += size;
-      return;
-    }
-  }
-  free_[address] = size;
 }
 
 void Arena::release(Extent extent) {
@@ -100,16 +129,13 @@ void Arena::release(Extent extent) {
     if (!map_range(it->first, it->second, file_offset(it->first), MAP_FIXED)) return;
     mirrors_.erase(it);
   }
-  if (!protect(extent, false)) return;
-  ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(file_offset(extent.address)),
-              static_cast<off_t>(extent.size));
-  add_free(extent.address, extent.size);
-}
-
-Result<void> Arena::protect(Extent extent, bool executable) {
-  int protection = PROT_READ | (executable ? PROT_EXEC : PROT_WRITE);
-  if (::mprotect(pointer(extent.address), extent.size, protection) != 0) return fail(errno);
-  return {};
+  if (extent.size <= kKeptSize) {
+    std::memset(pointer(extent.address), 0, extent.size);
+  } else {
+    ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(file_offset(extent.address)),
+                static_cast<off_t>(extent.size));
+  }
+  free_.add(extent);
 }
 
 Result<void> Arena::mirror(Extent extent, u64 size) {

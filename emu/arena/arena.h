@@ -4,6 +4,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "emu/arena/layout.h"
@@ -16,6 +18,16 @@ namespace bpfemu {
 struct Extent {
   u64 address = 0;
   u64 size = 0;
+};
+
+// What nobody uses, coalesced; the lowest that fits is taken first.
+class FreeExtents {
+ public:
+  void add(Extent extent);
+  std::optional<Extent> take(u64 size);
+
+ private:
+  std::map<u64, u64> sizes_;  // by address
 };
 
 // A piece of the arena's file, as mmap takes it.
@@ -36,12 +48,14 @@ class Arena {
   Result<Extent> allocate(u64 size);
   // Gives the pages back: they read as zero when handed out again.
   void release(Extent extent);
+  // The same for JIT code: pages that can be read and executed, and written by write_code() only. ENOMEM.
+  Result<Extent> allocate_code(u64 size);
+  void release_code(Extent extent);
+  Result<void> write_code(Extent extent, std::span<const u8> code);
   // The arena is sparse, but what a kernel would have to allocate at once counts against the machine's memory, so that
   // nothing larger can be filled by walking it. ENOMEM.
   Result<void> commit(u64 size);
   void uncommit(u64 size) { committed_ -= size; }
-  // Makes an extent readable and executable only (JIT code), or writable again.
-  Result<void> protect(Extent extent, bool executable);
   // Shows the `size` bytes before the last `size` bytes of `extent` in these last ones too, so that what wraps around
   // the end of a ring is contiguous. Undone by release(). ENOMEM.
   Result<void> mirror(Extent extent, u64 size);
@@ -64,14 +78,13 @@ class Arena {
   Arena() = default;
   Result<void> grow(u64 size);
   Result<void> map_range(u64 address, u64 size, u64 offset, int flags);
-  void add_free(u64 address, u64 size);
 
   UniqueFd fd_;
   u32 cpus_ = 0;
   Vcpu* vcpus_ = nullptr;
   u64 grown_ = 0;  // bytes of the memfd that exist and are mapped
   u64 limit_ = 0, committed_ = 0;
-  std::map<u64, u64> free_;     // address -> size, coalesced
+  FreeExtents free_, free_code_;
   std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
 };
 

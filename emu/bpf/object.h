@@ -39,8 +39,12 @@ template <class T>
 class IdSpace {
  public:
   void add(const std::shared_ptr<T>& object) {
+    if (objects_.size() >= sweep_at_) {
+      std::erase_if(objects_, [](const auto& entry) { return entry.second.expired(); });
+      sweep_at_ = 2 * objects_.size() + kSweepSpan;
+    }
     object->id_ = ++last_;
-    objects_[last_] = object;
+    objects_.emplace_hint(objects_.end(), last_, object);
   }
   // ENOENT: no such id, or its last reference is gone.
   Result<std::shared_ptr<T>> find(u32 id) const {
@@ -59,8 +63,11 @@ class IdSpace {
   }
 
  private:
+  static constexpr size_t kSweepSpan = 64;
+
   u32 last_ = 0;
   std::map<u32, std::weak_ptr<T>> objects_;
+  size_t sweep_at_ = kSweepSpan;  // so many entries, and those of dead objects go
 };
 
 }  // namespace bpfemu

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/program.h"
 
-#include <cstring>
-
 #include "emu/bpf/helpers/helpers.h"
 #include "emu/bpf/jit/jit.h"
 
@@ -18,7 +16,7 @@ HelperFn helper_or_stand_in(u32 id) {
 }  // namespace
 
 Program::~Program() {
-  if (code_.size) arena_->release(code_);
+  if (code_.size) arena_->release_code(code_);
   if (text_extent_.size) arena_->release(text_extent_);
 }
 
@@ -57,10 +55,9 @@ Result<void> Program::install(Arena& arena) {
                        .map = [this](u64 address) { return used_map(address); }};
   arena_ = &arena;
   text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));
-  code_ = TRY(arena.allocate(jit_size_bound(input)));
+  code_ = TRY(arena.allocate_code(jit_size_bound(input)));
   JitOutput output = TRY(jit_compile(input, code_.address));
-  std::memcpy(reinterpret_cast<void*>(code_.address), output.code.data(), output.code.size());
-  TRY(arena.protect(code_, true));
+  TRY(arena.write_code(code_, output.code));
 
   text_ = new (reinterpret_cast<void*>(text_extent_.address)) ProgramText{};
   text_->id = id();

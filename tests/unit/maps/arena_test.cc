@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
 #include <thread>
+#include <vector>
 
 #include "emu/arena/held_lock.h"
 #include "tests/unit/maps/fixture.h"
@@ -32,19 +35,37 @@ TEST_CASE("there is one arena, and it hands out zeroed pages") {
   CHECK((*arena)->allocate(~u64{0}).error().value == ENOMEM);
 }
 
-TEST_CASE("an extent can become code and data again") {
-  auto arena = Arena::create(1);
-  auto extent = *(*arena)->allocate(kPageSize);
-  auto* code = reinterpret_cast<u8*>(extent.address);
-  const u8 answer[] = {0xb8, 42, 0, 0, 0, 0xc3};  // mov eax, 42; ret
-  __builtin_memcpy(code, answer, sizeof answer);
-  REQUIRE((*arena)->protect(extent, true));
-  CHECK(reinterpret_cast<int (*)()>(extent.address)() == 42);
-  (*arena)->release(extent);
-  auto again = *(*arena)->allocate(kPageSize);
-  REQUIRE(again.address == extent.address);
-  CHECK(code[0] == 0);
-  code[0] = 1;
+TEST_CASE("code runs, and its place is used again for code alone") {
+  auto arena = *Arena::create(1);
+  u8 answer[] = {0xb8, 42, 0, 0, 0, 0xc3};  // mov eax, 42; ret
+  for (u8 value : {42, 43}) {
+    answer[1] = value;
+    auto extent = *arena->allocate_code(sizeof answer);
+    REQUIRE(arena->write_code(extent, answer));
+    CHECK(reinterpret_cast<int (*)()>(extent.address)() == value);
+    arena->release_code(extent);
+    CHECK(arena->allocate_code(kPageSize)->address == extent.address);
+    arena->release_code(extent);
+    CHECK(arena->allocate(kPageSize)->address != extent.address);
+  }
+  const Extent large = *arena->allocate_code(8 << 20);
+  CHECK(large.size == 8 << 20);
+  CHECK(arena->write_code({large.address, kPageSize}, std::vector<u8>(kPageSize + 1)).error().value == ENOMEM);
+  CHECK(arena->allocate_code(kArenaSpan).error().value == ENOMEM);
+}
+
+TEST_CASE("small and large extents read as zero when they are used again") {
+  auto arena = *Arena::create(1);
+  for (u64 size : {kPageSize, 64 * kPageSize}) {
+    const Extent extent = *arena->allocate(size);
+    std::memset(reinterpret_cast<void*>(extent.address), 0xff, size);
+    arena->release(extent);
+    const Extent again = *arena->allocate(size);
+    REQUIRE(again.address == extent.address);
+    const auto* bytes = reinterpret_cast<const u8*>(again.address);
+    CHECK(std::all_of(bytes, bytes + size, [](u8 byte) { return byte == 0; }));
+    arena->release(again);
+  }
 }
 
 TEST_CASE("vCPU slots are exclusive, and recovered from the dead") {
