@@ -14,24 +14,33 @@ constexpr size_t kBlock = 64;
 
 u32 big_endian(const u8* p) { return u32{p[0]} << 24 | u32{p[1]} << 16 | u32{p[2]} << 8 | p[3]; }
 
-// One round of SHA-1 (FIPS 180-4, 6.1.2) over a block.
+u32 choose(u32 b, u32 c, u32 d) { return d ^ (b & (c ^ d)); }
+u32 parity(u32 b, u32 c, u32 d) { return b ^ c ^ d; }
+u32 majority(u32 b, u32 c, u32 d) { return (b & c) | (d & (b | c)); }
+
+// 20 of the 80 steps of a block, each on a piece of the message.
+template <u32 (*mix)(u32, u32, u32), u32 constant>
+void twenty_steps(Digest& digest, const u32* w) {
+  auto [a, b, c, d, e] = digest;
+#pragma GCC unroll 20
+  for (int t = 0; t < 20; ++t) {
+    const u32 next = std::rotl(a, 5) + mix(b, c, d) + e + constant + w[t];
+    e = d, d = c, c = std::rotl(b, 30), b = a, a = next;
+  }
+  digest = {a, b, c, d, e};
+}
+
+// SHA-1 of one block more (FIPS 180-4, 6.1.2).
 void add_block(Digest& digest, const u8* block) {
   u32 w[80];
   for (int t = 0; t < 16; ++t) w[t] = big_endian(block + 4 * t);
   for (int t = 16; t < 80; ++t) w[t] = std::rotl(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
-  auto [a, b, c, d, e] = digest;
-  for (int t = 0; t < 80; ++t) {
-    u32 f, k;
-    switch (t / 20) {
-      case 0: f = (b & c) | (~b & d), k = 0x5a827999; break;
-      case 1: f = b ^ c ^ d, k = 0x6ed9eba1; break;
-      case 2: f = (b & c) | (b & d) | (c & d), k = 0x8f1bbcdc; break;
-      default: f = b ^ c ^ d, k = 0xca62c1d6; break;
-    }
-    u32 next = std::rotl(a, 5) + f + e + k + w[t];
-    e = d, d = c, c = std::rotl(b, 30), b = a, a = next;
-  }
-  digest[0] += a, digest[1] += b, digest[2] += c, digest[3] += d, digest[4] += e;
+  Digest next = digest;
+  twenty_steps<choose, 0x5a827999>(next, w);
+  twenty_steps<parity, 0x6ed9eba1>(next, w + 20);
+  twenty_steps<majority, 0x8f1bbcdc>(next, w + 40);
+  twenty_steps<parity, 0xca62c1d6>(next, w + 60);
+  for (size_t i = 0; i < digest.size(); ++i) digest[i] += next[i];
 }
 
 Digest sha1(std::vector<u8> bytes) {

@@ -68,15 +68,19 @@ Result<void> Emitter::pass(bool frozen) {
   return {};
 }
 
+namespace {
+
+constexpr int kRegisters[] = {Operand::RAX, Operand::RDI, Operand::RSI, Operand::RDX, Operand::RCX, Operand::R8,
+                              Operand::RBX, Operand::R13, Operand::R14, Operand::R15, Operand::RBP};
+
+}  // namespace
+
 Reg64 Emitter::reg(u32 bpf_register) {
-  static constexpr int kRegisters[] = {Operand::RAX, Operand::RDI, Operand::RSI, Operand::RDX,
-                                       Operand::RCX, Operand::R8,  Operand::RBX, Operand::R13,
-                                       Operand::R14, Operand::R15, Operand::RBP};
   return Reg64(kRegisters[bpf_register]);
 }
 
 Reg32e Emitter::reg(u32 bpf_register, bool wide) {
-  return Reg32e(reg(bpf_register).getIdx(), wide ? 64 : 32);
+  return Reg32e(kRegisters[bpf_register], wide ? 64 : 32);
 }
 
 Address Emitter::memory(u32 bpf_register, s16 offset, u32 size) const {
