@@ -76,13 +76,9 @@ Reply open_target(System& system, Call& call, const Target& target) {
   return Reply::answer(open_file(system, call, target.found, *flags));
 }
 
-// Only paths that end in it are looked at a second time.
-std::optional<std::string> asked_status(System& system, Call& call) {
-  PathArgument argument = path_of(call);
-  auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
-  if (!text || !text->ends_with("status")) return std::nullopt;
-  int dirfd = argument.directory < 0 ? AT_FDCWD : static_cast<int>(call.args[static_cast<size_t>(argument.directory)]);
-  auto path = our_path(system, call.task, dirfd, *text);
+std::optional<std::string> asked_status(System& system, Call& call, const std::string& text) {
+  if (!text.ends_with("status")) return std::nullopt;
+  auto path = our_path(system, call.task, directory_of(call, path_of(call)), text);
   return path ? status_text(system, *path) : std::nullopt;
 }
 
@@ -91,8 +87,11 @@ std::optional<std::string> asked_status(System& system, Call& call) {
 Reply enter_open(System& system, Call& call) {
   auto flags = flags_of(call);
   if (!flags) return Reply::native();
-  if (auto status = asked_status(system, call)) return Reply::answer(open_text(call, "status", *status, *flags));
-  return on_target(system, call, path_of(call), !(*flags & O_NOFOLLOW), open_target);
+  const PathArgument argument = path_of(call);
+  auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
+  if (!text) return Reply::native();
+  if (auto status = asked_status(system, call, *text)) return Reply::answer(open_text(call, "status", *status, *flags));
+  return on_target(system, call, argument, *text, !(*flags & O_NOFOLLOW), open_target);
 }
 
 // Writes to synthetic files. They stop only in processes that opened one.

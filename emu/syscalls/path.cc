@@ -135,11 +135,18 @@ Reply redirect(Call& call, PathArgument argument, const std::string& path) {
   return Reply::rewritten();
 }
 
+int directory_of(const Call& call, PathArgument argument) {
+  return argument.directory < 0 ? AT_FDCWD : static_cast<int>(call.args[static_cast<size_t>(argument.directory)]);
+}
+
 Reply on_target(System& system, Call& call, PathArgument argument, bool follow, TargetHandler answer) {
   auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
-  if (!text) return Reply::native();
-  int dirfd = argument.directory < 0 ? AT_FDCWD : static_cast<int>(call.args[static_cast<size_t>(argument.directory)]);
-  auto path = our_path(system, call.task, dirfd, *text);
+  return text ? on_target(system, call, argument, *text, follow, answer) : Reply::native();
+}
+
+Reply on_target(System& system, Call& call, PathArgument argument, const std::string& text, bool follow,
+                TargetHandler answer) {
+  auto path = our_path(system, call.task, directory_of(call, argument), text);
   if (!path) return Reply::native();
 
   Target target{.path = *path, .descriptor = descriptor_path(system, *path), .found = {}};

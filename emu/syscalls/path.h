@@ -49,6 +49,11 @@ struct Target {
 // looking it up, or `answer` for a target of ours. A bad pointer is left to the kernel.
 using TargetHandler = Reply (*)(System& system, Call& call, const Target& target);
 Reply on_target(System& system, Call& call, PathArgument argument, bool follow, TargetHandler answer);
+// The same when `text`, the path, has been read.
+Reply on_target(System& system, Call& call, PathArgument argument, const std::string& text, bool follow,
+                TargetHandler answer);
+// AT_FDCWD when the call has no such argument.
+int directory_of(const Call& call, PathArgument argument);
 
 // Puts `path` in the place of the call's path argument, in the thread's scratch memory.
 Reply redirect(Call& call, PathArgument argument, const std::string& path);
