@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/cpu_follower.h"
 
+#include <algorithm>
+
 #include "loader/proc_files.h"
 
 namespace bpfemu {
@@ -19,19 +21,21 @@ void CpuFollower::stopped(pid_t tid) {
   } else {
     --votes_;
   }
-  if (++stops_ < kWindow) return;
-  follow();
+  if (++stops_ < window_) return;
+  window_ = follow() ? kFirstWindow : std::min(2 * window_, kLongestWindow);
   stops_ = votes_ = 0;
 }
 
-void CpuFollower::follow() {
-  const Result<TaskFacts> facts = read_facts(candidate_);
-  const int cpu = facts ? static_cast<int>(facts->cpu) : -1;
-  if (cpu < 0 || cpu == pinned_ || !CPU_ISSET(cpu, &all_)) return;
+bool CpuFollower::follow() {
+  const Result<u32> now = read_cpu(candidate_);
+  const int cpu = now ? static_cast<int>(*now) : -1;
+  if (cpu < 0 || cpu == pinned_ || !CPU_ISSET(cpu, &all_)) return false;
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(cpu, &one);
-  if (::sched_setaffinity(0, sizeof one, &one) == 0) pinned_ = cpu;
+  if (::sched_setaffinity(0, sizeof one, &one) != 0) return false;
+  pinned_ = cpu;
+  return true;
 }
 
 }  // namespace bpfemu

@@ -16,12 +16,15 @@ class CpuFollower {
   void stopped(pid_t tid);
 
  private:
-  static constexpr u32 kWindow = 256;
+  // Looking costs as much as some stops: often while the thread moves, such as at its start, else seldom.
+  static constexpr u32 kFirstWindow = 8, kLongestWindow = 256;
 
-  void follow();
+  // False: we are where the busiest thread is, or cannot go there.
+  bool follow();
 
   cpu_set_t all_ = {};
   int pinned_ = -1;
+  u32 window_ = kFirstWindow;
   pid_t candidate_ = 0;
   u32 stops_ = 0, votes_ = 0;
 };

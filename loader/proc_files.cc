@@ -19,6 +19,8 @@ namespace bpfemu {
 namespace {
 
 constexpr u64 kSecond = 1'000'000'000;
+// Fields of stat by their number in proc(5), which counts pid and comm.
+constexpr size_t kPriority = 18 - 3, kStartTime = 22 - 3, kProcessor = 39 - 3;
 
 u64 now(clockid_t clock) {
   timespec t;
@@ -68,7 +70,7 @@ Result<std::string> read_proc(pid_t tid, const char* name) {
 Result<TaskFacts> read_facts(pid_t tid) {
   const std::string stat = TRY(read_proc(tid, "stat")), status = TRY(read_proc(tid, "status"));
   const std::vector<std::string_view> fields = stat_fields(stat);
-  if (fields.size() < 37) return fail(ESRCH);
+  if (fields.size() <= kProcessor) return fail(ESRCH);
   TaskFacts facts;
   facts.tid = tid;
   facts.tgid = status_field(status, "Tgid", 10);
@@ -82,11 +84,10 @@ Result<TaskFacts> read_facts(pid_t tid) {
   facts.gid = status_field(status, "Gid", 10);
   const size_t open = stat.find('('), close = stat.rfind(')');
   stat.copy(facts.comm, std::min<size_t>(close - open - 1, 15), open + 1);
-  // Fields by their number in proc(5), which counts pid and comm: 18 priority, 22 starttime, 39 processor.
-  facts.priority = 100 + static_cast<s64>(number(fields[18 - 3]));
-  facts.start_boottime_ns = number(fields[22 - 3]) * (kSecond / ::sysconf(_SC_CLK_TCK));
+  facts.priority = 100 + static_cast<s64>(number(fields[kPriority]));
+  facts.start_boottime_ns = number(fields[kStartTime]) * (kSecond / ::sysconf(_SC_CLK_TCK));
   facts.start_time_ns = facts.start_boottime_ns - (now(CLOCK_BOOTTIME) - now(CLOCK_MONOTONIC));
-  facts.cpu = number(fields[39 - 3]);
+  facts.cpu = number(fields[kProcessor]);
   return facts;
 }
 
@@ -100,6 +101,13 @@ Result<SignalFacts> read_signal_facts(pid_t tid) {
   facts.ignored = status_field(status, "SigIgn", 16);
   facts.caught = status_field(status, "SigCgt", 16);
   return facts;
+}
+
+Result<u32> read_cpu(pid_t tid) {
+  const std::string stat = TRY(read_proc(tid, "stat"));
+  const std::vector<std::string_view> fields = stat_fields(stat);
+  if (fields.size() <= kProcessor) return fail(ESRCH);
+  return static_cast<u32>(number(fields[kProcessor]));
 }
 
 Result<char> read_state(pid_t tid) {

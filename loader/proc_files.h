@@ -21,6 +21,8 @@ struct SignalFacts {
 };
 Result<SignalFacts> read_signal_facts(pid_t tid);
 
+// The CPU that the thread runs on, or ran on last.
+Result<u32> read_cpu(pid_t tid);
 // The scheduler's letter for the thread: 'R', 'S', 'D', 't', ...
 Result<char> read_state(pid_t tid);
 // Nanoseconds since the thread was last seen running, 0 when unknown.
