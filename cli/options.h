@@ -17,6 +17,7 @@ struct Invocation {
   Options options;
   Command command;
   bool strict = false;
+  bool stats = false;
 };
 
 // What the arguments ask for. Nothing: `text` is all there is to say, `status` how to exit; 0 for --help, --version.

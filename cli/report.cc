@@ -43,6 +43,9 @@ Ending ending_of(const RunReport& report, const Invocation& run) {
   for (const auto& [what, count] : report.unmodelled)
     ending.text += count == 1 ? fmt::format("bpfemu: not modelled: {}\n", what)
                               : fmt::format("bpfemu: not modelled: {} ({} times)\n", what, count);
+  if (run.stats)
+    ending.text += fmt::format("bpfemu: {} stops, {} ptrace requests, {} calls answered\n", report.traced.stops,
+                               report.traced.requests, report.answered);
   if (run.strict && ran && !report.unmodelled.empty()) ending.status = kStrict, ending.signal = 0;
   return ending;
 }

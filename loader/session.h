@@ -26,6 +26,7 @@ class Session {
   explicit Session(TrapHandler& traps);
 
   LoaderHost& host() { return host_; }
+  const TraceCounts& trace_counts() const { return os_.counts(); }
   // Called once the command runs and the waker with it.
   void on_start(std::function<void(Waker&)> started) { started_ = std::move(started); }
 

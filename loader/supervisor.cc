@@ -27,7 +27,9 @@ class Kernel final : public CallHandler {
     if (!traced || !traced->enter) return traced ? Reply::native_then_exit() : Reply::native();
     const std::array<u64, 6> args = call.args;
     const Reply reply = traced->enter(system_, call);
-    if (system_.options.trace && reply.kind == Reply::Kind::kAnswered) trace(call, args, *traced, reply.value);
+    if (reply.kind != Reply::Kind::kAnswered) return reply;
+    ++answered_;
+    if (system_.options.trace) trace(call, args, *traced, reply.value);
     return reply;
   }
 
@@ -42,6 +44,7 @@ class Kernel final : public CallHandler {
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override { system_.explanations.process_ended(tgid, wait_status != 0); }
   u32 version_code() override { return system_.profile.code; }
+  u64 answered() const { return answered_; }
 
  private:
   const TracedSyscall* find(long number) const {
@@ -55,6 +58,7 @@ class Kernel final : public CallHandler {
 
   System& system_;
   std::array<const TracedSyscall*, kSyscallLimit> by_number_ = {};
+  u64 answered_ = 0;
 };
 
 }  // namespace
@@ -63,7 +67,7 @@ RunReport supervise(const Options& options, const Command& command) {
   Breakpoints breakpoints;
   Session session(breakpoints);
   const Result<std::unique_ptr<System>> created = System::create(options, session.host(), breakpoints);
-  if (!created) return {{Outcome::Kind::kFailed, created.error().value}, {}};
+  if (!created) return {.outcome = {Outcome::Kind::kFailed, created.error().value}, .unmodelled = {}};
   System& system = **created;
   breakpoints.set_sink(system.probes.get());
 
@@ -81,7 +85,7 @@ RunReport supervise(const Options& options, const Command& command) {
   const Outcome outcome = session.run(command, traced, outer_denied, kernel,
                                       [&system](std::string_view what) { system.unmodelled.note(what); });
   system.explanations.finish();
-  return {outcome, system.unmodelled.counts()};
+  return {outcome, system.unmodelled.counts(), session.trace_counts(), kernel.answered()};
 }
 
 }  // namespace bpfemu

@@ -13,6 +13,12 @@ struct Waited {
   int status = 0;
 };
 
+// What tracing cost so far.
+struct TraceCounts {
+  u64 stops = 0;     // of any kind, of any thread
+  u64 requests = 0;  // ptrace()
+};
+
 class TraceOs {
  public:
   virtual ~TraceOs() = default;
@@ -26,6 +32,10 @@ class RealTraceOs final : public TraceOs {
  public:
   Result<Waited> wait(pid_t tid, bool block) override;
   Result<long> ptrace(int request, pid_t tid, u64 address, u64 data) override;
+  const TraceCounts& counts() const { return counts_; }
+
+ private:
+  TraceCounts counts_;
 };
 
 }  // namespace bpfemu

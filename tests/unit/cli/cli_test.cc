@@ -28,6 +28,15 @@ using Kind = Outcome::Kind;
 
 }  // namespace
 
+TEST_CASE("statistics are one line at the end, when asked for") {
+  Invocation run;
+  run.command.argv = {"tool"};
+  const RunReport report{{Kind::kEnded, 0}, {}, {.stops = 12, .requests = 34}, 5};
+  CHECK(ending_of(report, run).text.empty());
+  run.stats = true;
+  CHECK(ending_of(report, run).text == "bpfemu: 12 stops, 34 ptrace requests, 5 calls answered\n");
+}
+
 TEST_CASE("options end at the first word that is none") {
   CHECK(parse({"ls", "-l"}).invocation->command.argv == Words{"ls", "-l"});
   CHECK(parse({"--", "ls", "--help"}).invocation->command.argv == Words{"ls", "--help"});
@@ -38,7 +47,7 @@ TEST_CASE("options end at the first word that is none") {
 }
 
 TEST_CASE("options mean what they say") {
-  const Parsed parsed = parse({"--as-user", "--cpus", "2/4", "--strict", "--timeout", "1.5", "--trace", "--wait-all",
+  const Parsed parsed = parse({"--as-user", "--cpus", "2/4", "--stats", "--strict", "--timeout", "1.5", "--trace", "--wait-all",
                                "--btf", "host", "--", "x"});
   REQUIRE(parsed.invocation);
   const Invocation& run = *parsed.invocation;
@@ -48,6 +57,7 @@ TEST_CASE("options mean what they say") {
   CHECK(run.strict);
   CHECK(run.command.timeout_ns == 1'500'000'000);
   CHECK(run.options.trace);
+  CHECK(run.stats);
   CHECK(run.command.wait_all);
   CHECK(run.options.btf == "host");
   CHECK(parse({"--cpus", "3", "x"}).invocation->options.cpus_possible == 3);
