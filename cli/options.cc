@@ -138,7 +138,8 @@ Parsed parse_arguments(int argc, const char* const* argv) {
   app.add_option("--explain", run.options.explain, "Explain refused programs on stderr (default: auto, see below)")
       ->transform(CLI::CheckedTransformer(kExplainModes))
       ->option_text("auto|always|never");
-  app.add_flag("--stats", run.stats, "At the end, one line on stderr: how often traced threads stopped, and for what");
+  app.add_flag("--stats", run.stats,
+               "One line on stderr at the end: how often threads stopped, how many calls were answered");
   app.add_flag("--strict", run.strict, "Exit with 120 when something that the kernel has was not modelled");
   app.add_flag("--trace", run.options.trace, "One line on stderr for each call that was answered");
   app.add_flag("--wait-all", run.command.wait_all, "Go on until everything that COMMAND started has ended");

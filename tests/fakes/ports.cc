@@ -32,12 +32,17 @@ Result<void> FakeTask::write(u64 address, const void* from, size_t size) {
 }
 
 Result<std::string> FakeTask::read_string(u64 address, size_t limit) {
+  constexpr u64 kPage = 4096;
   std::string text;
-  for (size_t i = 0; i < limit; ++i) {
-    char c;
-    TRY(read(address + i, &c, 1));
-    if (c == 0) return text;
-    text += c;
+  while (text.size() < limit) {
+    char chunk[256];
+    const u64 at = address + text.size();
+    // Never across a page in one go: the string may end just before an unmapped one.
+    const size_t size = std::min<u64>({kPage - at % kPage, limit - text.size(), sizeof chunk});
+    TRY(read(at, chunk, size));
+    const size_t length = strnlen(chunk, size);
+    text.append(chunk, length);
+    if (length < size) return text;
   }
   return fail(ENAMETOOLONG);
 }
