@@ -537,12 +537,101 @@ TEST_CASE("calls on maps, known and unknown when assembled") {
 
 TEST_CASE("types that cannot be run so") {
   auto kprobe = program(BPF_PROG_TYPE_KPROBE, {result(0), kExit});
-  auto fentry = program(BPF_PROG_TYPE_TRACING, {result(0), kExit});
+  auto ops = program(BPF_PROG_TYPE_STRUCT_OPS, {result(0), kExit});
   Caller caller;
   CHECK(caller.run(kprobe) == 524);
   CHECK(caller.unmodelled_count == 0);
-  CHECK(caller.run(fentry) == 524);
+  CHECK(caller.run(ops) == 524);
   CHECK(caller.unmodelled_count == 1);
+}
+
+TEST_CASE("tracing programs: the kernel's own functions are called, not the program") {
+  auto tracing = program(BPF_PROG_TYPE_TRACING, {result(7), kExit});
+  auto retval = [&](u32 attach_type) {
+    tracing->expected_attach_type = attach_type;
+    Caller caller;
+    REQUIRE(caller.run(tracing) == 0);
+    return caller.attr.test.retval;
+  };
+  CHECK(retval(BPF_TRACE_FENTRY) == 0);
+  CHECK(retval(BPF_TRACE_FEXIT) == 0);
+  CHECK(retval(BPF_MODIFY_RETURN) == 0x10004);
+  Caller caller;
+  tracing->expected_attach_type = BPF_TRACE_ITER;
+  CHECK(caller.run(tracing) == EFAULT);
+  caller.attr.test.flags = 1;
+  CHECK(caller.run(tracing) == EINVAL);
+}
+
+TEST_CASE("skb: tags are pushed and popped") {
+  Packet packet;
+  // Pushes the tags 0, 1, 2, ..., then pops some; what is left but for the last is in the packet.
+  auto tags = [](int pushed, int popped) {
+    Insns insns = {{BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0}};
+    auto call = [&](s32 helper, s32 tci) {
+      insns.push_back({BPF_ALU64 | BPF_MOV | BPF_X, 1, 6, 0, 0});
+      insns.push_back({BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0x0081});
+      insns.push_back({BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, tci});
+      insns.push_back({BPF_JMP | BPF_CALL, 0, 0, 0, helper});
+    };
+    for (int i = 0; i < pushed; ++i) call(BPF_FUNC_skb_vlan_push, i);
+    for (int i = 0; i < popped; ++i) call(BPF_FUNC_skb_vlan_pop, 0);
+    insns.push_back({kLoadW, 0, 6, offsetof(RunSkb, vlan_tci), 0});
+    insns.push_back(kExit);
+    return program(BPF_PROG_TYPE_SCHED_CLS, std::move(insns));
+  };
+  u8 out[1024] = {};
+  auto run = [&](int pushed, int popped) {
+    Caller caller = with_packet(packet);
+    caller.attr.test.data_out = address(out);
+    REQUIRE(caller.run(tags(pushed, popped)) == 0);
+    return caller;
+  };
+  auto three = run(3, 0);
+  CHECK(three.attr.test.data_size_out == 72);
+  CHECK(three.attr.test.retval == 2);
+  const u8 expected[] = {0x81, 0, 0, 1, 0x81, 0, 0, 0, 0x08, 0x00};
+  CHECK(std::memcmp(out + 12, expected, sizeof expected) == 0);
+  CHECK(std::memcmp(out, packet.bytes, 12) == 0);
+  CHECK(std::memcmp(out + 22, packet.bytes + 14, 50) == 0);
+  // More than the room in front of the packet.
+  CHECK(run(200, 0).attr.test.data_size_out == 64 + 199 * 4);
+  CHECK(run(200, 150).attr.test.retval == 49);
+  CHECK(run(200, 201).attr.test.data_size_out == 64);
+  CHECK(std::memcmp(out, packet.bytes, 64) == 0);
+}
+
+TEST_CASE("values of a cgroup, zero at each run") {
+  bpf_map_type types[] = {BPF_MAP_TYPE_CGROUP_STORAGE, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE};
+  Packet packet;
+  for (bpf_map_type type : types) {
+    MapAttr attr{.type = type,
+                 .key_size = 8,
+                 .value_size = 16,
+                 .max_entries = 0,
+                 .flags = 0,
+                 .extra = 0,
+                 .cpus = 2,
+                 .privileged = true};
+    auto map = *MapObject::create(*arena(), attr, *map_ops(type));
+    u64 at = map->runtime_address();
+    // R0 = get_local_storage(map, 0); *R0 += 5; R0 = *R0.
+    auto counts = program(BPF_PROG_TYPE_CGROUP_SKB, {{BPF_LD | BPF_IMM | BPF_DW, 1, 0, 0, static_cast<s32>(at)},
+                                                     {0, 0, 0, 0, static_cast<s32>(at >> 32)},
+                                                     {BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0},
+                                                     {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_local_storage},
+                                                     {BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 5},
+                                                     {BPF_STX | BPF_ATOMIC | BPF_DW, 0, 1, 0, BPF_ADD},
+                                                     {BPF_LDX | BPF_MEM | BPF_DW, 0, 0, 0, 0},
+                                                     kExit});
+    counts->verified.used_maps = {map};
+    Caller caller = with_packet(packet);
+    caller.attr.test.repeat = 3;
+    REQUIRE(caller.run(counts) == 0);
+    CHECK(caller.attr.test.retval == 15);
+    REQUIRE(caller.run(counts) == 0);
+    CHECK(caller.attr.test.retval == 15);
+  }
 }
 
 }  // namespace bpfemu
