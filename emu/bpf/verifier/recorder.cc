@@ -27,7 +27,8 @@ void Checker::record_step() {
   if (prev_insn_ < 0) recorder_->rewind(0);  // of a function that is verified on its own
   Step* before = recorder_->last();
   if (before && before->depth <= cur_.depth) {
-    before->after = known_of(cur_.frames[before->depth]->regs[told_register(insns_[before->insn])]);
+    u32 told = told_register(insns_[before->insn]);  // any number where the instruction does not use it
+    if (told < kRegs) before->after = known_of(cur_.frames[before->depth]->regs[told]);
   }
   Step step{.insn = insn_, .depth = cur_.depth};
   if (is_call(insns_[insn_]) && insns_[insn_].src_reg == 0) record_stack_writes(insns_[insn_], step);
