@@ -123,7 +123,7 @@ s64 Fuzzer::call(const char* what, long number, std::array<u64, 6> args) {
   Call call{task_, number, args};
   if (random_.one_in(50)) task_.die_after(static_cast<int>(random_.below(8)));
   Reply reply = traced->enter(*system_, call);
-  task_.revive();
+  task_.revive(reply.kind != Reply::Kind::kAnswered || reply.value < 0);
   if (reply.kind != Reply::Kind::kAnswered) return -ENOSYS;
   ++answered;
   if (reply.value >= 0) ++succeeded;

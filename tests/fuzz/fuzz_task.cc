@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/fuzz/fuzz_task.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstring>
 
@@ -26,6 +28,14 @@ Result<void> FuzzTask::write(u64 address, const void* from, size_t size) {
   return {};
 }
 
+void FuzzTask::revive(bool failed) {
+  if (left_ == 0 && failed) {
+    for (int fd : installed_) close(fd);
+  }
+  installed_.clear();
+  left_ = kForEver;
+}
+
 Result<std::string> FuzzTask::read_string(u64 address, size_t limit) {
   return lives() ? FakeTask::read_string(address, limit) : fail(ESRCH);
 }
@@ -35,7 +45,10 @@ Result<u64> FuzzTask::call(long number, std::array<u64, 6> args) {
 }
 
 Result<int> FuzzTask::install_fd(int fd, bool cloexec) {
-  return lives() ? FakeTask::install_fd(fd, cloexec) : fail(ESRCH);
+  if (!lives()) return fail(ESRCH);
+  Result<int> installed = FakeTask::install_fd(fd, cloexec);
+  if (installed) installed_.push_back(*installed);
+  return installed;
 }
 
 Result<FileId> FuzzTask::file_id(int fd) {

@@ -22,7 +22,8 @@ class FuzzTask : public fakes::FakeTask {
 
   // After so many more of these operations the thread is dead, and all give ESRCH.
   void die_after(int operations) { left_ = operations; }
-  void revive() { left_ = kForEver; }
+  // A new thread in its place. Descriptors that the dead one was given by a call that failed went with it.
+  void revive(bool failed);
 
   u64 violations = 0;
 
@@ -32,6 +33,7 @@ class FuzzTask : public fakes::FakeTask {
 
   Memory& memory_;
   int left_ = kForEver;
+  std::vector<int> installed_;  // by this call
 };
 
 }  // namespace bpfemu::fuzz
