@@ -21,8 +21,9 @@ constexpr HelperSpec kHelpers[] = {
 #undef FUZZ_HELPER
 };
 
-constexpr int kElementMaps[] = {kArray8, kArray8,      kArray48,    kHash16,  kHash16,
-                                kHash5,  kPercpuArray, kPercpuHash, kLruHash, kLpmTrie};
+constexpr int kElementMaps[] = {kArray8,      kArray8,     kArray48, kHash16,  kHash16, kHash5,  kReadOnly,  kWriteOnly,
+                                kPercpuArray, kPercpuHash, kLruHash, kLpmTrie, kTimed,  kLocked, kLockedHash};
+constexpr size_t kForSleepable = 8, kForAll = 12;
 
 bool changes_packet(int helper) {
   switch (helper) {
@@ -51,6 +52,18 @@ void Generator::call(int helper, Value result) {
   for (int reg = 1; reg < 6; ++reg) reg_at(reg) = {};
   reg_at(0) = result;
   if (changes_packet(helper) && !slips()) state_.forget_packet();
+}
+
+bool Generator::may_lock() const {
+  return !(type_.groups & kTrace) && type_.type != BPF_PROG_TYPE_SOCKET_FILTER && !(program_.flags & BPF_F_SLEEPABLE);
+}
+
+// A map with elements that this program may use.
+int Generator::element_map() {
+  if (slips()) return between(0, kMapCount - 1);
+  return kElementMaps[random_.below(may_lock()                         ? std::size(kElementMaps)
+                                    : program_.flags & BPF_F_SLEEPABLE ? kForSleepable
+                                                                       : kForAll)];
 }
 
 void Generator::load_map(int reg, int map) {
@@ -125,9 +138,7 @@ bool Generator::argument(int reg, char letter) {
   };
   switch (letter) {
     case 'm':
-      last_map_ = random_.pick(kElementMaps);
-      if (chance(6)) last_map_ = random_.pick({kLocked, kLockedHash, kTimed, kReadOnly, kWriteOnly});
-      if (slips()) last_map_ = between(0, kMapCount - 1);
+      last_map_ = element_map();
       load_map(reg, last_map_);
       break;
     case 'q': map({kQueue, kStack, kBloom}); break;
@@ -222,9 +233,7 @@ void Generator::call_some_helper() {
 }
 
 void Generator::lookup() {
-  last_map_ = random_.pick(kElementMaps);
-  if (chance(8)) last_map_ = random_.pick({kLocked, kLockedHash, kTimed, kReadOnly, kWriteOnly, kXsks, kSockets});
-  if (slips()) last_map_ = between(0, kMapCount - 1);
+  last_map_ = chance(4) ? random_.pick({kXsks, kSockets}) : element_map();
   int map = last_map_;
   load_map(1, map);
   key_argument(2, map);
@@ -266,6 +275,7 @@ void Generator::inner_lookup() {
 }
 
 void Generator::lock() {
+  if (!may_lock() && !slips()) return;
   int map = chance(70) ? kLocked : kLockedHash;
   load_map(1, map);
   key_argument(2, map);
@@ -292,6 +302,7 @@ void Generator::lock() {
 
 void Generator::timer() {
   if (functions_.size() >= kMostFunctions || function().depth > 0) return;
+  if ((!may_lock() || program_.functions == FunctionInfo::kNone) && !slips()) return;
   program_.runs = false;  // the callback comes later
   load_map(1, kTimed);
   key_argument(2, kTimed);

@@ -9,6 +9,7 @@
 // last line.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btf.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@
 #include <span>
 #include <string>
 
+#include "tests/fuzz/verifier_btf.h"
 #include "tests/fuzz/verifier_gen.h"
 
 namespace bpfemu::fuzz {
@@ -44,17 +46,32 @@ void set_privilege(Privilege privilege) {
   if (syscall(SYS_capset, &header, data) != 0) std::abort();
 }
 
-// Addresses are another kernel's.
-bool masks_address(std::string& line) {
-  bool any = false;
-  for (size_t at = 0; (at = line.find("0xff", at)) != std::string::npos; ++at) {
+// Addresses are another kernel's, and so is the space that lines up what follows.
+void mask_addresses(std::string& line) {
+  for (size_t at = 0; (at = line.find("0x", at)) != std::string::npos; ++at) {
     size_t end = at + 2;
     while (end < line.size() && isxdigit(static_cast<unsigned char>(line[end]))) ++end;
-    if (end - at != 18) continue;
-    line.replace(at, 18, "0xADDRESS");
-    any = true;
+    if (end - at < 13) continue;
+    while (end < line.size() && line[end] == ' ') ++end;
+    line.replace(at, end - at, "0xADDRESS");
   }
-  return any;
+}
+
+// Of every function that is called or whose address is taken.
+std::vector<bpf_func_info> function_infos(const Program& program) {
+  if (program.functions == FunctionInfo::kNone) return {};
+  std::map<u32, u32> types = {{0, kStaticFunction}};
+  for (size_t i = 0; i < program.insns.size(); ++i) {
+    const Insn& insn = program.insns[i];
+    bool call = insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == BPF_PSEUDO_CALL;
+    bool address = insn.code == (BPF_LD | BPF_IMM | BPF_DW) && insn.src_reg == BPF_PSEUDO_FUNC;
+    if (!call && !address) continue;
+    u32 type = call && program.functions == FunctionInfo::kGlobal ? kGlobalFunction : kStaticFunction;
+    types.try_emplace(static_cast<u32>(static_cast<s64>(i) + insn.imm + 1), type);
+  }
+  std::vector<bpf_func_info> infos;
+  for (auto [insn, type] : types) infos.push_back({.insn_off = insn, .type_id = type});
+  return infos;
 }
 
 struct Answer {
@@ -81,6 +98,7 @@ class Asker {
   }
 
   void ask(const Program& program, bool whole_log) {
+    maps_.fd(kPrograms, program.type);  // made while allowed
     set_privilege(program.privilege);
     Answer answer;
     int fd = load(program, program.log_level, &answer);
@@ -110,9 +128,17 @@ class Asker {
     attr.prog_type = program.type;
     attr.expected_attach_type = program.attach;
     attr.prog_flags = program.flags;
+    attr.attach_btf_id = target(program);
     attr.insns = reinterpret_cast<u64>(insns.data());
     attr.insn_cnt = static_cast<u32>(insns.size());
     attr.license = reinterpret_cast<u64>("GPL");
+    std::vector<bpf_func_info> functions = function_infos(program);
+    if (!functions.empty()) {
+      attr.prog_btf_fd = static_cast<u32>(maps_.btf());
+      attr.func_info = reinterpret_cast<u64>(functions.data());
+      attr.func_info_cnt = static_cast<u32>(functions.size());
+      attr.func_info_rec_size = sizeof functions[0];
+    }
     log_[0] = 0;
     if (answer) {
       attr.log_level = level;
@@ -125,6 +151,14 @@ class Asker {
     return static_cast<int>(r);
   }
 
+  u32 target(const Program& program) {
+    if (program.target.empty()) return 0;
+    auto [at, fresh] = targets_.try_emplace(program.target, 0);
+    u32 kind = program.attach == BPF_TRACE_RAW_TP ? BTF_KIND_TYPEDEF : BTF_KIND_FUNC;
+    if (fresh) at->second = kernel_type(program.target, kind);
+    return at->second;
+  }
+
   void read_log(Answer& answer) {
     answer.log_hash = kHashStart;
     const char* at = log_.c_str();
@@ -132,7 +166,7 @@ class Asker {
       const char* end = strchr(at, '\n');
       if (!end) end = at + strlen(at);
       std::string line(at, end);
-      masks_address(line);
+      mask_addresses(line);
       answer.log_hash = hash_bytes(answer.log_hash, line.data(), line.size());
       if (std::sscanf(line.c_str(), "processed %ld insns", &answer.processed) != 1) answer.last = line;
       at = *end ? end + 1 : end;
@@ -178,6 +212,7 @@ class Asker {
   }
 
   Maps maps_;
+  std::map<std::string, u32> targets_;
   std::string log_;
 };
 

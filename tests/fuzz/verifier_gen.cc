@@ -45,6 +45,11 @@ void Generator::choose_kind() {
   program_.type = type_.type;
   program_.attach = type_.attach;
   program_.runs = type_.runs;
+  if (type_.target) program_.target = type_.target;
+  if (program_.privilege == Privilege::kFull) type_.groups |= kPerf;
+  static constexpr FunctionInfo infos[] = {FunctionInfo::kNone, FunctionInfo::kStatic, FunctionInfo::kStatic,
+                                           FunctionInfo::kGlobal};
+  program_.functions = random_.pick(infos);
   program_.log_level = random_.one_in(3) ? 2 : 1;
   if (type_.type == BPF_PROG_TYPE_SYSCALL) program_.flags = BPF_F_SLEEPABLE;
   if (random_.one_in(16)) program_.flags |= BPF_F_STRICT_ALIGNMENT;
@@ -131,6 +136,7 @@ void Generator::statement() {
       {2, &G::store_context},
       {9, &G::packet},
       {2, &G::load_packet_old},
+      {7, &G::object},
       {3, &G::map_value_address},
       {10, &G::lookup},
       {1, &G::inner_lookup},
@@ -227,8 +233,8 @@ void Generator::loop() {
   ++in_loop_;
   block(1 + random_.below(4));
   --in_loop_;
-  add(counter, slips() ? 0 : 1);
-  s64 passes = slips() ? 1 << 20 : between(1, in_loop_ ? 4 : 9);
+  add(counter, slips() && chance(30) ? 0 : 1);
+  s64 passes = slips() ? 50 : between(1, in_loop_ ? 4 : 9);
   static constexpr u8 codes[] = {BPF_JLT, BPF_JNE, BPF_JSLT};
   u8 klass = chance(70) ? BPF_JMP : BPF_JMP32;
   size_t back = jump(Op{klass | random_.pick(codes) | BPF_K, counter, 0, 0, passes});
@@ -265,6 +271,9 @@ void Generator::null_check(int reg) {
   Value value = reg_at(reg);
   auto known = [&](State& state) {
     for (Value& other : state.regs) {
+      if (other == value) other.maybe_null = false;
+    }
+    for (Value& other : state.stack.spilled) {
       if (other == value) other.maybe_null = false;
     }
   };
@@ -329,6 +338,22 @@ void Generator::call_function() {
   size_t callee = again ? 1 + random_.below(functions_.size() - 1) : functions_.size();
   if (!again && functions_.size() >= kMostFunctions) return;
   if (again && (functions_[callee]->callback || functions_[callee]->depth <= function().depth) && !slips()) return;
+  if (program_.functions == FunctionInfo::kGlobal && !slips()) {
+    // It is verified by itself, for any number.
+    int have = find(6, 9, [](const Value& value) { return value.is_scalar(); });
+    if (have >= 0)
+      copy(1, have);
+    else
+      set_constant(1, between(0, 99));
+    if (!again) callee = make_function({scalar(0xffffffff)}, false);
+    if (functions_[callee]->args.size() > 1) return;
+    function().calls.emplace_back(function().insns.size(), callee);
+    emit(Op{BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0});
+    for (int reg = 1; reg < 6; ++reg) reg_at(reg) = {};
+    reg_at(0) = scalar();
+    state_.forget_packet();
+    return;
+  }
   u64 count = again ? functions_[callee]->args.size() : random_.below(4);
   for (int reg = 1; reg <= static_cast<int>(count); ++reg) {
     Value wanted = again ? functions_[callee]->args[static_cast<size_t>(reg) - 1] : Value{};
@@ -366,6 +391,7 @@ void Generator::call_function() {
 // bpf_loop or bpf_for_each_map_elem with a function of its own.
 void Generator::random_callback() {
   if (functions_.size() >= kMostFunctions || function().depth > 1) return;
+  if (program_.functions == FunctionInfo::kNone && !slips()) return;
   bool elements = chance(50);
   bool with_area = chance(70);
   int size = 8 * between(1, 4);

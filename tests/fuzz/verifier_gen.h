@@ -14,7 +14,8 @@
 namespace bpfemu::fuzz {
 
 // Which helpers a program type is likely to have.
-inline constexpr u32 kNoGroup = 0, kSkb = 1, kSkbWrite = 2, kXdp = 4, kSock = 8, kTrace = 16, kNumber = 32, kAny = 64;
+inline constexpr u32 kNoGroup = 0, kSkb = 1, kSkbWrite = 2, kXdp = 4, kSock = 8, kTrace = 16, kNumber = 32, kAny = 64,
+                     kPerf = 128;
 
 inline constexpr size_t kMostFunctions = 6;  // of a program
 
@@ -24,6 +25,7 @@ struct TypeSpec {
   u32 groups;
   int most;  // the highest result allowed, -1: any
   bool runs;
+  const char* target = nullptr;
 };
 
 class Generator {
@@ -83,6 +85,7 @@ class Generator {
   void load_context();
   void store_context();
   void packet();
+  void object();
   void load_packet_old();
   void map_value_address();
   void write_stack(int off, int size);
@@ -107,6 +110,8 @@ class Generator {
   void size_argument(int reg, bool zero_is_fine);
   void key_argument(int reg, int map);
   void call(int helper, Value result);
+  int element_map();
+  bool may_lock() const;
   void load_map(int reg, int map);
   void release(int reference, int reg);
 

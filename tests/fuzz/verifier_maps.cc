@@ -28,9 +28,11 @@ u64 ptr(const T* p) {
   return reinterpret_cast<u64>(p);
 }
 
-// 1 int, 2 u64 bytes, 3 struct bpf_spin_lock, 4 its user, 5 struct bpf_timer, 6 its user, 7 array of 2 u64.
+// 1 int, 2 u64 bytes, 3 struct bpf_spin_lock, 4 its user, 5 struct bpf_timer, 6 its user, 7 array of 2 u64,
+// 8 and 10 prototypes, 9 and 11 the functions.
 int make_btf() {
-  static constexpr char strings[] = "\0int\0long\0bpf_spin_lock\0bpf_timer\0val\0lock\0count\0total\0value\0timer\0pad";
+  static constexpr char strings[] =
+      "\0int\0long\0bpf_spin_lock\0bpf_timer\0val\0lock\0count\0total\0value\0timer\0pad\0local\0shared";
   auto name = [](const char* text) {
     size_t size = strlen(text) + 1;
     return static_cast<u32>(std::search(strings, strings + sizeof strings, text, text + size) - strings);
@@ -84,6 +86,20 @@ int make_btf() {
       2,
       1,
       2,
+      0,
+      kind(BTF_KIND_FUNC_PROTO, 0),
+      1,
+      name("local"),
+      kind(BTF_KIND_FUNC, BTF_FUNC_STATIC),
+      8,
+      0,
+      kind(BTF_KIND_FUNC_PROTO, 1),
+      1,
+      name("value"),
+      1,
+      name("shared"),
+      kind(BTF_KIND_FUNC, BTF_FUNC_GLOBAL),
+      10,
   };
   btf_header header{};
   header.magic = BTF_MAGIC;

@@ -30,6 +30,9 @@ inline constexpr char kReadOnlyText[33] =
     "%d %s %x\0"
     "12345\0abc\0%lu\0%p %llu\0\0";
 
+// Types of the maps' BTF: functions without arguments, and with one, an int.
+inline constexpr u32 kStaticFunction = 9, kGlobalFunction = 11;
+
 long bpf(int command, bpf_attr& attr);
 u64 hash_bytes(u64 hash, const void* data, size_t size);
 inline constexpr u64 kHashStart = 0xcbf29ce484222325;
@@ -38,6 +41,7 @@ class Maps {
  public:
   // What cannot be made is said on stderr and has no descriptor.
   void make();
+  int btf() const { return btf_; }
   int fd(int number, u32 prog_type);
   // The contents that every run starts with.
   void reset();

@@ -43,7 +43,10 @@ int Generator::stack_area(int size, bool written) {
   for (int tries = 0; tries < 8; ++tries) {
     off = -8 * between(rounded / 8, 14);
     bool kept = false;
-    for (int at = off; at < off + rounded; at += 8) kept |= state_.stack.kept[Stack::slot(at)];
+    for (int at = off; at < off + rounded; at += 8) {
+      const Value& there = state_.stack.spilled[Stack::slot(at)];
+      kept |= state_.stack.kept[Stack::slot(at)] || (!privileged() && there.kind != Kind::kNone && !there.is_scalar());
+    }
     if (!kept) break;
   }
   if (written && !slips()) {
@@ -58,7 +61,11 @@ void Generator::stack_store() {
   int size = random_.pick(kSizes);
   int off = -between(1, 14) * 8 + (size < 8 ? between(0, 8 / size - 1) * size : 0);
   if (slips()) off = between(-520, 4);
-  if (Stack().inside(off, size) && state_.stack.kept[Stack::slot(off)] && !slips()) return;
+  if (Stack().inside(off, size) && !slips()) {
+    const Value& there = state_.stack.spilled[Stack::slot(off)];
+    bool pointer = there.kind != Kind::kNone && !there.is_scalar();
+    if (state_.stack.kept[Stack::slot(off)] || (pointer && !privileged() && size < 8)) return;
+  }
   if (chance(40)) {
     emit(Op{BPF_ST | BPF_MEM | size_code(size), 10, 0, off, static_cast<s32>(random_.odd())});
   } else {
@@ -230,10 +237,12 @@ void Generator::load_context() {
   int size = wide ? 8 : 4;
   if (chance(10)) size = random_.pick(kSizes);
   int off = size * static_cast<int>(random_.below(static_cast<u64>(std::max(1, type_.ctx_size / size))));
+  if (is_skb(type_.type) && chance(70)) off = 4 * between(0, 16);
   if (slips()) off = between(-4, type_.ctx_size + 8);
-  int reg = fresh();
+  int reg = fresh(type_.target);
   emit(Op{BPF_LDX | BPF_MEM | size_code(size), reg, ctx, off, 0});
   reg_at(reg) = scalar(size == 8 ? ~u64{0} : (u64{1} << (8 * size)) - 1);
+  if (type_.target && size == 8) reg_at(reg) = {.kind = Kind::kObject};
   bool packet = type_.end && (off == type_.packet || (type_.meta && off == type_.meta));
   if (packet) reg_at(reg) = {.kind = Kind::kPacket};
   if (type_.end && off == type_.end) reg_at(reg) = {.kind = Kind::kPacketEnd};
@@ -311,6 +320,18 @@ void Generator::packet() {
   }
 }
 
+// A field of the kernel's object; some are pointers to others.
+void Generator::object() {
+  int reg = find(0, 9, [](const Value& value) { return value.kind == Kind::kObject; });
+  if (reg < 0) return type_.target ? load_context() : void();
+  int size = chance(60) ? 8 : random_.pick(kSizes);
+  int off = size * between(0, (chance(50) ? 128 : 3000) / size) + (slips() ? between(-9, 9) : 0);
+  if (slips()) return emit(Op{BPF_STX | BPF_MEM | size_code(size), reg, number(), off, 0});
+  int to = fresh(chance(50));
+  emit(Op{BPF_LDX | BPF_MEM | size_code(size), to, reg, off, 0});
+  reg_at(to) = size == 8 && chance(40) ? Value{.kind = Kind::kObject} : scalar();
+}
+
 // BPF_LD_ABS and BPF_LD_IND: the context is in r6.
 void Generator::load_packet_old() {
   if (!(is_skb(type_.type) || slips()) || (!state_.references.empty() && !slips())) return;
@@ -326,8 +347,8 @@ void Generator::load_packet_old() {
 
 // &map's only value + offset, without a lookup.
 void Generator::map_value_address() {
-  static constexpr int maps[] = {kArray8, kArray48, kArray48, kReadOnly, kReadOnly, kLocked, kWriteOnly};
-  int map = random_.pick(maps);
+  int map = chance(60) ? kArray48 : kReadOnly;
+  if (slips()) map = random_.pick({kArray8, kLocked, kWriteOnly, kHash16});
   const MapSpec& spec = map_spec(map);
   int off = 4 * between(0, static_cast<int>(spec.value) / 4 - 1);
   if (slips()) off = between(-1, static_cast<int>(spec.value) + 1);

@@ -20,6 +20,9 @@ enum class Privilege : u8 {
   kFull,     // and CAP_PERFMON
 };
 
+// What the loader tells of functions: nothing, that all are static, or that those that are called are global.
+enum class FunctionInfo : u8 { kNone, kStatic, kGlobal };
+
 struct Program {
   u64 seed = 0;
   u32 type = BPF_PROG_TYPE_SOCKET_FILTER;
@@ -27,7 +30,9 @@ struct Program {
   Privilege privilege = Privilege::kFull;
   u32 log_level = 1;
   u32 flags = 0;
-  bool runs = true;  // its results depend on nothing but its input
+  FunctionInfo functions = FunctionInfo::kNone;
+  bool runs = true;    // its results depend on nothing but its input
+  std::string target;  // what a tracing program attaches to, by its name in the kernel's BTF
   // BPF_PSEUDO_MAP_*: imm is the map's number in the table of maps.
   std::vector<Insn> insns;
 };
@@ -42,7 +47,8 @@ struct Op : Insn {
              .imm = static_cast<s32>(imm)} {}
 };
 
-// "program SEED TYPE ATTACH PRIVILEGE LOG_LEVEL FLAGS RUNS", one line "CODE DST SRC OFF IMM" an instruction, "end".
+// "program SEED TYPE ATTACH PRIVILEGE LOG_LEVEL FLAGS FUNCTIONS RUNS TARGET", one line "CODE DST SRC OFF IMM" an
+// instruction, "end".
 std::string to_text(const Program& program);
 // Takes the next program of a file; false at its end or at a line that is none of these.
 bool read_text(FILE* file, Program& program);

@@ -11,7 +11,7 @@
 
 namespace bpfemu::fuzz {
 
-enum class Kind : u8 { kNone, kScalar, kCtx, kStack, kMapValue, kPacket, kPacketEnd, kMemory, kSocket, kMap };
+enum class Kind : u8 { kNone, kScalar, kCtx, kStack, kMapValue, kPacket, kPacketEnd, kMemory, kSocket, kMap, kObject };
 
 struct Value {
   Kind kind = Kind::kNone;
