@@ -38,6 +38,7 @@ struct RunSock {
 struct RunSkb {
   u64 head, data, data_end, end;
   u64 data_meta;       // == data when there is none
+  u64 cgroup_end;      // data_end of cgroup programs: 0 in test runs, where the kernel does not compute it
   u64 network_header;  // address, as skb_network_header()
   u64 mac_header;
   bpf_flow_keys* flow_keys;

@@ -179,6 +179,9 @@ class Converter {
     }
     u32 within = static_cast<u32>(insn.off) - place->first;
     insn.off = static_cast<s16>(place->at + within);
+    if (place->at == offsetof(RunSkb, data_end) && program_.info.resolved_type() == BPF_PROG_TYPE_CGROUP_SKB) {
+      insn.off = offsetof(RunSkb, cgroup_end);
+    }
     set_size(insn, load ? place->read_size : place->write_size);
     if (!place->of_socket) {
       program_.insns[index] = insn;
