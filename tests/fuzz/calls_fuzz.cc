@@ -110,6 +110,7 @@ class Fuzzer {
   };
   std::vector<Mapping> mappings_;
   u64 room_ = 0;
+  bool mortal_ = true;   // may threads die within calls?
   size_t baseline_ = 0;  // descriptors
   bool good_ = true;
 };
@@ -121,9 +122,9 @@ s64 Fuzzer::call(const char* what, long number, std::array<u64, 6> args) {
   progress.what = what;
   alarm(kSecondsPerCall);
   Call call{task_, number, args};
-  if (random_.one_in(50)) task_.die_after(static_cast<int>(random_.below(8)));
+  if (mortal_ && random_.one_in(50)) task_.die_after(static_cast<int>(random_.below(8)));
   Reply reply = traced->enter(*system_, call);
-  task_.revive(reply.kind != Reply::Kind::kAnswered || reply.value < 0);
+  task_.revive(reply.kind == Reply::Kind::kAnswered ? reply.value : -1);
   if (reply.kind != Reply::Kind::kAnswered) return -ENOSYS;
   ++answered;
   if (reply.value >= 0) ++succeeded;
@@ -327,8 +328,11 @@ bool Fuzzer::step() {
 
 s64 Fuzzer::unlinked(const char* path) {
   memory_.reset();
+  mortal_ = false;
   call("rmdir", SYS_rmdir, {memory_.text(path), 0, 0, 0, 0, 0});
-  return call("unlink", SYS_unlink, {memory_.text(path), 0, 0, 0, 0, 0});
+  const s64 result = call("unlink", SYS_unlink, {memory_.text(path), 0, 0, 0, 0, 0});
+  mortal_ = true;
+  return result;
 }
 
 // With everything closed, unmapped and unpinned, no object lives.

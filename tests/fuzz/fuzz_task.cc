@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/fuzz/fuzz_task.h"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -28,9 +29,9 @@ Result<void> FuzzTask::write(u64 address, const void* from, size_t size) {
   return {};
 }
 
-void FuzzTask::revive(bool failed) {
-  if (left_ == 0 && failed) {
-    for (int fd : installed_) close(fd);
+void FuzzTask::revive(s64 result) {
+  for (int fd : installed_) {
+    if (left_ == 0 && fd != result) close(fd);
   }
   installed_.clear();
   left_ = kForEver;
@@ -41,7 +42,11 @@ Result<std::string> FuzzTask::read_string(u64 address, size_t limit) {
 }
 
 Result<u64> FuzzTask::call(long number, std::array<u64, 6> args) {
-  return lives() ? FakeTask::call(number, args) : fail(ESRCH);
+  if (!lives()) return fail(ESRCH);
+  Result<u64> result = FakeTask::call(number, args);
+  if (result && number == SYS_openat) installed_.push_back(static_cast<int>(*result));
+  if (result && number == SYS_close) std::erase(installed_, static_cast<int>(args[0]));
+  return result;
 }
 
 Result<int> FuzzTask::install_fd(int fd, bool cloexec) {

@@ -22,8 +22,8 @@ class FuzzTask : public fakes::FakeTask {
 
   // After so many more of these operations the thread is dead, and all give ESRCH.
   void die_after(int operations) { left_ = operations; }
-  // A new thread in its place. Descriptors that the dead one was given by a call that failed went with it.
-  void revive(bool failed);
+  // A new thread in its place. Descriptors that the dead one was given went with it, but for the call's result.
+  void revive(s64 result);
 
   u64 violations = 0;
 
