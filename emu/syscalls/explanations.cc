@@ -12,6 +12,7 @@ namespace bpfemu {
 namespace {
 
 constexpr size_t kMaxShown = 8;     // with kAuto, in all
+constexpr size_t kMaxHeld = 64;     // of one process
 constexpr size_t kProbeInsns = 16;  // programs by hand that ask what a kernel can do are no longer
 
 // Did somebody write this program for its own sake?
@@ -28,8 +29,12 @@ void Explanations::refused(pid_t process, const VerifierWorld& world, const Load
   std::string text = to_text(explain(rejection));
   if (mode_ == ExplainMode::kAlways) return show(text);
   // Loaders try again to get the log: the last attempt stands for all.
-  auto& held = processes_[process].held;
+  auto& [loaded_any, held, dropped] = processes_[process];
   std::erase_if(held, [&](const Held& h) { return h.text == text; });
+  if (held.size() == kMaxHeld) {
+    held.erase(held.begin());
+    ++dropped;
+  }
   held.push_back({request.name, std::move(text)});
 }
 
@@ -58,6 +63,7 @@ void Explanations::finish() {
 
 void Explanations::show_held(const Process& process) {
   for (const Held& held : process.held) show(held.text);
+  left_out_ += process.dropped;
 }
 
 void Explanations::show(const std::string& text) {

@@ -39,6 +39,7 @@ class Explanations {
   struct Process {
     bool loaded_any = false;
     std::vector<Held> held;
+    size_t dropped = 0;  // for want of room
   };
 
   void show_held(const Process& process);

@@ -84,6 +84,15 @@ TEST_CASE("auto: probes of loaders are silent, and a flood has an end") {
   CHECK(e.texts.back() == "bpfemu: 12 more refused programs are not explained; --explain=always explains all\n");
 }
 
+TEST_CASE("auto: of a process that goes on for long only the last reports are held") {
+  Explained e(ExplainMode::kAuto);
+  for (int i = 0; i < 1000; ++i) e.refuse("real" + std::to_string(i));
+  e.explanations.finish();
+  REQUIRE(e.shown() == 9);
+  CHECK(e.texts[0].find("program real936") != std::string::npos);
+  CHECK(e.texts.back() == "bpfemu: 992 more refused programs are not explained; --explain=always explains all\n");
+}
+
 TEST_CASE("auto: what is held when all ends is shown") {
   Explained e(ExplainMode::kAuto);
   e.refuse("a");
