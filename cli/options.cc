@@ -158,6 +158,7 @@ Parsed parse_verify(int argc, const char* const* argv) {
   Common common;
   LoadWish wish;
   run.options.explain = ExplainMode::kAlways;
+  run.options.btf_at_start = true;
   CLI::App app(kVerifyAbout, "bpfemu verify");
   app.formatter(std::make_shared<Help>("Usage: bpfemu verify [OPTIONS] OBJECT...\n\n"));
   app.footer(kVerifyAfter);

@@ -72,6 +72,7 @@ Result<void> System::load_btf() {
     btf = TRY(Btf::load_kernel(std::move(raw), "vmlinux"));
   }
   if (!btf) return {};
+  if (options.btf_at_start) (void)btf->find("task_struct", BTF_KIND_STRUCT);
   btfs.add(btf);
   vmlinux = btf;
   return {};

@@ -30,6 +30,7 @@ struct Options {
   std::string btf;                                   // "", "host", "none" or a file
   bool trace = false;                                // one line on stderr per answered call
   ExplainMode explain = ExplainMode::kAuto;          // which refused programs are explained on stderr
+  bool btf_at_start = false;                         // unpacks BTF before, not within, the first load: for measurements
 };
 
 class System {
