@@ -79,10 +79,10 @@ void Generator::key_argument(int reg, int map) {
   if (area >= 0 && chance(15)) return copy(reg, area);
   int off = stack_area(size, false);
   if (!slips()) {
-    write_stack(off, size);
+    write_stack(off, may_leak() ? size : (size + 7) / 8 * 8);
     int from = find(0, 9, [](const Value& value) { return value.is_scalar(); });
     if (from >= 0 && chance(30) && spec.key == 4) {
-      emit(Op{BPF_STX | BPF_MEM | BPF_W, 10, from, off, 0});
+      emit(Op{BPF_STX | BPF_MEM | (may_leak() ? BPF_W : BPF_DW), 10, from, off, 0});
     }
   }
   copy(reg, 10);

@@ -138,6 +138,8 @@ class Generator {
     return low < high ? low + static_cast<int>(random_.below(static_cast<u64>(high - low + 1))) : low;
   }
   bool privileged() const { return program_.privilege != Privilege::kNobody; }
+  // May pointers be compared, spilled ones overwritten in part?
+  bool may_leak() const { return program_.privilege == Privilege::kFull; }
   // A register for a new value; one of r6 to r9 if it is to live over calls.
   int fresh(bool saved = false);
   // One of the registers from..to that satisfies the condition, -1: none.

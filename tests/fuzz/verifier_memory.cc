@@ -43,14 +43,11 @@ int Generator::stack_area(int size, bool written) {
   for (int tries = 0; tries < 8; ++tries) {
     off = -8 * between(rounded / 8, 14);
     bool kept = false;
-    for (int at = off; at < off + rounded; at += 8) {
-      const Value& there = state_.stack.spilled[Stack::slot(at)];
-      kept |= state_.stack.kept[Stack::slot(at)] || (!privileged() && there.kind != Kind::kNone && !there.is_scalar());
-    }
+    for (int at = off; at < off + rounded; at += 8) kept |= state_.stack.kept[Stack::slot(at)];
     if (!kept) break;
   }
   if (written && !slips()) {
-    if (!state_.stack.readable(off, size) || chance(30)) write_stack(off, chance(80) ? rounded : size);
+    if (!state_.stack.readable(off, size) || chance(30)) write_stack(off, !may_leak() || chance(80) ? rounded : size);
   }
   // What the area holds is plain bytes from now on.
   if (!written) state_.stack.write(off, size);
@@ -62,9 +59,8 @@ void Generator::stack_store() {
   int off = -between(1, 14) * 8 + (size < 8 ? between(0, 8 / size - 1) * size : 0);
   if (slips()) off = between(-520, 4);
   if (Stack().inside(off, size) && !slips()) {
-    const Value& there = state_.stack.spilled[Stack::slot(off)];
-    bool pointer = there.kind != Kind::kNone && !there.is_scalar();
-    if (state_.stack.kept[Stack::slot(off)] || (pointer && !privileged() && size < 8)) return;
+    if (state_.stack.kept[Stack::slot(off)]) return;
+    if (!may_leak()) size = 8, off &= ~7;
   }
   if (chance(40)) {
     emit(Op{BPF_ST | BPF_MEM | size_code(size), 10, 0, off, static_cast<s32>(random_.odd())});
@@ -101,7 +97,7 @@ void Generator::spill() {
   if (state_.stack.kept[Stack::slot(off)] && !slips()) return;
   bool whole = !reg_at(reg).is_scalar() || chance(60);
   if (slips()) off += between(-4, 4);
-  int size = whole && !slips() ? 8 : 4;
+  int size = (whole || !may_leak()) && !slips() ? 8 : 4;
   emit(Op{BPF_STX | BPF_MEM | size_code(size), 10, reg, off, 0});
   state_.stack.write(off, size);
   if (off % 8 == 0 && Stack().inside(off, 8)) {
@@ -206,6 +202,7 @@ void Generator::access_area() {
     Value pointer = reg_at(reg);
     int size = std::min(8, pointer.size);
     if (!state_.stack.readable(-pointer.size, size)) write_stack(-pointer.size, size);
+    if (size < 8 && !may_leak()) return;
     one_access(reg, 0, size == 8 ? 8 : 1, true);
     if (Stack().inside(-pointer.size, 1)) state_.stack.spilled[Stack::slot(-pointer.size)] = {};
     return;
@@ -221,7 +218,7 @@ void Generator::atomic() {
   int from = number();
   if (((state_.pinned >> from) & 1)) return;
   if (code == BPF_CMPXCHG && !reg_at(0).is_scalar()) set_constant(0, 0);
-  bool wide = chance(60);
+  bool wide = !may_leak() || chance(60);
   emit(Op{BPF_STX | BPF_ATOMIC | (wide ? BPF_DW : slips() ? BPF_H : BPF_W), 10, from, off + (slips() ? 1 : 0), code});
   if (code == BPF_CMPXCHG)
     reg_at(0) = scalar();

@@ -159,7 +159,7 @@ void Generator::pointer_arithmetic() {
 void Generator::compare_pointers() {
   auto pointer = [](const Value& value) { return value.kind != Kind::kNone && !value.is_scalar(); };
   int a = find(0, 10, pointer), b = chance(70) ? find(0, 10, pointer) : number();
-  if (a < 0 || (!privileged() && !slips())) return;
+  if (a < 0 || (!may_leak() && !slips())) return;
   static constexpr u8 codes[] = {BPF_JEQ, BPF_JNE, BPF_JGT, BPF_JLE, BPF_JSLT};
   size_t over = chance(70) ? jump(Op{BPF_JMP | random_.pick(codes) | BPF_X, a, b, 0, 0})
                            : jump(Op{BPF_JMP | (chance(50) ? BPF_JEQ : BPF_JNE) | BPF_K, a, 0, 0, 0});

@@ -169,7 +169,7 @@ void Machine::to_be(Frame& frame, const Insn& insn, const OpcodeInfo&) {
 }
 
 void Machine::jump(Frame& frame, const Insn& insn, const OpcodeInfo&) {
-  frame.pc += static_cast<s64>(insn.off);
+  frame.pc += static_cast<s64>(jump_distance(insn));
 }
 
 void Machine::jump_if(Frame& frame, const Insn& insn, const OpcodeInfo& info) {

@@ -77,6 +77,15 @@ const OpcodeInfo* decode(const Insn& insn);
 // May a tool use this code? (kernel: bpf_opcode_in_insntable)
 bool is_known_code(u8 code);
 
+// The long unconditional jump keeps its distance where others keep a constant.
+inline bool is_far_jump(u8 code) {
+  return code == (BPF_JMP32 | BPF_JA);
+}
+// Of a jump: instructions from the next one to its target.
+inline s32 jump_distance(const Insn& insn) {
+  return is_far_jump(insn.code) ? insn.imm : insn.off;
+}
+
 // Two slots long: the second one holds the upper half of the constant.
 inline bool is_load_imm64(const Insn& insn) {
   return insn.code == (BPF_LD | BPF_IMM | BPF_DW);

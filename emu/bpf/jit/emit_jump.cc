@@ -48,9 +48,10 @@ void Emitter::jump_to(u32 target, int condition) {
 }
 
 void Emitter::emit_jump(const Insn& insn, const OpcodeInfo&) {
-  const s64 target = static_cast<s64>(current_) + 1 + insn.off;
+  const s32 distance = jump_distance(insn);
+  const s64 target = static_cast<s64>(current_) + 1 + distance;
   if (target < function().begin || target >= function().end) return refuse();
-  if (insn.off != 0) jump_to(previous_.insns[static_cast<size_t>(target)], kAlways);
+  if (distance != 0) jump_to(previous_.insns[static_cast<size_t>(target)], kAlways);
 }
 
 void Emitter::emit_jump_if(const Insn& insn, const OpcodeInfo& info) {

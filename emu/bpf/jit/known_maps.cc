@@ -20,7 +20,7 @@ std::vector<bool> entries(const JitInput& input) {
     const Insn& insn = input.insns[at];
     const u8 kind = BPF_CLASS(insn.code), operation = BPF_OP(insn.code);
     const bool jumps = (kind == BPF_JMP || kind == BPF_JMP32) && operation != BPF_CALL && operation != BPF_EXIT;
-    const s64 target = static_cast<s64>(at) + 1 + insn.off;
+    const s64 target = static_cast<s64>(at) + 1 + jump_distance(insn);
     if (jumps && target >= 0 && target < static_cast<s64>(count)) entries[static_cast<size_t>(target)] = true;
     if (is_load_imm64(insn)) ++at;
   }

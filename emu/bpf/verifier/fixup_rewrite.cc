@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/verifier/fixup_rewrite.h"
 
+#include "emu/bpf/isa/opcode.h"
+
 #include <algorithm>
 
 namespace bpfemu {
@@ -52,7 +54,11 @@ void Rewrite::place() {
 Result<Insn> Rewrite::retarget(Insn insn, u32 old_index, u32 new_index) const {
   s64 next = s64{new_index} + 1;
   if (is_jump(insn.code)) {
-    s64 off = new_index_[static_cast<size_t>(s64{old_index} + 1 + insn.off)] - next;
+    s64 off = new_index_[static_cast<size_t>(s64{old_index} + 1 + jump_distance(insn))] - next;
+    if (is_far_jump(insn.code)) {
+      insn.imm = static_cast<s32>(off);
+      return insn;
+    }
     if (off < INT16_MIN || off > INT16_MAX) {
       program_.log.print("insn {} cannot be patched due to 16-bit range\n", old_index);
       return fail(ERANGE);

@@ -236,6 +236,7 @@ TEST_CASE("code is as long as recorded") {
     if (info.opcode == Opcode::call_kernel) tested.imm = static_cast<s32>(fixture.surroundings().kernel_function);
     if (to_itself) tested.imm = -1;
     if (is_condition(info) || info.opcode == Opcode::ja) tested.off = 1;
+    if (info.opcode == Opcode::ja32) tested.imm = 1;
     Insns insns{tested};
     if (is_load_imm64(tested)) insns.push_back(insn(0, 0, 0, 0, 1));
     insns.push_back(mov(0, 0));

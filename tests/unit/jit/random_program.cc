@@ -255,7 +255,12 @@ void RandomProgram::append(const Body& body) {
     program_.insns.insert(program_.insns.end(), body[i].insns.begin(), body[i].insns.end());
     if (body[i].jump < 0) continue;
     const size_t jump = starts[i] + static_cast<size_t>(body[i].jump);
-    program_.insns[jump].off = static_cast<s16>(starts[std::min(body[i].target, body.size())] - jump - 1);
+    const size_t distance = starts[std::min(body[i].target, body.size())] - jump - 1;
+    if (is_far_jump(program_.insns[jump].code)) {
+      program_.insns[jump].imm = static_cast<s32>(distance);
+    } else {
+      program_.insns[jump].off = static_cast<s16>(distance);
+    }
   }
 }
 
