@@ -13,8 +13,8 @@ const MapOps& ops(u64 map) {
 
 constexpr s64 kUnsupported = -EOPNOTSUPP;  // of a type without the operation
 
-// Calls go straight to the map's own function, which returns int up to 6.3: of an error a program sees 32 bits.
-// (A call that is reached with different maps goes through the helper and sees 64; the model makes no difference.)
+// Up to 6.3 a map's functions return int and calls go straight to them: of an error a program sees 32 bits. (A call
+// that is reached with several maps goes through the helper and sees 64; the model makes no difference.)
 u64 int_result(s64 value) {
   return static_cast<u32>(value);
 }

@@ -16,8 +16,8 @@ bool Emitter::emit_map_call(s32 helper, const Map& map) {
     case BPF_FUNC_map_lookup_elem:
       if (map.type == BPF_MAP_TYPE_ARRAY) return emit_array_lookup(map), true;
       return call_map(ops->lookup, 1);
-    case BPF_FUNC_map_update_elem: return call_map(ops->update, 3);
-    case BPF_FUNC_map_delete_elem: return call_map(ops->erase, 1);
+    case BPF_FUNC_map_update_elem: return call_map(ops->update, 3) && int_result();
+    case BPF_FUNC_map_delete_elem: return call_map(ops->erase, 1) && int_result();
     default: return false;
   }
 }
@@ -34,6 +34,12 @@ bool Emitter::call_map(Native* function, u32 arguments) {
   mov(rsi, rdi);
   mov(rdi, r12);
   call_address(reinterpret_cast<u64>(function));
+  return true;
+}
+
+// Of an error a program sees 32 bits (see helpers/map.cc).
+bool Emitter::int_result() {
+  mov(eax, eax);
   return true;
 }
 

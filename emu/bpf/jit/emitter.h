@@ -106,6 +106,7 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_map_call(s32 helper, const Map& map);
   template <class Native>
   bool call_map(Native* function, u32 arguments);
+  bool int_result();
   void emit_array_lookup(const Map& map);
 
   // Where the instruction stream is, in terms of the previous pass: relative offsets are exact once all has settled.
