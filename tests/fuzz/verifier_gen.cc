@@ -211,6 +211,7 @@ void Generator::condition_and_blocks() {
 void Generator::loop() {
   if (in_loop_ > 1 || nesting_ > 2) return;
   int counter = fresh(true);
+  if ((state_.pinned >> counter) & 1) return;
   set_constant(counter, 0);
   u32 pinned = state_.pinned;
   state_.pinned |= 1u << counter;
@@ -237,7 +238,10 @@ void Generator::loop() {
   s64 passes = slips() ? 50 : between(1, in_loop_ ? 4 : 9);
   static constexpr u8 codes[] = {BPF_JLT, BPF_JNE, BPF_JSLT};
   u8 klass = chance(70) ? BPF_JMP : BPF_JMP32;
-  size_t back = jump(Op{klass | random_.pick(codes) | BPF_K, counter, 0, 0, passes});
+  u8 code = random_.pick(codes);
+  // Followed speculatively, a signed comparison keeps the loop going for a million instructions: only now and then.
+  if (code == BPF_JSLT && !may_leak() && !random_.one_in(50)) code = BPF_JLT;
+  size_t back = jump(Op{klass | code | BPF_K, counter, 0, 0, passes});
   function().insns[back].off = static_cast<s16>(static_cast<s64>(head) - static_cast<s64>(back) - 1);
   state_.meet(before);
   state_.pinned = pinned;
@@ -447,6 +451,9 @@ int Generator::fresh(bool saved) {
       continue;
     }
     return reg;
+  }
+  for (int reg = from; reg < 10; ++reg) {
+    if (!((state_.pinned >> reg) & 1) && !reg_at(reg).reference) return reg;
   }
   return saved ? 9 : 0;
 }

@@ -18,18 +18,19 @@ namespace bpfemu {
 namespace {
 
 // A field as the program sees it, bytes [first, end), and where it is. Fields of the same size are read in part at the
-// same distance; `size` is set where they differ: pointers that are wider than the program's view, numbers that the
-// kernel keeps in fewer bytes when they are written.
+// same distance, except for numbers that the kernel keeps in fewer bytes: it reads them whole wherever in the field an
+// access of at least as many bytes starts. Pointers are wider than the program's view of them.
 struct Place {
   u32 first, end;
   u32 at;
-  u32 read_size = 0, write_size = 0;
+  u32 read_size = 0;
+  u32 kept = 0;  // bytes, when fewer than the field's
   bool of_socket = false;  // `at` is in the RunSock that the context points to
 };
 
 #define FIELD(context, name, object, member) CTX_FIELD(context, name), static_cast<u32>(offsetof(object, member))
 #define SKB(name) FIELD(__sk_buff, name, RunSkb, name)
-#define SKB_SOCKET(name, member) FIELD(__sk_buff, name, RunSock, member), 0, 0, true
+#define SKB_SOCKET(name, member, kept) FIELD(__sk_buff, name, RunSock, member), 0, kept, true
 
 // __sk_buff has the remote port in the upper half of a word. The two bytes before it in a socket are 0, being the upper
 // half of the local port.
@@ -38,13 +39,13 @@ static_assert(kRemotePort == offsetof(RunSock, src_port) + 2);
 
 constexpr Place kSkb[] = {
     {SKB(len)},
-    {SKB(pkt_type)},
+    {SKB(pkt_type), 0, 1},
     {SKB(mark)},
     {SKB(queue_mapping), 0, 2},
-    {SKB(protocol)},
-    {SKB(vlan_present)},
-    {SKB(vlan_tci)},
-    {SKB(vlan_proto)},
+    {SKB(protocol), 0, 2},
+    {SKB(vlan_present), 0, 1},
+    {SKB(vlan_tci), 0, 2},
+    {SKB(vlan_proto), 0, 2},
     {SKB(priority)},
     {SKB(ingress_ifindex)},
     {SKB(ifindex)},
@@ -55,20 +56,20 @@ constexpr Place kSkb[] = {
     {SKB(data), 8},
     {SKB(data_end), 8},
     {SKB(napi_id)},
-    {SKB_SOCKET(family, family)},
-    {SKB_SOCKET(remote_ip4, dst_ip4)},
-    {SKB_SOCKET(local_ip4, src_ip4)},
-    {SKB_SOCKET(remote_ip6, dst_ip6)},
-    {SKB_SOCKET(local_ip6, src_ip6)},
+    {SKB_SOCKET(family, family, 2)},
+    {SKB_SOCKET(remote_ip4, dst_ip4, 0)},
+    {SKB_SOCKET(local_ip4, src_ip4, 0)},
+    {SKB_SOCKET(remote_ip6, dst_ip6, 0)},
+    {SKB_SOCKET(local_ip6, src_ip6, 0)},
     {CTX_FIELD(__sk_buff, remote_port), kRemotePort, 0, 0, true},
-    {SKB_SOCKET(local_port, src_port)},
+    {SKB_SOCKET(local_port, src_port, 2)},
     {SKB(data_meta), 8},
     {SKB(flow_keys)},
     {SKB(tstamp)},
     {SKB(wire_len)},
-    {SKB(gso_segs)},
+    {SKB(gso_segs), 0, 2},
     {SKB(sk)},
-    {SKB(gso_size)},
+    {SKB(gso_size), 0, 2},
     {SKB(tstamp_type)},
     {SKB(hwtstamp)},
 };
@@ -83,14 +84,14 @@ constexpr Place kXdp[] = {
 constexpr u32 kLookupPort = offsetof(bpf_sk_lookup, remote_port);
 constexpr Place kSkLookup[] = {
     {FIELD(bpf_sk_lookup, sk, RunSkLookup, selected)},
-    {LOOKUP(family)},
-    {LOOKUP(protocol)},
+    {LOOKUP(family), 0, 2},
+    {LOOKUP(protocol), 0, 2},
     {LOOKUP(remote_ip4)},
     {LOOKUP(remote_ip6)},
     {kLookupPort, kLookupPort + 4, offsetof(RunSkLookup, remote_port)},
     {LOOKUP(local_ip4)},
     {LOOKUP(local_ip6)},
-    {LOOKUP(local_port)},
+    {LOOKUP(local_port), 0, 2},
     {LOOKUP(ingress_ifindex)},
 };
 
@@ -130,6 +131,11 @@ u8 size_code(u32 bytes) {
 
 void set_size(Insn& insn, u32 bytes) {
   if (bytes != 0) insn.code = static_cast<u8>((insn.code & ~BPF_DW & ~BPF_H & ~BPF_B) | size_code(bytes));
+}
+
+u32 access_size(const Insn& insn) {
+  constexpr u32 kSizes[] = {4, 2, 1, 8};
+  return kSizes[BPF_SIZE(insn.code) >> 3];
 }
 
 bool is_plain_load(const Insn& insn) {
@@ -177,12 +183,13 @@ class Converter {
       program_.log.print("bpf verifier is misconfigured\n");
       return fail(EINVAL);
     }
-    u32 within = static_cast<u32>(insn.off) - place->first;
+    bool whole = place->kept != 0 && access_size(insn) >= place->kept;
+    u32 within = whole ? 0 : static_cast<u32>(insn.off) - place->first;
     insn.off = static_cast<s16>(place->at + within);
     if (place->at == offsetof(RunSkb, data_end) && program_.info.resolved_type() == BPF_PROG_TYPE_CGROUP_SKB) {
       insn.off = offsetof(RunSkb, cgroup_end);
     }
-    set_size(insn, load ? place->read_size : place->write_size);
+    set_size(insn, load ? place->read_size : place->kept);
     if (!place->of_socket) {
       program_.insns[index] = insn;
       return {};
