@@ -7,12 +7,12 @@
 #include "emu/base/bytes.h"
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/helpers/call.h"
+#include "emu/bpf/helpers/checksum.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr s64 kNotSupported = 524;  // ENOTSUPP
 constexpr u64 kAddresses = 12, kEthernetHeader = 14, kVlanTag = 4, kVlanHeader = kEthernetHeader + kVlanTag;
 constexpr u32 kMaxPacket = 16064;  // SKB_MAX_ALLOC
 constexpr u16 kVlan8021q = __builtin_bswap16(0x8100), kVlan8021ad = __builtin_bswap16(0x88a8);
@@ -25,11 +25,6 @@ RunSkb& skb_at(u64 context) {
 
 bool is_vlan(u32 protocol) {
   return protocol == kVlan8021q || protocol == kVlan8021ad;
-}
-
-u32 csum_add(u32 a, u32 b) {
-  u32 sum = a + b;
-  return sum + (sum < a);
 }
 
 // Room for `size` bytes in front of the packet, if need be by moving it (kernel: skb_cow_head).
@@ -157,12 +152,6 @@ HELPER(help_skb_change_head) {
   return 0;
 }
 
-HELPER(help_csum_update) {
-  RunSkb& skb = skb_at(r1);
-  if (!skb.csum_complete) return result(-kNotSupported);
-  return skb.csum = csum_add(skb.csum, low32(r2));
-}
-
 // A number that is the same for all packets of a flow; never 0.
 HELPER(help_get_hash_recalc) {
   RunSkb& skb = skb_at(r1);
@@ -172,6 +161,26 @@ HELPER(help_get_hash_recalc) {
     if (!skb.hash) skb.hash = 1;
   }
   return skb.hash;
+}
+
+HELPER(help_skb_change_type) {
+  constexpr u32 kLastType = 3;  // PACKET_OTHERHOST: the later ones are the kernel's own
+  RunSkb& skb = skb_at(r1);
+  if (skb.pkt_type > kLastType || low32(r2) > kLastType) return result(-EINVAL);
+  skb.pkt_type = low32(r2);
+  return 0;
+}
+
+// A packet that was not routed has no realm.
+HELPER(help_get_route_realm) {
+  return 0;
+}
+
+// Only says what the program is to return; the packet would go when it has returned.
+HELPER(help_redirect) {
+  constexpr u64 kShot = 2, kRedirect = 7;  // TC_ACT_SHOT, TC_ACT_REDIRECT
+  if (run->program->type == BPF_PROG_TYPE_XDP) return r2 ? XDP_ABORTED : XDP_REDIRECT;
+  return r2 & ~u64{BPF_F_INGRESS} ? kShot : kRedirect;
 }
 
 // No task or packet is in a class: nothing sets net_cls.classid.

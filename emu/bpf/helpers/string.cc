@@ -87,16 +87,4 @@ HELPER(help_strncmp) {
   return 0;
 }
 
-// The difference that replacing `from` by `to` makes to a checksum (kernel: bpf_csum_diff).
-HELPER(help_csum_diff) {
-  constexpr u32 kMaxBytes = 512;  // MAX_BPF_STACK
-  u32 from_size = low32(r2), to_size = low32(r4);
-  if (((from_size | to_size) & 3) || u64{from_size} + to_size > kMaxBytes) return result(-EINVAL);
-  u64 sum = low32(r5);
-  for (u32 i = 0; i < from_size; i += 4) sum += static_cast<u32>(~load<u32>(pointer_to<u8>(r1) + i));
-  for (u32 i = 0; i < to_size; i += 4) sum += load<u32>(pointer_to<u8>(r3) + i);
-  while (sum >> 32) sum = (sum & 0xffffffff) + (sum >> 32);
-  return sum;
-}
-
 }  // namespace bpfemu
