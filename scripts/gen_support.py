@@ -31,6 +31,7 @@ helpers = list(rows("helpers.inc", "HELPER"))
 running = [h for h in helpers if int(h[0]) in functions]
 checked = [h for h in helpers if int(h[0]) not in functions]
 names = lambda hs: ", ".join("%s (%s)" % (h[1], h[0]) for h in hs)
+kfuncs = [[r[0] for r in rows("kfuncs.inc", macro)] for macro in ("KFUNC", "KFUNC_KNOWN")]
 maps = list(rows("map_types.inc", "MAP_TYPE"))
 
 text = """# What is modelled
@@ -50,6 +51,12 @@ model lacks gives the errno of a kernel without it and a line `bpfemu: not model
 
 Known to the verifier, but a program that calls them is refused as not modelled: %s.
 
+## Kernel functions that programs call
+
+These run: %s.
+
+Known to the verifier, but a program that calls them is refused as not modelled where it would run: %s.
+
 ## Program types
 
 The verifier knows the context and the helpers of all of these; which of them an event can start is said under Events.
@@ -60,7 +67,7 @@ The verifier knows the context and the helpers of all of these; which of them an
 All of `syscalls:*` as tracepoints, and: %s. Other events of the kernel can be listed and read in tracefs; attaching to
 them is noted as not modelled.
 
-## Kernel functions
+## Kernel functions that probes hit
 
 kprobe and kretprobe on `__x64_sys_*` and: %s. Others exist in /proc/kallsyms; attaching to them is noted as not modelled.
 
@@ -74,6 +81,7 @@ Answered or watched even when no probe asks for them; all others run natively.
                                          for r in rows("commands.inc", "COMMAND"))),
     table(["type", "since", "note"], ([r[2], "%s.%s" % (r[3], r[4]), r[6] or "as the kernel"] for r in maps)),
     len(running), len(helpers), names(running), names(checked),
+    *(", ".join("`%s`" % name for name in group) for group in kfuncs),
     table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),
     ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("events.inc", "EVENT")),
     ", ".join("`%s`" % r[0].strip('"') for r in rows("kernel_functions.inc", "KERNEL_FUNCTION")),

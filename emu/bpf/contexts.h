@@ -14,6 +14,7 @@ namespace bpfemu {
 
 // struct bpf_sock and its relatives. Names and byte orders are the uapi's.
 struct RunSock {
+  u8 object[1024];  // struct sock as BTF lays it out, for programs that look at that; zero until one asks
   u32 bound_dev_if;
   u32 family;
   u32 type;
@@ -69,6 +70,10 @@ struct RunSkb {
   u32 csum_complete;  // `csum` holds the sum of the whole packet (kernel: CHECKSUM_COMPLETE)
   u32 program_type;   // of the running program: helpers differ where the kernel has one a type
 };
+
+// The struct prog_test_ref_kfunc that the kernel's test functions hand out, laid out from BTF, has in front of it what
+// those functions look for: the address of its reference count.
+inline constexpr u64 kTestObjectHead = sizeof(u32*);
 
 // struct xdp_md.
 struct RunXdp {

@@ -8,8 +8,7 @@ namespace bpfemu {
 
 namespace {
 
-HelperFn helper_or_stand_in(u32 id) {
-  HelperFn function = helper_function(id);
+HelperFn or_stand_in(HelperFn function) {
   return function ? function : unmodelled_function;
 }
 
@@ -36,12 +35,18 @@ std::set<u32> Program::missing_helpers() const {
   return missing;
 }
 
-std::set<u32> Program::missing_functions() const {
-  std::set<u32> missing;
+// Null: not modelled, or a call without a function, which is never reached.
+HelperFn Program::kernel_function(u32 btf_id) const {
+  auto name = verified.kfuncs.find(btf_id);
+  return name == verified.kfuncs.end() ? nullptr : kfunc_function(name->second);
+}
+
+std::set<std::string> Program::missing_functions() const {
+  std::set<std::string> missing;
   for (const Insn& insn : verified.insns) {
-    if (insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL) {
-      missing.insert(static_cast<u32>(insn.imm));
-    }
+    if (insn.code != (BPF_JMP | BPF_CALL) || insn.src_reg != BPF_PSEUDO_KFUNC_CALL) continue;
+    const u32 id = static_cast<u32>(insn.imm);
+    if (!kernel_function(id)) missing.insert(verified.kfuncs.at(id));
   }
   return missing;
 }
@@ -50,8 +55,8 @@ Result<void> Program::install(Arena& arena) {
   const JitInput input{.insns = verified.insns,
                        .subprogram_starts = verified.subprogram_starts,
                        .stack_depths = verified.stack_depths,
-                       .helper = helper_or_stand_in,
-                       .kfunc = [](u32, s16) { return unmodelled_function; },
+                       .helper = [](u32 id) { return or_stand_in(helper_function(id)); },
+                       .kfunc = [this](u32 id, s16) { return or_stand_in(kernel_function(id)); },
                        .map = [this](u64 address) { return used_map(address); }};
   arena_ = &arena;
   text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));

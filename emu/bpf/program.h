@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 #include <array>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct VerifiedProgram {
   std::vector<u16> stack_depths;                     // per subprogram, bytes
   std::vector<std::shared_ptr<MapObject>> used_maps; // in the order of first use
   std::vector<std::shared_ptr<const Btf>> used_btfs;
+  std::map<u32, std::string> kfuncs;                 // kernel functions that it calls, by BTF id
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
   std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
   std::vector<bpf_line_info> line_info;
@@ -55,9 +57,9 @@ class Program : public Object {
 
   // Assembles into the arena: ENOMEM. What it calls need not be modelled, but then it must not be run.
   Result<void> install(Arena& arena);
-  // Helpers and kernel functions (by BTF id) that it calls and that are not modelled.
+  // Helpers and kernel functions that it calls and that are not modelled.
   std::set<u32> missing_helpers() const;
-  std::set<u32> missing_functions() const;
+  std::set<std::string> missing_functions() const;
   u64 runtime_address() const override { return reinterpret_cast<u64>(text_); }
   ProgramText& text() const { return *text_; }
   Extent code() const { return code_; }
@@ -66,6 +68,7 @@ class Program : public Object {
 
  private:
   const Map* used_map(u64 address) const;
+  HelperFn kernel_function(u32 btf_id) const;
 
   Arena* arena_ = nullptr;
   Extent text_extent_, code_;

@@ -12,6 +12,7 @@ struct Map;
 struct Run;
 struct ProgramText;
 struct ArenaLock;
+struct RunSock;
 
 // How deep locks nest at the most: a hash bucket, the free list behind it, a bpf_spin_lock around both.
 inline constexpr u32 kMaxHeldLocks = 4;
@@ -47,6 +48,8 @@ struct Env {
   void (*missing)(void* self, const char* what);                            // UNMODELED at run time
   u64 (*task_struct)(void* self, Run* run);         // arena address of the current task_struct, 0: cannot be made
   s64 (*kernel_stack)(void* self, Run* run, u64* ips, u32 max);             // as user_stack, of the modelled kernel
+  u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
+  void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
 };
 
 // The task an event belongs to, in the terms of the helpers.

@@ -194,6 +194,14 @@ struct RunScopeEnv {
     }
     return count;
   }
+  static u64 test_object(void* self) {
+    auto& make = scope_of(self).runner().outlets_.test_object;
+    return make ? make() : 0;
+  }
+  static void show_sock(void* self, RunSock* sock) {
+    auto& show = scope_of(self).runner().outlets_.show_sock;
+    if (!show || !show(*sock)) missing(self, "struct sock of this BTF");
+  }
   static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
 
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
@@ -217,7 +225,9 @@ struct RunScopeEnv {
             .user_stack = user_stack,
             .missing = missing,
             .task_struct = task_struct,
-            .kernel_stack = kernel_stack};
+            .kernel_stack = kernel_stack,
+            .test_object = test_object,
+            .show_sock = show_sock};
   }
 };
 

@@ -24,6 +24,8 @@ struct Outlets {
   std::function<void(const void* ring)> wake;        // who polls a struct Map or struct PerfRing
   TraceLog* trace = nullptr;                         // bpf_trace_printk's lines
   std::function<u64(const TaskFacts&)> task_struct;  // arena address of the task's task_struct, 0: none
+  std::function<u64()> test_object;                  // arena address of prog_test_struct, 0: none
+  std::function<bool(RunSock&)> show_sock;           // fills in RunSock::object
   std::function<void(pid_t)> task_gone;              // the thread ended or runs another program
   std::function<u64(std::string_view)> symbol;       // address of a kernel function, 0: unknown
 };

@@ -150,11 +150,10 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
 }  // namespace
 
 Result<void> check_runnable(System& system, const Program& program) {
-  auto helpers = program.missing_helpers(), functions = program.missing_functions();
+  const auto helpers = program.missing_helpers();
+  const auto functions = program.missing_functions();
   for (u32 id : helpers) system.unmodelled.note(std::string("helper ") + helper_name(id));
-  for (u32 id : functions) {
-    system.unmodelled.note(std::string("kernel function ").append(system.vmlinux ? system.vmlinux->type_name(id) : "?"));
-  }
+  for (const std::string& name : functions) system.unmodelled.note("kernel function " + name);
   return helpers.empty() && functions.empty() ? Result<void>{} : fail(EOPNOTSUPP);
 }
 

@@ -99,6 +99,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.arena = TRY(Arena::create(s.options.cpus_possible));
   TRY(s.load_btf());
   s.objects = std::make_unique<KernelObjects>(*s.arena, s.vmlinux, [&host](pid_t tid) { return host.facts(tid); });
+  s.test_object = std::make_unique<TestObject>(*s.arena, s.vmlinux);
+  s.sock_objects = std::make_unique<SockObjects>(s.vmlinux);
   s.verifier = {.vmlinux = s.vmlinux,
                 .cpus = s.options.cpus_possible,
                 .ksym = [&s](std::string_view name) { return s.kernel.symbols().address(name); }};
@@ -106,6 +108,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.wake = [&s](const void* ring) { s.files.wake(ring); };
   outlets.trace = &s.trace_log;
   outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->task_struct(facts); };
+  outlets.test_object = [&s] { return s.test_object->address(); };
+  outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->forget(tid); };
   outlets.symbol = [&s](std::string_view name) { return s.kernel.symbols().address(name); };
   s.probes = std::make_unique<Probes>(

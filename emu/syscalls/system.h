@@ -13,6 +13,8 @@
 #include "emu/bpf/verifier/verifier.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/profile.h"
+#include "emu/kernel/sock_object.h"
+#include "emu/kernel/test_object.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/probe/probes.h"
@@ -53,6 +55,8 @@ class System {
   DynamicEvents dynamic_events;                      // kprobe_events and uprobe_events
   TraceLog trace_log;                                // trace and trace_pipe
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
+  std::unique_ptr<TestObject> test_object;           // prog_test_struct
+  std::unique_ptr<SockObjects> sock_objects;         // struct sock
   IdSpace<MapObject> maps;
   IdSpace<Program> programs;
   IdSpace<Btf> btfs;

@@ -16,11 +16,28 @@ constexpr HelperLine kHelpers[] = {
 #undef HELPER_FN
 };
 
+struct KfuncLine {
+  std::string_view name;
+  HelperFn function;
+};
+
+constexpr KfuncLine kKfuncs[] = {
+#define KFUNC(name, prog_types, flags, function) {#name, function},
+#include "emu/abi/kfuncs.inc"
+};
+
 }  // namespace
 
 HelperFn helper_function(u32 id) {
   for (const HelperLine& line : kHelpers) {
     if (line.id == id) return line.function;
+  }
+  return nullptr;
+}
+
+HelperFn kfunc_function(std::string_view name) {
+  for (const KfuncLine& line : kKfuncs) {
+    if (line.name == name) return line.function;
   }
   return nullptr;
 }

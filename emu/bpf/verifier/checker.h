@@ -159,6 +159,7 @@ class Checker {
   Check add_kfunc(u32 id, s16 offset);
   Check check_kfunc_call();
   Check check_kfuncs_resolved();
+  std::map<u32, std::string> kfunc_names() const;
   Result<const Btf*> kfunc_btf(s16 offset);
   std::optional<std::string> kfunc_name(const Insn& insn);
   Check check_kfunc_pointer(const Btf& btf, const char* func, u32 index, u32 target, u32 flags);

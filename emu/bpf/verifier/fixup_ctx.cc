@@ -95,10 +95,11 @@ constexpr Place kSkLookup[] = {
     {LOOKUP(ingress_ifindex)},
 };
 
-// Sockets begin with what programs see of them.
-static_assert(offsetof(RunSock, priority) == offsetof(bpf_sock, priority));
-static_assert(offsetof(RunSock, src_port) == offsetof(bpf_sock, src_port));
-static_assert(offsetof(RunSock, rx_queue_mapping) == offsetof(bpf_sock, rx_queue_mapping));
+// What programs see of sockets lies together.
+constexpr s16 kSock = offsetof(RunSock, bound_dev_if);
+static_assert(offsetof(RunSock, priority) == kSock + offsetof(bpf_sock, priority));
+static_assert(offsetof(RunSock, src_port) == kSock + offsetof(bpf_sock, src_port));
+static_assert(offsetof(RunSock, rx_queue_mapping) == kSock + offsetof(bpf_sock, rx_queue_mapping));
 
 std::span<const Place> places(u32 prog_type) {
   switch (prog_type) {
@@ -160,6 +161,8 @@ class Converter {
         case kConstPtrToMap:
           if (load) convert_map_field(i);
           break;
+        case kPtrToSocket:
+        case kPtrToSockCommon: program_.insns[i].off += kSock; break;
         case kPtrToBtfId:
           if (load) make_safe(program_.insns[i]);
           break;

@@ -14,54 +14,19 @@ namespace {
 constexpr int kNotSupported = 524;  // ENOTSUPP
 constexpr size_t kKfuncLimit = 256;
 
-// Functions of 6.1 that programs may call, and the programs that may (BPF_PROG_TYPE_* as bits).
+// Functions that programs may call, and the programs that may (BPF_PROG_TYPE_* as bits).
 struct Kfunc {
   std::string_view name;
   u64 prog_types;
   u32 flags;
 };
-constexpr u64 kTests =
-    u64{1} << BPF_PROG_TYPE_SCHED_CLS | u64{1} << BPF_PROG_TYPE_TRACING | u64{1} << BPF_PROG_TYPE_SYSCALL;
-constexpr u64 kTracing = u64{1} << BPF_PROG_TYPE_TRACING;
-constexpr u64 kStructOps = u64{1} << BPF_PROG_TYPE_STRUCT_OPS;
-constexpr u32 kAcquires = kKfuncAcquire | kKfuncRetNull;
+constexpr u64 kTracingHook = u64{1} << BPF_PROG_TYPE_TRACING;
+constexpr u64 kStructOpsHook = u64{1} << BPF_PROG_TYPE_STRUCT_OPS;
+constexpr u64 kTestHooks = kTracingHook | u64{1} << BPF_PROG_TYPE_SCHED_CLS | u64{1} << BPF_PROG_TYPE_SYSCALL;
 constexpr Kfunc kKfuncs[] = {
-    {"bpf_kfunc_call_test1", kTests, 0},
-    {"bpf_kfunc_call_test2", kTests, 0},
-    {"bpf_kfunc_call_test3", kTests, 0},
-    {"bpf_kfunc_call_test_acquire", kTests, kAcquires},
-    {"bpf_kfunc_call_memb_acquire", kTests, kAcquires},
-    {"bpf_kfunc_call_test_release", kTests, kKfuncRelease},
-    {"bpf_kfunc_call_memb_release", kTests, kKfuncRelease},
-    {"bpf_kfunc_call_memb1_release", kTests, kKfuncRelease},
-    {"bpf_kfunc_call_test_get_rdwr_mem", kTests, kKfuncRetNull},
-    {"bpf_kfunc_call_test_get_rdonly_mem", kTests, kKfuncRetNull},
-    {"bpf_kfunc_call_test_acq_rdonly_mem", kTests, kAcquires},
-    {"bpf_kfunc_call_int_mem_release", kTests, kKfuncRelease},
-    {"bpf_kfunc_call_test_kptr_get", kTests, kAcquires | kKfuncKptrGet},
-    {"bpf_kfunc_call_test_pass_ctx", kTests, 0},
-    {"bpf_kfunc_call_test_pass1", kTests, 0},
-    {"bpf_kfunc_call_test_pass2", kTests, 0},
-    {"bpf_kfunc_call_test_fail1", kTests, 0},
-    {"bpf_kfunc_call_test_fail2", kTests, 0},
-    {"bpf_kfunc_call_test_fail3", kTests, 0},
-    {"bpf_kfunc_call_test_mem_len_pass1", kTests, 0},
-    {"bpf_kfunc_call_test_mem_len_fail1", kTests, 0},
-    {"bpf_kfunc_call_test_mem_len_fail2", kTests, 0},
-    {"bpf_kfunc_call_test_ref", kTests, kKfuncTrustedArgs},
-    {"bpf_kfunc_call_test_destructive", kTests, kKfuncDestructive},
-    {"bpf_lookup_user_key", kTracing, kAcquires | kKfuncSleepable},
-    {"bpf_lookup_system_key", kTracing, kAcquires},
-    {"bpf_key_put", kTracing, kKfuncRelease},
-    {"bpf_verify_pkcs7_signature", kTracing, kKfuncSleepable},
-    {"cgroup_rstat_updated", kTracing, 0},
-    {"cgroup_rstat_flush", kTracing, kKfuncSleepable},
-    {"crash_kexec", kTracing, kKfuncDestructive},
-    {"tcp_reno_ssthresh", kStructOps, 0},
-    {"tcp_reno_cong_avoid", kStructOps, 0},
-    {"tcp_reno_undo_cwnd", kStructOps, 0},
-    {"tcp_slow_start", kStructOps, 0},
-    {"tcp_cong_avoid_ai", kStructOps, 0},
+#define KFUNC(name, prog_types, flags, function) {#name, prog_types, flags},
+#define KFUNC_KNOWN(name, prog_types, flags) {#name, prog_types, flags},
+#include "emu/abi/kfuncs.inc"
 };
 
 // LSM and tracing programs share a set (kernel: bpf_prog_type_to_kfunc_hook).
@@ -171,6 +136,12 @@ Check Checker::add_kfunc(u32 id, s16 offset) {
   }
   kfuncs_.emplace_back(id, offset);
   return {};
+}
+
+std::map<u32, std::string> Checker::kfunc_names() const {
+  std::map<u32, std::string> names;
+  for (auto [id, offset] : kfuncs_) names.emplace(id, vmlinux()->type_name(id));
+  return names;
 }
 
 // Calls of missing functions are fine only in code that cannot be reached, which is removed.

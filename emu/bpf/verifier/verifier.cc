@@ -103,6 +103,7 @@ Result<VerifiedProgram> Checker::run() {
   verified.insns = std::move(program.insns);
   verified.used_maps = std::move(program.used_maps);
   verified.used_btfs = std::move(program.used_btfs);
+  verified.kfuncs = kfunc_names();
   verified.func_info = std::move(program.func_info);
   verified.line_info = std::move(program.line_info);
   for (const FuncFacts& facts : func_facts_) verified.unreliable_funcs.push_back(facts.unreliable);
