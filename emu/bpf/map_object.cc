@@ -5,9 +5,24 @@
 
 #include <algorithm>
 
-#include "emu/bpf/maps/map.h"
+#include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
+
+namespace {
+
+// Of one element, on all CPUs; `ops_at` is the address of the map's operations.
+u64 free_element_kptrs(u64 map_at, u64 key, u64 value, u64 ops_at, u64, Run*) {
+  Map& map = *reinterpret_cast<Map*>(map_at);
+  const MapOps& ops = *reinterpret_cast<const MapOps*>(ops_at);
+  if (!ops.per_cpu) free_kptrs(map, reinterpret_cast<void*>(value));
+  for (u32 cpu = 0; ops.per_cpu && cpu < map.cpus; ++cpu) {
+    free_kptrs(map, ops.lookup_percpu(nullptr, map, reinterpret_cast<const void*>(key), cpu));
+  }
+  return 0;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<MapObject>> MapObject::create(Arena& arena, const MapAttr& attr, const MapOps& ops) {
   std::shared_ptr<MapObject> object(new MapObject);
@@ -34,6 +49,7 @@ Result<std::shared_ptr<MapObject>> MapObject::create(Arena& arena, const MapAttr
 
 MapObject::~MapObject() {
   if (!arena_) return;
+  if (map_ && map_->kptr_count) ops_->for_each(nullptr, *map_, free_element_kptrs, reinterpret_cast<u64>(ops_), 0);
   arena_->release(extent_);
   arena_->uncommit(committed_);
 }
@@ -47,6 +63,7 @@ void MapObject::set_value_fields() {
   map_->spin_lock_offset = spin_lock_offset ? static_cast<s32>(*spin_lock_offset) : -1;
   map_->hole_count = static_cast<u32>(std::min<size_t>(holes.size(), kMaxValueHoles));
   std::copy_n(holes.begin(), map_->hole_count, map_->holes);
+  for (const KptrField& field : kptrs) map_->kptrs[map_->kptr_count++] = {field.offset, field.destructor};
 }
 
 }  // namespace bpfemu

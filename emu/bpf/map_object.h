@@ -20,7 +20,7 @@ struct KptrField {
   bool referenced;               // type tag kptr_ref
   std::shared_ptr<const Btf> btf;
   u32 btf_id;
-  u32 destructor_id = 0;         // kfunc that releases it
+  HelperFn destructor = nullptr; // releases it, of a referenced one
 };
 
 class MapObject : public Object {

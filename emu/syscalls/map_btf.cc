@@ -7,13 +7,12 @@
 #include <functional>
 #include <string_view>
 
+#include "emu/bpf/helpers/helpers.h"
 #include "emu/syscalls/bpf.h"
 
 namespace bpfemu {
 
 namespace {
-
-constexpr size_t kMaxKptrs = 8;  // kernel: BPF_MAP_VALUE_OFF_MAX
 
 u32 type_bit(u32 type) { return u32{1} << type; }
 
@@ -77,10 +76,12 @@ std::optional<KptrField> find_kptr(const Btf& btf, const Part& part, const std::
   if (!target || Btf::kind(*target) != BTF_KIND_STRUCT || !vmlinux) return std::nullopt;
   auto kernel_id = vmlinux->find(btf.type_name(target_id), BTF_KIND_STRUCT);
   if (!kernel_id) return std::nullopt;
+  const bool referenced = tag_name == "kptr_ref";
   return KptrField{.offset = part.bit_offset / 8,
-                   .referenced = tag_name == "kptr_ref",
+                   .referenced = referenced,
                    .btf = vmlinux,
-                   .btf_id = *kernel_id};
+                   .btf_id = *kernel_id,
+                   .destructor = referenced ? kptr_destructor(btf.type_name(target_id)) : nullptr};
 }
 
 std::vector<KptrField> find_kptrs(const Btf& btf, const btf_type& value, const std::shared_ptr<const Btf>& vmlinux) {
@@ -88,7 +89,8 @@ std::vector<KptrField> find_kptrs(const Btf& btf, const btf_type& value, const s
   for (const Part& part : parts_of(btf, value)) {
     if (auto field = find_kptr(btf, part, vmlinux)) fields.push_back(*field);
   }
-  if (fields.size() > kMaxKptrs) fields.clear();
+  const bool owns_others = std::ranges::any_of(fields, [](const auto& f) { return f.referenced && !f.destructor; });
+  if (fields.size() > kMaxKptrs || owns_others) fields.clear();
   return fields;
 }
 

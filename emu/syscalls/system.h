@@ -49,13 +49,13 @@ class System {
   Options options;
   Profile profile;
   std::unique_ptr<Arena> arena;
+  std::unique_ptr<TestObject> test_object;           // prog_test_struct; maps may own references to it
   Unmodelled unmodelled;
   Explanations explanations;
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events and uprobe_events
   TraceLog trace_log;                                // trace and trace_pipe
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
-  std::unique_ptr<TestObject> test_object;           // prog_test_struct
   std::unique_ptr<SockObjects> sock_objects;         // struct sock
   IdSpace<MapObject> maps;
   IdSpace<Program> programs;

@@ -22,47 +22,6 @@ int own_btf() {
   return make_btf(btf_blob(types, strings));
 }
 
-// Bytes behind the common part of a type.
-u32 tail_size(const btf_type& type) {
-  u32 vlen = BTF_INFO_VLEN(type.info);
-  switch (BTF_INFO_KIND(type.info)) {
-    case BTF_KIND_INT:
-    case BTF_KIND_VAR:
-    case BTF_KIND_DECL_TAG: return 4;
-    case BTF_KIND_ARRAY: return sizeof(btf_array);
-    case BTF_KIND_ENUM: return vlen * u32{sizeof(btf_enum)};
-    case BTF_KIND_STRUCT:
-    case BTF_KIND_UNION: return vlen * u32{sizeof(btf_member)};
-    case BTF_KIND_FUNC_PROTO: return vlen * u32{sizeof(btf_param)};
-    case BTF_KIND_DATASEC:
-    case BTF_KIND_ENUM64: return vlen * 12;
-    default: return 0;
-  }
-}
-
-struct KernelType {
-  u32 id = 0, size = 0;
-};
-// A struct of the kernel's BTF, id 0 when there is none.
-KernelType kernel_struct(const std::string& name) {
-  std::vector<u8> blob;
-  int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY);
-  u8 buffer[65536];
-  for (ssize_t n; fd >= 0 && (n = read(fd, buffer, sizeof buffer)) > 0;) blob.insert(blob.end(), buffer, buffer + n);
-  close(fd);
-  if (blob.size() < sizeof(btf_header)) return {};
-  auto& header = *reinterpret_cast<const btf_header*>(blob.data());
-  const u8* types = blob.data() + header.hdr_len + header.type_off;
-  auto* strings = reinterpret_cast<const char*>(blob.data() + header.hdr_len + header.str_off);
-  u32 id = 1;
-  for (u32 at = 0; at < header.type_len; ++id) {
-    auto& type = *reinterpret_cast<const btf_type*>(types + at);
-    if (BTF_INFO_KIND(type.info) == BTF_KIND_STRUCT && name == strings + type.name_off) return {id, type.size};
-    at += u32{sizeof type} + tail_size(type);
-  }
-  return {};
-}
-
 struct Storage {
   const char* what;
   u32 key = 4, value = 8, entries = 0, flags = BPF_F_NO_PREALLOC, key_id = 1, value_id = 3;
@@ -114,7 +73,8 @@ void ask_storage(u32 type, const char* name, int btf) {
 void ask_struct_ops(int btf) {
   for (const char* structure : {"tcp_congestion_ops", "bpf_dummy_ops"}) {
     std::string name = std::string("struct_ops ") + structure;
-    KernelType value = kernel_struct(std::string("bpf_struct_ops_") + structure), inner = kernel_struct(structure);
+    KernelType value = kernel_type(BTF_KIND_STRUCT, std::string("bpf_struct_ops_") + structure),
+               inner = kernel_type(BTF_KIND_STRUCT, structure);
     bpf_attr good = map_attr({BPF_MAP_TYPE_STRUCT_OPS, 4, value.size, 1});
     good.btf_fd = static_cast<u32>(btf);
     good.btf_vmlinux_value_type_id = value.id;

@@ -163,5 +163,6 @@ int main(int argc, char** argv) {
   ask_files();
   ask_map_owned();
   ask_prog_descriptors();
+  ask_kfuncs();
   return 0;
 }

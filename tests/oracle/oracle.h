@@ -71,6 +71,12 @@ Program nothing();
 std::vector<u8> btf_blob(const std::vector<u32>& types, const std::string& strings);
 int make_btf(const std::vector<u8>& blob);
 
+// A type of the kernel's BTF, id 0 when there is none.
+struct KernelType {
+  u32 id = 0, size = 0;
+};
+KernelType kernel_type(u32 kind, const std::string& name);
+
 // The groups of questions.
 void ask_attr();
 void ask_map_create();
@@ -82,6 +88,7 @@ void ask_map_owned();
 void ask_prog_load();
 void ask_prog_descriptors();
 void ask_verdicts();
+void ask_kfuncs();
 void ask_logs();
 void ask_btf();
 void ask_objects();

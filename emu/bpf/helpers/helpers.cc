@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/helpers/helpers.h"
 
+#include <span>
+
 namespace bpfemu {
 
 namespace {
@@ -16,15 +18,26 @@ constexpr HelperLine kHelpers[] = {
 #undef HELPER_FN
 };
 
-struct KfuncLine {
+struct NamedLine {
   std::string_view name;
   HelperFn function;
 };
 
-constexpr KfuncLine kKfuncs[] = {
+constexpr NamedLine kKfuncs[] = {
 #define KFUNC(name, prog_types, flags, function) {#name, function},
 #include "emu/abi/kfuncs.inc"
 };
+constexpr NamedLine kDestructors[] = {
+#define KPTR_DESTRUCTOR(structure, function) {#structure, function},
+#include "emu/abi/kfuncs.inc"
+};
+
+HelperFn find(std::span<const NamedLine> lines, std::string_view name) {
+  for (const NamedLine& line : lines) {
+    if (line.name == name) return line.function;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -36,10 +49,11 @@ HelperFn helper_function(u32 id) {
 }
 
 HelperFn kfunc_function(std::string_view name) {
-  for (const KfuncLine& line : kKfuncs) {
-    if (line.name == name) return line.function;
-  }
-  return nullptr;
+  return find(kKfuncs, name);
+}
+
+HelperFn kptr_destructor(std::string_view structure) {
+  return find(kDestructors, structure);
 }
 
 u64 unmodelled_function(u64, u64, u64, u64, u64, Run*) {

@@ -15,6 +15,9 @@ HelperFn helper_function(u32 id);
 // The function behind a kernel function's name, null when it is not modelled.
 HelperFn kfunc_function(std::string_view name);
 
+// What maps call for a referenced kptr to such a struct that they still own, null: maps cannot own one.
+HelperFn kptr_destructor(std::string_view structure);
+
 // Stands for one that is null, in programs that are loaded but never run.
 u64 unmodelled_function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
 

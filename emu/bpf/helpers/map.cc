@@ -54,6 +54,11 @@ HELPER(help_for_each_map_elem) {
   return int_result(for_each ? for_each(run, map_at(r1), reinterpret_cast<MapCallback>(r2), r3, r4) : -EINVAL);
 }
 
+// (void *map_value, void *ptr): what was there
+HELPER(help_kptr_xchg) {
+  return __atomic_exchange_n(pointer_to<u64>(r1), r2, __ATOMIC_SEQ_CST);
+}
+
 HELPER(help_spin_lock) {
   hold_lock(run, *pointer_to<ArenaLock>(r1));
   return 0;

@@ -39,6 +39,7 @@ s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
   } else {
     copy_value_in(map, to, value);
   }
+  free_fields(map, to);
   return 0;
 }
 

@@ -186,6 +186,7 @@ HashElement* hash_take_spare(Run* run, HashMap& map) {
 }
 
 void hash_keep_spare(Run* run, HashMap& map, HashElement* e) {
+  free_fields(map, map.value(e));
   if (run && run->cpu && !map.lists[run->cpu->id].spare) {
     map.lists[run->cpu->id].spare = link_of(map, e);
     return;
@@ -198,7 +199,7 @@ HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
   ElementList& list = list_for(map, run);
   HeldLock lock(run, list.lock);
   auto* e = static_cast<LruElement*>(pop_free(map, list));
-  if (!e) e = evict(run, map, list);
+  if (!e && (e = evict(run, map, list))) free_fields(map, map.value(e));
   if (!e) return nullptr;
   e->list = static_cast<u32>(&list - map.lists);
   e->referenced = 0;
@@ -208,6 +209,7 @@ HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
 }
 
 void hash_give_back(Run* run, HashMap& map, HashElement* e) {
+  free_fields(map, map.value(e));
   ElementList& list = map.lists[is_lru(map) ? static_cast<LruElement*>(e)->list : 0];
   HeldLock lock(run, list.lock);
   if (is_lru(map)) {

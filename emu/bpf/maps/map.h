@@ -24,6 +24,13 @@ struct ValueHole {
 };
 inline constexpr u32 kMaxValueHoles = 10;
 
+// A kptr in a value. `destructor` releases what it points to; null: the map does not own that (an unreferenced kptr).
+struct KptrSlot {
+  u32 offset;
+  HelperFn destructor;
+};
+inline constexpr u32 kMaxKptrs = 8;  // BPF_MAP_VALUE_OFF_MAX
+
 // The head of every map; its address in the arena is what a program holds as a map pointer. A map type derives from it.
 struct Map {
   u32 type;
@@ -41,6 +48,8 @@ struct Map {
   s32 spin_lock_offset;  // of the bpf_spin_lock in a value, -1: none (see MapObject::set_value_fields)
   u32 hole_count;
   ValueHole holes[kMaxValueHoles];  // in the order of their offsets
+  u32 kptr_count;
+  KptrSlot kptrs[kMaxKptrs];
 };
 
 // What an element that user space writes as a descriptor refers to. The control plane resolves the descriptor, keeps

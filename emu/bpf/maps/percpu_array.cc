@@ -32,6 +32,7 @@ s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
   if (flags & BPF_NOEXIST) return -EEXIST;
   if (flags & BPF_F_LOCK) return -EINVAL;
   copy_value_in(map, to, value);
+  free_fields(map, to);
   return 0;
 }
 
@@ -45,6 +46,7 @@ s64 update_value(Run* run, Map& map, const void* key, const void* value, u64 fla
     const u8* from = static_cast<const u8*>(value) + cpu * stride;
     u8* to = static_cast<u8*>(lookup_percpu(run, map, key, cpu));
     copy_value_in(map, to, from);
+    free_fields(map, to);
     __builtin_memcpy(to + map.value_size, from + map.value_size, stride - map.value_size);
   }
   return 0;

@@ -63,6 +63,13 @@ inline ArenaLock& value_lock(const Map& map, void* value) {
 // Under the value's own bpf_spin_lock, for BPF_F_LOCK (kernel: copy_map_value_locked).
 void copy_value_in_locked(Run* run, const Map& map, void* to, const void* from);
 
+// Empties a value's kptrs and releases what they own (kernel: bpf_map_free_kptrs).
+void free_kptrs(const Map& map, void* value);
+// The same for a value that leaves its map, or whose place another takes (kernel: check_and_free_fields).
+inline void free_fields(const Map& map, void* value) {
+  if (map.kptr_count) free_kptrs(map, value);
+}
+
 // Flags of an update against whether the key is there already (kernel: check_flags).
 inline s64 check_update(bool exists, u64 flags) {
   flags &= ~u64{BPF_F_LOCK};
