@@ -89,7 +89,14 @@ struct HelperWorld : World {
   }
   template <class... Args>
   s64 call(u32 id, Args... args) {
-    HelperFn function = helper_function(id);
+    return call(helper_function(id), args...);
+  }
+  template <class... Args>
+  s64 call(const char* kernel_function, Args... args) {
+    return call(kfunc_function(kernel_function), args...);
+  }
+  template <class... Args>
+  s64 call(HelperFn function, Args... args) {
     REQUIRE(function);
     u64 r[5] = {word(args)...};
     return static_cast<s64>(function(r[0], r[1], r[2], r[3], r[4], &run));

@@ -452,7 +452,120 @@ TEST_CASE("XDP packets grow and shrink within their frame") {
   CHECK(w.call(189, &xdp, 0x10000, out, 8) == -EFAULT);
 }
 
+// What the kernel's test functions hand out, as far as they look at it.
+struct Counted {
+  u32* count = &references;
+  u64 object = 42;
+  u32 references = 1;
+};
+
+TEST_CASE("kernel functions of tests count references") {
+  HelperWorld w;
+  CHECK(w.call("bpf_kfunc_call_test_acquire", 0) == 0);  // a kernel without the object
+  static Counted counted;
+  counted.references = 1;
+  w.env.test_object = [](void*) { return reinterpret_cast<u64>(&counted.object); };
+  const u64* kptr = &counted.object;
+  CHECK(w.call("bpf_kfunc_call_test_acquire", 0) == w.call("bpf_kfunc_call_test_kptr_get", &kptr));
+  CHECK(counted.references == 3);
+  u64 none = 0;
+  CHECK(w.call("bpf_kfunc_call_test_kptr_get", &none) == 0);
+  w.call("bpf_kfunc_call_test_release", &counted.object);
+  w.call("bpf_kfunc_call_test_release", none);
+  CHECK(counted.references == 2);
+  for (u32 wrong : {0u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
+    counted.references = wrong;
+    w.call("bpf_kfunc_call_test_acquire", 0);
+    CHECK(counted.references == 0xc0000000);
+  }
+  for (u32 wrong : {0u, 1u, 0xfffffff0u}) {
+    counted.references = wrong;
+    w.call("bpf_kfunc_call_test_release", &counted.object);
+    CHECK(counted.references == 0xc0000000);
+  }
+}
+
+TEST_CASE("kernel functions of tests take what their prototypes say") {
+  HelperWorld w;
+  constexpr u64 kHigh = u64{1} << 32;
+  CHECK(w.call("bpf_kfunc_call_test1", 0, kHigh | 1, kHigh | 2, kHigh | 3, kHigh | 4) == (2 * kHigh | 10));
+  CHECK(w.call("bpf_kfunc_call_test2", 0, kHigh | 0xffffffff, 3) == 2);
+  CHECK(w.call("bpf_kfunc_call_test_get_rdwr_mem", 1234, kHigh | 8) == 1234);
+  CHECK(w.call("bpf_kfunc_call_test_get_rdonly_mem", 1234, 9) == 0);
+  CHECK(w.call("bpf_kfunc_call_test_get_rdonly_mem", 1234, -1) == 0);
+  CHECK(w.call("bpf_kfunc_call_memb_acquire") == 0);
+  static RunSock* shown;
+  w.env.show_sock = [](void*, RunSock* sock) { shown = sock; };
+  RunSock sock{};
+  CHECK(w.call("bpf_kfunc_call_test3", 0) == 0);
+  CHECK(shown == nullptr);
+  CHECK(w.call("bpf_kfunc_call_test3", &sock) == static_cast<s64>(w.word(&sock)));
+  CHECK(shown == &sock);
+}
+
+TEST_CASE("maps release the kptrs that they own") {
+  const u32 type = GENERATE(u32{BPF_MAP_TYPE_HASH}, u32{BPF_MAP_TYPE_LRU_HASH}, u32{BPF_MAP_TYPE_ARRAY},
+                            u32{BPF_MAP_TYPE_PERCPU_ARRAY});
+  HelperWorld w;
+  Counted counted;
+  auto map = w.create(type, 4, 16, 2);
+  const bool is_array = type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  map->kptrs = {{.offset = 0, .referenced = true, .btf = nullptr, .btf_id = 0,
+                 .destructor = kptr_destructor("prog_test_ref_kfunc")},
+                {.offset = 8, .referenced = false, .btf = nullptr, .btf_id = 0}};
+  REQUIRE(map->kptrs[0].destructor);
+  map->set_value_fields();
+  const MapOps& ops = map->ops();
+  u64 value[2 * kCpus] = {};
+  auto element = [&](u32 key) { return static_cast<u64*>(ops.lookup(&w.run, map->map(), &key)); };
+  auto put = [&](u32 key) {
+    if (!element(key)) REQUIRE(ops.update(&w.run, map->map(), &key, value, BPF_ANY) == 0);
+    u64* kptrs = element(key);
+    ++counted.references;
+    kptrs[1] = w.word(&counted.object);
+    return w.call(194, kptrs, &counted.object);
+  };
+  CHECK(put(0) == 0);
+  CHECK(put(0) == static_cast<s64>(w.word(&counted.object)));  // now the program's to release
+  CHECK(--counted.references == 2);
+  const u32 zero = 0;
+
+  SECTION("at an update") {
+    CHECK(ops.update(&w.run, map->map(), &zero, value, BPF_ANY) == 0);
+    CHECK(counted.references == 1);
+    CHECK((element(0)[0] == 0 && element(0)[1] == 0));
+  }
+  SECTION("at an update of user space") {
+    if (is_array) w.on_cpu(3);
+    CHECK(put(0) == (type == BPF_MAP_TYPE_PERCPU_ARRAY ? 0 : static_cast<s64>(w.word(&counted.object))));
+    CHECK(ops.update_value(nullptr, map->map(), &zero, value, BPF_ANY) == 0);
+    CHECK(counted.references == (type == BPF_MAP_TYPE_PERCPU_ARRAY ? 1 : 2));
+  }
+  SECTION("at a delete") {
+    CHECK(ops.erase(&w.run, map->map(), &zero) == (is_array ? -EINVAL : 0));
+    CHECK(counted.references == (is_array ? 2 : 1));
+  }
+  SECTION("at an eviction") {
+    CHECK(put(1) == 0);
+    CHECK(counted.references == 3);
+    if (type == BPF_MAP_TYPE_LRU_HASH) {
+      const u32 two = 2;
+      CHECK(ops.update(&w.run, map->map(), &two, value, BPF_ANY) == 0);
+      CHECK(counted.references == 2);
+    }
+  }
+  SECTION("at the end, on all CPUs") {
+    w.on_cpu(2);
+    put(1);
+    map.reset();
+    CHECK(counted.references == 1);
+  }
+}
+
 TEST_CASE("what is not modelled has no function") {
+  CHECK(kfunc_function("cubictcp_init") == nullptr);
+  CHECK(kfunc_function("no such function") == nullptr);
+  CHECK(kptr_destructor("task_struct") == nullptr);
   CHECK(helper_function(0) == nullptr);
   CHECK(helper_function(12) == nullptr);
   CHECK(helper_function(100000) == nullptr);

@@ -10,6 +10,8 @@
 
 #include "emu/base/bytes.h"
 #include "emu/kernel/kernel_data.h"
+#include "emu/kernel/sock_object.h"
+#include "emu/kernel/test_object.h"
 
 namespace bpfemu {
 namespace {
@@ -111,11 +113,50 @@ TEST_CASE("task_struct and what hangs on it") {
   }
 }
 
+TEST_CASE("the object of test functions") {
+  auto arena = Arena::create(1);
+  REQUIRE(arena);
+  auto btf = KernelData(default_profile()).btf().value();
+  Reader reader{*btf};
+  TestObject object(**arena, btf);
+  const u64 at = object.address();
+  REQUIRE((*arena)->contains(at, 32));
+  CHECK(object.address() == at);
+  CHECK(reader.get<u32>(at, "prog_test_ref_kfunc", "a") == 42);
+  CHECK(reader.get<u32>(at, "prog_test_ref_kfunc", "b") == 108);
+  CHECK(reader.get(at, "prog_test_ref_kfunc", "next") == at);
+  u32* count = load<u32*>(reinterpret_cast<const void*>(at - kTestObjectHead));
+  CHECK(*count == 1);
+  *count = 2;
+  CHECK(reader.get<u32>(at, "prog_test_ref_kfunc", "cnt.refs.counter") == 2);
+}
+
+TEST_CASE("a socket as struct sock") {
+  auto btf = KernelData(default_profile()).btf().value();
+  Reader reader{*btf};
+  RunSock sock{};
+  sock.family = 10;
+  sock.state = 7;
+  sock.dst_ip6[3] = 5;
+  sock.src_port = 0x1234;
+  sock.priority = 3;
+  REQUIRE(SockObjects(btf).show(sock));
+  const u64 at = reinterpret_cast<u64>(sock.object);
+  CHECK(reader.get<u16>(at, "sock", "__sk_common.skc_family") == 10);
+  CHECK(reader.get<u8>(at, "sock", "__sk_common.skc_state") == 7);
+  CHECK(reader.get<u32>(at + 12, "sock", "__sk_common.skc_v6_daddr") == 5);
+  CHECK(reader.get<u16>(at, "sock", "__sk_common.skc_num") == 0x1234);
+  CHECK(reader.get<u32>(at, "sock", "sk_priority") == 3);
+}
+
 TEST_CASE("without BTF there are no objects") {
   auto arena = Arena::create(1);
   REQUIRE(arena);
   KernelObjects objects(**arena, nullptr, {});
   CHECK(objects.task_struct(facts_of(1, 1, 0, "init")) == 0);
+  CHECK(TestObject(**arena, nullptr).address() == 0);
+  RunSock sock{};
+  CHECK_FALSE(SockObjects(nullptr).show(sock));
   KernelObjects empty(**arena, Btf::load_kernel_lazily([]() -> Result<std::vector<u8>> { return fail(EIO); }, "x"), {});
   CHECK(empty.task_struct(facts_of(1, 1, 0, "init")) != 0);
 }
