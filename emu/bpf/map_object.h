@@ -47,11 +47,14 @@ class MapObject : public Object {
   std::shared_ptr<MapObject> inner_template;         // map-in-map: what an inner map must look like
   std::map<u32, std::shared_ptr<Object>> elements;   // what fd-valued elements (prog, perf event, map, cgroup) hold
   std::multimap<u64, std::shared_ptr<Object>> hashed_elements;  // the same of a hash of maps, by arena address
-  // For prog arrays: the type of program that owns it, fixed by the first user (kernel: map->owner).
+  // Of maps whose elements are programs: what all of them must have in common, fixed by the first (kernel: map->owner).
   struct Owner {
     u32 type = 0;
     bool jited = false;
+    bool xdp_has_frags = false;
     u32 expected_attach_type = 0;
+    const void* attach_proto = nullptr;  // the BTF prototype of what the program is attached to
+    u32 storages[2] = {};                // ids of its cgroup storage maps: shared, per CPU
   };
   std::optional<Owner> owner;
 

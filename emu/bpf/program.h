@@ -45,6 +45,7 @@ class Program : public Object {
   u32 expected_attach_type = 0;
   std::string name;
   bool gpl_compatible = false;
+  bool xdp_has_frags = false;
   u32 created_by_uid = 0;
   u64 load_time_ns = 0;                              // CLOCK_BOOTTIME
   std::array<u8, BPF_TAG_SIZE> tag{};                // SHA-1 based, of the instructions as loaded

@@ -104,16 +104,6 @@ void remember(MapObject& map, const void* key, Element element) {
 
 }  // namespace
 
-bool owner_fits(MapObject& map, const Program& program) {
-  if (!map.owner) {
-    map.owner = MapObject::Owner{.type = program.type, .jited = true,
-                                 .expected_attach_type = program.expected_attach_type};
-    return true;
-  }
-  return map.owner->type == program.type && map.owner->jited &&
-         map.owner->expected_attach_type == program.expected_attach_type;
-}
-
 Result<void> read_fd_element(MapObject& map, const void* key, std::vector<u8>& value) {
   if (!rules_of(map).readable) return fail(kErrNotSupp);
   u32 id = 0;

@@ -120,10 +120,12 @@ Result<VerifiedProgram> check(BpfCall& call, LoadRequest& request) {
   return verified;
 }
 
-// Program arrays that the program jumps through become its own kind's (kernel: bpf_check_tail_call).
-Result<void> claim_arrays(const Program& program) {
+// Maps of programs that the program uses become its own kind's (kernel: bpf_check_tail_call, map_type_contains_progs).
+Result<void> claim_maps(const Program& program) {
   for (auto& map : program.verified.used_maps) {
-    if (map->map().type == BPF_MAP_TYPE_PROG_ARRAY && !owner_fits(*map, program)) return fail(EINVAL);
+    u32 type = map->map().type;
+    bool of_programs = type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_CPUMAP;
+    if (of_programs && !owner_fits(*map, program)) return fail(EINVAL);
   }
   return {};
 }
@@ -134,6 +136,7 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   program->expected_attach_type = request.expected_attach_type;
   program->name = request.name;
   program->gpl_compatible = request.gpl_compatible;
+  program->xdp_has_frags = request.flags & BPF_F_XDP_HAS_FRAGS;
   program->created_by_uid = call.system.uid_of(call.task);
   program->load_time_ns = call.system.host.clock(CLOCK_BOOTTIME);
   program->tag = program_tag(request.insns);
@@ -142,7 +145,7 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   program->attach_btf_id = request.attach_btf_id;
   program->attach_program = request.attach_program;
   program->verified = std::move(verified);
-  TRY(claim_arrays(*program));
+  TRY(claim_maps(*program));
   TRY(program->install(*call.system.arena));
   return program;
 }

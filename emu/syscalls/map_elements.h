@@ -20,7 +20,8 @@ Result<void> erase_element(BpfCall& call, MapObject& map, const void* key);
 Result<void> read_fd_element(MapObject& map, const void* key, std::vector<u8>& value);
 Result<void> write_fd_element(BpfCall& call, File& file, MapObject& map, const void* key, u32 fd, u64 flags);
 Result<void> erase_fd_element(MapObject& map, const void* key);
-// Does a program fit what is in a program array already? The first one decides (kernel: bpf_prog_map_compatible).
+// Does a program fit what is in a map of programs already? The first one decides (emu/syscalls/map_owner.cc; kernel:
+// bpf_prog_map_compatible).
 bool owner_fits(MapObject& map, const Program& program);
 
 }  // namespace bpfemu
