@@ -56,6 +56,8 @@ class Generator {
   void finish();
   void null_check(int reg);
   void check_pending_null();
+
+  // verifier_functions.cc
   void call_function();
   size_t make_function(std::vector<Value> args, bool callback);
   void random_callback();
@@ -95,14 +97,6 @@ class Generator {
   void lookup();
   void inner_lookup();
   void call_some_helper();
-  void lock();
-  void timer();
-  void ring_record();
-  void ring_dynptr();
-  void memory_dynptr();
-  void use_dynptr(int off, int size);
-  void socket();
-  void socket_storage();
   void tail_call();
   bool arguments(const char* letters);
   bool argument(int reg, char letter);
@@ -113,6 +107,16 @@ class Generator {
   int element_map();
   bool may_lock() const;
   void load_map(int reg, int map);
+
+  // verifier_objects.cc
+  void lock();
+  void timer();
+  void ring_record();
+  void ring_dynptr();
+  void memory_dynptr();
+  void use_dynptr(int off, int size);
+  void socket();
+  void socket_storage();
   void release(int reference, int reg);
 
   void emit(const Insn& insn) { function().insns.push_back(insn); }
