@@ -98,7 +98,7 @@ class Asker {
   }
 
   void ask(const Program& program, bool whole_log) {
-    maps_.fd(kPrograms, program.type);  // made while allowed
+    maps_.fd(kPrograms, program);  // made while allowed
     set_privilege(program.privilege);
     Answer answer;
     int fd = load(program, program.log_level, &answer);
@@ -120,7 +120,7 @@ class Asker {
     for (size_t i = 0; i < insns.size(); ++i) {
       bool wide = insns[i].code == (BPF_LD | BPF_IMM | BPF_DW);
       if (wide && (insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE)) {
-        insns[i].imm = maps_.fd(insns[i].imm, program.type);
+        insns[i].imm = maps_.fd(insns[i].imm, program);
       }
       i += wide;
     }

@@ -194,10 +194,10 @@ void Maps::make() {
   element(BPF_MAP_UPDATE_ELEM, fds_[kHashOfMaps], &key, &fds_[kArray8]);
 }
 
-int Maps::fd(int number, u32 prog_type) {
+int Maps::fd(int number, const Program& user) {
   if (number < 0 || number >= kMapCount) return -1;
   if (number != kPrograms) return fds_[static_cast<size_t>(number)];
-  auto [at, fresh] = programs_.try_emplace(prog_type, -1);
+  auto [at, fresh] = programs_.try_emplace({user.type, user.attach, user.target}, -1);
   if (!fresh) return at->second;
   make_one(kPrograms);
   at->second = fds_[kPrograms];
@@ -205,7 +205,8 @@ int Maps::fd(int number, u32 prog_type) {
   const bpf_insn answer[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
                              {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
   bpf_attr attr{};
-  attr.prog_type = prog_type;
+  attr.prog_type = user.type;
+  attr.expected_attach_type = user.attach;
   attr.insns = ptr(answer);
   attr.insn_cnt = 2;
   attr.license = ptr("GPL");

@@ -6,9 +6,11 @@
 
 #include <array>
 #include <map>
+#include <string>
+#include <tuple>
 #include <vector>
 
-#include "emu/base/types.h"
+#include "tests/fuzz/verifier_program.h"
 
 namespace bpfemu::fuzz {
 
@@ -42,7 +44,8 @@ class Maps {
   // What cannot be made is said on stderr and has no descriptor.
   void make();
   int btf() const { return btf_; }
-  int fd(int number, u32 prog_type);
+  // A program array belongs to programs of one kind: their type, attach type and target.
+  int fd(int number, const Program& user);
   // The contents that every run starts with.
   void reset();
   // Of the contents of all maps that a run can change.
@@ -55,8 +58,7 @@ class Maps {
 
   std::array<int, kMapCount> fds_{};
   int btf_ = -1;
-  // A prog array belongs to one program type.
-  std::map<u32, int> programs_;
+  std::map<std::tuple<u32, u32, std::string>, int> programs_;
 };
 
 }  // namespace bpfemu::fuzz

@@ -23,9 +23,10 @@ std::string last_line(const std::string& log) {
   return lines.empty() ? "" : lines.back();
 }
 
-void ask(const std::string& name, const Program& program, u32 type = BPF_PROG_TYPE_SOCKET_FILTER) {
+void ask(const std::string& name, const Program& program, u32 type = BPF_PROG_TYPE_SOCKET_FILTER, u32 flags = 0) {
   std::string log(1 << 20, 0);
   bpf_attr attr = prog_attr(type, program);
+  attr.prog_flags = flags;
   long quiet = bpf(BPF_PROG_LOAD, attr);
   attr.log_level = 1;
   attr.log_size = static_cast<u32>(log.size());
@@ -109,6 +110,11 @@ void ask_verdicts() {
   ask("direct value of a hash", load_map(r1, hash, BPF_PSEUDO_MAP_VALUE) + nothing());
   ask("ring record leaked", load_map(r1, ring) + Program{mov(r2, 8), mov(r3, 0), call(BPF_FUNC_ringbuf_reserve)} +
                                 nothing(), BPF_PROG_TYPE_KPROBE);
+  int jumps = make_map({BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 2});
+  Program jump = Program{mov(r3, 0)} + load_map(r2, jumps) + Program{call(BPF_FUNC_tail_call)} + nothing();
+  ask("program array of programs with fragments", jump, BPF_PROG_TYPE_XDP, BPF_F_XDP_HAS_FRAGS);
+  ask("the same array without fragments", jump, BPF_PROG_TYPE_XDP);
+  close(jumps);
   ask("null check only", null_check + nothing());
   for (int fd : {array, hash, programs, ring, single}) close(fd);
 
