@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // BPF_MAP_TYPE_BLOOM_FILTER: a bit set; map_extra is the number of hash functions.
-#include "emu/bpf/maps/hash_table.h"
+#include "emu/bpf/maps/jhash.h"
 #include "emu/bpf/maps/types.h"
+#include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
 
@@ -53,7 +54,7 @@ s64 push(Run*, Map& base, const void* value, u64 flags) {
   if (flags != BPF_ANY) return -EINVAL;
   BloomMap& map = static_cast<BloomMap&>(base);
   for (u32 i = 0; i < map.hashes; ++i) {
-    u32 bit = hash_key(value, map.value_size, i) & map.mask;
+    u32 bit = jhash(value, map.value_size, i) & map.mask;
     __atomic_or_fetch(&map.bits[bit / 64], u64{1} << bit % 64, __ATOMIC_RELAXED);
   }
   return 0;
@@ -62,7 +63,7 @@ s64 push(Run*, Map& base, const void* value, u64 flags) {
 s64 peek(Run*, Map& base, void* value) {
   BloomMap& map = static_cast<BloomMap&>(base);
   for (u32 i = 0; i < map.hashes; ++i) {
-    u32 bit = hash_key(value, map.value_size, i) & map.mask;
+    u32 bit = jhash(value, map.value_size, i) & map.mask;
     if (!(__atomic_load_n(&map.bits[bit / 64], __ATOMIC_RELAXED) >> bit % 64 & 1)) return -ENOENT;
   }
   return 0;

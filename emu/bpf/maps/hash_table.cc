@@ -157,7 +157,7 @@ void hash_init(Map& base, u64 value_bytes) {
   map.stride_inverse = inverse(l.stride >> map.stride_shift);
   map.key_at = l.key_at;
   map.value_at = l.value_at;
-  map.seed = map.flags & BPF_F_ZERO_SEED ? 0 : reinterpret_cast<u64>(&map) >> 12;
+  map.seed = map.flags & BPF_F_ZERO_SEED ? 0 : static_cast<u32>(reinterpret_cast<u64>(&map) >> 12);
   map.list_count = map.flags & BPF_F_NO_COMMON_LRU ? map.cpus : 1;
   u32 share = static_cast<u32>(l.count / map.list_count);
   for (u32 i = 0; i < map.list_count; ++i) {
@@ -242,7 +242,7 @@ bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e) {
 
 s64 hash_erase(Run* run, Map& base, const void* key) {
   HashMap& map = static_cast<HashMap&>(base);
-  u32 hash = hash_key(key, map.key_size, map.seed);
+  u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   HashElement* e;
   {
@@ -261,7 +261,7 @@ s64 hash_get_next_key(Map& base, const void* key, void* next) {
   HashLink link = 0;
   // A key that is not there starts from the beginning.
   if (key) {
-    u32 hash = hash_key(key, map.key_size, map.seed);
+    u32 hash = jhash(key, map.key_size, map.seed);
     if (HashElement* e = hash_find(map, key, hash)) {
       link = e->next;
       bucket = u64{hash & map.bucket_mask} + 1;

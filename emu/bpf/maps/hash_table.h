@@ -6,6 +6,7 @@
 
 #include "emu/arena/held_lock.h"
 #include "emu/arena/layout.h"
+#include "emu/bpf/maps/jhash.h"
 #include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
@@ -50,7 +51,7 @@ struct HashMap : Map {
   u64 stride_inverse;    // inverse of the odd part modulo 2^64
   u32 key_at, value_at;  // within an element
   u32 list_count;        // 1, or one per CPU with BPF_F_NO_COMMON_LRU
-  u64 seed;
+  u32 seed;
   ElementList lists[kMaxCpus];
 
   u8* at(u64 offset) { return reinterpret_cast<u8*>(this) + offset; }
@@ -63,29 +64,6 @@ struct HashMap : Map {
 
 inline bool is_lru(const Map& map) {
   return map.type == BPF_MAP_TYPE_LRU_HASH || map.type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
-}
-
-inline u32 hash_key(const void* key, u32 size, u64 seed) {
-  constexpr u64 kMix = 0x9fb21c651e98df25;
-  const u8* at = static_cast<const u8*>(key);
-  u64 h = seed ^ size;
-  auto mix = [&h](u64 word) {
-    h = (h ^ word) * kMix;
-    h ^= h >> 32;
-  };
-  for (; size >= 8; size -= 8, at += 8) mix(load<u64>(at));
-  if (size & 4) {
-    mix(load<u32>(at));
-    at += 4;
-  }
-  if (size & 3) {
-    u64 tail = 0;
-    __builtin_memcpy(&tail, at, 1);
-    if (size & 2) tail |= u64{load<u16>(at + (size & 1))} << 16;
-    mix(tail);
-  }
-  h *= kMix;
-  return static_cast<u32>(h >> 32);
 }
 
 inline bool same_key(const void* a, const void* b, u32 size) {
@@ -119,7 +97,7 @@ inline HashElement* hash_find(HashMap& map, const void* key, u32 hash) {
   }
 }
 inline HashElement* hash_find(HashMap& map, const void* key) {
-  return hash_find(map, key, hash_key(key, map.key_size, map.seed));
+  return hash_find(map, key, jhash(key, map.key_size, map.seed));
 }
 
 // Shared operations (MapOps). `value_bytes` is what an element's values take.
@@ -158,7 +136,7 @@ inline void hash_mark_used(HashMap& map, HashElement* e) {
 
 template <class Fill>
 s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
-  u32 hash = hash_key(key, map.key_size, map.seed);
+  u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   HashElement *fresh = nullptr, *old;
   if (is_lru(map) && !(fresh = hash_take_lru(run, map, hash))) return -ENOMEM;
@@ -189,7 +167,7 @@ s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) 
 
 template <class Fill>
 s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
-  u32 hash = hash_key(key, map.key_size, map.seed);
+  u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   // With BPF_EXIST an LRU map needs no element of its own, and evicts none.
   HashElement* fresh = nullptr;

@@ -2,8 +2,9 @@
 #include "emu/bpf/maps/stack_trace.h"
 
 #include "emu/arena/held_lock.h"
-#include "emu/bpf/maps/hash_table.h"
+#include "emu/bpf/maps/jhash.h"
 #include "emu/bpf/maps/types.h"
+#include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
 
@@ -121,7 +122,7 @@ u32 stack_depth(const Map& map) {
 
 s64 stack_put(Run* run, Map& base, const u64* ips, u32 count, u64 flags) {
   StackMap& map = static_cast<StackMap&>(base);
-  u32 hash = hash_key(ips, static_cast<u32>(count * sizeof(u64)), 0), id = hash & map.slot_mask;
+  u32 hash = jhash(ips, static_cast<u32>(count * sizeof(u64)), 0), id = hash & map.slot_mask;
   HeldLock lock(run, map.lock);
   StackSlot& slot = *map.slot(id);
   if (slot.count && slot.hash == hash && ((flags & BPF_F_FAST_STACK_CMP) || same_stack(map, slot, ips, count))) {

@@ -318,5 +318,35 @@ TEST_CASE("huge maps cost nothing until they are used") {
   CHECK(none.error().value == ENOMEM);
 }
 
+// As a real 6.1 lists them.
+TEST_CASE("with BPF_F_ZERO_SEED the elements have the kernel's order") {
+  constexpr u32 kKeys = 8, kStep = 37;
+  constexpr std::pair<u32, const char*> kOrders[] = {
+      {1, "42305716"},  {3, "61532740"},  {4, "53460712"},  {5, "42160375"},  {8, "56207413"},  {12, "54706231"},
+      {13, "34167205"}, {16, "26541073"}, {23, "04263751"}, {24, "53240617"}, {27, "63750421"},
+  };
+  World w;
+  for (auto [key_size, order] : kOrders) {
+    auto map = w.create(BPF_MAP_TYPE_HASH, key_size, 8, kKeys, BPF_F_ZERO_SEED);
+    u64 value = 0;
+    for (u32 i = 0; i < kKeys; ++i) {
+      Bytes key(key_size, 0);
+      for (u32 at = 0; at < key_size; ++at) key[at] = static_cast<char>(i * kStep + at);
+      REQUIRE(map->ops().update(&w.run, map->map(), key.data(), &value, BPF_ANY) == 0);
+    }
+    std::string seen;
+    Bytes key(key_size, 0);
+    const void* before = nullptr;
+    while (map->ops().get_next_key(map->map(), before, key.data()) == 0) {
+      for (u32 i = 0; i < kKeys; ++i) {
+        if (static_cast<char>(i * kStep) == key[0]) seen += static_cast<char>('0' + i);
+      }
+      before = key.data();
+    }
+    INFO("keys of " << key_size << " bytes");
+    CHECK(seen == order);
+  }
+}
+
 }  // namespace
 }  // namespace bpfemu::test
