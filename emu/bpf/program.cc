@@ -19,13 +19,6 @@ Program::~Program() {
   if (text_extent_.size) arena_->release(text_extent_);
 }
 
-// The map whose head is at `address`, of those that the program was verified with.
-const Map* Program::used_map(u64 address) const {
-  for (const auto& map : verified.used_maps)
-    if (map->runtime_address() == address) return &map->map();
-  return nullptr;
-}
-
 std::set<u32> Program::missing_helpers() const {
   std::set<u32> missing;
   for (const Insn& insn : verified.insns) {
@@ -57,7 +50,7 @@ Result<void> Program::install(Arena& arena) {
                        .stack_depths = verified.stack_depths,
                        .helper = [](u32 id) { return or_stand_in(helper_function(id)); },
                        .kfunc = [this](u32 id, s16) { return or_stand_in(kernel_function(id)); },
-                       .map = [this](u64 address) { return used_map(address); }};
+                       .called_maps = verified.called_maps};
   arena_ = &arena;
   text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));
   code_ = TRY(arena.allocate_code(jit_size_bound(input)));

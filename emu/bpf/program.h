@@ -25,6 +25,7 @@ struct VerifiedProgram {
   std::vector<u16> stack_depths;                     // per subprogram, bytes
   std::vector<std::shared_ptr<MapObject>> used_maps; // in the order of first use
   std::vector<std::shared_ptr<const Btf>> used_btfs;
+  std::vector<const Map*> called_maps;               // per instruction: the one map of a helper call, null for several
   std::map<u32, std::string> kfuncs;                 // kernel functions that it calls, by BTF id
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
   std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
@@ -68,7 +69,6 @@ class Program : public Object {
   u32 code_size() const { return code_size_; }
 
  private:
-  const Map* used_map(u64 address) const;
   HelperFn kernel_function(u32 btf_id) const;
 
   Arena* arena_ = nullptr;

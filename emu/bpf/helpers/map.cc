@@ -13,12 +13,6 @@ const MapOps& ops(u64 map) {
 
 constexpr s64 kUnsupported = -EOPNOTSUPP;  // of a type without the operation
 
-// Up to 6.3 a map's functions return int and calls go straight to them: of an error a program sees 32 bits. (A call
-// that is reached with several maps goes through the helper and sees 64; the model makes no difference.)
-u64 int_result(s64 value) {
-  return static_cast<u32>(value);
-}
-
 }  // namespace
 
 HELPER(help_map_lookup_elem) {
@@ -31,27 +25,27 @@ HELPER(help_map_lookup_percpu_elem) {
 }
 HELPER(help_map_update_elem) {
   auto* update = ops(r1).update;
-  return int_result(update ? update(run, map_at(r1), pointer_to(r2), pointer_to(r3), r4) : kUnsupported);
+  return result(update ? update(run, map_at(r1), pointer_to(r2), pointer_to(r3), r4) : kUnsupported);
 }
 HELPER(help_map_delete_elem) {
   auto* erase = ops(r1).erase;
-  return int_result(erase ? erase(run, map_at(r1), pointer_to(r2)) : kUnsupported);
+  return result(erase ? erase(run, map_at(r1), pointer_to(r2)) : kUnsupported);
 }
 HELPER(help_map_push_elem) {
   auto* push = ops(r1).push;
-  return int_result(push ? push(run, map_at(r1), pointer_to(r2), r3) : kUnsupported);
+  return result(push ? push(run, map_at(r1), pointer_to(r2), r3) : kUnsupported);
 }
 HELPER(help_map_pop_elem) {
   auto* pop = ops(r1).pop;
-  return int_result(pop ? pop(run, map_at(r1), pointer_to(r2)) : kUnsupported);
+  return result(pop ? pop(run, map_at(r1), pointer_to(r2)) : kUnsupported);
 }
 HELPER(help_map_peek_elem) {
   auto* peek = ops(r1).peek;
-  return int_result(peek ? peek(run, map_at(r1), pointer_to(r2)) : kUnsupported);
+  return result(peek ? peek(run, map_at(r1), pointer_to(r2)) : kUnsupported);
 }
 HELPER(help_for_each_map_elem) {
   auto* for_each = ops(r1).for_each;
-  return int_result(for_each ? for_each(run, map_at(r1), reinterpret_cast<MapCallback>(r2), r3, r4) : -EINVAL);
+  return result(for_each ? for_each(run, map_at(r1), reinterpret_cast<MapCallback>(r2), r3, r4) : -EINVAL);
 }
 
 // (void *map_value, void *ptr): what was there

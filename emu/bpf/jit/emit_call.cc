@@ -44,8 +44,11 @@ void Emitter::call_offset(u32 target) {
 }
 
 void Emitter::emit_call_helper(const Insn& insn, const OpcodeInfo&) {
-  if (maps_[current_] && emit_map_call(insn.imm, *maps_[current_])) return;
-  call_native(input_.helper ? input_.helper(static_cast<u32>(insn.imm)) : nullptr);
+  const Map* map = input_.called_maps.empty() ? nullptr : input_.called_maps[current_];
+  if (!map || !emit_map_call(insn.imm, *map)) {
+    call_native(input_.helper ? input_.helper(static_cast<u32>(insn.imm)) : nullptr);
+  }
+  if (map) shorten_result(insn.imm);
 }
 
 void Emitter::emit_call_kernel(const Insn& insn, const OpcodeInfo&) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls of map helpers whose map is known when the code is made go to the map type's own function, and lookups in plain
-// arrays need no call (kernel: map_gen_lookup and the direct calls of do_misc_fixups).
+// Calls of map helpers that are only ever made with one map (or with what one map of maps holds) go to the map type's
+// own function, and lookups in plain arrays need no call (kernel: map_gen_lookup, and the direct calls of
+// do_misc_fixups).
 #include "emu/base/bytes.h"
 #include "emu/bpf/jit/emitter.h"
 #include "emu/bpf/maps/array.h"
@@ -14,10 +15,10 @@ bool Emitter::emit_map_call(s32 helper, const Map& map) {
   if (!ops) return false;
   switch (helper) {
     case BPF_FUNC_map_lookup_elem:
-      if (map.type == BPF_MAP_TYPE_ARRAY) return emit_array_lookup(map), true;
+      if (map.type == BPF_MAP_TYPE_ARRAY && !(map.flags & BPF_F_INNER_MAP)) return emit_array_lookup(map), true;
       return call_map(ops->lookup, 1);
-    case BPF_FUNC_map_update_elem: return call_map(ops->update, 3) && int_result();
-    case BPF_FUNC_map_delete_elem: return call_map(ops->erase, 1) && int_result();
+    case BPF_FUNC_map_update_elem: return call_map(ops->update, 3);
+    case BPF_FUNC_map_delete_elem: return call_map(ops->erase, 1);
     default: return false;
   }
 }
@@ -37,20 +38,29 @@ bool Emitter::call_map(Native* function, u32 arguments) {
   return true;
 }
 
-// Of an error a program sees 32 bits (see helpers/map.cc).
-bool Emitter::int_result() {
-  mov(eax, eax);
-  return true;
+// Up to 6.3 the functions of a map type return int: of an error a program that calls them directly sees 32 bits.
+void Emitter::shorten_result(s32 helper) {
+  switch (helper) {
+    case BPF_FUNC_map_update_elem:
+    case BPF_FUNC_map_delete_elem:
+    case BPF_FUNC_map_push_elem:
+    case BPF_FUNC_map_pop_elem:
+    case BPF_FUNC_map_peek_elem:
+    case BPF_FUNC_redirect_map:
+    case BPF_FUNC_for_each_map_elem: return mov(eax, eax);
+    default: return;
+  }
 }
 
-// R0 = the address of the value whose index R2 points to, 0 beyond the last one.
+// R0 = the address of the value whose index R2 points to in the map R1, 0 beyond the last one. Arrays that one map of
+// maps holds differ in address only.
 void Emitter::emit_array_lookup(const Map& map) {
   const auto& array = static_cast<const ArrayMap&>(map);
   Label beyond, done;
   mov(eax, dword[rsi]);
   cmp(eax, array.max_entries);
   jae(beyond, T_SHORT);
-  mov(r9, reinterpret_cast<u64>(&map) + array.values);
+  lea(r9, ptr[rdi + static_cast<int>(array.values)]);
   if (array.stride == 8) {
     lea(rax, ptr[r9 + rax * 8]);
   } else {

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "emu/bpf/jit/known_maps.h"
-
 namespace bpfemu {
 
 using namespace Xbyak;
@@ -22,7 +20,6 @@ Emitter::Emitter(const JitInput& input, u64 address, std::span<u8> buffer)
       input_(input),
       address_(address),
       functions_(survey()),
-      maps_(known_maps(input)),
       short_(input.insns.size(), false) {
   previous_.insns.resize(input.insns.size() + 1);
   previous_.functions.resize(functions_.size());

@@ -104,9 +104,9 @@ class Emitter : private Xbyak::CodeGenerator {
 
   // emit_map.cc
   bool emit_map_call(s32 helper, const Map& map);
+  void shorten_result(s32 helper);
   template <class Native>
   bool call_map(Native* function, u32 arguments);
-  bool int_result();
   void emit_array_lookup(const Map& map);
 
   // Where the instruction stream is, in terms of the previous pass: relative offsets are exact once all has settled.
@@ -124,8 +124,7 @@ class Emitter : private Xbyak::CodeGenerator {
   const JitInput& input_;
   const u64 address_;
   const std::vector<Function> functions_;
-  const std::vector<const Map*> maps_;  // per instruction: what a call's R1 is known to hold
-  bool needs_run_ = false;              // some instruction uses r12
+  bool needs_run_ = false;  // some instruction uses r12
   bool counts_tail_calls_ = false;
   std::vector<bool> short_;  // per instruction: its jump is a short one
   CodeLayout previous_, layout_;

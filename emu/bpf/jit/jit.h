@@ -22,7 +22,7 @@ struct JitInput {
   std::span<const u16> stack_depths;              // bytes per subprogram
   std::function<HelperFn(u32 id)> helper;         // null: cannot be called
   std::function<HelperFn(u32 btf_id, s16 fd_index)> kfunc;  // likewise, for calls of kernel functions
-  std::function<const Map*(u64 address)> map;     // the map at an address that the program holds, null: none
+  std::span<const Map* const> called_maps;        // per instruction: the one map of a helper call, null: several
   bool bmi2 = __builtin_cpu_supports("bmi2");      // shlx and its siblings, which spare saving rcx
 };
 

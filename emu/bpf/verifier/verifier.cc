@@ -100,6 +100,7 @@ Result<VerifiedProgram> Checker::run() {
     verified.stack_depths.push_back(subprog.stack_depth);
     if (i < program.func_info.size()) program.func_info[i].insn_off = subprog.start;
   }
+  for (const InsnAux& aux : program.aux) verified.called_maps.push_back(aux.map ? &aux.map->map() : nullptr);
   verified.insns = std::move(program.insns);
   verified.used_maps = std::move(program.used_maps);
   verified.used_btfs = std::move(program.used_btfs);

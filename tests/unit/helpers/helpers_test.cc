@@ -166,11 +166,11 @@ TEST_CASE("map helpers reach the map") {
   u32 key = 1;
   CHECK(w.call(1, map, &key) == 0);
   CHECK(w.call(2, map, &key, &value, BPF_NOEXIST) == 0);
-  CHECK(w.call(2, map, &key, &value, BPF_NOEXIST) == static_cast<u32>(-EEXIST));
+  CHECK(w.call(2, map, &key, &value, BPF_NOEXIST) == -EEXIST);
   CHECK(*reinterpret_cast<u64*>(w.call(1, map, &key)) == 5);
   CHECK(w.call(3, map, &key) == 0);
-  CHECK(w.call(3, map, &key) == static_cast<u32>(-ENOENT));
-  CHECK(w.call(87, map, &value, 0) == static_cast<u32>(-EOPNOTSUPP));
+  CHECK(w.call(3, map, &key) == -ENOENT);
+  CHECK(w.call(87, map, &value, 0) == -EOPNOTSUPP);
 
   auto queue = w.create(BPF_MAP_TYPE_QUEUE, 0, 8, 2);
   map = reinterpret_cast<u64>(&queue->map());
@@ -179,7 +179,7 @@ TEST_CASE("map helpers reach the map") {
   CHECK(w.call(89, map, &out) == 0);
   CHECK(w.call(88, map, &out) == 0);
   CHECK(out == 5);
-  CHECK(w.call(88, map, &out) == static_cast<u32>(-ENOENT));
+  CHECK(w.call(88, map, &out) == -ENOENT);
 
   auto percpu = w.create(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1);
   map = reinterpret_cast<u64>(&percpu->map());
@@ -206,7 +206,7 @@ TEST_CASE("callbacks") {
   u64 calls = 0;
   CHECK(w.call(164, map, reinterpret_cast<u64>(count_calls), &calls, 0) == 3);
   CHECK(calls == 3);
-  CHECK(w.call(164, map, reinterpret_cast<u64>(count_calls), &calls, 1) == static_cast<u32>(-EINVAL));
+  CHECK(w.call(164, map, reinterpret_cast<u64>(count_calls), &calls, 1) == -EINVAL);
 
   auto* until_seven = +[](u64 i, u64 context, u64, u64, u64, Run*) -> u64 {
     *reinterpret_cast<u64*>(context) += i;

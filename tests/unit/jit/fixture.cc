@@ -99,7 +99,7 @@ JitInput Fixture::input(const Program& program, bool bmi2) const {
                  .stack_depths = program.stack_depths,
                  .helper = helper,
                  .kfunc = kernel_function,
-                 .map = nullptr};
+                 .called_maps = {}};
   input.bmi2 = input.bmi2 && bmi2;
   return input;
 }
