@@ -68,8 +68,15 @@ struct RunSkb {
   u32 tstamp_type;    // BPF_SKB_TSTAMP_*
   u32 csum;           // partial sum, network byte order
   u32 csum_complete;  // `csum` holds the sum of the whole packet (kernel: CHECKSUM_COMPLETE)
+  u32 hash_known;     // `hash` was computed or set (kernel: sw_hash, l4_hash)
+  u32 encapsulation;  // a program has made it a tunnel's
   u32 program_type;   // of the running program: helpers differ where the kernel has one a type
 };
+
+// Once its headers have changed (kernel: skb_clear_hash).
+inline void forget_hash(RunSkb& skb) {
+  skb.hash = skb.hash_known = 0;
+}
 
 // The struct prog_test_ref_kfunc that the kernel's test functions hand out, laid out from BTF, has in front of it what
 // those functions look for: the address of its reference count.

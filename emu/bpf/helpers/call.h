@@ -9,6 +9,8 @@
 
 namespace bpfemu {
 
+struct RunSkb;
+
 // A helper takes what it needs: HELPER(name) { ... }. Unused registers stay unnamed in the body.
 #define HELPER(name)                                                                                           \
   u64 name([[maybe_unused]] u64 r1, [[maybe_unused]] u64 r2, [[maybe_unused]] u64 r3, [[maybe_unused]] u64 r4, \
@@ -16,6 +18,9 @@ namespace bpfemu {
 
 inline Map& map_at(u64 address) {
   return *reinterpret_cast<Map*>(address);
+}
+inline RunSkb& skb_at(u64 context) {
+  return *reinterpret_cast<RunSkb*>(context);
 }
 template <class T = void>
 inline T* pointer_to(u64 address) {

@@ -16,10 +16,6 @@ constexpr s64 kNotSupported = 524;  // ENOTSUPP
 constexpr u32 kMaxOffset = 0xffff;
 constexpr u16 kMangledZero = 0xffff;  // what UDP sends for a sum of 0 (kernel: CSUM_MANGLED_0)
 
-RunSkb& skb_at(u64 context) {
-  return *pointer_to<RunSkb>(context);
-}
-
 // The checksum in the packet, null where there is none.
 u8* sum_in(const RunSkb& skb, u32 offset) {
   if (offset > kMaxOffset || offset % 2 || skb.data_end - skb.data < u64{offset} + sizeof(u16)) return nullptr;

@@ -2,7 +2,7 @@
 // Sums of the Internet checksum: ones' complement, in whatever byte order the data has. Runtime code.
 #pragma once
 
-#include "emu/base/types.h"
+#include "emu/base/bytes.h"
 
 namespace bpfemu {
 
@@ -12,6 +12,14 @@ inline u32 csum_add(u32 a, u32 b) {
 }
 inline u32 csum_sub(u32 a, u32 b) {
   return csum_add(a, ~b);
+}
+// Of any bytes; an odd one counts as the first of two (kernel: csum_partial).
+inline u32 csum_of(const u8* bytes, u32 size) {
+  u32 sum = 0;
+  for (; size >= sizeof(u32); bytes += sizeof(u32), size -= sizeof(u32)) sum = csum_add(sum, load<u32>(bytes));
+  u32 rest = 0;
+  __builtin_memcpy(&rest, bytes, size);
+  return csum_add(sum, rest);
 }
 // The checksum itself (kernel: csum_fold).
 inline u16 csum_fold(u32 sum) {

@@ -15,9 +15,6 @@ constexpr u64 kEthernetHeader = 14;
 constexpr u64 kXdpFrame = 40;  // sizeof(struct xdp_frame), at the start of the headroom
 constexpr u64 kMaxMetadata = 32;
 
-RunSkb& skb_at(u64 context) {
-  return *pointer_to<RunSkb>(context);
-}
 RunXdp& xdp_at(u64 context) {
   return *pointer_to<RunXdp>(context);
 }
@@ -73,7 +70,7 @@ HELPER(help_skb_store_bytes) {
   RunSkb& skb = skb_at(r1);
   if (low32(r2) > kMaxOffset || u64{low32(r2)} + low32(r4) > skb.data_end - skb.data) return result(-EFAULT);
   __builtin_memcpy(pointer_to(skb.data + low32(r2)), pointer_to(r3), low32(r4));
-  if (r5 & BPF_F_INVALIDATE_HASH) skb.hash = 0;
+  if (r5 & BPF_F_INVALIDATE_HASH) forget_hash(skb);
   return 0;
 }
 

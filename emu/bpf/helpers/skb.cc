@@ -1,53 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What changes a packet's headers, or tells what belongs to it (struct sk_buff). Runtime code.
+// VLAN tags, and what belongs to a packet beside its data (struct sk_buff). Runtime code.
 #include <linux/bpf.h>
-
-#include <initializer_list>
 
 #include "emu/base/bytes.h"
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/helpers/call.h"
 #include "emu/bpf/helpers/checksum.h"
+#include "emu/bpf/helpers/skb_room.h"
 
 namespace bpfemu {
 
 namespace {
 
 constexpr u64 kAddresses = 12, kEthernetHeader = 14, kVlanTag = 4, kVlanHeader = kEthernetHeader + kVlanTag;
-constexpr u32 kMaxPacket = 16064;  // SKB_MAX_ALLOC
 constexpr u16 kVlan8021q = __builtin_bswap16(0x8100), kVlan8021ad = __builtin_bswap16(0x88a8);
 constexpr u16 kRaw8023 = __builtin_bswap16(0x0001), kLlc = __builtin_bswap16(0x0004);
 constexpr u16 kFirstProtocol = 0x0600;
 
-RunSkb& skb_at(u64 context) {
-  return *pointer_to<RunSkb>(context);
-}
-
 bool is_vlan(u32 protocol) {
   return protocol == kVlan8021q || protocol == kVlan8021ad;
-}
-
-// Room for `size` bytes in front of the packet, if need be by moving it (kernel: skb_cow_head).
-bool make_headroom(RunSkb& skb, u64 size) {
-  if (skb.data - skb.head >= size) return true;
-  constexpr u64 kStep = 64;
-  u64 shift = round_up(size - (skb.data - skb.head), kStep);
-  if (skb.end - skb.data_end < shift) return false;
-  __builtin_memmove(pointer_to(skb.data + shift), pointer_to(skb.data), skb.data_end - skb.data);
-  for (u64* at : {&skb.data, &skb.data_meta, &skb.data_end, &skb.network_header, &skb.mac_header}) *at += shift;
-  return true;
-}
-
-void push(RunSkb& skb, u32 size) {
-  skb.data -= size;
-  skb.data_meta -= size;
-  skb.len += size;
-}
-
-void pull(RunSkb& skb, u32 size) {
-  skb.data += size;
-  skb.data_meta += size;
-  skb.len -= size;
 }
 
 void set_tag(RunSkb& skb, u16 protocol, u16 tci) {
@@ -87,30 +58,6 @@ s64 remove_tag(RunSkb& skb, u16& tci) {
   return 0;
 }
 
-// The five values that tell a flow: protocol, addresses and ports (kernel: flow_keys).
-u64 flow_hash(const RunSkb& skb) {
-  constexpr u16 kIpv4 = __builtin_bswap16(0x0800), kIpv6 = __builtin_bswap16(0x86dd);
-  constexpr u8 kTcp = 6, kUdp = 17;
-  u64 hash = 0xcbf29ce484222325;
-  auto mix = [&hash](u64 from, u64 to) {
-    for (; from < to; ++from) hash = (hash ^ *pointer_to<u8>(from)) * 0x100000001b3;
-  };
-  u64 header = skb.network_header, payload = 0;
-  u8 protocol = 0;
-  if (skb.protocol == kIpv4 && header + 20 <= skb.data_end) {
-    payload = header + u64{*pointer_to<u8>(header)} % 16 * 4;
-    protocol = *pointer_to<u8>(header + 9);
-    mix(header + 12, header + 20);
-  } else if (skb.protocol == kIpv6 && header + 40 <= skb.data_end) {
-    payload = header + 40;
-    protocol = *pointer_to<u8>(header + 6);
-    mix(header + 8, header + 40);
-  }
-  hash = (hash ^ protocol ^ u64{skb.protocol} << 8) * 0x100000001b3;
-  if ((protocol == kTcp || protocol == kUdp) && payload + 4 <= skb.data_end) mix(payload, payload + 4);
-  return hash;
-}
-
 }  // namespace
 
 HELPER(help_skb_vlan_push) {
@@ -141,28 +88,6 @@ HELPER(help_skb_vlan_pop) {
   return 0;
 }
 
-HELPER(help_skb_change_head) {
-  RunSkb& skb = skb_at(r1);
-  u32 size = low32(r2), length = skb.len + size;
-  if (r3 || length > kMaxPacket || length < skb.len) return result(-EINVAL);
-  if (!make_headroom(skb, size)) return result(-ENOMEM);
-  push(skb, size);
-  __builtin_memset(pointer_to(skb.data), 0, size);
-  skb.mac_header = skb.data;
-  return 0;
-}
-
-// A number that is the same for all packets of a flow; never 0.
-HELPER(help_get_hash_recalc) {
-  RunSkb& skb = skb_at(r1);
-  if (!skb.hash) {
-    u64 hash = flow_hash(skb);
-    skb.hash = low32(hash ^ hash >> 32);
-    if (!skb.hash) skb.hash = 1;
-  }
-  return skb.hash;
-}
-
 HELPER(help_skb_change_type) {
   constexpr u32 kLastType = 3;  // PACKET_OTHERHOST: the later ones are the kernel's own
   RunSkb& skb = skb_at(r1);
@@ -174,13 +99,6 @@ HELPER(help_skb_change_type) {
 // A packet that was not routed has no realm.
 HELPER(help_get_route_realm) {
   return 0;
-}
-
-// Only says what the program is to return; the packet would go when it has returned.
-HELPER(help_redirect) {
-  constexpr u64 kShot = 2, kRedirect = 7;  // TC_ACT_SHOT, TC_ACT_REDIRECT
-  if (run->program->type == BPF_PROG_TYPE_XDP) return r2 ? XDP_ABORTED : XDP_REDIRECT;
-  return r2 & ~u64{BPF_F_INGRESS} ? kShot : kRedirect;
 }
 
 // No task or packet is in a class: nothing sets net_cls.classid.
