@@ -20,7 +20,7 @@ class LongCalls {
   // The next slice of one of them, in turn.
   void run_slice();
 
-  // From within an answer: lets others go on. True: end with EINTR, a signal waits for the thread or it is gone.
+  // From within an answer: lets others go on. True: end with an error, a signal waits for the thread or it is gone.
   bool pause();
 
   // Ends at once what the thread, or any of the thread group, is in.

@@ -39,7 +39,8 @@ class Kernel final : public CallHandler {
   }
 
   bool takes_long(const Call& call) override {
-    return call.number == SYS_bpf && static_cast<u32>(call.args[0]) == BPF_PROG_TEST_RUN;
+    const u32 command = static_cast<u32>(call.args[0]);
+    return call.number == SYS_bpf && (command == BPF_PROG_TEST_RUN || command == BPF_PROG_LOAD);
   }
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override { system_.explanations.process_ended(tgid, wait_status != 0); }

@@ -53,7 +53,7 @@ class Host {
     return found ? found->cpu : 0;
   }
   // For a call that takes long, to be called every fraction of a millisecond: others go on meanwhile, and anything of
-  // the model may have changed. True: a signal waits for the calling thread, or it is gone; the call ends with EINTR.
+  // the model may have changed. True: a signal waits for the calling thread, or it is gone; the call ends with EINTR or EAGAIN.
   virtual bool pause() { return false; }
   virtual std::vector<pid_t> thread_groups() = 0;     // every supervised process
 };

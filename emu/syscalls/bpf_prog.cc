@@ -107,15 +107,28 @@ void resolve_in_task(BpfCall& call, LoadRequest& request) {
   };
 }
 
+// A program that takes long to verify holds up nobody but its loader.
+void let_others_go_on(BpfCall& call, LoadRequest& request) {
+  constexpr u64 kSlice = 500'000;
+  request.pause = [&host = call.system.host, since = call.system.host.clock(CLOCK_MONOTONIC)]() mutable {
+    if (host.clock(CLOCK_MONOTONIC) - since < kSlice) return false;
+    const bool signalled = host.pause();
+    since = host.clock(CLOCK_MONOTONIC);
+    return signalled;
+  };
+}
+
 // The verifier and its log (kernel: bpf_check).
 Result<VerifiedProgram> check(BpfCall& call, LoadRequest& request) {
   ToolLog to{.level = call.attr.log_level, .buffer = call.attr.log_buf, .size = call.attr.log_size};
   if (to.wanted() && !to.valid()) return fail(EINVAL);
   resolve_infos(call, request);
   resolve_in_task(call, request);
+  let_others_go_on(call, request);
   VerifierLog log(to.level, to.size);
   auto verified = verify(call.system.verifier, request, log);
-  if (!verified) call.system.explanations.refused(call.task.tgid(), call.system.verifier, request);
+  const bool refused = !verified && verified.error().value != EAGAIN;
+  if (refused) call.system.explanations.refused(call.task.tgid(), call.system.verifier, request);
   if (int error = to.finish(call, log, verified ? 0 : verified.error().value)) return fail(error);
   return verified;
 }

@@ -25,7 +25,7 @@ bool is_compiled(const LoadRequest& request) {
 void Explanations::refused(pid_t process, const VerifierWorld& world, const LoadRequest& request) {
   if (mode_ == ExplainMode::kNever || (mode_ == ExplainMode::kAuto && !is_compiled(request))) return;
   const Rejection rejection = diagnose(world, request);
-  if (!rejection.error) return;  // only its log was too long
+  if (!rejection.error || rejection.error == EAGAIN) return;  // only its log was too long, or a signal came
   std::string text = to_text(explain(rejection));
   if (mode_ == ExplainMode::kAlways) return show(text);
   // Loaders try again to get the log: the last attempt stands for all.

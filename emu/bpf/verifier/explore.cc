@@ -4,6 +4,10 @@
 
 namespace bpfemu {
 
+namespace {
+constexpr u32 kBetweenPauses = 64;  // instructions
+}  // namespace
+
 void Checker::init_frame(Frame& frame, s32 callsite, u32 number, u32 subprog) {
   std::vector<Reference> refs = std::move(frame.refs);
   std::vector<StackSlot> stack = std::move(frame.stack);
@@ -106,6 +110,7 @@ Check Checker::explore() {
     if (++insns_processed_ > kInsnLimit) {
       return reject(E2BIG, "BPF program is too large. Processed {} insn\n", insns_processed_);
     }
+    if (insns_processed_ % kBetweenPauses == 0 && request_.pause && request_.pause()) return fail(EAGAIN);
     if (recorder_) record_step();
     Next next = Next::kPathDone;
     if (TRY(already_explored())) {

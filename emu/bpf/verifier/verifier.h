@@ -38,6 +38,8 @@ struct LoadRequest {
   std::function<Result<std::shared_ptr<MapObject>>(int fd)> map_by_fd;
   std::function<Result<std::shared_ptr<const Btf>>(int fd)> btf_by_fd;
   std::function<Result<int>(u32 index)> fd_array;
+  // Asked every few instructions, null: never. True: end with EAGAIN (kernel: signal_pending, cond_resched).
+  std::function<bool()> pause;
 };
 
 // The facts of the claimed kernel that verdicts depend on.
