@@ -78,7 +78,7 @@ class Walk {
 
   Result<Step> run(const btf_type* type) {
     while (true) {
-      name_ = btf_.string(type->name_off);
+      name_ = name(type->name_off);
       if (!is_struct(*type)) {
         log_.print("Type '{}' is not a struct\n", name_);
         return fail(EINVAL);
@@ -101,6 +101,8 @@ class Walk {
   }
 
  private:
+  const char* name(u32 offset) const { return offset ? btf_.string(offset) : "(anon)"; }
+
   // The element type of a last array without a size that the access falls into; off_ becomes the offset in the element.
   const btf_type* flexible_element(const btf_type& type) {
     auto members = btf_.members(type);
@@ -130,7 +132,7 @@ class Walk {
       if (off_ < start) break;  // a hole
       auto resolved = resolve(btf_, member.type);
       if (!resolved) {
-        log_.print("field {} doesn't have size\n", btf_.string(member.name_off));
+        log_.print("field {} doesn't have size\n", name(member.name_off));
         return fail(EFAULT);
       }
       u32 end = start + resolved->size;
@@ -152,7 +154,7 @@ class Walk {
       inner = resolved.element;
       return Step{};
     }
-    const char* member_name = btf_.string(member.name_off);
+    const char* member_name = name(member.name_off);
     if (Btf::kind(*resolved.element) == BTF_KIND_PTR) {
       if (size_ != 8 || off_ != start) {
         log_.print("cannot access ptr member {} with moff {} in struct {} with off {} size {}\n", member_name, start,

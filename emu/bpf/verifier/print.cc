@@ -66,6 +66,14 @@ bool shows_reference(RegType type) {
   return base == kPtrToSocket || base == kPtrToTcpSock || base == kPtrToMem || base == kPtrToBtfId;
 }
 
+// Maps live in the arena; the log shows addresses as a kernel has them, in its direct map.
+std::string map_address(const Insn& insn, u64 value) {
+  constexpr u64 kDirectMap = 0xffff888000000000, kWindow = (u64{1} << 39) - 1;
+  bool of_map = insn.src_reg == BPF_PSEUDO_MAP_FD || insn.src_reg == BPF_PSEUDO_MAP_VALUE ||
+                insn.src_reg == BPF_PSEUDO_MAP_IDX || insn.src_reg == BPF_PSEUDO_MAP_IDX_VALUE;
+  return of_map && value ? fmt::format("{:#x}", kDirectMap | (value & kWindow)) : std::string();
+}
+
 }  // namespace
 
 // "bpf_map_lookup_elem" (kernel: func_id_name).
@@ -172,6 +180,7 @@ void Checker::print_insn(u32 index) {
   DisasmNames names;
   std::string helper;
   names.helper = [&helper](u32 id) { return std::string_view(helper = helper_text(id)); };
+  names.constant = map_address;
   names.call = [this](const Insn& insn) { return kfunc_name(insn); };
   log_.append(disassemble(insns_, index, names, allow_ptr_leaks_));
   log_.print("\n");
