@@ -50,7 +50,6 @@ class MapObject : public Object {
   // Of maps whose elements are programs: what all of them must have in common, fixed by the first (kernel: map->owner).
   struct Owner {
     u32 type = 0;
-    bool jited = false;
     bool xdp_has_frags = false;
     u32 expected_attach_type = 0;
     const void* attach_proto = nullptr;  // the BTF prototype of what the program is attached to

@@ -27,7 +27,6 @@ MapObject::Owner facts_of(const Program& program) {
   // A replacement runs as what it replaces (kernel: resolve_prog_type).
   bool replaces = program.type == BPF_PROG_TYPE_EXT && program.attach_program;
   MapObject::Owner facts{.type = replaces ? program.attach_program->type : program.type,
-                         .jited = true,
                          .xdp_has_frags = program.xdp_has_frags,
                          .expected_attach_type = program.expected_attach_type,
                          .attach_proto = attach_proto(program)};

@@ -83,7 +83,7 @@ std::string MapFile::fdinfo() const {
       map.type, map.key_size, map.value_size, map.max_entries, map.flags, map.extra, map_memlock(map), map_->id(),
       map_->frozen ? 1 : 0);
   if (map_->owner && map_->owner->type) {
-    text += fmt::format("owner_prog_type:\t{}\nowner_jited:\t{}\n", map_->owner->type, map_->owner->jited ? 1 : 0);
+    text += fmt::format("owner_prog_type:\t{}\nowner_jited:\t1\n", map_->owner->type);
   }
   return text;
 }

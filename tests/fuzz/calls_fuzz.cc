@@ -4,7 +4,6 @@
 // result or an errno in time, writes nothing beyond the buffers that it was given, and leaves nothing behind.
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,6 +18,7 @@
 #include "emu/syscalls/bpf.h"
 #include "tests/fuzz/bpf_attrs.h"
 #include "tests/fuzz/fuzz_task.h"
+#include "tests/fuzz/perf_args.h"
 #include "tests/fuzz/samples.h"
 
 // A finding ends the run, wherever it is run.
@@ -190,26 +190,7 @@ void Fuzzer::bpf() {
 }
 
 void Fuzzer::perf() {
-  static constexpr u32 types[] = {PERF_TYPE_TRACEPOINT, PERF_TYPE_SOFTWARE, PERF_TYPE_SOFTWARE, 6, 7, 8, 9};
-  static constexpr const char* functions[] = {"do_sys_openat2", "vfs_read", "nothing", ""};
-  perf_event_attr attr{};
-  attr.size = sizeof attr;
-  attr.type = random_.pick(types);
-  attr.config = attr.type == PERF_TYPE_SOFTWARE     ? random_.pick({u64{PERF_COUNT_SW_BPF_OUTPUT}, u64{0}})
-                : attr.type == PERF_TYPE_TRACEPOINT ? random_.below(1200)
-                                                    : random_.below(2);
-  attr.sample_period = random_.below(3);
-  if (attr.config == PERF_COUNT_SW_BPF_OUTPUT) attr.sample_type = PERF_SAMPLE_RAW;
-  attr.wakeup_events = static_cast<u32>(random_.below(3));
-  if (attr.type == 6) attr.kprobe_func = source_.text(random_.pick(functions));
-  if (attr.type == 7) {
-    attr.uprobe_path = source_.text("/bin/true");
-    attr.probe_offset = random_.below(1 << 14);
-  }
-  if (random_.one_in(5)) {
-    u32 value = static_cast<u32>(random_.odd());
-    std::memcpy(reinterpret_cast<u8*>(&attr) + random_.below(sizeof attr / 4) * 4, &value, sizeof value);
-  }
+  const perf_event_attr attr = plausible_event(source_);
   u64 pid = random_.one_in(2) ? ~u64{0} : random_.one_in(2) ? 0 : random_.odd();
   u64 cpu = random_.one_in(10) ? random_.odd() : pid == ~u64{0} ? random_.below(2) : ~u64{0};
   u64 group = random_.one_in(8) ? pool_.fd(random_, Kind::kPerf) : ~u64{0};
@@ -220,24 +201,8 @@ void Fuzzer::perf() {
 }
 
 void Fuzzer::control() {
-  static constexpr u64 requests[] = {PERF_EVENT_IOC_ENABLE,       PERF_EVENT_IOC_DISABLE,   PERF_EVENT_IOC_REFRESH,
-                                     PERF_EVENT_IOC_RESET,        PERF_EVENT_IOC_PERIOD,    PERF_EVENT_IOC_SET_OUTPUT,
-                                     PERF_EVENT_IOC_SET_FILTER,   PERF_EVENT_IOC_ID,        PERF_EVENT_IOC_SET_BPF,
-                                     PERF_EVENT_IOC_PAUSE_OUTPUT, PERF_EVENT_IOC_QUERY_BPF, 0x5401};
-  u64 request = random_.pick(requests), arg = 0;
-  switch (request) {
-    case PERF_EVENT_IOC_SET_BPF: arg = pool_.fd(random_, Kind::kProgram); break;
-    case PERF_EVENT_IOC_SET_OUTPUT: arg = random_.one_in(4) ? ~u64{0} : pool_.fd(random_, Kind::kPerf); break;
-    case PERF_EVENT_IOC_PERIOD:
-    case PERF_EVENT_IOC_ID: arg = source_.buffer(8); break;
-    case PERF_EVENT_IOC_QUERY_BPF: {
-      u32 ids[10] = {static_cast<u32>(random_.below(9))};
-      arg = memory_.copy(ids, 8 + ids[0] * 4);
-      break;
-    }
-    default: arg = random_.odd();
-  }
-  call("ioctl", SYS_ioctl, {pool_.fd(random_, Kind::kPerf), request, arg, 0, 0, 0});
+  const Control control = plausible_control(source_);
+  call("ioctl", SYS_ioctl, {pool_.fd(random_, Kind::kPerf), control.request, control.argument, 0, 0, 0});
 }
 
 // The result is a real mapping of the program's own, so fixed addresses lie in a place where nothing else is.

@@ -6,9 +6,7 @@
 // and nothing is left in the supervisor when all is closed.
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,7 +22,7 @@
 #include <cstring>
 #include <string>
 
-#include "tests/fuzz/bpf_attrs.h"
+#include "tests/fuzz/perf_args.h"
 #include "tests/fuzz/survivor.h"
 
 namespace bpfemu::fuzz {
@@ -146,26 +144,7 @@ void Worker::bpf() {
 }
 
 void Worker::perf() {
-  static constexpr u32 types[] = {PERF_TYPE_TRACEPOINT, PERF_TYPE_SOFTWARE, PERF_TYPE_SOFTWARE, 6, 7, 8, 9};
-  static constexpr const char* functions[] = {"do_sys_openat2", "vfs_read", "nothing", ""};
-  perf_event_attr attr{};
-  attr.size = sizeof attr;
-  attr.type = random_.pick(types);
-  attr.config = attr.type == PERF_TYPE_SOFTWARE     ? u64{PERF_COUNT_SW_BPF_OUTPUT}
-                : attr.type == PERF_TYPE_TRACEPOINT ? random_.below(1200)
-                                                    : random_.below(2);
-  attr.sample_period = random_.below(3);
-  if (attr.config == PERF_COUNT_SW_BPF_OUTPUT) attr.sample_type = PERF_SAMPLE_RAW;
-  attr.wakeup_events = static_cast<u32>(random_.below(3));
-  if (attr.type == 6) attr.kprobe_func = source_.text(random_.pick(functions));
-  if (attr.type == 7) {
-    attr.uprobe_path = source_.text("/bin/true");  // which nobody runs: an int3 anywhere kills
-    attr.probe_offset = random_.below(1 << 14);
-  }
-  if (random_.one_in(5)) {
-    const u32 value = static_cast<u32>(random_.odd());
-    std::memcpy(reinterpret_cast<u8*>(&attr) + random_.below(sizeof attr / 4) * 4, &value, sizeof value);
-  }
+  const perf_event_attr attr = plausible_event(source_);
   // Always of this process: what others do is their own.
   const u64 pid = random_.one_in(8) ? ~u64{0} : random_.one_in(8) ? random_.odd() : 0;
   const u64 cpu = pid == ~u64{0} ? random_.below(2) : ~u64{0};
@@ -177,20 +156,8 @@ void Worker::perf() {
 }
 
 void Worker::control() {
-  static constexpr u64 requests[] = {PERF_EVENT_IOC_ENABLE,       PERF_EVENT_IOC_DISABLE,   PERF_EVENT_IOC_REFRESH,
-                                     PERF_EVENT_IOC_RESET,        PERF_EVENT_IOC_PERIOD,    PERF_EVENT_IOC_SET_OUTPUT,
-                                     PERF_EVENT_IOC_SET_FILTER,   PERF_EVENT_IOC_ID,        PERF_EVENT_IOC_SET_BPF,
-                                     PERF_EVENT_IOC_PAUSE_OUTPUT, PERF_EVENT_IOC_QUERY_BPF, 0x5401};
-  const u64 request = random_.pick(requests);
-  u64 argument = random_.odd();
-  if (request == PERF_EVENT_IOC_SET_BPF) argument = pool_.fd(random_, Kind::kProgram);
-  if (request == PERF_EVENT_IOC_SET_OUTPUT) argument = pool_.fd(random_, Kind::kPerf);
-  if (request == PERF_EVENT_IOC_ID || request == PERF_EVENT_IOC_PERIOD) argument = source_.buffer(8);
-  if (request == PERF_EVENT_IOC_QUERY_BPF) {
-    u32 ids[10] = {static_cast<u32>(random_.below(9))};
-    argument = memory_.copy(ids, 8 + ids[0] * 4);
-  }
-  call("ioctl", SYS_ioctl, pool_.fd(random_, Kind::kPerf), request, argument);
+  const Control control = plausible_control(source_);
+  call("ioctl", SYS_ioctl, pool_.fd(random_, Kind::kPerf), control.request, control.argument);
 }
 
 // Fixed addresses lie in a place of their own, where nothing else of the program is.

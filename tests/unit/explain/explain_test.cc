@@ -5,42 +5,12 @@
 
 #include <catch2/catch.hpp>
 
-#include "emu/arena/arena.h"
 #include "emu/bpf/explain/report.h"
-#include "tests/unit/verifier/program.h"
+#include "tests/unit/verifier/maps.h"
 
 using namespace bpfemu;
 
 namespace {
-
-struct Maps {
-  Maps() : arena(std::move(*Arena::create(1))) {}
-  std::shared_ptr<MapObject> make(u32 type, u32 value_size, u32 max_entries) {
-    MapAttr attr{};
-    attr.type = type;
-    attr.key_size = type == BPF_MAP_TYPE_RINGBUF ? 0 : 4;
-    attr.value_size = value_size;
-    attr.max_entries = max_entries;
-    attr.cpus = 1;
-    attr.privileged = true;
-    return *MapObject::create(*arena, attr, *map_ops(type));
-  }
-  std::unique_ptr<Arena> arena;
-};
-
-LoadRequest request_of(Insns insns, const Asked& asked) {
-  LoadRequest request;
-  request.type = asked.type;
-  request.insns = std::move(insns);
-  request.gpl_compatible = true;
-  request.caps = asked.caps;
-  request.name = "it";
-  request.map_by_fd = [maps = asked.maps](int fd) -> Result<std::shared_ptr<MapObject>> {
-    if (fd < 0 || static_cast<size_t>(fd) >= maps.size()) return fail(EBADF);
-    return maps[static_cast<size_t>(fd)];
-  };
-  return request;
-}
 
 Report report(Insns insns, const Asked& asked = {}) {
   VerifierWorld world;
@@ -48,20 +18,6 @@ Report report(Insns insns, const Asked& asked = {}) {
   const Rejection rejection = diagnose(world, request);
   REQUIRE(rejection.error != 0);
   return explain(rejection);
-}
-
-// r0 = lookup(map 0, key 0) at instruction 5, then `rest` from 6 on.
-Insns after_lookup(Insns rest) {
-  Insns insns{
-      op(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0),
-      copy(2, 10),
-      add(2, -4),
-      op(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 0),
-      op(0, 0, 0, 0, 0),
-      call(BPF_FUNC_map_lookup_elem),
-  };
-  insns.insert(insns.end(), rest.begin(), rest.end());
-  return insns;
 }
 
 // "INSTRUCTION: TEXT" of each label.

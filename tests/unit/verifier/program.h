@@ -66,17 +66,23 @@ struct Asked {
   std::vector<std::shared_ptr<MapObject>> maps = {};  // descriptor 0 and up
 };
 
-inline Verdict check(Insns insns, const Asked& asked = {}) {
-  VerifierWorld world;
+inline LoadRequest request_of(Insns insns, const Asked& asked) {
   LoadRequest request;
   request.type = asked.type;
   request.insns = std::move(insns);
   request.gpl_compatible = true;
   request.caps = asked.caps;
-  request.map_by_fd = [&](int fd) -> Result<std::shared_ptr<MapObject>> {
-    if (fd < 0 || static_cast<size_t>(fd) >= asked.maps.size()) return fail(EBADF);
-    return asked.maps[static_cast<size_t>(fd)];
+  request.name = "it";
+  request.map_by_fd = [maps = asked.maps](int fd) -> Result<std::shared_ptr<MapObject>> {
+    if (fd < 0 || static_cast<size_t>(fd) >= maps.size()) return fail(EBADF);
+    return maps[static_cast<size_t>(fd)];
   };
+  return request;
+}
+
+inline Verdict check(Insns insns, const Asked& asked = {}) {
+  VerifierWorld world;
+  const LoadRequest request = request_of(std::move(insns), asked);
   VerifierLog log(asked.level, asked.log_size);
   auto verified = verify(world, request, log);
   return {verified ? 0 : verified.error().value, log.text()};
