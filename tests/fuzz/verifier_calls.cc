@@ -218,7 +218,8 @@ void Generator::call_some_helper() {
     if (fits || (slips() && chance(20))) helper = &candidate;
   }
   if (!helper || !arguments(helper->arguments)) return;
-  if (!helper->repeatable) program_.runs = false;
+  // Where the packet is shorter, a read leaves what was in the buffer.
+  if (!helper->repeatable || helper->id == BPF_FUNC_xdp_load_bytes) program_.runs = false;
   if (helper->result == 'S') {
     int reference = ++last_reference_;
     call(helper->id, {.kind = Kind::kSocket, .maybe_null = true, .reference = reference});

@@ -114,7 +114,7 @@ class Generator {
   void ring_record();
   void ring_dynptr();
   void memory_dynptr();
-  void use_dynptr(int off, int size);
+  void use_dynptr(int off, int size, int readable);
   void socket();
   void socket_storage();
   void release(int reference, int reg);

@@ -152,7 +152,8 @@ void Generator::ring_record() {
   }
 }
 
-void Generator::use_dynptr(int off, int size) {
+// Of `size` bytes as far as the verifier sees; the first `readable` can be read.
+void Generator::use_dynptr(int off, int size, int readable) {
   auto pointer = [&](int reg) {
     copy(reg, 10);
     add(reg, off + (slips() ? 8 : 0));
@@ -162,7 +163,10 @@ void Generator::use_dynptr(int off, int size) {
     area_argument(1, true);
     size_argument(2, true);
     pointer(3);
-    set_constant(4, between(0, 9));
+    int from = between(0, 9);
+    // A read beyond the end leaves what was there.
+    if (from > readable || reg_at(2).max > static_cast<u64>(readable - from)) program_.runs = false;
+    set_constant(4, from);
     set_constant(5, 0);
     call(BPF_FUNC_dynptr_read, scalar());
   }
@@ -195,8 +199,10 @@ void Generator::memory_dynptr() {
   if (have < 0) return;
   int size = reg_at(have).size;
   copy(1, have);
-  set_constant(2, slips() ? size + 1 : between(1, size));
-  set_constant(3, slips() ? 1 : 0);
+  int length = slips() ? size + 1 : between(1, size);
+  set_constant(2, length);
+  bool refused = slips();
+  set_constant(3, refused);
   int off = stack_area(16, false);
   copy(4, 10);
   add(4, off);
@@ -207,7 +213,7 @@ void Generator::memory_dynptr() {
     for (int byte = 0; byte < 8; ++byte) state_.stack.written[Stack::index(at + byte)] = false;
   }
   if (chance(20)) body(2);
-  use_dynptr(off, size);
+  use_dynptr(off, size, refused ? 0 : length);
 }
 
 void Generator::ring_dynptr() {
@@ -227,7 +233,7 @@ void Generator::ring_dynptr() {
   }
   // A dynptr is found by its reference in its first slot.
   state_.stack.spilled[Stack::slot(off)] = {.kind = Kind::kMap, .reference = reference};
-  use_dynptr(off, size);
+  use_dynptr(off, size, size);
   if (!slips()) release(reference, -1);
 }
 
