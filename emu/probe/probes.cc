@@ -118,7 +118,10 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& path) {
 
 void Probes::task_exiting(Task& task, int status) {
   fire_all(others_[Moment::kExit], Event{.task = &task, .regs = &task.regs(), .result = status});
-  runner_.forget(task.tid());
+}
+
+void Probes::task_gone(pid_t tid) {
+  runner_.forget(tid);
 }
 
 void Probes::signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,

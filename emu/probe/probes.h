@@ -28,6 +28,8 @@ class EventSink {
   virtual void task_forked(Task& parent, pid_t child, bool thread) = 0;
   virtual void task_executed(Task& task, pid_t old_tid, const std::string& path) = 0;
   virtual void task_exiting(Task& task, int status) = 0;
+  // Nothing more comes of it. Between its exit and this it may still be the sender of a signal.
+  virtual void task_gone(pid_t tid) = 0;
   // `result`: TRACE_SIGNAL_DELIVERED 0, IGNORED 1, ...; the sender is `task`.
   virtual void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
                                 int result) = 0;
@@ -57,6 +59,7 @@ class Probes : public EventSink {
   void task_forked(Task& parent, pid_t child, bool thread) override;
   void task_executed(Task& task, pid_t old_tid, const std::string& path) override;
   void task_exiting(Task& task, int status) override;
+  void task_gone(pid_t tid) override;
   void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
                         int result) override;
   void site_hit(Task& task, Sites::Id site, PtRegs& regs) override;

@@ -68,6 +68,7 @@ class Fake final : public CallHandler, public EventSink {
   void task_forked(Task&, pid_t, bool) override { ++forks_; }
   void task_executed(Task&, pid_t, const std::string&) override { ++execs_; }
   void task_exiting(Task&, int) override { ++exits_seen_; }
+  void task_gone(pid_t) override {}
   void signal_generated(Task&, int, int, int, const char*, pid_t, bool, int) override {}
   void site_hit(Task&, Sites::Id, PtRegs&) override {}
   void function_returned(Task&, u64, PtRegs&) override {}
