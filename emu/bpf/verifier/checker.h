@@ -213,8 +213,8 @@ class Checker {
 
   // liveness.cc: who reads and writes what.
   Check use_reg(u32 reg, Use use);
-  Check mark_read(const Reg& reg, Reg* parent, u8 flag);
-  Check mark_read(const Reg& reg) { return mark_read(reg, reg.parent, kRead64); }
+  Check mark_read(const Reg& reg, u8 flag = kRead64);
+  Check mark_upwards(Reg* reg, u8 flag);
   bool is_64_bit_use(const Insn& insn, u32 reg_number, const Reg* reg, Use use) const;
   void needs_zero_extension(Reg& reg);
   Check propagate_liveness(const State& from, State& to);

@@ -273,7 +273,7 @@ void Checker::mark_kfunc_reg(u32 number, u32 size) {
     return;
   }
   if (size == 8) needs_zero_extension(r);
-  (void)mark_read(r, r.parent, size == 8 ? kRead64 : kRead32);
+  (void)mark_read(r, size == 8 ? kRead64 : kRead32);
 }
 
 Check Checker::set_kfunc_result(const Btf& btf, const btf_type& proto, const char* func, const KfuncMeta& meta) {

@@ -7,22 +7,23 @@
 
 namespace bpfemu {
 
-Check Checker::mark_read(const Reg& reg, Reg* parent, u8 flag) {
-  const Reg* child = &reg;
-  bool writes_screen = parent == reg.parent;
+// A read of what the present state has not written itself.
+Check Checker::mark_read(const Reg& reg, u8 flag) {
+  return reg.live & kWritten ? Check{} : mark_upwards(reg.parent, flag);
+}
+
+// Up to the first that was written in its own state, or was marked before, as then are its parents.
+Check Checker::mark_upwards(Reg* reg, u8 flag) {
   u32 steps = 0;
-  for (; parent; ++steps) {
-    if (writes_screen && child->live & kWritten) break;
-    if (parent->live & kDone) {
-      return reject(EFAULT, "verifier BUG type {} var_off {} off {}\n", type_text(parent->type),
-                    static_cast<s64>(parent->var_off.value), parent->off);
+  for (bool screened = false; reg && !screened; reg = reg->parent, ++steps) {
+    if (reg->live & kDone) {
+      return reject(EFAULT, "verifier BUG type {} var_off {} off {}\n", type_text(reg->type),
+                    static_cast<s64>(reg->var_off.value), reg->off);
     }
-    if ((parent->live & kRead) == flag || parent->live & kRead64) break;  // marked before, and so are its parents
-    parent->live |= flag;
-    if (flag == kRead64) parent->live &= ~kRead32;
-    child = parent;
-    parent = child->parent;
-    writes_screen = true;
+    if ((reg->live & kRead) == flag || reg->live & kRead64) break;
+    reg->live |= flag;
+    if (flag == kRead64) reg->live &= ~kRead32;
+    screened = reg->live & kWritten;
   }
   longest_read_walk_ = std::max(longest_read_walk_, steps);
   return {};
@@ -61,7 +62,7 @@ Check Checker::use_reg(u32 number, Use use) {
     if (r.type == kNotInit) return reject(EACCES, "R{} !read_ok\n", number);
     if (number == kFrameReg) return {};
     if (wide) needs_zero_extension(r);
-    return mark_read(r, r.parent, wide ? kRead64 : kRead32);
+    return mark_read(r, wide ? kRead64 : kRead32);
   }
   if (number == kFrameReg) return reject(EACCES, "frame pointer is read only\n");
   r.live |= kWritten;
@@ -76,7 +77,7 @@ Check Checker::propagate_liveness(const State& from, State& to) {
   auto propagate = [this](const Reg& reg, Reg& parent) -> Result<u8> {
     u8 has = parent.live & kRead, wants = reg.live & kRead;
     if (has == kRead64 || !wants || has == wants) return u8{0};
-    TRY(mark_read(reg, &parent, wants));
+    TRY(mark_upwards(&parent, wants));
     return wants;
   };
   if (to.depth != from.depth) return fail(EFAULT);
