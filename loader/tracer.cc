@@ -258,11 +258,7 @@ void Tracer::on_exec(TracedTask& task) {
   const Result<u64> message = task.event_message();
   if (!message) return;
   const pid_t old_tid = static_cast<pid_t>(*message);
-  EventSink* const sink = handler_->events();
-  for (pid_t tid : tasks_.keep_only(task, old_tid)) {
-    if (sink) sink->task_gone(tid);
-    env_.traps.task_gone(tid);
-  }
+  for (pid_t tid : tasks_.keep_only(task, old_tid)) gone(tid);
   task.executed(tasks_.new_memory());
   task.memory().compat = task.regs().cs == kCodeSegment32;
   shadow_exec(task.process());
@@ -280,7 +276,7 @@ void Tracer::on_exec(TracedTask& task) {
     return go(task);
   }
   env_.traps.task_executed(task.tid(), old_tid);
-  if (sink) sink->task_executed(task, old_tid, task.exec_path);
+  if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, task.exec_path);
   widening_.ensure(task);
   // A remote call has taken the thread to the exit stop of its exec already.
   if (task.at() == TracedTask::At::kSyscallExit) return on_syscall(task);
@@ -305,6 +301,12 @@ void Tracer::on_exiting(TracedTask& task) {
   (void)task.resume(PTRACE_CONT);
 }
 
+// Nothing more comes of the thread.
+void Tracer::gone(pid_t tid) {
+  if (EventSink* sink = handler_->events()) sink->task_gone(tid);
+  env_.traps.task_gone(tid);
+}
+
 void Tracer::on_dead(const StopEvent& event) {
   parked_.erase(event.tid);
   if (event.tid == root_) {
@@ -315,8 +317,7 @@ void Tracer::on_dead(const StopEvent& event) {
   if (!task) return;
   EventSink* const sink = handler_->events();
   if (sink && !task->exit_reported) sink->task_exiting(*task, event.value);
-  if (sink) sink->task_gone(event.tid);
-  env_.traps.task_gone(event.tid);
+  gone(event.tid);
   // The thread group's leader is reported dead after all others.
   if (task->tid() == task->tgid()) handler_->process_ended(task->tgid(), event.value);
   tasks_.remove(event.tid);

@@ -87,6 +87,7 @@ class Tracer {
   void on_exec(TracedTask& task);
   void on_exiting(TracedTask& task);
   void on_dead(const StopEvent& event);
+  void gone(pid_t tid);
 
   bool own_call(TracedTask& task, Call& call, TracedTask::Pending& pending);
   bool install_filter(TracedTask& task, Call& call, TracedTask::Pending& pending);

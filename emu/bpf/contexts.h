@@ -73,6 +73,10 @@ struct RunSkb {
   u32 program_type;   // of the running program: helpers differ where the kernel has one a type
 };
 
+inline constexpr u32 kEthernetHeader = 14;
+// RunSkb::protocol of the Internet protocols.
+inline constexpr u16 kProtocolIpv4 = __builtin_bswap16(0x0800), kProtocolIpv6 = __builtin_bswap16(0x86dd);
+
 // Once its headers have changed (kernel: skb_clear_hash).
 inline void forget_hash(RunSkb& skb) {
   skb.hash = skb.hash_known = 0;

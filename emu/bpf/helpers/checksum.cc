@@ -7,12 +7,12 @@
 #include "emu/base/bytes.h"
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/helpers/call.h"
+#include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr s64 kNotSupported = 524;  // ENOTSUPP
 constexpr u32 kMaxOffset = 0xffff;
 constexpr u16 kMangledZero = 0xffff;  // what UDP sends for a sum of 0 (kernel: CSUM_MANGLED_0)
 
@@ -52,7 +52,7 @@ HELPER(help_csum_diff) {
 
 HELPER(help_csum_update) {
   RunSkb& skb = skb_at(r1);
-  if (!skb.csum_complete) return result(-kNotSupported);
+  if (!skb.csum_complete) return result(kNotSupported);
   return skb.csum = csum_add(skb.csum, low32(r2));
 }
 

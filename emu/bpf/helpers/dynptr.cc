@@ -34,6 +34,13 @@ u64 slice(const Dynptr& dynptr, u64 offset, u64 length) {
   return dynptr.data + dynptr.offset + at;
 }
 
+// Where a copy of `length` bytes begins, or why there can be none.
+s64 reach(const Dynptr& dynptr, u64 offset, u64 length, u64 flags, u64& at) {
+  if (!dynptr.data || flags) return -EINVAL;
+  at = slice(dynptr, offset, length);
+  return at ? 0 : -E2BIG;
+}
+
 void finish_record(u64 dynptr_address, u64 flags, bool discard, Run* run) {
   Dynptr& dynptr = dynptr_at(dynptr_address);
   if (!dynptr.data) return;
@@ -72,19 +79,15 @@ HELPER(help_ringbuf_discard_dynptr) {
 }
 
 HELPER(help_dynptr_read) {
-  const Dynptr& from = dynptr_at(r3);
-  if (!from.data || r5) return result(-EINVAL);
-  u64 at = slice(from, r4, r2);
-  if (!at) return result(-E2BIG);
+  u64 at = 0;
+  if (s64 error = reach(dynptr_at(r3), r4, r2, r5, at)) return result(error);
   __builtin_memmove(pointer_to(r1), pointer_to(at), low32(r2));
   return 0;
 }
 
 HELPER(help_dynptr_write) {
-  const Dynptr& to = dynptr_at(r1);
-  if (!to.data || r5) return result(-EINVAL);
-  u64 at = slice(to, r2, r4);
-  if (!at) return result(-E2BIG);
+  u64 at = 0;
+  if (s64 error = reach(dynptr_at(r1), r2, r4, r5, at)) return result(error);
   __builtin_memmove(pointer_to(at), pointer_to(r3), low32(r4));
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "emu/bpf/contexts.h"
 #include "emu/bpf/helpers/call.h"
+#include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
 
@@ -11,7 +12,6 @@ namespace {
 
 constexpr u32 kMaxOffset = 0x7fffffff;
 constexpr u32 kMaxXdpOffset = 0xffff;
-constexpr u64 kEthernetHeader = 14;
 constexpr u64 kXdpFrame = 40;  // sizeof(struct xdp_frame), at the start of the headroom
 constexpr u64 kMaxMetadata = 32;
 
@@ -111,7 +111,7 @@ HELPER(help_xdp_adjust_tail) {
 
 HELPER(help_xdp_adjust_meta) {
   RunXdp& xdp = xdp_at(r1);
-  if (xdp.data_meta > xdp.data) return result(-524);  // -ENOTSUPP
+  if (xdp.data_meta > xdp.data) return result(kNotSupported);
   u64 meta = xdp.data_meta + static_cast<u64>(s64{static_cast<s32>(r2)});
   if (meta < xdp.data_hard_start + kXdpFrame || meta > xdp.data) return result(-EINVAL);
   u64 size = xdp.data - meta;

@@ -12,7 +12,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kAddresses = 12, kEthernetHeader = 14, kVlanTag = 4, kVlanHeader = kEthernetHeader + kVlanTag;
+constexpr u64 kAddresses = 12, kVlanTag = 4, kVlanHeader = kEthernetHeader + kVlanTag;
 constexpr u16 kVlan8021q = __builtin_bswap16(0x8100), kVlan8021ad = __builtin_bswap16(0x88a8);
 constexpr u16 kRaw8023 = __builtin_bswap16(0x0001), kLlc = __builtin_bswap16(0x0004);
 constexpr u16 kFirstProtocol = 0x0600;

@@ -9,7 +9,6 @@ namespace {
 
 // The five values that tell a flow: protocol, addresses and ports (kernel: flow_keys).
 u64 flow_hash(const RunSkb& skb) {
-  constexpr u16 kIpv4 = __builtin_bswap16(0x0800), kIpv6 = __builtin_bswap16(0x86dd);
   constexpr u8 kTcp = 6, kUdp = 17;
   u64 hash = 0xcbf29ce484222325;
   auto mix = [&hash](u64 from, u64 to) {
@@ -17,11 +16,11 @@ u64 flow_hash(const RunSkb& skb) {
   };
   u64 header = skb.network_header, payload = 0;
   u8 protocol = 0;
-  if (skb.protocol == kIpv4 && header + 20 <= skb.data_end) {
+  if (skb.protocol == kProtocolIpv4 && header + 20 <= skb.data_end) {
     payload = header + u64{*pointer_to<u8>(header)} % 16 * 4;
     protocol = *pointer_to<u8>(header + 9);
     mix(header + 12, header + 20);
-  } else if (skb.protocol == kIpv6 && header + 40 <= skb.data_end) {
+  } else if (skb.protocol == kProtocolIpv6 && header + 40 <= skb.data_end) {
     payload = header + 40;
     protocol = *pointer_to<u8>(header + 6);
     mix(header + 8, header + 40);

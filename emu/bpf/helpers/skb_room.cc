@@ -7,6 +7,7 @@
 #include "emu/base/bytes.h"
 #include "emu/bpf/helpers/call.h"
 #include "emu/bpf/helpers/checksum.h"
+#include "emu/bpf/maps/value.h"
 
 namespace bpfemu {
 
@@ -34,11 +35,8 @@ void pull(RunSkb& skb, u32 size) {
 
 namespace {
 
-constexpr s64 kNotSupported = 524;  // ENOTSUPP
-constexpr u32 kMaxPacket = 16064;   // SKB_MAX_ALLOC
+constexpr u32 kMaxPacket = 16064;  // SKB_MAX_ALLOC
 constexpr u32 kMaxRoom = 0xfff;
-constexpr u16 kIpv4 = __builtin_bswap16(0x0800), kIpv6 = __builtin_bswap16(0x86dd);
-constexpr u64 kEthernetHeader = 14;
 
 constexpr u64 kL3Flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
 constexpr u64 kL4Flags = BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
@@ -48,7 +46,7 @@ constexpr u64 kGrowFlags = kShrinkFlags | kL3Flags | kL4Flags | BPF_F_ADJ_ROOM_E
 
 // Of the network header, without options; 0: another protocol.
 u32 header_size(const RunSkb& skb) {
-  return skb.protocol == kIpv4 ? 20 : skb.protocol == kIpv6 ? 40 : 0;
+  return skb.protocol == kProtocolIpv4 ? 20 : skb.protocol == kProtocolIpv6 ? 40 : 0;
 }
 
 // Zeros after the first `offset` bytes (kernel: bpf_skb_net_hdr_push).
@@ -72,7 +70,7 @@ s64 check_tunnel(const RunSkb& skb, u32 size, u64 flags) {
 
 // Kernel: bpf_skb_net_grow.
 s64 grow(RunSkb& skb, u32 offset, u32 size, u64 flags) {
-  if (skb.gso_size) return -kNotSupported;
+  if (skb.gso_size) return kNotSupported;
   if (!make_headroom(skb, size)) return -ENOMEM;
   if (flags & kL3Flags) {
     if (s64 error = check_tunnel(skb, size, flags)) return error;
@@ -82,7 +80,7 @@ s64 grow(RunSkb& skb, u32 offset, u32 size, u64 flags) {
   if (flags & kL3Flags) {
     skb.encapsulation = 1;
     skb.network_header = skb.data + link_header;
-    skb.protocol = flags & BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 ? kIpv6 : kIpv4;
+    skb.protocol = flags & BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 ? kProtocolIpv6 : kProtocolIpv4;
   }
   return 0;
 }
@@ -90,7 +88,7 @@ s64 grow(RunSkb& skb, u32 offset, u32 size, u64 flags) {
 // Kernel: bpf_skb_net_shrink.
 s64 shrink(RunSkb& skb, u32 offset, u32 size, u64 flags) {
   if (flags & ~kShrinkFlags) return -EINVAL;
-  if (skb.gso_size) return -kNotSupported;
+  if (skb.gso_size) return kNotSupported;
   if (offset + size > skb.len) return -ENOMEM;
   u8* start = pointer_to<u8>(skb.data);
   if (skb.csum_complete) skb.csum = csum_sub(skb.csum, csum_of(start + offset, size));
@@ -109,11 +107,11 @@ HELPER(help_skb_adjust_room) {
   u32 size = shrinks ? 0 - low32(r2) : low32(r2), mode = low32(r3), header = header_size(skb);
   if (r4 & ~kGrowFlags) return result(-EINVAL);
   if (size > kMaxRoom) return result(-EFAULT);
-  if (!header || mode > BPF_ADJ_ROOM_MAC) return result(-kNotSupported);
+  if (!header || mode > BPF_ADJ_ROOM_MAC) return result(kNotSupported);
   u32 offset = low32(skb.network_header - skb.mac_header) + (mode == BPF_ADJ_ROOM_NET ? header : 0);
   u32 length = low32(skb.data_end - skb.network_header);
   if (shrinks ? size >= length || length - size < header : skb.len + size > kMaxPacket && !skb.gso_size) {
-    return result(-kNotSupported);
+    return result(kNotSupported);
   }
   return result(shrinks ? shrink(skb, offset, size, r4) : grow(skb, offset, size, r4));
 }
@@ -134,7 +132,7 @@ HELPER(help_skb_change_tail) {
   u32 length = low32(r2);
   u64 least = skb.network_header > skb.data ? skb.network_header - skb.data : 0;
   if (r3 || length > kMaxPacket || length < least) return result(-EINVAL);
-  if (skb.encapsulation) return result(-kNotSupported);
+  if (skb.encapsulation) return result(kNotSupported);
   if (skb.end - skb.data < length) return result(-ENOMEM);
   if (length > skb.len) __builtin_memset(pointer_to(skb.data_end), 0, length - skb.len);
   if (length != skb.len) skb.csum_complete = 0;

@@ -44,6 +44,12 @@ enum class Operation : u8 {
   set,
 };
 
+// Bytes that a load or store touches.
+constexpr u32 access_size(u8 code) {
+  constexpr u8 kSizes[] = {4, 2, 1, 8};
+  return kSizes[BPF_SIZE(code) >> 3];
+}
+
 struct OpcodeInfo {
   enum Selector : u8 { kAny, kImm, kSource };
 
@@ -59,10 +65,7 @@ struct OpcodeInfo {
   constexpr bool wide() const { return BPF_CLASS(code) == BPF_ALU64 || BPF_CLASS(code) == BPF_JMP; }
   // The second operand is the immediate, not the source register.
   constexpr bool immediate() const { return BPF_SRC(code) == BPF_K; }
-  constexpr u32 access_size() const {
-    constexpr u8 kSizes[] = {4, 2, 1, 8};
-    return kSizes[BPF_SIZE(code) >> 3];
-  }
+  constexpr u32 access_size() const { return bpfemu::access_size(code); }
 };
 
 // The whole table, indexed by Opcode.

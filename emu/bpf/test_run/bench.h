@@ -11,7 +11,6 @@
 
 namespace bpfemu {
 
-inline constexpr u32 kEthernetHeader = 14;
 inline constexpr u64 kSharedInfo = 320;  // SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 inline constexpr u32 kLoopback = 1;      // ifindex of lo
 

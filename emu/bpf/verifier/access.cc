@@ -442,7 +442,7 @@ Check Checker::check_atomic(const Insn& insn) {
     TRY(use_reg(static_cast<u32>(loaded), Use::kWrite));
   }
   // Read and write, first without a result so that spilled pointers are noticed.
-  u32 size = access_bytes(insn.code);
+  u32 size = access_size(insn.code);
   TRY(check_access(insn_, insn.dst_reg, insn.off, size, Access::kRead, -1, true));
   if (loaded >= 0) TRY(check_access(insn_, insn.dst_reg, insn.off, size, Access::kRead, loaded, true));
   return check_access(insn_, insn.dst_reg, insn.off, size, Access::kWrite, -1, true);

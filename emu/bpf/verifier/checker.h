@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "emu/base/bytes.h"
+#include "emu/bpf/isa/opcode.h"
 #include "emu/bpf/verifier/bounds.h"
 #include "emu/bpf/verifier/prog_env.h"
 #include "emu/bpf/verifier/recorder.h"
@@ -43,14 +44,6 @@ inline bool is_atomic(const Insn& insn) {
 }
 inline bool is_fetch(const Insn& insn) {
   return is_atomic(insn) && (insn.imm & BPF_FETCH);
-}
-inline u32 access_bytes(u8 code) {
-  switch (BPF_SIZE(code)) {
-    case BPF_B: return 1;
-    case BPF_H: return 2;
-    case BPF_W: return 4;
-    default: return 8;
-  }
 }
 
 // A helper as the log calls it.

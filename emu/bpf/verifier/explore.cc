@@ -191,7 +191,7 @@ Check Checker::check_load(const Insn& insn) {
   TRY(use_reg(insn.src_reg, Use::kRead));
   TRY(use_reg(insn.dst_reg, Use::kWriteKeep));
   RegType type = reg(insn.src_reg).type;
-  TRY(check_access(insn_, insn.src_reg, insn.off, access_bytes(insn.code), Access::kRead, insn.dst_reg, false));
+  TRY(check_access(insn_, insn.src_reg, insn.off, access_size(insn.code), Access::kRead, insn.dst_reg, false));
   return remember_pointer_type(type);
 }
 
@@ -201,7 +201,7 @@ Check Checker::check_store(const Insn& insn) {
   TRY(use_reg(insn.src_reg, Use::kRead));
   TRY(use_reg(insn.dst_reg, Use::kRead));
   RegType type = reg(insn.dst_reg).type;
-  TRY(check_access(insn_, insn.dst_reg, insn.off, access_bytes(insn.code), Access::kWrite, insn.src_reg, false));
+  TRY(check_access(insn_, insn.dst_reg, insn.off, access_size(insn.code), Access::kWrite, insn.src_reg, false));
   return remember_pointer_type(type);
 }
 
@@ -214,7 +214,7 @@ Check Checker::check_store_constant(const Insn& insn) {
     return reject(EACCES, "BPF_ST stores into R{} {} is not allowed\n", u32{insn.dst_reg},
                   type_text(reg(insn.dst_reg).type));
   }
-  return check_access(insn_, insn.dst_reg, insn.off, access_bytes(insn.code), Access::kWrite, -1, false);
+  return check_access(insn_, insn.dst_reg, insn.off, access_size(insn.code), Access::kWrite, -1, false);
 }
 
 Result<Checker::Next> Checker::check_jump(const Insn& insn) {

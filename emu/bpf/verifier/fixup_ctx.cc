@@ -9,6 +9,7 @@
 #include <span>
 
 #include "emu/bpf/contexts.h"
+#include "emu/bpf/isa/opcode.h"
 #include "emu/bpf/maps/map.h"
 #include "emu/bpf/verifier/ctx_fields.h"
 #include "emu/bpf/verifier/fixup_phases.h"
@@ -134,11 +135,6 @@ void set_size(Insn& insn, u32 bytes) {
   if (bytes != 0) insn.code = static_cast<u8>((insn.code & ~BPF_DW & ~BPF_H & ~BPF_B) | size_code(bytes));
 }
 
-u32 access_size(const Insn& insn) {
-  constexpr u32 kSizes[] = {4, 2, 1, 8};
-  return kSizes[BPF_SIZE(insn.code) >> 3];
-}
-
 bool is_plain_load(const Insn& insn) {
   return BPF_CLASS(insn.code) == BPF_LDX && BPF_MODE(insn.code) == BPF_MEM;
 }
@@ -186,7 +182,7 @@ class Converter {
       program_.log.print("bpf verifier is misconfigured\n");
       return fail(EINVAL);
     }
-    bool whole = place->kept != 0 && access_size(insn) >= place->kept;
+    bool whole = place->kept != 0 && access_size(insn.code) >= place->kept;
     u32 within = whole ? 0 : static_cast<u32>(insn.off) - place->first;
     insn.off = static_cast<s16>(place->at + within);
     if (place->at == offsetof(RunSkb, data_end) && program_.info.resolved_type() == BPF_PROG_TYPE_CGROUP_SKB) {
