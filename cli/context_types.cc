@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/context_types.h"
 
-#include "emu/bpf/verifier/prog_types.h"
+#include "emu/verifier/prog_types.h"
 
 namespace bpfemu {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "loader/host.h"
+#include "loader/loader_host.h"
 
 namespace bpfemu {
 

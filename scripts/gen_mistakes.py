@@ -53,7 +53,7 @@ def source(name):
 
 
 def codes():
-    text = open(os.path.join(ROOT, "emu/bpf/explain/codes.inc")).read()
+    text = open(os.path.join(ROOT, "emu/explain/codes.inc")).read()
     text = re.sub(r"//[^\n]*", "", text)
     for number, title in re.findall(r"^CODE\((\d+), \w+, \"([^\"]*)\"", text, re.M):
         yield "| BV%03d | %s |\n" % (int(number), title)

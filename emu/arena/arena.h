@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "emu/arena/layout.h"
+#include "emu/arena/vcpu.h"
 #include "emu/base/fd.h"
 #include "emu/base/result.h"
-#include "emu/bpf/run.h"
 
 namespace bpfemu {
 

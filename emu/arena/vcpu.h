@@ -1,11 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Taking and leaving a vCPU slot. Runtime code.
+// A vCPU slot; taking and leaving it. Runtime code.
 #pragma once
 
+#include "emu/abi/pt_regs.h"
 #include "emu/arena/lock.h"
-#include "emu/bpf/run.h"
+#include "emu/base/types.h"
 
 namespace bpfemu {
+
+// How deep locks nest at the most: a hash bucket, the free list behind it, a bpf_spin_lock around both.
+inline constexpr u32 kMaxHeldLocks = 4;
+
+// One virtual CPU. A program runs while holding one, which gives per-CPU maps and bpf_get_smp_processor_id the
+// kernel's exclusivity. Lives in the arena.
+struct Vcpu {
+  u32 owner;                // tid of the thread whose event runs here, 0 when free
+  u32 id;
+  u32 active;               // recursion guard of tracing programs (kernel: bpf_prog_active)
+  u32 tail_calls;
+  u64 prandom[4];
+  PtRegs regs[4];           // pt_regs copies that program contexts point to, by nesting depth
+  u8 scratch[4096];         // bpf_trace_printk, bpf_snprintf and event records are built here
+  ArenaLock* held[kMaxHeldLocks];  // locks that the owner holds or is taking, to recover them when it is killed
+  u32 held_count;
+  u32 scratch_used;         // bytes of `scratch` in use by callers further up
+};
 
 // Gives thread `tid` a free slot, looking from `wanted` (the task's real CPU) upwards and around; null when none is
 // free. The caller leaves it with release_vcpu, or the supervisor takes it back from a dead thread.

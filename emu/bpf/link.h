@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "emu/bpf/object.h"
+#include "emu/base/object.h"
 #include "emu/bpf/program.h"
 
 namespace bpfemu {

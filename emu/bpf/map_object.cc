@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "emu/bpf/maps/value.h"
+#include "emu/runtime/maps/value.h"
 
 namespace bpfemu {
 

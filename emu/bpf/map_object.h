@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "emu/arena/arena.h"
-#include "emu/bpf/btf/btf.h"
-#include "emu/bpf/maps/map.h"
-#include "emu/bpf/object.h"
+#include "emu/base/object.h"
+#include "emu/btf/btf.h"
+#include "emu/runtime/maps/map.h"
 
 namespace bpfemu {
 

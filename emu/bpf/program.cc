@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/program.h"
 
-#include "emu/bpf/helpers/helpers.h"
-#include "emu/bpf/jit/jit.h"
+#include "emu/jit/jit.h"
+#include "emu/runtime/helpers/helpers.h"
 
 namespace bpfemu {
 
@@ -45,7 +45,7 @@ std::set<std::string> Program::missing_functions() const {
 }
 
 Result<void> Program::install(Arena& arena) {
-  const JitInput input{.insns = verified.insns,
+  const Executable input{.insns = verified.insns,
                        .subprogram_starts = verified.subprogram_starts,
                        .stack_depths = verified.stack_depths,
                        .helper = [](u32 id) { return or_stand_in(helper_function(id)); },

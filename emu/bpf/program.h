@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "emu/arena/arena.h"
-#include "emu/bpf/btf/btf.h"
-#include "emu/bpf/isa/insn.h"
+#include "emu/base/object.h"
 #include "emu/bpf/map_object.h"
-#include "emu/bpf/object.h"
+#include "emu/btf/btf.h"
+#include "emu/isa/insn.h"
 
 namespace bpfemu {
 

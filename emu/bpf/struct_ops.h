@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "emu/bpf/btf/btf.h"
+#include "emu/btf/btf.h"
 
 namespace bpfemu {
 

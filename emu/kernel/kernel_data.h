@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "emu/base/result.h"
-#include "emu/bpf/btf/btf.h"
+#include "emu/btf/btf.h"
 #include "emu/kernel/events.h"
 #include "emu/kernel/profile.h"
 #include "emu/kernel/symbols.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "emu/arena/arena.h"
-#include "emu/bpf/btf/btf.h"
+#include "emu/btf/btf.h"
 #include "emu/ports/host.h"
 
 namespace bpfemu {

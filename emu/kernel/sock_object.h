@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "emu/bpf/btf/btf.h"
-#include "emu/bpf/contexts.h"
+#include "emu/btf/btf.h"
+#include "emu/runtime/contexts.h"
 
 namespace bpfemu {
 

@@ -2,7 +2,7 @@
 #include "emu/kernel/test_object.h"
 
 #include "emu/base/bytes.h"
-#include "emu/bpf/contexts.h"
+#include "emu/runtime/contexts.h"
 
 namespace bpfemu {
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "emu/arena/arena.h"
-#include "emu/bpf/btf/btf.h"
+#include "emu/btf/btf.h"
 
 namespace bpfemu {
 

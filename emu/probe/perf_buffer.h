@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "emu/arena/arena.h"
-#include "emu/bpf/perf_ring.h"
+#include "emu/runtime/perf_ring.h"
 
 namespace bpfemu {
 

@@ -8,11 +8,11 @@
 #include <memory>
 #include <string>
 
-#include "emu/bpf/object.h"
-#include "emu/bpf/perf_ring.h"
+#include "emu/base/object.h"
 #include "emu/bpf/program.h"
 #include "emu/probe/perf_buffer.h"
 #include "emu/probe/point.h"
+#include "emu/runtime/perf_ring.h"
 
 namespace bpfemu {
 

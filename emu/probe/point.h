@@ -11,7 +11,7 @@
 #include "emu/bpf/program.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
-#include "emu/probe/run.h"
+#include "emu/probe/runner.h"
 
 namespace bpfemu {
 

@@ -15,7 +15,7 @@
 #include "emu/ports/task.h"
 #include "emu/probe/event.h"
 #include "emu/probe/point.h"
-#include "emu/probe/run.h"
+#include "emu/probe/runner.h"
 
 namespace bpfemu {
 

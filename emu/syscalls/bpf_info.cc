@@ -7,11 +7,11 @@
 #include <cstring>
 #include <span>
 
-#include "emu/bpf/verifier/fixup_dump.h"
 #include "emu/probe/attach.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/perf_file.h"
+#include "emu/verifier/fixup_dump.h"
 
 namespace bpfemu {
 

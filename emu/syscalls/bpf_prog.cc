@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <string_view>
 
-#include "emu/bpf/verifier/prog_types.h"
-#include "emu/bpf/verifier/verifier.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_elements.h"
 #include "emu/syscalls/prog_tag.h"
 #include "emu/syscalls/tool_log.h"
+#include "emu/verifier/prog_types.h"
+#include "emu/verifier/verifier.h"
 
 namespace bpfemu {
 

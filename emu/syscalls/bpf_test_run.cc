@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emu/bpf/test_run/test_run.h"
 #include "emu/syscalls/bpf.h"
+#include "emu/test_run/test_run.h"
 
 namespace bpfemu {
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "emu/bpf/explain/report.h"
+#include "emu/explain/report.h"
 
 namespace bpfemu {
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "emu/bpf/verifier/verifier.h"
+#include "emu/verifier/verifier.h"
 
 namespace bpfemu {
 

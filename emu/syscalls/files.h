@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "emu/base/fd.h"
-#include "emu/bpf/object.h"
+#include "emu/base/object.h"
 #include "emu/ports/task.h"
 
 namespace bpfemu {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "emu/bpf/object.h"
+#include "emu/base/object.h"
 #include "emu/bpf/program.h"
 
 namespace bpfemu {

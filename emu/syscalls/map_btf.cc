@@ -7,7 +7,7 @@
 #include <functional>
 #include <string_view>
 
-#include "emu/bpf/helpers/helpers.h"
+#include "emu/runtime/helpers/helpers.h"
 #include "emu/syscalls/bpf.h"
 
 namespace bpfemu {

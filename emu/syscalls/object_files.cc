@@ -6,7 +6,7 @@
 
 #include "emu/arena/layout.h"
 #include "emu/base/bytes.h"
-#include "emu/bpf/maps/ringbuf.h"
+#include "emu/runtime/maps/ringbuf.h"
 #include "emu/syscalls/map_mmap.h"
 
 namespace bpfemu {

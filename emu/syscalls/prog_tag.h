@@ -6,7 +6,7 @@
 #include <array>
 #include <span>
 
-#include "emu/bpf/isa/insn.h"
+#include "emu/isa/insn.h"
 
 namespace bpfemu {
 

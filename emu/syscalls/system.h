@@ -6,11 +6,10 @@
 
 #include "emu/arena/arena.h"
 #include "emu/base/log.h"
+#include "emu/base/object.h"
 #include "emu/bpf/link.h"
 #include "emu/bpf/map_object.h"
-#include "emu/bpf/object.h"
 #include "emu/bpf/program.h"
-#include "emu/bpf/verifier/verifier.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/profile.h"
 #include "emu/kernel/sock_object.h"
@@ -22,6 +21,7 @@
 #include "emu/syscalls/files.h"
 #include "emu/syscalls/identity.h"
 #include "emu/syscalls/writers.h"
+#include "emu/verifier/verifier.h"
 #include "emu/vfs/vfs.h"
 
 namespace bpfemu {

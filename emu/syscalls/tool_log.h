@@ -2,7 +2,7 @@
 // The log buffer that BPF_PROG_LOAD and BPF_BTF_LOAD take.
 #pragma once
 
-#include "emu/bpf/verifier/log.h"
+#include "emu/btf/verifier_log.h"
 #include "emu/syscalls/bpf.h"
 
 namespace bpfemu {

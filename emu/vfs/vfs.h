@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "emu/base/fd.h"
+#include "emu/base/object.h"
 #include "emu/base/result.h"
-#include "emu/bpf/object.h"
 #include "emu/ports/task.h"
 #include "emu/vfs/world.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "emu/base/log.h"
-#include "emu/bpf/btf/btf.h"
+#include "emu/btf/btf.h"
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/profile.h"

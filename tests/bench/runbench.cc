@@ -9,8 +9,8 @@
 #include <ctime>
 
 #include "emu/arena/arena.h"
-#include "emu/bpf/isa/opcode.h"
 #include "emu/bpf/program.h"
+#include "emu/isa/opcode.h"
 
 using namespace bpfemu;
 

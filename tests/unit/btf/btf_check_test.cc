@@ -2,7 +2,7 @@
 // What BPF_BTF_LOAD refuses, with the last line of the log. Every row was compared with a real kernel.
 #include <catch2/catch.hpp>
 
-#include "emu/bpf/btf/btf_check.h"
+#include "emu/btf/btf_check.h"
 #include "tests/unit/btf/builder.h"
 
 namespace bpfemu {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emu/bpf/btf/btf.h"
+#include "emu/btf/btf.h"
 
 #include <catch2/catch.hpp>
 

@@ -2,8 +2,8 @@
 // Struct walks, typed arguments and attach targets, on the BTF of the claimed kernel.
 #include <catch2/catch.hpp>
 
-#include "emu/bpf/verifier/btf_access.h"
 #include "emu/kernel/kernel_data.h"
+#include "emu/verifier/btf_access.h"
 
 using namespace bpfemu;
 

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 
-#include "emu/bpf/verifier/fixup_dump.h"
+#include "emu/verifier/fixup_dump.h"
 
 using namespace bpfemu;
 

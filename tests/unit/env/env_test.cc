@@ -9,9 +9,9 @@
 #include <sstream>
 #include <string>
 
-#include "emu/bpf/verifier/helper_protos.h"
-#include "emu/bpf/verifier/prog_types.h"
 #include "emu/kernel/profile.h"
+#include "emu/verifier/helper_protos.h"
+#include "emu/verifier/prog_types.h"
 
 using namespace bpfemu;
 

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <memory>
 
-#include "emu/bpf/contexts.h"
-#include "emu/bpf/verifier/prog_env.h"
+#include "emu/runtime/contexts.h"
+#include "emu/verifier/prog_env.h"
 
 using namespace bpfemu;
 

@@ -5,7 +5,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "emu/bpf/explain/report.h"
+#include "emu/explain/report.h"
 #include "tests/unit/verifier/maps.h"
 
 using namespace bpfemu;

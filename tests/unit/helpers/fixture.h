@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "emu/bpf/helpers/helpers.h"
+#include "emu/runtime/helpers/helpers.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {

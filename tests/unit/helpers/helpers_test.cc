@@ -2,9 +2,9 @@
 #include <ctime>
 
 #include "emu/base/bytes.h"
-#include "emu/bpf/contexts.h"
-#include "emu/bpf/maps/object_array.h"
-#include "emu/bpf/perf_ring.h"
+#include "emu/runtime/contexts.h"
+#include "emu/runtime/maps/object_array.h"
+#include "emu/runtime/perf_ring.h"
 #include "tests/unit/helpers/fixture.h"
 
 namespace bpfemu::test {

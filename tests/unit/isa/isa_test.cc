@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "emu/bpf/isa/disasm.h"
-#include "emu/bpf/isa/opcode.h"
+#include "emu/isa/disasm.h"
+#include "emu/isa/opcode.h"
 
 namespace bpfemu {
 namespace {

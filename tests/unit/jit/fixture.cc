@@ -8,7 +8,7 @@
 #include <random>
 
 #include "emu/arena/layout.h"
-#include "emu/bpf/isa/interpreter.h"
+#include "emu/isa/interpreter.h"
 
 namespace bpfemu::test {
 namespace {
@@ -93,8 +93,8 @@ Surroundings Fixture::surroundings() const {
           .kernel_function = kKernelFunction};
 }
 
-JitInput Fixture::input(const Program& program, bool bmi2) const {
-  JitInput input{.insns = program.insns,
+Executable Fixture::input(const Program& program, bool bmi2) const {
+  Executable input{.insns = program.insns,
                  .subprogram_starts = program.starts,
                  .stack_depths = program.stack_depths,
                  .helper = helper,
@@ -126,17 +126,17 @@ Outcome Fixture::outcome(u64 result) const {
   return outcome;
 }
 
-Result<Outcome> Fixture::interpret(const JitInput& input, const Context& context) {
+Result<Outcome> Fixture::interpret(const Executable& input, const Context& context) {
   start_with(context);
   return outcome(TRY(bpfemu::interpret(input, &run_, context_, kBudget)));
 }
 
-Result<Outcome> Fixture::run(const JitInput& input, const Context& context) {
+Result<Outcome> Fixture::run(const Executable& input, const Context& context) {
   TRY(compile(input));
   return call(context);
 }
 
-Result<void> Fixture::compile(const JitInput& input) {
+Result<void> Fixture::compile(const Executable& input) {
   output_ = TRY(jit_compile(input, kCodeAddress + kKept));
   if (output_.code.size() > jit_size_bound(input) || output_.code.size() > kCodeSize - kKept) return fail(ENOSPC);
   std::memcpy(code_ + kKept, output_.code.data(), output_.code.size());

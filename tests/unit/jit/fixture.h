@@ -5,8 +5,8 @@
 #include <array>
 
 #include "emu/base/result.h"
-#include "emu/bpf/contexts.h"
-#include "emu/bpf/maps/prog_array.h"
+#include "emu/runtime/contexts.h"
+#include "emu/runtime/maps/prog_array.h"
 #include "tests/unit/jit/random_program.h"
 
 namespace bpfemu::test {
@@ -27,13 +27,13 @@ class Fixture {
   Fixture(const Fixture&) = delete;
 
   Surroundings surroundings() const;
-  JitInput input(const Program& program, bool bmi2 = true) const;
+  Executable input(const Program& program, bool bmi2 = true) const;
   static Context random_context(u64 seed);
   // By the interpreter, and by the JIT.
-  Result<Outcome> interpret(const JitInput& input, const Context& context);
-  Result<Outcome> run(const JitInput& input, const Context& context);
+  Result<Outcome> interpret(const Executable& input, const Context& context);
+  Result<Outcome> run(const Executable& input, const Context& context);
   // The JIT's way in two steps, for many calls of one program.
-  Result<void> compile(const JitInput& input);
+  Result<void> compile(const Executable& input);
   Outcome call(const Context& context);
   Run& runtime() { return run_; }
   // Code of the last run.

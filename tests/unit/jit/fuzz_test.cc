@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "emu/bpf/isa/disasm.h"
-#include "emu/bpf/isa/interpreter.h"
+#include "emu/isa/disasm.h"
+#include "emu/isa/interpreter.h"
 #include "tests/unit/jit/fixture.h"
 #include "tests/unit/jit/random_program.h"
 
@@ -35,7 +35,7 @@ TEST_CASE("the JIT agrees with the interpreter on random programs") {
   u64 finished = 0;
   for (u64 seed = first; seed < first + count; ++seed) {
     const Program program = RandomProgram(seed, fixture.surroundings()).generate();
-    const JitInput input = fixture.input(program, seed % 4 != 0);
+    const Executable input = fixture.input(program, seed % 4 != 0);
     const Context context = Fixture::random_context(seed);
     const auto expected = fixture.interpret(input, context);
     if (!expected && expected.error().value == ELOOP) continue;

@@ -6,8 +6,8 @@
 #include <fstream>
 
 #include "emu/arena/layout.h"
-#include "emu/bpf/isa/compute.h"
-#include "emu/bpf/isa/interpreter.h"
+#include "emu/isa/compute.h"
+#include "emu/isa/interpreter.h"
 #include "tests/unit/jit/fixture.h"
 
 namespace bpfemu::test {
@@ -104,7 +104,7 @@ bool computes(const OpcodeInfo& info, const Insn& tested, u64 a, u64 b, const Ou
 // `tested` on all edge values; every other register must be as it was.
 void check_on_edges(Fixture& fixture, const OpcodeInfo& info, const Insn& tested, bool bmi2) {
   const Program program = around(tested, is_condition(info));
-  const JitInput input = fixture.input(program, bmi2);
+  const Executable input = fixture.input(program, bmi2);
   const auto rights = info.immediate() ? std::span(kEdges).first(1) : std::span(kEdges);
   REQUIRE(fixture.compile(input));
   for (u64 a : kEdges) {

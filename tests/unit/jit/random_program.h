@@ -9,8 +9,8 @@
 #include <random>
 #include <vector>
 
-#include "emu/bpf/isa/opcode.h"
-#include "emu/bpf/jit/jit.h"
+#include "emu/isa/opcode.h"
+#include "emu/jit/jit.h"
 
 namespace bpfemu::test {
 

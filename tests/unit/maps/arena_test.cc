@@ -4,7 +4,7 @@
 #include <thread>
 #include <vector>
 
-#include "emu/arena/held_lock.h"
+#include "emu/runtime/held_lock.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {

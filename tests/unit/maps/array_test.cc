@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emu/bpf/maps/array.h"
+#include "emu/runtime/maps/array.h"
 
-#include "emu/bpf/maps/object_array.h"
+#include "emu/runtime/maps/object_array.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {

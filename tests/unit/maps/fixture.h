@@ -13,7 +13,7 @@
 #include "emu/arena/arena.h"
 #include "emu/arena/vcpu.h"
 #include "emu/bpf/map_object.h"
-#include "emu/bpf/maps/map.h"
+#include "emu/runtime/maps/map.h"
 
 namespace bpfemu::test {
 

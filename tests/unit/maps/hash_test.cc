@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "emu/bpf/maps/hash_table.h"
+#include "emu/runtime/maps/hash_table.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {

@@ -3,8 +3,8 @@
 #include <deque>
 
 #include "emu/base/bytes.h"
-#include "emu/bpf/maps/ringbuf.h"
-#include "emu/bpf/perf_ring.h"
+#include "emu/runtime/maps/ringbuf.h"
+#include "emu/runtime/perf_ring.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {

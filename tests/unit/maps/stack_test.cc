@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emu/bpf/maps/stack_trace.h"
+#include "emu/runtime/maps/stack_trace.h"
 
 #include "tests/unit/maps/fixture.h"
 

@@ -9,7 +9,7 @@
 #include <random>
 #include <string>
 
-#include "emu/bpf/helpers/helpers.h"
+#include "emu/runtime/helpers/helpers.h"
 #include "tests/unit/syscalls/fixture.h"
 
 using namespace bpfemu;

@@ -3,9 +3,9 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "emu/bpf/contexts.h"
 #include "emu/bpf/map_object.h"
-#include "emu/bpf/test_run/test_run.h"
+#include "emu/runtime/contexts.h"
+#include "emu/test_run/test_run.h"
 
 namespace bpfemu {
 namespace {

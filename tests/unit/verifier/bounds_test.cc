@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of scalars must contain what is true: arithmetic and comparisons against concrete values.
-#include "emu/bpf/verifier/bounds.h"
+#include "emu/verifier/bounds.h"
 
 #include <catch2/catch.hpp>
 #include <random>

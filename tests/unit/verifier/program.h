@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "emu/bpf/verifier/verifier.h"
+#include "emu/verifier/verifier.h"
 
 namespace bpfemu {
 

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "emu/bpf/isa/opcode.h"
+#include "emu/isa/opcode.h"
 #include "program.h"
 
 using namespace bpfemu;

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/runner.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/bpf.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "emu/arena/vcpu.h"
+#include "emu/probe/point.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kIdleTid = 0x7ffffffe;  // holds a vCPU for the idle task, whose own tid means "free"
+
+struct HelperNeeds {
+  u32 helper;
+  ProgramNeeds needs;
+};
+
+// Helpers that show the task or the CPU to the program.
+constexpr HelperNeeds kHelperNeeds[] = {
+    {BPF_FUNC_trace_printk, {.cpu = true, .comm = true}},
+    {BPF_FUNC_trace_vprintk, {.cpu = true, .comm = true}},
+    {BPF_FUNC_get_smp_processor_id, {.cpu = true}},
+    {BPF_FUNC_get_numa_node_id, {.cpu = true}},
+    {BPF_FUNC_perf_event_output, {.cpu = true}},
+    {BPF_FUNC_perf_event_read, {.cpu = true}},
+    {BPF_FUNC_perf_event_read_value, {.cpu = true}},
+    {BPF_FUNC_per_cpu_ptr, {.cpu = true}},
+    {BPF_FUNC_this_cpu_ptr, {.cpu = true}},
+    {BPF_FUNC_get_current_comm, {.comm = true}},
+    {BPF_FUNC_get_current_uid_gid, {.user = true}},
+    {BPF_FUNC_tail_call, {.cpu = true, .comm = true, .user = true}},
+};
+
+bool is_helper_call(const Insn& insn) {
+  return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
+}
+
+bool is_percpu(u32 type) {
+  return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+}  // namespace
+
+ProgramNeeds needs_of(const Program& program) {
+  ProgramNeeds needs;
+  for (const Insn& insn : program.verified.insns) {
+    if (!is_helper_call(insn)) continue;
+    for (const HelperNeeds& each : kHelperNeeds) {
+      if (each.helper == static_cast<u32>(insn.imm)) needs.add(each.needs);
+    }
+  }
+  for (const auto& map : program.verified.used_maps) needs.cpu |= is_percpu(map->map().type);
+  return needs;
+}
+
+Runner::Runner(Arena& arena, Host& host, Unmodelled& unmodelled, Outlets outlets)
+    : arena_(arena), host_(host), unmodelled_(unmodelled), outlets_(std::move(outlets)) {
+  if (auto extent = arena.allocate(arena.cpus() * kContextSize)) contexts_ = *extent;
+  struct stat st;
+  if (stat("/proc/self/ns/pid", &st) == 0) {
+    pid_namespace_dev_ = st.st_dev;
+    pid_namespace_ino_ = st.st_ino;
+  }
+}
+
+Runner::~Runner() {
+  arena_.release(contexts_);
+}
+
+u64 Runner::task_struct(pid_t tid) {
+  auto facts = host_.facts(tid);
+  return facts && outlets_.task_struct ? outlets_.task_struct(*facts) : 0;
+}
+
+// Null when the task is gone. Identity is looked up once; what can change since is looked up for those who ask.
+Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
+  auto [it, added] = known_.try_emplace(task.tid());
+  Known& known = it->second;
+  if (added || needs.user) {
+    auto facts = host_.facts(task.tid());
+    if (!facts) {
+      known_.erase(it);
+      return nullptr;
+    }
+    RunTask& run = known.task;
+    run.tid = run.ns_tid = static_cast<u32>(facts->tid);
+    run.tgid = run.ns_tgid = static_cast<u32>(facts->tgid);
+    run.uid = facts->uid;
+    run.gid = facts->gid;
+    run.cgroup_id = facts->cgroup_id;
+    run.ns_dev = pid_namespace_dev_;
+    run.ns_ino = pid_namespace_ino_;
+    memcpy(run.comm, facts->comm, sizeof run.comm);
+  }
+  if (needs.comm) {
+    if (!known.comm) {
+      known.comm.reset(open(fmt::format("/proc/{}/comm", task.tid()).c_str(), O_RDONLY | O_CLOEXEC));
+    }
+    char comm[16];
+    ssize_t size = known.comm ? pread(known.comm.get(), comm, sizeof comm, 0) : -1;
+    if (size > 0) {
+      memset(known.task.comm, 0, sizeof known.task.comm);
+      memcpy(known.task.comm, comm, static_cast<size_t>(size) - 1);  // a newline ends it
+    }
+  }
+  known.task.task_struct = 0;  // made anew for the first who asks
+  return &known;
+}
+
+namespace {
+
+RunScope& scope_of(void* self) {
+  return *static_cast<RunScope*>(self);
+}
+
+// A tool's task is gone or there is none: to the helper both are a bad address.
+s64 read_user(void* self, void* to, u64 address, u64 size) {
+  Task* task = scope_of(self).task();
+  return task && task->read(address, to, size) ? 0 : -EFAULT;
+}
+
+// kernel: strncpy_from_user_nofault. Reads page by page, for a string may end just before unmapped memory.
+s64 read_user_str(void* self, char* to, u64 address, u64 size) {
+  Task* task = scope_of(self).task();
+  if (!task) return -EFAULT;
+  if (size == 0) return 0;
+  for (u64 done = 0; done < size;) {
+    u64 part = std::min(size - done, kPageSize - (address + done) % kPageSize);
+    if (!task->read(address + done, to + done, part)) return -EFAULT;
+    if (auto* end = static_cast<char*>(memchr(to + done, 0, part))) return end - to + 1;
+    done += part;
+  }
+  to[size - 1] = 0;
+  return static_cast<s64>(size);
+}
+
+s64 write_user(void* self, u64 address, const void* from, u64 size) {
+  Task* task = scope_of(self).task();
+  return task && task->write(address, from, size) ? 0 : -EFAULT;
+}
+
+// kernel: bpf_send_signal_common; the signal comes from the task itself.
+s64 send_signal(void* self, u32 signal, bool to_group) {
+  Task* task = scope_of(self).task();
+  if (!task) return -EPERM;
+  long result =
+      to_group ? syscall(SYS_kill, task->tgid(), signal) : syscall(SYS_tgkill, task->tgid(), task->tid(), signal);
+  return result == 0 ? 0 : -errno;
+}
+
+// kernel: perf_callchain_user: follows saved frame pointers until one cannot be read.
+s64 user_stack(void* self, Run* run, u64* ips, u32 max) {
+  Task* task = scope_of(self).task();
+  if (!task || !run->regs) return -EFAULT;
+  u32 count = 0;
+  if (count < max) ips[count++] = run->regs->rip;
+  u64 frame[2], pointer = run->regs->rbp;
+  while (count < max && pointer && task->read(pointer, frame, sizeof frame)) {
+    ips[count++] = frame[1];
+    pointer = frame[0];
+  }
+  return count;
+}
+
+}  // namespace
+
+// The services of every run. `self` is the RunScope.
+struct RunScopeEnv {
+  static u64 clock(void* self, int clock_id) { return scope_of(self).runner().host_.clock(clock_id); }
+  static void wake(void* self, void* ring) { scope_of(self).runner().outlets_.wake(ring); }
+  static u64 task_struct(void* self, Run* run) {
+    return run->task->tid ? scope_of(self).runner().task_struct(static_cast<pid_t>(run->task->tid)) : 0;
+  }
+  // The probed function, then the way that every system call comes.
+  static s64 kernel_stack(void* self, Run* run, u64* ips, u32 max) {
+    auto& symbol = scope_of(self).runner().outlets_.symbol;
+    u64 frames[] = {run->func_ip, symbol ? symbol("do_syscall_64") : 0,
+                    symbol ? symbol("entry_SYSCALL_64_after_hwframe") : 0};
+    u32 count = 0;
+    for (u64 frame : frames) {
+      if (frame && count < max) ips[count++] = frame;
+    }
+    return count;
+  }
+  static u64 test_object(void* self) {
+    auto& make = scope_of(self).runner().outlets_.test_object;
+    return make ? make() : 0;
+  }
+  static void show_sock(void* self, RunSock* sock) {
+    auto& show = scope_of(self).runner().outlets_.show_sock;
+    if (!show || !show(*sock)) missing(self, "struct sock of this BTF");
+  }
+  static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
+
+  static void trace_printk(void* self, Run* run, const char* text, u64 size) {
+    TraceLog* log = scope_of(self).runner().outlets_.trace;
+    if (!log) return;
+    log->bpf_printk(
+        {.comm = run->task->comm, .pid = run->task->tid, .cpu = run->cpu->id, .time_ns = clock(self, CLOCK_MONOTONIC)},
+        {text, size});
+  }
+
+  static Env make(RunScope* scope) {
+    return {.self = scope,
+            .arena_end = scope->runner().arena_.end(),
+            .read_user = read_user,
+            .read_user_str = read_user_str,
+            .write_user = write_user,
+            .clock = clock,
+            .wake = wake,
+            .trace_printk = trace_printk,
+            .send_signal = send_signal,
+            .user_stack = user_stack,
+            .missing = missing,
+            .task_struct = task_struct,
+            .kernel_stack = kernel_stack,
+            .test_object = test_object,
+            .show_sock = show_sock};
+  }
+};
+
+RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu)
+    : runner_(runner), task_(task), env_(RunScopeEnv::make(this)) {
+  u32 wanted = cpu >= 0 ? static_cast<u32>(cpu) : 0;
+  RunTask* identity = &idle_;
+  if (task) {
+    auto* known = runner.know(*task, needs);
+    if (!known) return;
+    identity = &known->task;
+    if (cpu < 0 && needs.cpu) wanted = runner.host_.cpu_of(*task);
+  } else {
+    fmt::format_to_n(idle_.comm, sizeof idle_.comm - 1, "swapper/{}", wanted);
+  }
+  u32 holder = task ? static_cast<u32>(task->tid()) : kIdleTid;
+  run_.cpu = acquire_vcpu(runner.arena_.vcpus(), runner.arena_.cpus(), wanted, holder);
+  if (!run_.cpu) return;
+  run_.cpu->active = 1;
+  run_.env = &env_;
+  run_.task = identity;
+  run_.regs = regs;
+  run_.cpus = runner.arena_.cpus();
+}
+
+RunScope::~RunScope() {
+  if (run_.cpu) release_vcpu(*run_.cpu);
+}
+
+void RunScope::lend(const std::function<void()>& meanwhile) {
+  const u32 wanted = run_.cpu->id, holder = task_ ? static_cast<u32>(task_->tid()) : kIdleTid;
+  release_vcpu(*run_.cpu);
+  meanwhile();
+  // Whoever ran meanwhile has given its own back: one is free.
+  run_.cpu = acquire_vcpu(runner_.arena_.vcpus(), runner_.arena_.cpus(), wanted, holder);
+  run_.cpu->active = 1;
+}
+
+void* RunScope::context_memory() {
+  return reinterpret_cast<void*>(runner_.contexts_.address + run_.cpu->id * kContextSize);
+}
+
+u64 RunScope::call(const Program& program, void* context, u64 cookie, u64 func_ip) {
+  ProgramText& text = program.text();
+  run_.program = &text;
+  run_.context = context;
+  run_.cookie = cookie;
+  run_.func_ip = func_ip;
+  run_.tail_calls = 0;
+  ++text.stat_runs;
+  return text.entry(&run_, context);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Running a program for a task: a vCPU, the task's identity, and the services that helpers need from outside.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "emu/arena/arena.h"
+#include "emu/base/fd.h"
+#include "emu/base/log.h"
+#include "emu/bpf/program.h"
+#include "emu/kernel/trace_log.h"
+#include "emu/ports/host.h"
+#include "emu/ports/task.h"
+#include "emu/runtime/run.h"
+
+namespace bpfemu {
+
+// Where running programs reach out to.
+struct Outlets {
+  std::function<void(const void* ring)> wake;        // who polls a struct Map or struct PerfRing
+  TraceLog* trace = nullptr;                         // bpf_trace_printk's lines
+  std::function<u64(const TaskFacts&)> task_struct;  // arena address of the task's task_struct, 0: none
+  std::function<u64()> test_object;                  // arena address of prog_test_struct, 0: none
+  std::function<bool(RunSock&)> show_sock;           // fills in RunSock::object
+  std::function<void(pid_t)> task_gone;              // the thread ended or runs another program
+  std::function<u64(std::string_view)> symbol;       // address of a kernel function, 0: unknown
+};
+
+// What of the task a program looks at. Finding these costs system calls, so only who asks pays.
+struct ProgramNeeds {
+  bool cpu = false;  // the real CPU: per-CPU maps, bpf_get_smp_processor_id, perf buffers
+  bool comm = false;
+  bool user = false;  // uid and gid
+
+  void add(const ProgramNeeds& other) { cpu |= other.cpu, comm |= other.comm, user |= other.user; }
+  static ProgramNeeds everything() { return {true, true, true}; }
+};
+
+// Read off the instructions; a program with tail calls may need everything.
+ProgramNeeds needs_of(const Program& program);
+
+class RunScope;
+
+// What outlives a single run: the vCPUs, and what is known about tasks.
+class Runner {
+ public:
+  Runner(Arena& arena, Host& host, Unmodelled& unmodelled, Outlets outlets);
+  ~Runner();
+
+  Arena& arena() { return arena_; }
+  // The thread is gone, or is another program now.
+  void forget(pid_t tid) {
+    known_.erase(tid);
+    if (outlets_.task_gone) outlets_.task_gone(tid);
+  }
+  // Arena address of a thread's task_struct, 0 when it is gone.
+  u64 task_struct(pid_t tid);
+
+ private:
+  friend class RunScope;
+  friend struct RunScopeEnv;
+  struct Known {
+    RunTask task{};
+    u64 start_boottime_ns = 0;
+    UniqueFd comm;  // /proc/TID/comm, kept open: prctl, exec and writes by others all show there
+  };
+  Known* know(Task& task, const ProgramNeeds& needs);
+
+  Arena& arena_;
+  Host& host_;
+  Unmodelled& unmodelled_;
+  Outlets outlets_;
+  Extent contexts_;  // kContextSize bytes for each vCPU
+  std::unordered_map<pid_t, Known> known_;
+  u64 pid_namespace_dev_ = 0, pid_namespace_ino_ = 0;
+};
+
+// One vCPU held on behalf of a task, from an event until its programs have run.
+class RunScope {
+ public:
+  // `task` null: the idle task of `cpu`. `cpu` < 0: the one that the task runs on.
+  RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu = -1);
+  ~RunScope();
+  RunScope(const RunScope&) = delete;
+  RunScope& operator=(const RunScope&) = delete;
+
+  // No: the task is gone, or every vCPU is busy.
+  explicit operator bool() const { return run_.cpu != nullptr; }
+  Run& run() { return run_; }
+  Task* task() const { return task_; }
+  Runner& runner() { return runner_; }
+  // Gives the vCPU away while `meanwhile` runs; the next one may be another.
+  void lend(const std::function<void()>& meanwhile);
+  // kContextSize bytes of arena to lay a context out in, the vCPU's own.
+  void* context_memory();
+  // R0 of the program.
+  u64 call(const Program& program, void* context, u64 cookie = 0, u64 func_ip = 0);
+
+ private:
+  Runner& runner_;
+  Task* task_;
+  Env env_;
+  RunTask idle_{};
+  Run run_{};
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// bpf_loop, and what the attachment of the running program says.
+#include "emu/runtime/helpers/call.h"
+
+namespace bpfemu {
+
+namespace {
+constexpr u32 kMaxLoops = 8 << 20;  // BPF_MAX_LOOPS
+}
+
+HELPER(help_loop) {
+  if (r4) return result(-EINVAL);
+  u32 count = low32(r1);
+  if (count > kMaxLoops) return result(-E2BIG);
+  auto* callback = reinterpret_cast<MapCallback>(r2);
+  for (u32 i = 0; i < count; ++i) {
+    if (callback(i, r3, 0, 0, 0, run)) return i + 1;
+  }
+  return count;
+}
+
+HELPER(help_get_attach_cookie) {
+  return run->cookie;
+}
+HELPER(help_get_func_ip) {
+  return run->func_ip;
+}
+
+// A CPU without last branch records.
+HELPER(help_get_branch_snapshot) {
+  return result(r3 ? -EINVAL : -ENOENT);
+}
+
+}  // namespace bpfemu

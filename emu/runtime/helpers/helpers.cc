@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/runtime/helpers/helpers.h"
+
+#include <span>
+
+namespace bpfemu {
+
+namespace {
+
+struct HelperLine {
+  u32 id;
+  HelperFn function;
+};
+
+constexpr HelperLine kHelpers[] = {
+#define HELPER_FN(id, function) {id, function},
+#include "emu/abi/helper_functions.inc"
+#undef HELPER_FN
+};
+
+struct NamedLine {
+  std::string_view name;
+  HelperFn function;
+};
+
+constexpr NamedLine kKfuncs[] = {
+#define KFUNC(name, prog_types, flags, function) {#name, function},
+#include "emu/abi/kfuncs.inc"
+};
+constexpr NamedLine kDestructors[] = {
+#define KPTR_DESTRUCTOR(structure, function) {#structure, function},
+#include "emu/abi/kfuncs.inc"
+};
+
+HelperFn find(std::span<const NamedLine> lines, std::string_view name) {
+  for (const NamedLine& line : lines) {
+    if (line.name == name) return line.function;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+HelperFn helper_function(u32 id) {
+  for (const HelperLine& line : kHelpers) {
+    if (line.id == id) return line.function;
+  }
+  return nullptr;
+}
+
+HelperFn kfunc_function(std::string_view name) {
+  return find(kKfuncs, name);
+}
+
+HelperFn kptr_destructor(std::string_view structure) {
+  return find(kDestructors, structure);
+}
+
+u64 unmodelled_function(u64, u64, u64, u64, u64, Run*) {
+  return 0;
+}
+
+}  // namespace bpfemu

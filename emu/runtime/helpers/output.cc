@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records to user space: perf buffers and ring buffers.
+#include <linux/bpf.h>
+
+#include <ctime>
+
+#include "emu/runtime/contexts.h"
+#include "emu/runtime/helpers/call.h"
+#include "emu/runtime/maps/object_array.h"
+#include "emu/runtime/maps/ringbuf.h"
+#include "emu/runtime/perf_ring.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kMaxSampledStack = 127;    // sysctl_perf_event_max_stack
+constexpr u64 kMaxSampledData = 0xffff;  // more never fits into a record
+
+RingMap& ring_at(u64 map) {
+  return static_cast<RingMap&>(map_at(map));
+}
+
+bool has_registers(const ProgramText* program) {
+  return program && (program->type == BPF_PROG_TYPE_KPROBE || program->type == BPF_PROG_TYPE_PERF_EVENT);
+}
+
+bool is_packet_program(u32 type) {
+  constexpr u32 kTypes[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SCHED_CLS,     BPF_PROG_TYPE_SCHED_ACT,
+                            BPF_PROG_TYPE_CGROUP_SKB,    BPF_PROG_TYPE_LWT_IN,        BPF_PROG_TYPE_LWT_OUT,
+                            BPF_PROG_TYPE_LWT_XMIT,      BPF_PROG_TYPE_LWT_SEG6LOCAL, BPF_PROG_TYPE_SK_SKB};
+  for (u32 each : kTypes) {
+    if (each == type) return true;
+  }
+  return false;
+}
+
+// Where the event happened, as far as the context says it (kernel: perf_instruction_pointer, perf_misc_flags).
+void set_place(PerfSample& sample, const Run* run, u64 context) {
+  if (!has_registers(run->program)) return;
+  const auto* regs = pointer_to<const PtRegs>(context);
+  sample.ip = regs->rip;
+  if (regs->cs & 3) sample.misc = PERF_RECORD_MISC_USER;
+}
+
+// The first bytes of a packet, which follow the program's own data when the flags ask for them (kernel:
+// bpf_skb_event_output, bpf_xdp_event_output). Other programs may not ask.
+s64 add_packet(PerfSample& sample, const Run* run, u64 context, u64 flags) {
+  u64 wanted = (flags & BPF_F_CTXLEN_MASK) >> 32;
+  if (flags & ~u64{BPF_F_CTXLEN_MASK | BPF_F_INDEX_MASK}) return -EINVAL;
+  if (!wanted) return 0;
+  u32 type = run->program ? run->program->type : 0;
+  u64 data, end;
+  if (type == BPF_PROG_TYPE_XDP) {
+    const auto* xdp = pointer_to<const RunXdp>(context);
+    data = xdp->data, end = xdp->data_end;
+  } else if (is_packet_program(type)) {
+    const auto* skb = pointer_to<const RunSkb>(context);
+    data = skb->data, end = skb->data_end;
+  } else {
+    return -EINVAL;
+  }
+  if (wanted > end - data) return -EFAULT;
+  sample.raw = pointer_to(data);
+  sample.raw_size = static_cast<u32>(wanted);
+  return 0;
+}
+
+}  // namespace
+
+HELPER(help_perf_event_output) {
+  PerfSample sample;
+  if (s64 error = add_packet(sample, run, r1, r3)) return result(error);
+  u32 cpu = run->cpu->id;
+  u64 index = (r3 & BPF_F_INDEX_MASK) == BPF_F_CURRENT_CPU ? cpu : r3 & BPF_F_INDEX_MASK;
+  Map& map = map_at(r2);
+  if (index >= map.max_entries) return result(-E2BIG);
+  auto* event = pointer_to<PerfEventState>(object_at(map, static_cast<u32>(index)));
+  if (!event) return result(-ENOENT);
+  if (event->type != PERF_TYPE_SOFTWARE || event->config != PERF_COUNT_SW_BPF_OUTPUT) return result(-EINVAL);
+  if (!event->active || (event->cpu >= 0 && static_cast<u32>(event->cpu) != cpu)) return result(-EOPNOTSUPP);
+  if (r5 > kMaxSampledData) return result(-E2BIG);
+
+  set_place(sample, run, r1);
+  sample.pid = run->task->tgid;
+  sample.tid = run->task->tid;
+  sample.cpu = cpu;
+  if (event->sample_type & PERF_SAMPLE_TIME) sample.time = run->env->clock(run->env->self, CLOCK_MONOTONIC);
+  sample.cgroup = run->task->cgroup_id;
+  u64 chain[1 + kMaxSampledStack] = {PERF_CONTEXT_USER};
+  if ((event->sample_type & PERF_SAMPLE_CALLCHAIN) && run->env->user_stack) {
+    s64 depth = run->env->user_stack(run->env->self, run, chain + 1, kMaxSampledStack);
+    sample.callchain = chain;
+    sample.callchain_size = depth > 0 ? 1 + static_cast<u32>(depth) : 0;
+  }
+  sample.raw_head = pointer_to(r4);
+  sample.raw_head_size = low32(r5);
+  return result(perf_event_sample(run, *event, sample));
+}
+
+HELPER(help_ringbuf_output) {
+  return result(ring_output(run, ring_at(r1), pointer_to(r2), r3, r4));
+}
+HELPER(help_ringbuf_reserve) {
+  return r3 ? 0 : address_of(ring_reserve(run, ring_at(r1), r2));
+}
+HELPER(help_ringbuf_submit) {
+  ring_commit(run, pointer_to(r1), r2, false);
+  return 0;
+}
+HELPER(help_ringbuf_discard) {
+  ring_commit(run, pointer_to(r1), r2, true);
+  return 0;
+}
+HELPER(help_ringbuf_query) {
+  return ring_query(ring_at(r1), r2);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Redirection only says what the program is to return; the packet would go when it has returned. Runtime code.
+#include <linux/bpf.h>
+
+#include "emu/runtime/helpers/call.h"
+
+namespace bpfemu {
+
+HELPER(help_redirect) {
+  constexpr u64 kShot = 2, kRedirect = 7;  // TC_ACT_SHOT, TC_ACT_REDIRECT
+  if (run->program->type == BPF_PROG_TYPE_XDP) return r2 ? XDP_ABORTED : XDP_REDIRECT;
+  return r2 & ~u64{BPF_F_INGRESS} ? kShot : kRedirect;
+}
+
+// (struct bpf_map *, u32 index, u64 flags): the lower bits of the flags are the result for an index without a target.
+HELPER(help_redirect_map) {
+  constexpr u64 kActions = XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX;
+  Map& map = map_at(r1);
+  bool devices = map.type == BPF_MAP_TYPE_DEVMAP || map.type == BPF_MAP_TYPE_DEVMAP_HASH;
+  u64 flags = devices ? kActions | BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS : kActions;
+  if (r3 & ~flags) return XDP_ABORTED;
+  u32 index = low32(r2);
+  auto* lookup = map_ops(map.type)->lookup;
+  bool found = lookup && lookup(run, map, &index);
+  return found || r3 & BPF_F_BROADCAST ? u64{XDP_REDIRECT} : r3 & kActions;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// bpf_get_stackid and bpf_get_stack.
+#include <linux/bpf.h>
+
+#include "emu/runtime/helpers/call.h"
+#include "emu/runtime/maps/stack_trace.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kStackidFlags = BPF_F_SKIP_FIELD_MASK | BPF_F_USER_STACK | BPF_F_FAST_STACK_CMP | BPF_F_REUSE_STACKID;
+constexpr u64 kStackFlags = BPF_F_SKIP_FIELD_MASK | BPF_F_USER_STACK | BPF_F_USER_BUILD_ID;
+
+// Up to `max` addresses, innermost first; how many (kernel: get_perf_callchain).
+u32 walk(Run* run, u64 flags, u64* ips, u32 max) {
+  auto* walker = flags & BPF_F_USER_STACK ? run->env->user_stack : run->env->kernel_stack;
+  if (max > kMaxStackDepth) max = kMaxStackDepth;
+  s64 depth = walker ? walker(run->env->self, run, ips, max) : 0;
+  return depth < 0 ? 0 : static_cast<u32>(depth);
+}
+
+// bpf_stack_build_id records that say no more than the address.
+void put_build_ids(bpf_stack_build_id* to, const u64* ips, u32 count) {
+  for (u32 i = 0; i < count; ++i) {
+    __builtin_memset(&to[i], 0, sizeof to[i]);
+    to[i].status = BPF_STACK_BUILD_ID_IP;
+    to[i].ip = ips[i];
+  }
+}
+
+s64 get_stack(Run* run, u8* to, u32 size, u64 flags) {
+  bool build_ids = flags & BPF_F_USER_BUILD_ID;
+  if ((flags & ~kStackFlags) || (build_ids && !(flags & BPF_F_USER_STACK))) return -EINVAL;
+  u32 entry = build_ids ? sizeof(bpf_stack_build_id) : sizeof(u64);
+  if (size % entry) return -EINVAL;
+  u32 skip = flags & BPF_F_SKIP_FIELD_MASK, room = size / entry;
+  u64 ips[kMaxStackDepth];
+  u32 depth = walk(run, flags, ips, room > kMaxStackDepth ? kMaxStackDepth : room + skip);
+  if (depth < skip) return -EFAULT;
+  u32 count = depth - skip < room ? depth - skip : room;
+  if (build_ids) {
+    put_build_ids(reinterpret_cast<bpf_stack_build_id*>(to), ips + skip, count);
+  } else {
+    __builtin_memcpy(to, ips + skip, count * sizeof(u64));
+  }
+  __builtin_memset(to + count * entry, 0, size - count * entry);
+  return count * entry;
+}
+
+}  // namespace
+
+HELPER(help_get_stackid) {
+  if (r3 & ~kStackidFlags) return result(-EINVAL);
+  u32 skip = r3 & BPF_F_SKIP_FIELD_MASK;
+  u64 ips[kMaxStackDepth];
+  u32 depth = walk(run, r3, ips, stack_depth(map_at(r2)) + skip);
+  if (depth <= skip) return result(-EFAULT);
+  return result(stack_put(run, map_at(r2), ips + skip, depth - skip, r3));
+}
+
+HELPER(help_get_stack) {
+  s64 r = get_stack(run, pointer_to<u8>(r2), low32(r3), r4);
+  if (r < 0) __builtin_memset(pointer_to(r2), 0, low32(r3));
+  return result(r);
+}
+
+}  // namespace bpfemu

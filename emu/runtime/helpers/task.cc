@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who runs: ids, name, task_struct, cgroup, CPU; and signals to it.
+#include <linux/bpf.h>
+
+#include "emu/base/bytes.h"
+#include "emu/runtime/helpers/call.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kLastSignal = 64;  // _NSIG
+constexpr u64 kRootCgroup = 1;
+
+u64 pair(u32 low, u32 high) {
+  return low | u64{high} << 32;
+}
+
+u64 send(Run* run, u64 signal, bool to_group) {
+  if (low32(signal) > kLastSignal) return result(-EINVAL);
+  return result(run->env->send_signal(run->env->self, low32(signal), to_group));
+}
+
+}  // namespace
+
+HELPER(help_get_current_pid_tgid) {
+  return pair(run->task->tid, run->task->tgid);
+}
+HELPER(help_get_current_uid_gid) {
+  return pair(run->task->uid, run->task->gid);
+}
+HELPER(help_get_smp_processor_id) {
+  return run->cpu->id;
+}
+HELPER(help_get_numa_node_id) {
+  return 0;
+}
+HELPER(help_get_current_cgroup_id) {
+  return run->task->cgroup_id;
+}
+
+HELPER(help_get_current_comm) {
+  u32 size = low32(r2), length = 0;
+  char* to = pointer_to<char>(r1);
+  while (length + 1 < size && length + 1 < sizeof run->task->comm && run->task->comm[length]) ++length;
+  __builtin_memcpy(to, run->task->comm, length);
+  // The word that holds the NUL is zeroed to its end, and no more (kernel: strscpy).
+  u64 end = round_up(u64{length} + 1, 8);
+  __builtin_memset(to + length, 0, (end < size ? end : size) - length);
+  return 0;
+}
+
+HELPER(help_get_current_task) {
+  if (!run->task->task_struct && run->env->task_struct) {
+    run->task->task_struct = run->env->task_struct(run->env->self, run);
+  }
+  return run->task->task_struct;
+}
+
+HELPER(help_get_ns_current_pid_tgid) {
+  auto* to = pointer_to<bpf_pidns_info>(r3);
+  if (low32(r4) == sizeof *to && low32(r1) == r1 && r1 == run->task->ns_dev && r2 == run->task->ns_ino) {
+    to->pid = run->task->ns_tid;
+    to->tgid = run->task->ns_tgid;
+    return 0;
+  }
+  __builtin_memset(to, 0, low32(r4));
+  return result(-EINVAL);
+}
+
+HELPER(help_get_current_ancestor_cgroup_id) {
+  if (low32(r1) == 0) return kRootCgroup;
+  if (run->env->missing) run->env->missing(run->env->self, "bpf_get_current_ancestor_cgroup_id below the root");
+  return 0;
+}
+
+HELPER(help_send_signal) {
+  return send(run, r1, true);
+}
+HELPER(help_send_signal_thread) {
+  return send(run, r1, false);
+}
+
+}  // namespace bpfemu

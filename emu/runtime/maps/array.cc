@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// BPF_MAP_TYPE_ARRAY, and the layout that all arrays share.
+#include "emu/runtime/maps/array.h"
+
+#include "emu/arena/layout.h"
+#include "emu/runtime/maps/types.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kArrayFlags = BPF_F_NUMA_NODE | BPF_F_MMAPABLE | kAccessMask | BPF_F_PRESERVE_ELEMS | BPF_F_INNER_MAP;
+
+u64 values_offset(u32 flags) {
+  return flags & BPF_F_MMAPABLE ? kPageSize : round_up(sizeof(ArrayMap), 64);
+}
+
+u64 footprint(const MapAttr& attr) {
+  return array_footprint(attr, round_up(attr.value_size, 8), 1);
+}
+void init(Map& map) {
+  array_init(map, value_stride(map));
+}
+
+void* lookup(Run*, Map& base, const void* key) {
+  ArrayMap& map = static_cast<ArrayMap&>(base);
+  u32 index = load<u32>(key);
+  return index < map.max_entries ? map.value(index) : nullptr;
+}
+
+s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
+  if ((flags & ~u64{BPF_F_LOCK}) > BPF_EXIST) return -EINVAL;
+  void* to = lookup(run, map, key);
+  if (!to) return -E2BIG;
+  if (flags & BPF_NOEXIST) return -EEXIST;
+  if (flags & BPF_F_LOCK) {
+    if (map.spin_lock_offset < 0) return -EINVAL;
+    copy_value_in_locked(run, map, to, value);
+  } else {
+    copy_value_in(map, to, value);
+  }
+  free_fields(map, to);
+  return 0;
+}
+
+s64 for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 flags) {
+  if (flags != 0) return -EINVAL;
+  ArrayMap& map = static_cast<ArrayMap&>(base);
+  s64 seen = 0;
+  for (u32 index = 0; index < map.max_entries; ++index) {
+    ++seen;
+    u32 key = index;
+    u64 value = reinterpret_cast<u64>(map.value(index));
+    if (callback(reinterpret_cast<u64>(&base), reinterpret_cast<u64>(&key), value, context, 0, run)) break;
+  }
+  return seen;
+}
+
+s64 copy_value(Run* run, Map& map, const void* key, void* value) {
+  const void* from = lookup(run, map, key);
+  if (!from) return -ENOENT;
+  copy_value_out(map, value, from);
+  return 0;
+}
+
+s64 direct_value(Map& map, u64 offset, u64* address) {
+  if (map.max_entries != 1) return kNotSupported;
+  if (offset >= map.value_size) return -EINVAL;
+  *address = reinterpret_cast<u64>(static_cast<ArrayMap&>(map).value(0));
+  return 0;
+}
+
+s64 mmap_area(Map& map, u64* offset, u64* length) {
+  if (!(map.flags & BPF_F_MMAPABLE)) return -EINVAL;
+  *offset = static_cast<ArrayMap&>(map).values;
+  *length = round_up(static_cast<ArrayMap&>(map).plane, kPageSize);
+  return 0;
+}
+
+}  // namespace
+
+s64 array_alloc_check(const MapAttr& attr) {
+  bool per_cpu = attr.type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  if (attr.max_entries == 0 || attr.key_size != 4 || attr.value_size == 0 || (attr.flags & ~kArrayFlags) ||
+      !access_ok(attr.flags) || (per_cpu && (attr.flags & BPF_F_NUMA_NODE))) {
+    return -EINVAL;
+  }
+  if (attr.type != BPF_MAP_TYPE_ARRAY && (attr.flags & (BPF_F_MMAPABLE | BPF_F_INNER_MAP))) return -EINVAL;
+  if (attr.type != BPF_MAP_TYPE_PERF_EVENT_ARRAY && (attr.flags & BPF_F_PRESERVE_ELEMS)) return -EINVAL;
+  if (attr.value_size > 0x7fffffff) return -E2BIG;
+  if (per_cpu && round_up(attr.value_size, 8) > kPerCpuUnitMin) return -E2BIG;
+  // Without the privilege to bypass Spectre v1 masking the size is rounded up to a power of two, which must fit.
+  if (!attr.privileged && round_up_power_of_two(attr.max_entries) > 0xffffffff) return -E2BIG;
+  return 0;
+}
+
+u64 array_footprint(const MapAttr& attr, u64 element, u64 planes) {
+  u64 plane = round_up(attr.max_entries * element, planes == 1 ? 8 : 64), size;
+  return __builtin_mul_overflow(plane, planes, &size) ? kNever : values_offset(attr.flags) + size;
+}
+
+void array_init(Map& base, u64 element) {
+  ArrayMap& map = static_cast<ArrayMap&>(base);
+  map.values = values_offset(map.flags);
+  map.stride = static_cast<u32>(element);
+  map.plane = round_up(map.max_entries * element, map_ops(map.type)->per_cpu ? 64 : 8);
+}
+
+s64 array_get_next_key(Map& map, const void* key, void* next) {
+  u32 index = key ? load<u32>(key) : ~u32{0};
+  if (index >= map.max_entries) {
+    store(next, u32{0});
+    return 0;
+  }
+  if (index == map.max_entries - 1) return -ENOENT;
+  store(next, index + 1);
+  return 0;
+}
+
+const MapOps array_ops = {.alloc_check = array_alloc_check,
+                          .footprint = footprint,
+                          .init = init,
+                          .lookup = lookup,
+                          .update = update,
+                          .erase = refuse_key<-EINVAL>,
+                          .for_each = for_each,
+                          .get_next_key = array_get_next_key,
+                          .copy_value = copy_value,
+                          .update_value = update,
+                          .direct_value = direct_value,
+                          .mmap_area = mmap_area,
+                          .btf = BtfRule::kArrayIndex,
+                          .batches = kBatchLookup | kBatchUpdate,
+                          .inner_max_entries = true};
+
+}  // namespace bpfemu

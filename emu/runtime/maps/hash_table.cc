@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/runtime/maps/hash_table.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kHashFlags = BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | kAccessMask | BPF_F_ZERO_SEED;
+constexpr u64 kElementHead = 48;  // sizeof(struct htab_elem)
+constexpr u64 kMaxEntries = u64{1} << 31;
+constexpr u64 kBucketLimit = 0xffffffff / 16;  // of the kernel's struct bucket
+constexpr u64 kMaxElements = u64{1} << 31;     // what a link can name
+
+bool is_lru_type(u32 type) {
+  return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+// With a list per CPU each gets the same number of elements (kernel: htab_map_alloc).
+u64 rounded_entries(u32 max_entries, u32 flags, u32 cpus) {
+  if (!(flags & BPF_F_NO_COMMON_LRU)) return max_entries;
+  u64 rounded = (u64{max_entries} + cpus - 1) / cpus * cpus;
+  return rounded <= 0xffffffff ? rounded : u64{max_entries} / cpus * cpus;
+}
+
+// Replacing an element needs a second one for a moment, on each CPU at once. LRU maps evict instead, but an update
+// takes its element before it knows whether it needs one.
+u64 element_count(u64 entries, u32 cpus, bool lru) {
+  return lru ? entries : entries + cpus + 1;
+}
+
+struct Layout {
+  u64 buckets, elements, size;
+  u64 bucket_count, count;
+  u32 key_at, value_at, stride;
+};
+
+Layout layout(u32 type, u64 entries, u32 key_size, u64 value_bytes, u32 cpus) {
+  Layout l;
+  l.bucket_count = round_up_power_of_two(entries);
+  l.count = element_count(entries, cpus, is_lru_type(type));
+  l.key_at = is_lru_type(type) ? sizeof(LruElement) : sizeof(HashElement);
+  l.value_at = static_cast<u32>(l.key_at + round_up(key_size, 8));
+  u64 stride = l.value_at + value_bytes;
+  l.stride = static_cast<u32>(stride);
+  l.buckets = round_up(sizeof(HashMap), 64);
+  l.elements = round_up(l.buckets + l.bucket_count * sizeof(HashBucket), 64);
+  l.size = l.count >= kMaxElements || stride > 0xffffffff ? kNever : l.elements + l.count * stride;
+  return l;
+}
+
+// Newton's iteration doubles the good bits; an odd number is its own inverse modulo 8.
+u64 inverse(u64 odd) {
+  u64 x = odd;
+  for (int bits = 3; bits < 64; bits *= 2) x *= 2 - odd * x;
+  return x;
+}
+
+ElementList& list_for(HashMap& map, const Run* run) {
+  return map.lists[current_cpu(run) % map.list_count];
+}
+
+HashLink link_of(HashMap& map, HashElement* e) {
+  u64 offset = static_cast<u64>(reinterpret_cast<u8*>(e) - map.at(map.elements));
+  return static_cast<HashLink>((offset >> map.stride_shift) * map.stride_inverse << 1 | 1);
+}
+
+// A free element of the list, null when all are in use. Called with the list's lock held.
+HashElement* pop_free(HashMap& map, ElementList& list) {
+  if (HashLink link = list.free) {
+    HashElement* e = map.element(link);
+    list.free = e->hash;
+    return e;
+  }
+  if (list.fresh == list.capacity) return nullptr;
+  return map.element((list.base + list.fresh++) << 1 | 1);
+}
+
+void push_free(HashMap& map, ElementList& list, HashElement* e) {
+  e->hash = list.free;
+  list.free = link_of(map, e);
+}
+
+LruElement* lru(HashMap& map, HashLink link) {
+  return static_cast<LruElement*>(map.element(link));
+}
+
+void lru_add(HashMap& map, ElementList& list, LruElement* e) {
+  HashLink link = link_of(map, e);
+  e->newer = 0;
+  e->older = list.newest;
+  if (list.newest) lru(map, list.newest)->newer = link;
+  list.newest = link;
+  if (!list.oldest) list.oldest = link;
+}
+
+void lru_remove(HashMap& map, ElementList& list, LruElement* e) {
+  (e->newer ? lru(map, e->newer)->older : list.newest) = e->older;
+  (e->older ? lru(map, e->older)->newer : list.oldest) = e->newer;
+  e->newer = e->older = 0;
+}
+
+// Takes the oldest element that was not used since it was last looked at out of the table; the others get a second
+// chance. The kernel's LRU does the same in batches. Null when other CPUs hold all elements in the midst of updates.
+LruElement* evict(Run* run, HashMap& map, ElementList& list) {
+  for (u64 turn = 0; turn < 2 * u64{list.capacity} && list.oldest; ++turn) {
+    LruElement* e = lru(map, list.oldest);
+    lru_remove(map, list, e);
+    if (!__atomic_exchange_n(&e->referenced, 0, __ATOMIC_RELAXED)) {
+      HashBucket& bucket = map.bucket(e->hash);
+      HeldLock lock(run, bucket.lock);
+      // Not there: someone is about to insert it, or has just erased it.
+      if (hash_unlink(map, bucket, e)) return e;
+    }
+    lru_add(map, list, e);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+s64 hash_alloc_check(const MapAttr& attr, bool per_cpu) {
+  bool lru = is_lru_type(attr.type), own_lists = attr.flags & BPF_F_NO_COMMON_LRU;
+  if (lru && !attr.privileged) return -EPERM;
+  if ((attr.flags & BPF_F_ZERO_SEED) && !attr.privileged) return -EPERM;
+  if ((attr.flags & ~kHashFlags) || !access_ok(attr.flags)) return -EINVAL;
+  if (!lru && own_lists) return -EINVAL;
+  if (lru && (attr.flags & BPF_F_NO_PREALLOC)) return kNotSupported;
+  if ((attr.flags & BPF_F_NUMA_NODE) && (per_cpu || own_lists)) return -EINVAL;
+  if (attr.max_entries == 0 || attr.key_size == 0 || attr.value_size == 0) return -EINVAL;
+  if (u64{attr.key_size} + attr.value_size >= kKmallocMax - kElementHead) return -E2BIG;
+  if (per_cpu && round_up(attr.value_size, 8) > kPerCpuUnitMin) return -E2BIG;
+  u64 entries = rounded_entries(attr.max_entries, attr.flags, attr.cpus);
+  if (entries > kMaxEntries || round_up_power_of_two(entries) > kBucketLimit) return -E2BIG;
+  return 0;
+}
+
+u64 hash_footprint(const MapAttr& attr, u64 value_bytes) {
+  u64 entries = rounded_entries(attr.max_entries, attr.flags, attr.cpus);
+  return layout(attr.type, entries, attr.key_size, value_bytes, attr.cpus).size;
+}
+
+u64 hash_committed(const MapAttr& attr, u64 value_bytes) {
+  u64 entries = rounded_entries(attr.max_entries, attr.flags, attr.cpus);
+  Layout l = layout(attr.type, entries, attr.key_size, value_bytes, attr.cpus);
+  return attr.flags & BPF_F_NO_PREALLOC ? l.elements : l.size;
+}
+
+void hash_init(Map& base, u64 value_bytes) {
+  HashMap& map = static_cast<HashMap&>(base);
+  map.max_entries = static_cast<u32>(rounded_entries(map.max_entries, map.flags, map.cpus));
+  Layout l = layout(map.type, map.max_entries, map.key_size, value_bytes, map.cpus);
+  map.buckets = l.buckets;
+  map.elements = l.elements;
+  map.bucket_mask = static_cast<u32>(l.bucket_count - 1);
+  map.stride = l.stride;
+  map.stride_shift = static_cast<u32>(__builtin_ctz(l.stride));
+  map.stride_inverse = inverse(l.stride >> map.stride_shift);
+  map.key_at = l.key_at;
+  map.value_at = l.value_at;
+  map.seed = map.flags & BPF_F_ZERO_SEED ? 0 : static_cast<u32>(reinterpret_cast<u64>(&map) >> 12);
+  map.list_count = map.flags & BPF_F_NO_COMMON_LRU ? map.cpus : 1;
+  u32 share = static_cast<u32>(l.count / map.list_count);
+  for (u32 i = 0; i < map.list_count; ++i) {
+    map.lists[i].base = i * share;
+    map.lists[i].capacity = share;
+  }
+}
+
+HashElement* hash_take(Run* run, HashMap& map) {
+  ElementList& list = map.lists[0];
+  HeldLock lock(run, list.lock);
+  if (list.count >= map.max_entries) return nullptr;
+  HashElement* e = pop_free(map, list);
+  if (e) ++list.count;
+  return e;
+}
+
+// Each CPU keeps the element that it replaced last for the next time (kernel: htab->extra_elems).
+HashElement* hash_take_spare(Run* run, HashMap& map) {
+  if (run && run->cpu) {
+    HashLink& spare = map.lists[run->cpu->id].spare;
+    if (spare) return map.element(__atomic_exchange_n(&spare, 0, __ATOMIC_RELAXED));
+  }
+  HeldLock lock(run, map.lists[0].lock);
+  return pop_free(map, map.lists[0]);
+}
+
+void hash_keep_spare(Run* run, HashMap& map, HashElement* e) {
+  free_fields(map, map.value(e));
+  if (run && run->cpu && !map.lists[run->cpu->id].spare) {
+    map.lists[run->cpu->id].spare = link_of(map, e);
+    return;
+  }
+  HeldLock lock(run, map.lists[0].lock);
+  push_free(map, map.lists[0], e);
+}
+
+HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
+  ElementList& list = list_for(map, run);
+  HeldLock lock(run, list.lock);
+  auto* e = static_cast<LruElement*>(pop_free(map, list));
+  if (!e && (e = evict(run, map, list))) free_fields(map, map.value(e));
+  if (!e) return nullptr;
+  e->list = static_cast<u32>(&list - map.lists);
+  e->referenced = 0;
+  e->hash = hash;
+  lru_add(map, list, e);
+  return e;
+}
+
+void hash_give_back(Run* run, HashMap& map, HashElement* e) {
+  free_fields(map, map.value(e));
+  ElementList& list = map.lists[is_lru(map) ? static_cast<LruElement*>(e)->list : 0];
+  HeldLock lock(run, list.lock);
+  if (is_lru(map)) {
+    lru_remove(map, list, static_cast<LruElement*>(e));
+  } else {
+    --list.count;
+  }
+  push_free(map, list, e);
+}
+
+void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e) {
+  e->hash = hash;
+  HashLink first = bucket.first;
+  e->next = HashMap::is_end(first) ? (hash & map.bucket_mask) << 1 : first;
+  __atomic_store_n(&bucket.first, link_of(map, e), __ATOMIC_RELEASE);
+}
+
+bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e) {
+  HashLink* at = &bucket.first;
+  while (!HashMap::is_end(*at)) {
+    HashElement* here = map.element(*at);
+    if (here == e) {
+      __atomic_store_n(at, e->next, __ATOMIC_RELEASE);
+      return true;
+    }
+    at = &here->next;
+  }
+  return false;
+}
+
+s64 hash_erase(Run* run, Map& base, const void* key) {
+  HashMap& map = static_cast<HashMap&>(base);
+  u32 hash = jhash(key, map.key_size, map.seed);
+  HashBucket& bucket = map.bucket(hash);
+  HashElement* e;
+  {
+    HeldLock lock(run, bucket.lock);
+    e = hash_find(map, key, hash);
+    if (!e) return -ENOENT;
+    hash_unlink(map, bucket, e);
+  }
+  hash_give_back(run, map, e);
+  return 0;
+}
+
+s64 hash_get_next_key(Map& base, const void* key, void* next) {
+  HashMap& map = static_cast<HashMap&>(base);
+  u64 bucket = 0;
+  HashLink link = 0;
+  // A key that is not there starts from the beginning.
+  if (key) {
+    u32 hash = jhash(key, map.key_size, map.seed);
+    if (HashElement* e = hash_find(map, key, hash)) {
+      link = e->next;
+      bucket = u64{hash & map.bucket_mask} + 1;
+    }
+  }
+  for (; HashMap::is_end(link) && bucket <= map.bucket_mask; ++bucket)
+    link = map.bucket(static_cast<u32>(bucket)).first;
+  if (HashMap::is_end(link)) return -ENOENT;
+  __builtin_memcpy(next, map.key(map.element(link)), map.key_size);
+  return 0;
+}
+
+u32 hash_bucket_count(Map& map) {
+  return static_cast<HashMap&>(map).bucket_mask + 1;
+}
+
+u32 hash_copy_bucket(Run* run, Map& base, u32 bucket_index, void* keys, void* values, u32 room) {
+  HashMap& map = static_cast<HashMap&>(base);
+  HashBucket& bucket = map.bucket(bucket_index);
+  u32 count = 0;
+  for (HashLink link = bucket.first; !HashMap::is_end(link); link = map.element(link)->next) ++count;
+  if (count > room) return count;
+  const MapOps& ops = *map_ops(map.type);
+  u8 *key = static_cast<u8*>(keys), *value = static_cast<u8*>(values);
+  for (HashLink link = bucket.first; !HashMap::is_end(link); link = map.element(link)->next) {
+    HashElement* e = map.element(link);
+    __builtin_memcpy(key, map.key(e), map.key_size);
+    ops.copy_value(run, map, key, value);
+    key += map.key_size;
+    value += user_value_size(map);
+  }
+  return count;
+}
+
+s64 hash_lookup_and_delete(Run* run, Map& map, const void* key, void* value) {
+  s64 error = map_ops(map.type)->copy_value(run, map, key, value);
+  return error ? error : hash_erase(run, map, key);
+}
+
+s64 hash_for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 flags) {
+  if (flags != 0) return -EINVAL;
+  HashMap& map = static_cast<HashMap&>(base);
+  u64 cpu_offset = map_ops(map.type)->per_cpu ? current_cpu(run) * value_stride(map) : 0;
+  s64 seen = 0;
+  for (u64 bucket = 0; bucket <= map.bucket_mask; ++bucket) {
+    HashLink next;
+    for (HashLink link = map.bucket(static_cast<u32>(bucket)).first; !HashMap::is_end(link); link = next) {
+      HashElement* e = map.element(link);
+      next = e->next;  // the callback may delete the element
+      ++seen;
+      u64 key = reinterpret_cast<u64>(map.key(e)), value = reinterpret_cast<u64>(map.value(e)) + cpu_offset;
+      if (callback(reinterpret_cast<u64>(&base), key, value, context, 0, run)) return seen;
+    }
+  }
+  return seen;
+}
+
+}  // namespace bpfemu

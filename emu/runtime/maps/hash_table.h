@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hash table under the hash family of maps: chained buckets, elements in one sparse array, lookups without locks.
+// A chain ends in its bucket's number, so that a reader whose element was freed and reused under it notices that it
+// strayed into another chain and starts again (kernel: hlist_nulls). Runtime code.
+#pragma once
+
+#include "emu/arena/layout.h"
+#include "emu/runtime/held_lock.h"
+#include "emu/runtime/maps/jhash.h"
+#include "emu/runtime/maps/value.h"
+
+namespace bpfemu {
+
+// A link is an element's index * 2 + 1, or the end of bucket b: b * 2. An untouched bucket is 0: empty as well.
+using HashLink = u32;
+
+struct HashBucket {
+  HashLink first;
+  ArenaLock lock;
+};
+
+struct HashElement {
+  HashLink next;
+  u32 hash;  // of a free element: the link of the next free one (`next` stays for readers)
+};
+
+// Elements of LRU maps. `referenced` gives an element a second chance when the oldest is evicted.
+struct LruElement : HashElement {
+  u32 newer, older;  // links in its list
+  u32 list;
+  u32 referenced;
+};
+
+// Where elements come from: those never used yet, those freed, and for LRU maps those in use from old to new.
+struct ElementList {
+  ArenaLock lock;
+  u32 base, capacity;  // range of the element array
+  u32 fresh;           // how many of it were ever used
+  HashLink free;
+  u32 count;  // in use
+  HashLink newest, oldest;
+  HashLink spare;  // of the CPU with the list's number: what its last update replaced
+};
+
+struct HashMap : Map {
+  u64 elements;  // offsets from the head
+  u64 buckets;
+  u32 bucket_mask;
+  u32 stride;            // of an element
+  u32 stride_shift;      // stride = odd << shift: multiples of it are divided by shifting and by multiplying with the
+  u64 stride_inverse;    // inverse of the odd part modulo 2^64
+  u32 key_at, value_at;  // within an element
+  u32 list_count;        // 1, or one per CPU with BPF_F_NO_COMMON_LRU
+  u32 seed;
+  ElementList lists[kMaxCpus];
+
+  u8* at(u64 offset) { return reinterpret_cast<u8*>(this) + offset; }
+  HashBucket& bucket(u32 hash) { return reinterpret_cast<HashBucket*>(at(buckets))[hash & bucket_mask]; }
+  HashElement* element(HashLink link) { return reinterpret_cast<HashElement*>(at(elements) + u64{link >> 1} * stride); }
+  u8* key(HashElement* e) { return reinterpret_cast<u8*>(e) + key_at; }
+  u8* value(HashElement* e) { return reinterpret_cast<u8*>(e) + value_at; }
+  static bool is_end(HashLink link) { return !(link & 1); }
+};
+
+inline bool is_lru(const Map& map) {
+  return map.type == BPF_MAP_TYPE_LRU_HASH || map.type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+inline bool same_key(const void* a, const void* b, u32 size) {
+  const u8 *p = static_cast<const u8*>(a), *q = static_cast<const u8*>(b);
+  for (; size >= 8; size -= 8, p += 8, q += 8) {
+    if (load<u64>(p) != load<u64>(q)) return false;
+  }
+  if (size & 4) {
+    if (load<u32>(p) != load<u32>(q)) return false;
+    p += 4, q += 4;
+  }
+  if (size & 2) {
+    if (load<u16>(p) != load<u16>(q)) return false;
+    p += 2, q += 2;
+  }
+  return !(size & 1) || *p == *q;
+}
+
+// The element with this key, null when there is none. Takes no lock.
+inline HashElement* hash_find(HashMap& map, const void* key, u32 hash) {
+  HashBucket& bucket = map.bucket(hash);
+  for (;;) {
+    HashLink link = __atomic_load_n(&bucket.first, __ATOMIC_ACQUIRE);
+    if (HashMap::is_end(link)) return nullptr;
+    while (!HashMap::is_end(link)) {
+      HashElement* e = map.element(link);
+      if (e->hash == hash && same_key(map.key(e), key, map.key_size)) return e;
+      link = __atomic_load_n(&e->next, __ATOMIC_ACQUIRE);
+    }
+    if (link >> 1 == (hash & map.bucket_mask)) return nullptr;
+  }
+}
+inline HashElement* hash_find(HashMap& map, const void* key) {
+  return hash_find(map, key, jhash(key, map.key_size, map.seed));
+}
+
+// Shared operations (MapOps). `value_bytes` is what an element's values take.
+s64 hash_alloc_check(const MapAttr& attr, bool per_cpu);
+u64 hash_footprint(const MapAttr& attr, u64 value_bytes);
+u64 hash_committed(const MapAttr& attr, u64 value_bytes);  // without BPF_F_NO_PREALLOC, the elements too
+void hash_init(Map& map, u64 value_bytes);
+s64 hash_erase(Run* run, Map& map, const void* key);
+s64 hash_get_next_key(Map& map, const void* key, void* next);
+u32 hash_bucket_count(Map& map);
+u32 hash_copy_bucket(Run* run, Map& map, u32 bucket, void* keys, void* values, u32 room);
+s64 hash_lookup_and_delete(Run* run, Map& map, const void* key, void* value);
+s64 hash_for_each(Run* run, Map& map, MapCallback callback, u64 context, u64 flags);
+
+// Puts a new element in place of the one with the same key, if there is one (kernel: htab_map_update_elem,
+// htab_lru_map_update_elem). `fill(element's value)` writes the value. The plain maps' way: programs that hold the old
+// value's address keep the old value.
+template <class Fill>
+s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill);
+// Changes the values of the element with this key in place, or puts in a new one (kernel:
+// __htab_percpu_map_update_elem). `fill(value, is_new)`.
+template <class Fill>
+s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill);
+
+// The parts of an update; the caller holds the bucket's lock.
+HashElement* hash_take(Run* run, HashMap& map);                // null: full
+HashElement* hash_take_spare(Run* run, HashMap& map);          // to replace another element
+HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash);  // takes other buckets' locks: hold none
+void hash_give_back(Run* run, HashMap& map, HashElement* e);
+void hash_keep_spare(Run* run, HashMap& map, HashElement* e);
+void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e);
+bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e);  // false: it was not there
+inline void hash_mark_used(HashMap& map, HashElement* e) {
+  if (is_lru(map)) __atomic_store_n(&static_cast<LruElement*>(e)->referenced, 1, __ATOMIC_RELAXED);
+}
+
+template <class Fill>
+s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
+  u32 hash = jhash(key, map.key_size, map.seed);
+  HashBucket& bucket = map.bucket(hash);
+  HashElement *fresh = nullptr, *old;
+  if (is_lru(map) && !(fresh = hash_take_lru(run, map, hash))) return -ENOMEM;
+  s64 error;
+  {
+    HeldLock lock(run, bucket.lock);
+    old = hash_find(map, key, hash);
+    error = check_update(old, flags);
+    if (!error && !fresh) {
+      fresh = old ? hash_take_spare(run, map) : hash_take(run, map);
+      if (!fresh) error = -E2BIG;
+    }
+    if (!error) {
+      __builtin_memcpy(map.key(fresh), key, map.key_size);
+      fill(map.value(fresh));
+      hash_insert(map, bucket, hash, fresh);
+      if (old) {
+        hash_unlink(map, bucket, old);
+        hash_mark_used(map, fresh);
+      }
+    }
+  }
+  if (HashElement* unused = error ? fresh : old) {
+    is_lru(map) ? hash_give_back(run, map, unused) : hash_keep_spare(run, map, unused);
+  }
+  return error;
+}
+
+template <class Fill>
+s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
+  u32 hash = jhash(key, map.key_size, map.seed);
+  HashBucket& bucket = map.bucket(hash);
+  // With BPF_EXIST an LRU map needs no element of its own, and evicts none.
+  HashElement* fresh = nullptr;
+  if (is_lru(map) && flags != BPF_EXIST && !(fresh = hash_take_lru(run, map, hash))) return -ENOMEM;
+  s64 error;
+  {
+    HeldLock lock(run, bucket.lock);
+    HashElement* old = hash_find(map, key, hash);
+    error = check_update(old, flags);
+    if (!error && old) {
+      hash_mark_used(map, old);
+      fill(map.value(old), false);
+    } else if (!error) {
+      HashElement* e = fresh ? fresh : hash_take(run, map);
+      if (e) {
+        __builtin_memcpy(map.key(e), key, map.key_size);
+        fill(map.value(e), true);
+        hash_insert(map, bucket, hash, e);
+        fresh = nullptr;
+      } else {
+        error = -E2BIG;
+      }
+    }
+  }
+  if (fresh) hash_give_back(run, map, fresh);
+  return error;
+}
+
+}  // namespace bpfemu

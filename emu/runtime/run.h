@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a running program carries: who triggered it, on which vCPU, and the few functions it needs from outside.
+// The JIT keeps a pointer to the Run in r12 and hands it to helpers as their sixth argument. Runtime code.
+#pragma once
+
+#include "emu/arena/vcpu.h"
+#include "emu/base/types.h"
+
+namespace bpfemu {
+
+struct Map;
+struct Run;
+struct ProgramText;
+struct RunSock;
+
+// Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
+// All return 0 or a byte count, or a negative errno.
+struct Env {
+  void* self;
+  u64 arena_end;            // Arena::end() as of now: what lies in [kArenaBase, arena_end) can be read without a fault
+  s64 (*read_user)(void* self, void* to, u64 address, u64 size);            // all or nothing: -EFAULT
+  s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);        // strncpy_from_user_nofault: length with NUL
+  s64 (*write_user)(void* self, u64 address, const void* from, u64 size);
+  u64 (*clock)(void* self, int clock_id);
+  void (*wake)(void* self, void* ring);             // a consumer of this ring buffer or perf buffer is to be woken
+  void (*trace_printk)(void* self, Run* run, const char* text, u64 size);
+  s64 (*send_signal)(void* self, u32 signal, bool to_group);
+  s64 (*user_stack)(void* self, Run* run, u64* ips, u32 max);               // return addresses, innermost first
+  void (*missing)(void* self, const char* what);                            // UNMODELED at run time
+  u64 (*task_struct)(void* self, Run* run);         // arena address of the current task_struct, 0: cannot be made
+  s64 (*kernel_stack)(void* self, Run* run, u64* ips, u32 max);             // as user_stack, of the modelled kernel
+  u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
+  void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
+};
+
+// The task an event belongs to, in the terms of the helpers.
+struct RunTask {
+  u32 tid, tgid;            // pid and tgid of the kernel
+  u32 uid, gid;
+  char comm[16];
+  u64 task_struct;          // arena address of the BTF-laid-out task_struct, 0 until someone asked
+  u64 cgroup_id;
+  u32 ns_tid, ns_tgid;      // in the pid namespace that the tools see
+  u64 ns_dev, ns_ino;
+};
+
+struct Run {
+  const Env* env;
+  Vcpu* cpu;
+  RunTask* task;
+  const ProgramText* program;
+  void* context;            // R1 at entry
+  PtRegs* regs;             // user registers of the event, for stacks; may be null
+  u64 cookie;               // bpf_get_attach_cookie
+  u64 func_ip;              // bpf_get_func_ip
+  u32 cpus;                 // number of possible CPUs
+  u32 tail_calls;
+  u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)
+  u64 stack_base;           // interpreter's stack of frames
+};
+
+// A loaded program as it runs. In the arena, next to its code. `entry` is its JIT code.
+using ProgramEntry = u64 (*)(Run* run, void* context);
+struct ProgramText {
+  u32 id;
+  u32 type;
+  ProgramEntry entry;
+  u64 tail_call_entry;      // where a tail call lands (past the prologue that resets the counter)
+  u32 expected_attach_type;
+  u32 flags;
+  u64 stat_runs, stat_misses;
+};
+
+// Signature of every helper. Arguments that a helper does not take are ignored.
+using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
+
+}  // namespace bpfemu

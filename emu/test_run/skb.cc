@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Socket filters, traffic control, lightweight tunnels, cgroup packet filters (kernel: bpf_prog_test_run_skb).
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include "emu/base/bytes.h"
+#include "emu/runtime/contexts.h"
+#include "emu/test_run/bench.h"
+
+namespace bpfemu {
+namespace {
+
+constexpr u64 kHeadroom = 64;            // NET_SKB_PAD + NET_IP_ALIGN
+constexpr u64 kBuffer = 64 * kPageSize;  // what helpers may make the packet grow into, both ways
+constexpr u64 kObjectsAt = 16 * kPageSize, kPacketAt = kObjectsAt + 2048;  // a small packet shares their page
+static_assert(sizeof(RunSock) + sizeof(RunSkb) + kHeadroom <= kPacketAt - kObjectsAt);
+constexpr u16 kIpv4 = 0x0800, kIpv6 = 0x86dd, kRaw8023 = 0x0001, kLlc = 0x0004, kFirstProtocol = 0x0600;
+constexpr u32 kIpv4Header = 20, kIpv6Header = 40;
+constexpr u32 kPacketMulticast = 2, kPacketOtherHost = 3;
+constexpr u32 kTcpClose = 7;
+constexpr u32 kGsoMaxSize = 65536, kGsoMaxSegments = 65535;
+
+u16 be16(const u8* from) {
+  return __builtin_bswap16(load<u16>(from));
+}
+
+// Kernel: eth_type_trans, on the loopback device, whose address is all zeros.
+void set_ethernet_type(RunSkb& skb, const u8* header, u32 payload) {
+  const u16 type = be16(header + 12);
+  u16 protocol = kLlc;
+  if (type >= kFirstProtocol)
+    protocol = type;
+  else if (payload >= 2 && load<u16>(header + kEthernetHeader) == 0xffff)
+    protocol = kRaw8023;
+  skb.protocol = __builtin_bswap16(protocol);
+  if (!is_zero(header, 0, 6)) skb.pkt_type = header[0] & 1 ? kPacketMulticast : kPacketOtherHost;
+}
+
+// The dummy socket gets the packet's addresses. EINVAL: not even a whole header.
+Result<void> set_addresses(RunSock& sock, u32 protocol, const u8* header, u32 size) {
+  if (protocol == __builtin_bswap16(kIpv4)) {
+    if (size < kIpv4Header) return fail(EINVAL);
+    sock.family = AF_INET;
+    sock.src_ip4 = load<u32>(header + 12);
+    sock.dst_ip4 = load<u32>(header + 16);
+  } else if (protocol == __builtin_bswap16(kIpv6)) {
+    if (size < kIpv6Header) return fail(EINVAL);
+    sock.family = AF_INET6;
+    std::memcpy(sock.src_ip6, header + 8, sizeof sock.src_ip6);
+    std::memcpy(sock.dst_ip6, header + 24, sizeof sock.dst_ip6);
+  }
+  return {};
+}
+
+// Fields of the tool's __sk_buff that may be set; the others must be zero (kernel: convert___skb_to_skb).
+constexpr struct {
+  size_t offset, size;
+} kSettable[] = {
+#define FIELD(name) \
+  { offsetof(__sk_buff, name), sizeof(__sk_buff::name) }
+    FIELD(mark),   FIELD(priority), FIELD(ingress_ifindex), FIELD(ifindex),  FIELD(cb),
+    FIELD(tstamp), FIELD(wire_len), FIELD(gso_segs),        FIELD(gso_size), FIELD(hwtstamp),
+#undef FIELD
+};
+
+Result<void> apply(const __sk_buff& from, RunSkb& skb) {
+  size_t at = 0;
+  for (const auto& field : kSettable) {
+    if (!is_zero(&from, at, field.offset)) return fail(EINVAL);
+    at = field.offset + field.size;
+  }
+  if (!is_zero(&from, at, sizeof from)) return fail(EINVAL);
+
+  skb.mark = from.mark;
+  skb.priority = from.priority;
+  skb.ingress_ifindex = from.ingress_ifindex;
+  skb.tstamp = from.tstamp;
+  std::memcpy(skb.cb, from.cb, sizeof skb.cb);
+  if (from.wire_len && (from.wire_len < skb.len || from.wire_len > kGsoMaxSize)) return fail(EINVAL);
+  skb.wire_len = from.wire_len ? from.wire_len : skb.len;
+  if (from.gso_segs > kGsoMaxSegments) return fail(EINVAL);
+  skb.gso_segs = from.gso_segs;
+  skb.gso_size = from.gso_size;
+  skb.hwtstamp = from.hwtstamp;
+  return {};
+}
+
+// Kernel: convert_skb_to___skb; the rest of the tool's struct goes back as it came.
+void report(const RunSkb& skb, __sk_buff& to) {
+  to.mark = skb.mark;
+  to.priority = skb.priority;
+  to.ingress_ifindex = skb.ingress_ifindex;
+  to.ifindex = skb.ifindex;
+  to.tstamp = skb.tstamp;
+  std::memcpy(to.cb, skb.cb, sizeof to.cb);
+  to.wire_len = skb.wire_len;
+  to.gso_segs = skb.gso_segs;
+  to.hwtstamp = skb.hwtstamp;
+}
+
+// Kernel: skb_checksum, folded: two sums of the same data may differ before they are.
+u16 checksum(u64 from, u64 to) {
+  u64 sum = 0;
+  for (; from + 1 < to; from += 2) sum += load<u16>(reinterpret_cast<const u8*>(from));
+  if (from < to) sum += load<u8>(reinterpret_cast<const u8*>(from));
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<u16>(sum);
+}
+
+u16 fold(u32 sum) {
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<u16>(sum + (sum >> 16));
+}
+
+bool starts_at_link_layer(u32 type) {
+  return type == BPF_PROG_TYPE_SCHED_CLS || type == BPF_PROG_TYPE_SCHED_ACT;
+}
+
+}  // namespace
+
+Result<void> test_run_skb(TestBench& bench) {
+  const TestAttr& attr = bench.attr;
+  if ((attr.flags & ~u32{BPF_F_TEST_SKB_CHECKSUM_COMPLETE}) || attr.cpu || attr.batch_size) return fail(EINVAL);
+  const u32 size = attr.data_size_in;
+  if (size < kEthernetHeader) return fail(EINVAL);
+  const std::vector<u8> data = TRY(data_in(bench, size, kHeadroom, kSharedInfo));
+  auto context = TRY(context_in<__sk_buff>(bench));
+
+  ArenaMemory memory = TRY(ArenaMemory::allocate(bench.arena, kBuffer));
+  auto& sock = *new (memory.at(kObjectsAt)) RunSock{};
+  auto& skb = *new (memory.at(kObjectsAt + sizeof(RunSock))) RunSkb{};
+  sock.state = kTcpClose;
+  sock.rx_queue_mapping = -1;
+  sock.full = true;
+  skb.sk = &sock;
+  skb.program_type = bench.program.type;
+  skb.head = memory.address() + kPacketAt - kHeadroom;
+  skb.end = memory.address() + kBuffer;
+  skb.mac_header = memory.address() + kPacketAt;
+  skb.network_header = skb.mac_header + kEthernetHeader;
+  skb.data_end = skb.mac_header + size;
+  u8* packet = memory.at(kPacketAt);
+  std::memcpy(packet, data.data(), size);
+
+  skb.ifindex = kLoopback;
+  if (context && context->ifindex > 1) {
+    char name[IF_NAMESIZE];
+    if (!if_indextoname(context->ifindex, name)) return fail(ENODEV);
+    skb.ifindex = context->ifindex;
+  }
+  const u32 payload = size - kEthernetHeader;
+  set_ethernet_type(skb, packet, payload);
+  TRY(set_addresses(sock, skb.protocol, packet + kEthernetHeader, payload));
+
+  const bool link_layer = starts_at_link_layer(bench.program.type);
+  skb.data = link_layer ? skb.mac_header : skb.network_header;
+  skb.data_meta = skb.data;
+  skb.len = static_cast<u32>(skb.data_end - skb.data);
+  if (context) TRY(apply(*context, skb));
+  if (attr.flags & BPF_F_TEST_SKB_CHECKSUM_COMPLETE) {
+    skb.csum = checksum(skb.network_header, skb.data_end);
+    skb.csum_complete = 1;
+  }
+
+  const Verdict verdict = TRY(repeat(bench, &skb));
+
+  if (!link_layer) {
+    // The header was taken off: zeros stand in for it.
+    skb.data -= kEthernetHeader;
+    skb.len += kEthernetHeader;
+    std::memset(reinterpret_cast<void*>(skb.data), 0, kEthernetHeader);
+  }
+  if ((attr.flags & BPF_F_TEST_SKB_CHECKSUM_COMPLETE) && fold(skb.csum) != checksum(skb.network_header, skb.data_end))
+    return fail(EBADMSG);
+  if (context) report(skb, *context);
+  TRY(finish(bench, {.data = reinterpret_cast<const void*>(skb.data), .size = skb.len}, verdict));
+  return context ? context_out(bench, &*context, sizeof(__sk_buff)) : Result<void>();
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accesses to uapi contexts become accesses to the objects behind them (emu/runtime/contexts.h). A context without a table
+// here is at run time what the program sees: registers, tracepoint records, struct bpf_perf_event_data, and the
+// structs of cgroup, socket message and reuseport programs.
+#include <linux/bpf.h>
+
+#include <array>
+#include <optional>
+#include <span>
+
+#include "emu/isa/opcode.h"
+#include "emu/runtime/contexts.h"
+#include "emu/runtime/maps/map.h"
+#include "emu/verifier/ctx_fields.h"
+#include "emu/verifier/fixup_phases.h"
+#include "emu/verifier/fixup_rewrite.h"
+
+namespace bpfemu {
+namespace {
+
+// A field as the program sees it, bytes [first, end), and where it is. Fields of the same size are read in part at the
+// same distance, except for numbers that the kernel keeps in fewer bytes: it reads them whole wherever in the field an
+// access of at least as many bytes starts. Pointers are wider than the program's view of them.
+struct Place {
+  u32 first, end;
+  u32 at;
+  u32 read_size = 0;
+  u32 kept = 0;  // bytes, when fewer than the field's
+  bool of_socket = false;  // `at` is in the RunSock that the context points to
+};
+
+#define FIELD(context, name, object, member) CTX_FIELD(context, name), static_cast<u32>(offsetof(object, member))
+#define SKB(name) FIELD(__sk_buff, name, RunSkb, name)
+#define SKB_SOCKET(name, member, kept) FIELD(__sk_buff, name, RunSock, member), 0, kept, true
+
+// __sk_buff has the remote port in the upper half of a word. The two bytes before it in a socket are 0, being the upper
+// half of the local port.
+constexpr u32 kRemotePort = offsetof(RunSock, dst_port) - 2;
+static_assert(kRemotePort == offsetof(RunSock, src_port) + 2);
+
+constexpr Place kSkb[] = {
+    {SKB(len)},
+    {SKB(pkt_type), 0, 1},
+    {SKB(mark)},
+    {SKB(queue_mapping), 0, 2},
+    {SKB(protocol), 0, 2},
+    {SKB(vlan_present), 0, 1},
+    {SKB(vlan_tci), 0, 2},
+    {SKB(vlan_proto), 0, 2},
+    {SKB(priority)},
+    {SKB(ingress_ifindex)},
+    {SKB(ifindex)},
+    {SKB(tc_index), 0, 2},
+    {SKB(cb)},
+    {SKB(hash)},
+    {SKB(tc_classid), 0, 2},
+    {SKB(data), 8},
+    {SKB(data_end), 8},
+    {SKB(napi_id)},
+    {SKB_SOCKET(family, family, 2)},
+    {SKB_SOCKET(remote_ip4, dst_ip4, 0)},
+    {SKB_SOCKET(local_ip4, src_ip4, 0)},
+    {SKB_SOCKET(remote_ip6, dst_ip6, 0)},
+    {SKB_SOCKET(local_ip6, src_ip6, 0)},
+    {CTX_FIELD(__sk_buff, remote_port), kRemotePort, 0, 0, true},
+    {SKB_SOCKET(local_port, src_port, 2)},
+    {SKB(data_meta), 8},
+    {SKB(flow_keys)},
+    {SKB(tstamp)},
+    {SKB(wire_len)},
+    {SKB(gso_segs), 0, 2},
+    {SKB(sk)},
+    {SKB(gso_size), 0, 2},
+    {SKB(tstamp_type)},
+    {SKB(hwtstamp)},
+};
+
+#define XDP(name) FIELD(xdp_md, name, RunXdp, name)
+constexpr Place kXdp[] = {
+    {XDP(data), 8},         {XDP(data_end), 8},    {XDP(data_meta), 8},
+    {XDP(ingress_ifindex)}, {XDP(rx_queue_index)}, {XDP(egress_ifindex)},
+};
+
+#define LOOKUP(name) FIELD(bpf_sk_lookup, name, RunSkLookup, name)
+constexpr u32 kLookupPort = offsetof(bpf_sk_lookup, remote_port);
+constexpr Place kSkLookup[] = {
+    {FIELD(bpf_sk_lookup, sk, RunSkLookup, selected)},
+    {LOOKUP(family), 0, 2},
+    {LOOKUP(protocol), 0, 2},
+    {LOOKUP(remote_ip4)},
+    {LOOKUP(remote_ip6)},
+    {kLookupPort, kLookupPort + 4, offsetof(RunSkLookup, remote_port)},
+    {LOOKUP(local_ip4)},
+    {LOOKUP(local_ip6)},
+    {LOOKUP(local_port), 0, 2},
+    {LOOKUP(ingress_ifindex)},
+};
+
+// What programs see of sockets lies together.
+constexpr s16 kSock = offsetof(RunSock, bound_dev_if);
+static_assert(offsetof(RunSock, priority) == kSock + offsetof(bpf_sock, priority));
+static_assert(offsetof(RunSock, src_port) == kSock + offsetof(bpf_sock, src_port));
+static_assert(offsetof(RunSock, rx_queue_mapping) == kSock + offsetof(bpf_sock, rx_queue_mapping));
+
+std::span<const Place> places(u32 prog_type) {
+  switch (prog_type) {
+    case BPF_PROG_TYPE_SOCKET_FILTER:
+    case BPF_PROG_TYPE_SCHED_CLS:
+    case BPF_PROG_TYPE_SCHED_ACT:
+    case BPF_PROG_TYPE_CGROUP_SKB:
+    case BPF_PROG_TYPE_LWT_IN:
+    case BPF_PROG_TYPE_LWT_OUT:
+    case BPF_PROG_TYPE_LWT_XMIT:
+    case BPF_PROG_TYPE_LWT_SEG6LOCAL:
+    case BPF_PROG_TYPE_SK_SKB:
+    case BPF_PROG_TYPE_FLOW_DISSECTOR: return kSkb;
+    case BPF_PROG_TYPE_XDP: return kXdp;
+    case BPF_PROG_TYPE_SK_LOOKUP: return kSkLookup;
+    default: return {};
+  }
+}
+
+const Place* find_place(std::span<const Place> table, s16 off) {
+  for (const Place& place : table) {
+    if (off >= static_cast<int>(place.first) && off < static_cast<int>(place.end)) return &place;
+  }
+  return nullptr;
+}
+
+u8 size_code(u32 bytes) {
+  return bytes == 1 ? BPF_B : bytes == 2 ? BPF_H : bytes == 4 ? BPF_W : BPF_DW;
+}
+
+void set_size(Insn& insn, u32 bytes) {
+  if (bytes != 0) insn.code = static_cast<u8>((insn.code & ~BPF_DW & ~BPF_H & ~BPF_B) | size_code(bytes));
+}
+
+bool is_plain_load(const Insn& insn) {
+  return BPF_CLASS(insn.code) == BPF_LDX && BPF_MODE(insn.code) == BPF_MEM;
+}
+bool is_plain_store(const Insn& insn) {
+  return BPF_CLASS(insn.code) == BPF_STX && BPF_MODE(insn.code) == BPF_MEM;
+}
+
+class Converter {
+ public:
+  explicit Converter(FixupProgram& program)
+      : program_(program), rewrite_(program), table_(places(program.info.resolved_type())) {}
+
+  Result<void> run() {
+    for (u32 i = 0; i < program_.insns.size(); ++i) {
+      bool load = is_plain_load(program_.insns[i]);
+      if (!load && !is_plain_store(program_.insns[i])) continue;
+      u32 type = program_.aux[i].ptr_type;
+      switch (base_type(type)) {
+        case kPtrToCtx: TRY(convert_context(i, load)); break;
+        case kConstPtrToMap:
+          if (load) convert_map_field(i);
+          break;
+        case kPtrToSocket:
+        case kPtrToSockCommon: program_.insns[i].off += kSock; break;
+        case kPtrToBtfId:
+          if (load) make_safe(program_.insns[i]);
+          break;
+        case kPtrToMem:  // a variable of the kernel
+          if (load && (type & kRdonly)) make_safe(program_.insns[i]);
+          break;
+        default: break;
+      }
+    }
+    return rewrite_.apply();
+  }
+
+ private:
+  static void make_safe(Insn& insn) { insn.code = static_cast<u8>(BPF_LDX | kProbeMem | BPF_SIZE(insn.code)); }
+
+  Result<void> convert_context(u32 index, bool load) {
+    if (table_.empty()) return {};
+    Insn insn = program_.insns[index];
+    const Place* place = find_place(table_, insn.off);
+    if (!place) {
+      program_.log.print("bpf verifier is misconfigured\n");
+      return fail(EINVAL);
+    }
+    bool whole = place->kept != 0 && access_size(insn.code) >= place->kept;
+    u32 within = whole ? 0 : static_cast<u32>(insn.off) - place->first;
+    insn.off = static_cast<s16>(place->at + within);
+    if (place->at == offsetof(RunSkb, data_end) && program_.info.resolved_type() == BPF_PROG_TYPE_CGROUP_SKB) {
+      insn.off = offsetof(RunSkb, cgroup_end);
+    }
+    set_size(insn, load ? place->read_size : place->kept);
+    if (!place->of_socket) {
+      program_.insns[index] = insn;
+      return {};
+    }
+    // There may be no socket: then its fields read as 0.
+    Insn socket = insn;
+    socket.code = BPF_LDX | BPF_MEM | BPF_DW;
+    socket.off = offsetof(RunSkb, sk);
+    insn.src_reg = insn.dst_reg;
+    make_safe(insn);
+    rewrite_.replace(index, std::array{socket, insn});
+    return {};
+  }
+
+  // Programs may look into struct bpf_map, whose counterpart has few of its fields; the others read as 0.
+  void convert_map_field(u32 index) {
+    struct Field {
+      const char* name;
+      u32 at;
+    };
+    static constexpr Field kFields[] = {
+        {"map_type", offsetof(Map, type)},         {"key_size", offsetof(Map, key_size)},
+        {"value_size", offsetof(Map, value_size)}, {"max_entries", offsetof(Map, max_entries)},
+        {"map_flags", offsetof(Map, flags)},       {"id", offsetof(Map, id)},
+    };
+    Insn& insn = program_.insns[index];
+    const Btf* vmlinux = program_.info.world ? program_.info.world->vmlinux.get() : nullptr;
+    if (vmlinux && BPF_SIZE(insn.code) == BPF_W) {
+      for (const Field& field : kFields) {
+        auto offset = vmlinux->offset_of("bpf_map", field.name);
+        if (!offset || insn.off != static_cast<int>(*offset)) continue;
+        insn.off = static_cast<s16>(field.at);
+        return;
+      }
+    }
+    insn = {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = insn.dst_reg, .src_reg = 0, .off = 0, .imm = 0};
+  }
+
+  FixupProgram& program_;
+  Rewrite rewrite_;
+  std::span<const Place> table_;
+};
+
+}  // namespace
+
+Result<void> convert_accesses(FixupProgram& program) {
+  return Converter(program).run();
+}
+
+}  // namespace bpfemu
