@@ -7,7 +7,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "emu/probe/probes.h"
+#include "emu/ports/event_sink.h"
 #include "loader/address_space.h"
 #include "loader/return_stack.h"
 #include "loader/traps.h"

@@ -5,7 +5,7 @@
 #include <functional>
 #include <unordered_map>
 
-#include "emu/probe/probes.h"
+#include "emu/ports/event_sink.h"
 #include "emu/syscalls/call.h"
 #include "loader/cpu_follower.h"
 #include "loader/long_calls.h"

@@ -26,7 +26,7 @@ def table(heads, lines):
                      ["| " + " | ".join(line) + " |" for line in lines]) + "\n"
 
 
-functions = {int(r[0]) for r in rows("helper_functions.inc", "HELPER_FN")} | {12}
+functions = {int(r[0]) for macro in ("HELPER_FN", "HELPER_JIT") for r in rows("helper_functions.inc", macro)}
 helpers = list(rows("helpers.inc", "HELPER"))
 running = [h for h in helpers if int(h[0]) in functions]
 checked = [h for h in helpers if int(h[0]) not in functions]
@@ -79,7 +79,7 @@ Answered or watched even when no probe asks for them; all others run natively.
 """ % (
     table(["command", "since", "note"], ([r[0], "%s.%s" % (r[1], r[2]), r[5] or "as the kernel"]
                                          for r in rows("commands.inc", "COMMAND"))),
-    table(["type", "since", "note"], ([r[2], "%s.%s" % (r[3], r[4]), r[6] or "as the kernel"] for r in maps)),
+    table(["type", "since", "note"], ([r[2], "%s.%s" % (r[3], r[4]), r[8] or "as the kernel"] for r in maps)),
     len(running), len(helpers), names(running), names(checked),
     *(", ".join("`%s`" % name for name in group) for group in kfuncs),
     table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),

@@ -16,7 +16,6 @@ inline constexpr u32 kMaxHeldLocks = 4;
 struct Vcpu {
   u32 owner;                // tid of the thread whose event runs here, 0 when free
   u32 id;
-  u32 active;               // recursion guard of tracing programs (kernel: bpf_prog_active)
   u32 tail_calls;
   u64 prandom[4];
   PtRegs regs[4];           // pt_regs copies that program contexts point to, by nesting depth
@@ -38,7 +37,6 @@ inline Vcpu* acquire_vcpu(Vcpu* vcpus, u32 count, u32 wanted, u32 tid) {
 }
 
 inline void release_vcpu(Vcpu& cpu) {
-  cpu.active = 0;
   __atomic_store_n(&cpu.owner, 0, __ATOMIC_RELEASE);
 }
 

@@ -7,6 +7,7 @@
 #include <expected>
 #include <utility>
 
+#include "emu/base/errors.h"
 #include "emu/base/types.h"
 
 namespace bpfemu {

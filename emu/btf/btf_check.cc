@@ -89,8 +89,8 @@ Result<void> BtfCheck::header() {
   log_.print("str_len: {}\n", header.str_len);
   log_.print("btf_total_size: {}\n", raw.size());
   if (header.magic != BTF_MAGIC) return refuse("Invalid magic");
-  if (header.version != BTF_VERSION) return refuse("Unsupported version", kEnotsupp);
-  if (header.flags != 0) return refuse("Unsupported flags", kEnotsupp);
+  if (header.version != BTF_VERSION) return refuse("Unsupported version", ENOTSUPP);
+  if (header.flags != 0) return refuse("Unsupported flags", ENOTSUPP);
   if (raw.size() == header.hdr_len) return refuse("No data");
   TRY(sections(header));
   TRY(string_section(header));

@@ -12,7 +12,6 @@
 
 namespace bpfemu {
 
-inline constexpr int kEnotsupp = 524;        // the kernel's ENOTSUPP, which user space has no name for
 inline constexpr u32 kMaxResolveDepth = 32;  // kernel: MAX_RESOLVE_DEPTH
 
 class BtfCheck {

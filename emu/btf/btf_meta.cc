@@ -89,7 +89,7 @@ MaybeFault int_fits(const BtfCheck&, const btf_type& t) {
 }
 MaybeFault int_encoding(const BtfCheck&, const btf_type& t) {
   u32 encoding = BTF_INT_ENCODING(btf_int_data(t));
-  return unless((encoding & (encoding - 1)) == 0 && encoding <= BTF_INT_BOOL, "Unsupported encoding", kEnotsupp);
+  return unless((encoding & (encoding - 1)) == 0 && encoding <= BTF_INT_BOOL, "Unsupported encoding", ENOTSUPP);
 }
 MaybeFault array_element(const BtfCheck&, const btf_type& t) {
   u32 id = extra<btf_array>(t).type;

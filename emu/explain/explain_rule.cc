@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "emu/bpf/attach_types.h"
 #include "emu/explain/explainer.h"
 #include "emu/verifier/prog_types.h"
 
@@ -47,7 +48,7 @@ bool has_helper(const ProgTypeEntry& type, u32 helper) {
   ProgInfo info;
   info.type = type.id;
   info.gpl_compatible = info.sleepable = true;
-  for (const AttachTypeEntry& attach : attach_type_entries()) {
+  for (const AttachType& attach : attach_types()) {
     info.expected_attach_type = attach.id;
     if (type.ops->helper(helper, info)) return true;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emu/abi/pt_regs.h"
+#include "emu/ports/event_sink.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/ports/task.h"
@@ -18,24 +19,6 @@
 #include "emu/probe/runner.h"
 
 namespace bpfemu {
-
-// Events, as the loader reports them. Each is called with the thread stopped at the very point.
-class EventSink {
- public:
-  virtual ~EventSink() = default;
-  virtual void syscall_entered(Task& task, PtRegs& regs, long number) = 0;
-  virtual void syscall_exited(Task& task, PtRegs& regs, long number, s64 result) = 0;
-  virtual void task_forked(Task& parent, pid_t child, bool thread) = 0;
-  virtual void task_executed(Task& task, pid_t old_tid, const std::string& path) = 0;
-  virtual void task_exiting(Task& task, int status) = 0;
-  // Nothing more comes of it. Between its exit and this it may still be the sender of a signal.
-  virtual void task_gone(pid_t tid) = 0;
-  // `result`: TRACE_SIGNAL_DELIVERED 0, IGNORED 1, ...; the sender is `task`.
-  virtual void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
-                                int result) = 0;
-  virtual void site_hit(Task& task, Sites::Id site, PtRegs& regs) = 0;
-  virtual void function_returned(Task& task, u64 cookie, PtRegs& regs) = 0;
-};
 
 class DynamicEvents;
 class KernelData;

@@ -15,6 +15,7 @@
 
 #include "emu/arena/vcpu.h"
 #include "emu/probe/point.h"
+#include "emu/runtime/helpers/helpers.h"
 
 namespace bpfemu {
 
@@ -22,33 +23,8 @@ namespace {
 
 constexpr u32 kIdleTid = 0x7ffffffe;  // holds a vCPU for the idle task, whose own tid means "free"
 
-struct HelperNeeds {
-  u32 helper;
-  ProgramNeeds needs;
-};
-
-// Helpers that show the task or the CPU to the program.
-constexpr HelperNeeds kHelperNeeds[] = {
-    {BPF_FUNC_trace_printk, {.cpu = true, .comm = true}},
-    {BPF_FUNC_trace_vprintk, {.cpu = true, .comm = true}},
-    {BPF_FUNC_get_smp_processor_id, {.cpu = true}},
-    {BPF_FUNC_get_numa_node_id, {.cpu = true}},
-    {BPF_FUNC_perf_event_output, {.cpu = true}},
-    {BPF_FUNC_perf_event_read, {.cpu = true}},
-    {BPF_FUNC_perf_event_read_value, {.cpu = true}},
-    {BPF_FUNC_per_cpu_ptr, {.cpu = true}},
-    {BPF_FUNC_this_cpu_ptr, {.cpu = true}},
-    {BPF_FUNC_get_current_comm, {.comm = true}},
-    {BPF_FUNC_get_current_uid_gid, {.user = true}},
-    {BPF_FUNC_tail_call, {.cpu = true, .comm = true, .user = true}},
-};
-
 bool is_helper_call(const Insn& insn) {
   return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
-}
-
-bool is_percpu(u32 type) {
-  return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
 
 }  // namespace
@@ -57,11 +33,10 @@ ProgramNeeds needs_of(const Program& program) {
   ProgramNeeds needs;
   for (const Insn& insn : program.verified.insns) {
     if (!is_helper_call(insn)) continue;
-    for (const HelperNeeds& each : kHelperNeeds) {
-      if (each.helper == static_cast<u32>(insn.imm)) needs.add(each.needs);
-    }
+    const u8 shown = helper_needs(static_cast<u32>(insn.imm));
+    needs.add({.cpu = (shown & kNeedsCpu) != 0, .comm = (shown & kNeedsComm) != 0, .user = (shown & kNeedsUser) != 0});
   }
-  for (const auto& map : program.verified.used_maps) needs.cpu |= is_percpu(map->map().type);
+  for (const auto& map : program.verified.used_maps) needs.cpu |= map->ops().per_cpu;
   return needs;
 }
 
@@ -246,7 +221,6 @@ RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds&
   u32 holder = task ? static_cast<u32>(task->tid()) : kIdleTid;
   run_.cpu = acquire_vcpu(runner.arena_.vcpus(), runner.arena_.cpus(), wanted, holder);
   if (!run_.cpu) return;
-  run_.cpu->active = 1;
   run_.env = &env_;
   run_.task = identity;
   run_.regs = regs;
@@ -263,7 +237,6 @@ void RunScope::lend(const std::function<void()>& meanwhile) {
   meanwhile();
   // Whoever ran meanwhile has given its own back: one is free.
   run_.cpu = acquire_vcpu(runner_.arena_.vcpus(), runner_.arena_.cpus(), wanted, holder);
-  run_.cpu->active = 1;
 }
 
 void* RunScope::context_memory() {

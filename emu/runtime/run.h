@@ -68,7 +68,7 @@ struct ProgramText {
   u64 tail_call_entry;      // where a tail call lands (past the prologue that resets the counter)
   u32 expected_attach_type;
   u32 flags;
-  u64 stat_runs, stat_misses;
+  u64 stat_runs;
 };
 
 // Signature of every helper. Arguments that a helper does not take are ignored.

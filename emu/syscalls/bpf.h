@@ -15,7 +15,6 @@
 namespace bpfemu {
 
 // The kernel's own errno beyond the uapi's: an operation that an object lacks.
-inline constexpr int kErrNotSupp = 524;  // ENOTSUPP
 
 struct BpfCall {
   System& system;

@@ -132,7 +132,6 @@ Result<u64> program_info(BpfCall& call, const Program& program) {
   TRY(put_array(call, std::span<const u32>(map_ids(program)), info.nr_map_ids, info.map_ids));
   TRY(set_record_sizes(info));
   info.run_time_ns = info.run_cnt = 0;  // kernel.bpf_stats_enabled is 0
-  info.recursion_misses = program.text().stat_misses;
   info.verified_insns = program.verified.processed_insns;
   if (program.btf) info.btf_id = program.btf->id();
   if (!call.caps.bpf) {
@@ -264,13 +263,13 @@ Result<u64> task_fd_query(BpfCall& call) {
   auto object = file ? file->object() : nullptr;
   if (object && object->kind() == ObjectKind::kLink) {
     auto& link = static_cast<Link&>(*object);
-    if (link.type() != BPF_LINK_TYPE_RAW_TRACEPOINT) return fail(kErrNotSupp);
+    if (link.type() != BPF_LINK_TYPE_RAW_TRACEPOINT) return fail(ENOTSUPP);
     return put_query(call, static_cast<RawTracepointLink&>(link).query());
   }
   if (object && object->kind() == ObjectKind::kPerfEvent) {
     return put_query(call, TRY(query_perf_event(static_cast<PerfEvent&>(*object))));
   }
-  return fail(kErrNotSupp);
+  return fail(ENOTSUPP);
 }
 
 }  // namespace bpfemu

@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 
+#include "emu/bpf/attach_types.h"
 #include "emu/probe/attach.h"
 #include "emu/syscalls/bpf.h"
 
@@ -16,99 +16,6 @@ namespace {
 
 constexpr size_t kMaxTracepointName = 127;
 constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
-
-// Where programs of an attach type go (kernel: attach_type_to_prog_type and the switches around it).
-enum class Where : u8 { kCgroup, kSockMap, kNetns, kLirc, kTracing, kLsm, kXdp };
-struct AttachType {
-  u32 attach_type;
-  u32 prog_type;
-  Where where;
-};
-
-constexpr AttachType kAttachTypes[] = {
-    {BPF_CGROUP_INET_INGRESS, BPF_PROG_TYPE_CGROUP_SKB, Where::kCgroup},
-    {BPF_CGROUP_INET_EGRESS, BPF_PROG_TYPE_CGROUP_SKB, Where::kCgroup},
-    {BPF_CGROUP_INET_SOCK_CREATE, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
-    {BPF_CGROUP_INET_SOCK_RELEASE, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
-    {BPF_CGROUP_INET4_POST_BIND, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
-    {BPF_CGROUP_INET6_POST_BIND, BPF_PROG_TYPE_CGROUP_SOCK, Where::kCgroup},
-    {BPF_CGROUP_INET4_BIND, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET6_BIND, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET4_CONNECT, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET6_CONNECT, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET4_GETPEERNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET6_GETPEERNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET4_GETSOCKNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_INET6_GETSOCKNAME, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_UDP4_SENDMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_UDP6_SENDMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_UDP4_RECVMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_UDP6_RECVMSG, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, Where::kCgroup},
-    {BPF_CGROUP_SOCK_OPS, BPF_PROG_TYPE_SOCK_OPS, Where::kCgroup},
-    {BPF_CGROUP_DEVICE, BPF_PROG_TYPE_CGROUP_DEVICE, Where::kCgroup},
-    {BPF_CGROUP_SYSCTL, BPF_PROG_TYPE_CGROUP_SYSCTL, Where::kCgroup},
-    {BPF_CGROUP_GETSOCKOPT, BPF_PROG_TYPE_CGROUP_SOCKOPT, Where::kCgroup},
-    {BPF_CGROUP_SETSOCKOPT, BPF_PROG_TYPE_CGROUP_SOCKOPT, Where::kCgroup},
-    {BPF_LSM_CGROUP, BPF_PROG_TYPE_LSM, Where::kCgroup},
-    {BPF_SK_MSG_VERDICT, BPF_PROG_TYPE_SK_MSG, Where::kSockMap},
-    {BPF_SK_SKB_STREAM_PARSER, BPF_PROG_TYPE_SK_SKB, Where::kSockMap},
-    {BPF_SK_SKB_STREAM_VERDICT, BPF_PROG_TYPE_SK_SKB, Where::kSockMap},
-    {BPF_SK_SKB_VERDICT, BPF_PROG_TYPE_SK_SKB, Where::kSockMap},
-    {BPF_LIRC_MODE2, BPF_PROG_TYPE_LIRC_MODE2, Where::kLirc},
-    {BPF_FLOW_DISSECTOR, BPF_PROG_TYPE_FLOW_DISSECTOR, Where::kNetns},
-    {BPF_SK_LOOKUP, BPF_PROG_TYPE_SK_LOOKUP, Where::kNetns},
-    {BPF_TRACE_ITER, BPF_PROG_TYPE_TRACING, Where::kTracing},
-    {BPF_TRACE_RAW_TP, BPF_PROG_TYPE_TRACING, Where::kTracing},
-    {BPF_TRACE_FENTRY, BPF_PROG_TYPE_TRACING, Where::kTracing},
-    {BPF_TRACE_FEXIT, BPF_PROG_TYPE_TRACING, Where::kTracing},
-    {BPF_MODIFY_RETURN, BPF_PROG_TYPE_TRACING, Where::kTracing},
-    {BPF_LSM_MAC, BPF_PROG_TYPE_LSM, Where::kLsm},
-    {BPF_XDP, BPF_PROG_TYPE_XDP, Where::kXdp},
-};
-
-const AttachType* attach_type(u32 number) {
-  auto it = std::find_if(std::begin(kAttachTypes), std::end(kAttachTypes),
-                         [=](auto& a) { return a.attach_type == number; });
-  return it == std::end(kAttachTypes) ? nullptr : it;
-}
-
-// Kernel: bpf_prog_attach_check_attach_type.
-Result<void> check_attach_type(const Program& program, u32 number, const Capabilities& caps) {
-  switch (program.type) {
-    case BPF_PROG_TYPE_CGROUP_SOCK:
-    case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
-    case BPF_PROG_TYPE_CGROUP_SOCKOPT:
-    case BPF_PROG_TYPE_SK_LOOKUP:
-      return number == program.expected_attach_type ? Result<void>{} : fail(EINVAL);
-    case BPF_PROG_TYPE_CGROUP_SKB: {
-      if (!caps.net_admin) return fail(EPERM);
-      const AttachType* type = attach_type(number);
-      return type && type->prog_type == program.type ? Result<void>{} : fail(EINVAL);
-    }
-    case BPF_PROG_TYPE_KPROBE: {
-      bool multi = program.expected_attach_type == BPF_TRACE_KPROBE_MULTI;
-      return multi && number != BPF_TRACE_KPROBE_MULTI ? fail(EINVAL) : Result<void>{};
-    }
-    default:
-      return {};
-  }
-}
-
-// Programs of the types that hang on perf events take that attach type only, the others their own.
-Result<void> check_link_type(const Program& program, u32 number) {
-  switch (program.type) {
-    case BPF_PROG_TYPE_EXT: return {};
-    case BPF_PROG_TYPE_PERF_EVENT:
-    case BPF_PROG_TYPE_TRACEPOINT:
-      return number == BPF_PERF_EVENT ? Result<void>{} : fail(EINVAL);
-    case BPF_PROG_TYPE_KPROBE:
-      return number == BPF_PERF_EVENT || number == BPF_TRACE_KPROBE_MULTI ? Result<void>{} : fail(EINVAL);
-    default: {
-      const AttachType* type = attach_type(number);
-      return type && type->prog_type == program.type ? Result<void>{} : fail(EINVAL);
-    }
-  }
-}
 
 Result<u64> install_link(BpfCall& call, std::shared_ptr<Link> link) {
   call.system.links.add(link);
@@ -151,19 +58,19 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
 // Attach points outside the model: the target descriptor is looked at as the kernel does, then refused.
 Result<u64> link_elsewhere(BpfCall& call, const AttachType& type) {
   if (call.attr.link_create.flags) return fail(EINVAL);
-  if (type.where != Where::kXdp) TRY(call.task.file_id(static_cast<int>(call.attr.link_create.target_fd)));
+  if (type.to != AttachTo::kXdp) TRY(call.task.file_id(static_cast<int>(call.attr.link_create.target_fd)));
   call.system.unmodelled.note("attaching to cgroups, sockets and network devices");
-  return fail(type.where == Where::kXdp ? EINVAL : type.where == Where::kCgroup ? EBADF : EINVAL);
+  return fail(type.to == AttachTo::kXdp ? EINVAL : type.to == AttachTo::kCgroup ? EBADF : EINVAL);
 }
 
 // Is the target of PROG_ATTACH, PROG_DETACH and PROG_QUERY what it should be: EBADF for what is no cgroup, EINVAL for
 // what is no socket map or network namespace.
 Result<void> check_target(BpfCall& call, const AttachType& type, u32 fd) {
-  if (type.where == Where::kNetns) return {};  // the namespace is the caller's own
+  if (type.to == AttachTo::kNetns) return {};  // the namespace is the caller's own
   TRY(call.task.file_id(static_cast<int>(fd)));
-  if (type.where == Where::kSockMap) {
+  if (type.to == AttachTo::kSockMap) {
     auto map = TRY(call.map(fd));
-    if (map->map().type != BPF_MAP_TYPE_SOCKMAP && map->map().type != BPF_MAP_TYPE_SOCKHASH) return fail(EINVAL);
+    if (!has_trait(map->map(), kSockets)) return fail(EINVAL);
     return {};
   }
   struct stat st;
@@ -224,13 +131,6 @@ Result<u64> link_detach(BpfCall& call) {
   return 0;
 }
 
-// Only iterator links make iterators.
-Result<u64> iter_create(BpfCall& call) {
-  if (call.attr.iter_create.flags) return fail(EINVAL);
-  TRY(call.link(call.attr.iter_create.link_fd));
-  return fail(EINVAL);
-}
-
 // Kernel: bpf_raw_tp_link_attach.
 Result<u64> raw_tracepoint_open(BpfCall& call) {
   auto program = TRY(call.program(call.attr.raw_tracepoint.prog_fd));
@@ -265,7 +165,7 @@ Result<u64> prog_attach(BpfCall& call) {
   auto program = TRY(call.program(call.attr.attach_bpf_fd));
   if (program->type != type->prog_type) return fail(EINVAL);
   if (!check_attach_type(*program, call.attr.attach_type, call.caps)) return fail(EINVAL);
-  if (type->where == Where::kTracing || type->where == Where::kLsm || type->where == Where::kXdp) return fail(EINVAL);
+  if (type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) return fail(EINVAL);
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
   TRY(check_target(call, *type, call.attr.target_fd));
   call.system.unmodelled.note("attaching to cgroups, sockets and network devices");
@@ -274,7 +174,7 @@ Result<u64> prog_attach(BpfCall& call) {
 
 Result<u64> prog_detach(BpfCall& call) {
   const AttachType* type = attach_type(call.attr.attach_type);
-  if (!type || type->where == Where::kTracing || type->where == Where::kLsm || type->where == Where::kXdp) {
+  if (!type || type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) {
     return fail(EINVAL);
   }
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
@@ -286,7 +186,7 @@ Result<u64> prog_query(BpfCall& call) {
   if (!call.caps.net_admin) return fail(EPERM);
   if (call.attr.query.query_flags & ~u32{BPF_F_QUERY_EFFECTIVE}) return fail(EINVAL);
   const AttachType* type = attach_type(call.attr.query.attach_type);
-  if (!type || type->where == Where::kTracing || type->where == Where::kLsm || type->where == Where::kXdp) {
+  if (!type || type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) {
     return fail(EINVAL);
   }
   TRY(check_target(call, *type, call.attr.query.target_fd));

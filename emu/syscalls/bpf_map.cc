@@ -37,7 +37,7 @@ Result<void> check_create(const bpf_attr& attr) {
 Result<std::shared_ptr<MapObject>> inner_template(BpfCall& call) {
   auto inner = TRY(call.map(call.attr.inner_map_fd));
   if (inner->inner_template) return fail(EINVAL);
-  if (!inner->ops().can_be_inner || inner->spin_lock_offset) return fail(kErrNotSupp);
+  if (!inner->ops().can_be_inner || inner->spin_lock_offset) return fail(ENOTSUPP);
   const Map& map = inner->map();
   MapAttr attr{.type = map.type, .key_size = map.key_size, .value_size = map.value_size,
                .max_entries = map.max_entries, .flags = map.flags, .extra = map.extra, .cpus = map.cpus,
@@ -68,9 +68,9 @@ Result<void> attach_btf(BpfCall& call, MapObject& map) {
 
 // Kernel: bpf_struct_ops_map_alloc.
 Result<void> check_struct_ops(BpfCall& call) {
-  if (!call.system.vmlinux) return fail(kErrNotSupp);
+  if (!call.system.vmlinux) return fail(ENOTSUPP);
   auto size = struct_ops_value_size(*call.system.vmlinux, call.attr.btf_vmlinux_value_type_id);
-  if (!size) return fail(kErrNotSupp);
+  if (!size) return fail(ENOTSUPP);
   return *size == call.attr.value_size ? Result<void>{} : fail(EINVAL);
 }
 
@@ -190,7 +190,7 @@ Result<u64> map_get_next_key(BpfCall& call) {
   std::vector<u8> key;
   if (call.attr.key) key = TRY(copy_key(call, map.map()));
   std::vector<u8> next(map.map().key_size);
-  if (!map->ops().get_next_key) return fail(kErrNotSupp);
+  if (!map->ops().get_next_key) return fail(ENOTSUPP);
   TRY(from_return(map->ops().get_next_key(map.map(), call.attr.key ? key.data() : nullptr, next.data())));
   TRY(call.copy_out(call.attr.next_key, next.data(), next.size()));
   return 0;
@@ -199,7 +199,7 @@ Result<u64> map_get_next_key(BpfCall& call) {
 Result<u64> map_lookup_and_delete(BpfCall& call) {
   if (call.attr.flags & ~u64{BPF_F_LOCK}) return fail(EINVAL);
   auto map = TRY(open_map(call, call.attr.map_fd, kModeRead | kModeWrite));
-  bool keyless = map.map().type == BPF_MAP_TYPE_QUEUE || map.map().type == BPF_MAP_TYPE_STACK;
+  bool keyless = has_trait(map.map(), kKeyless);
   if (call.attr.flags && keyless) return fail(EINVAL);
   TRY(check_lock_flag(map, call.attr.flags));
   auto key = TRY(copy_key(call, map.map()));
@@ -210,7 +210,7 @@ Result<u64> map_lookup_and_delete(BpfCall& call) {
   } else if (map->ops().lookup_and_delete) {
     TRY(from_return(map->ops().lookup_and_delete(run, map.map(), key.data(), value.data())));
   } else {
-    return fail(kErrNotSupp);
+    return fail(ENOTSUPP);
   }
   TRY(call.copy_out(call.attr.value, value.data(), value.size()));
   return 0;
@@ -218,7 +218,7 @@ Result<u64> map_lookup_and_delete(BpfCall& call) {
 
 Result<u64> map_freeze(BpfCall& call) {
   auto map = TRY(call.map(call.attr.map_fd));
-  if (map->map().type == BPF_MAP_TYPE_STRUCT_OPS || map->timer_offset || !map->kptrs.empty()) return fail(kErrNotSupp);
+  if (map->map().type == BPF_MAP_TYPE_STRUCT_OPS || map->timer_offset || !map->kptrs.empty()) return fail(ENOTSUPP);
   // Unmapping does not stop for us, so whether a writable mapping is left is looked up where it matters.
   if (map->writers && !mapped_writable(call.system, *map)) map->writers = 0;
   if (map->writers || map->frozen) return fail(EBUSY);

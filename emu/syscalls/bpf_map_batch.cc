@@ -31,7 +31,7 @@ Result<Batch> open_batch(BpfCall& call, u8 operation, u32 access) {
   auto file = TRY(call.file(call.attr.batch.map_fd, ObjectKind::kMap));
   auto object = std::static_pointer_cast<MapObject>(file->object());
   if (access & ~map_permissions(*file, *object)) return fail(EPERM);
-  if (!(object->ops().batches & operation)) return fail(kErrNotSupp);
+  if (!(object->ops().batches & operation)) return fail(ENOTSUPP);
   u64 flags = call.attr.batch.elem_flags;
   if (flags & ~u64{BPF_F_LOCK}) return fail(EINVAL);
   if ((flags & BPF_F_LOCK) && !object->spin_lock_offset) return fail(EINVAL);

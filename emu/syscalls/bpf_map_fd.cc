@@ -105,7 +105,7 @@ void remember(MapObject& map, const void* key, Element element) {
 }  // namespace
 
 Result<void> read_fd_element(MapObject& map, const void* key, std::vector<u8>& value) {
-  if (!rules_of(map).readable) return fail(kErrNotSupp);
+  if (!rules_of(map).readable) return fail(ENOTSUPP);
   u32 id = 0;
   if (hashed(map)) {
     void* slot = map.ops().lookup ? map.ops().lookup(nullptr, map.map(), key) : nullptr;

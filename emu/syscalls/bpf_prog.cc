@@ -38,7 +38,7 @@ Result<AttachTarget> find_target(BpfCall& call) {
     if (program) return AttachTarget{nullptr, *program};
     auto btf = call.btf(attr.attach_btf_obj_fd);
     if (!btf) return fail(EINVAL);
-    if (!(*btf)->is_kernel()) return fail(kErrNotSupp);
+    if (!(*btf)->is_kernel()) return fail(ENOTSUPP);
     target.btf = *btf;
   } else if (attr.attach_btf_id) {
     target.btf = call.system.vmlinux;
@@ -136,9 +136,7 @@ Result<VerifiedProgram> check(BpfCall& call, LoadRequest& request) {
 // Maps of programs that the program uses become its own kind's (kernel: bpf_check_tail_call, map_type_contains_progs).
 Result<void> claim_maps(const Program& program) {
   for (auto& map : program.verified.used_maps) {
-    u32 type = map->map().type;
-    bool of_programs = type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_CPUMAP;
-    if (of_programs && !owner_fits(*map, program)) return fail(EINVAL);
+    if (has_trait(map->map(), kPrograms) && !owner_fits(*map, program)) return fail(EINVAL);
   }
   return {};
 }

@@ -4,8 +4,8 @@
 
 #include <map>
 
+#include "emu/bpf/capabilities.h"
 #include "emu/ports/task.h"
-#include "emu/verifier/verifier.h"
 
 namespace bpfemu {
 

@@ -14,18 +14,6 @@ namespace bpfemu {
 
 namespace {
 
-u32 type_bit(u32 type) { return u32{1} << type; }
-
-// Types of map whose values may hold each special field.
-const u32 kSpinLockTypes = type_bit(BPF_MAP_TYPE_HASH) | type_bit(BPF_MAP_TYPE_ARRAY) |
-                           type_bit(BPF_MAP_TYPE_CGROUP_STORAGE) | type_bit(BPF_MAP_TYPE_SK_STORAGE) |
-                           type_bit(BPF_MAP_TYPE_INODE_STORAGE) | type_bit(BPF_MAP_TYPE_TASK_STORAGE);
-const u32 kTimerTypes =
-    type_bit(BPF_MAP_TYPE_HASH) | type_bit(BPF_MAP_TYPE_LRU_HASH) | type_bit(BPF_MAP_TYPE_ARRAY);
-const u32 kKptrTypes = kTimerTypes | type_bit(BPF_MAP_TYPE_PERCPU_ARRAY);
-
-bool one_of(u32 types, u32 type) { return types & type_bit(type); }
-
 // One member of a struct or variable of a data section: its type and byte offset.
 struct Part {
   u32 type_id;
@@ -108,7 +96,7 @@ Result<void> check_type_rule(const MapObject& map, const Btf& btf, u32 key_id, c
   bool good = true;
   switch (map.ops().btf) {
     case BtfRule::kAny: good = key_id != 0; break;
-    case BtfRule::kNone: return fail(kErrNotSupp);
+    case BtfRule::kNone: return fail(ENOTSUPP);
     case BtfRule::kArrayIndex:
       // .bss, .data and .rodata have no key type.
       good = key_id ? is_u32(btf, resolved)
@@ -140,18 +128,18 @@ Result<void> check_map_btf(MapObject& map, const std::shared_ptr<const Btf>& btf
   map.spin_lock_offset = find_struct(*btf, *value, "bpf_spin_lock", sizeof(bpf_spin_lock), alignof(bpf_spin_lock));
   if (map.spin_lock_offset) {
     if (m.flags & BPF_F_RDONLY_PROG) return fail(EACCES);
-    if (!one_of(kSpinLockTypes, m.type)) return fail(kErrNotSupp);
+    if (!has_trait(m, kSpinLock)) return fail(ENOTSUPP);
   }
   map.timer_offset = find_struct(*btf, *value, "bpf_timer", sizeof(bpf_timer), alignof(bpf_timer));
   if (map.timer_offset) {
     if (m.flags & BPF_F_RDONLY_PROG) return fail(EACCES);
-    if (!one_of(kTimerTypes, m.type)) return fail(EOPNOTSUPP);
+    if (!has_trait(m, kTimer)) return fail(EOPNOTSUPP);
   }
   map.kptrs = find_kptrs(*btf, *value, vmlinux);
   if (!map.kptrs.empty()) {
     if (!capable) return fail(EPERM);
     if (m.flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) return fail(EACCES);
-    if (!one_of(kKptrTypes, m.type)) return fail(EOPNOTSUPP);
+    if (!has_trait(m, kKptr)) return fail(EOPNOTSUPP);
   }
   return check_type_rule(map, *btf, key_id, *value);
 }

@@ -12,8 +12,8 @@ namespace {
 
 // A device map holds interfaces that exist (kernel: __dev_map_alloc_node). What the type itself refuses comes first.
 Result<void> check_device(const Map& map, const void* key, const void* value, u64 flags) {
+  if (!has_trait(map, kInterfaces)) return {};
   bool by_index = map.type == BPF_MAP_TYPE_DEVMAP;
-  if (!by_index && map.type != BPF_MAP_TYPE_DEVMAP_HASH) return {};
   if (flags > BPF_EXIST || (by_index && (load<u32>(key) >= map.max_entries || flags == BPF_NOEXIST))) return {};
   char name[IF_NAMESIZE];
   u32 interface = load<u32>(value);
@@ -24,7 +24,7 @@ Result<void> check_device(const Map& map, const void* key, const void* value, u6
 // What a map cannot do; where the kernel's can, it is noted.
 std::unexpected<Errno> lacking(BpfCall& call, const MapObject& map) {
   if (map.ops().unmodelled) call.system.unmodelled.note(std::string("elements of map type ") + map_type(map.map().type)->name);
-  return fail(kErrNotSupp);
+  return fail(ENOTSUPP);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
   TRY(check_device(map.map(), key, value, flags));
   MapRun run(call.system, call.task);
   s64 result = map.ops().update_value(run, map.map(), key, value, flags);
-  if (result == -kErrNotSupp) return lacking(call, map);
+  if (result == -ENOTSUPP) return lacking(call, map);
   TRY(from_return(result));
   return {};
 }

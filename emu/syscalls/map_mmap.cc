@@ -57,10 +57,6 @@ Result<void> check_ring_mmap(const MapObject& map, const MmapRequest& request) {
   return {};
 }
 
-bool is_ring(const MapObject& map) {
-  return map.map().type == BPF_MAP_TYPE_RINGBUF || map.map().type == BPF_MAP_TYPE_USER_RINGBUF;
-}
-
 }  // namespace
 
 MmapRequest::MmapRequest(const Call& call)
@@ -112,12 +108,12 @@ Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode) {
   MmapRequest request(call);
   TRY(request.check(mode));
   u64 area_offset, area_size;
-  if (!map.ops().mmap_area || map.spin_lock_offset || map.timer_offset || !map.kptrs.empty()) return fail(kErrNotSupp);
+  if (!map.ops().mmap_area || map.spin_lock_offset || map.timer_offset || !map.kptrs.empty()) return fail(ENOTSUPP);
   // Through a descriptor that cannot write, the kernel takes a shared mapping for a private one.
   if (!request.shared() || !(mode & kModeWrite)) return fail(EINVAL);
   if (request.write() && map.frozen) return fail(EPERM);
   if (request.write() && (map.map().flags & BPF_F_RDONLY_PROG)) return fail(EACCES);
-  if (is_ring(map)) TRY(check_ring_mmap(map, request));
+  if (has_trait(map.map(), kRing)) TRY(check_ring_mmap(map, request));
   TRY(from_return(map.ops().mmap_area(map.map(), &area_offset, &area_size)));
   if (request.offset + request.size > area_size) return fail(EINVAL);
 

@@ -31,8 +31,8 @@ MapObject::Owner facts_of(const Program& program) {
                          .expected_attach_type = program.expected_attach_type,
                          .attach_proto = attach_proto(program)};
   for (auto& map : program.verified.used_maps) {
-    if (map->map().type == BPF_MAP_TYPE_CGROUP_STORAGE) facts.storages[0] = map->id();
-    if (map->map().type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE) facts.storages[1] = map->id();
+    if (!has_trait(map->map(), kCgroupStorage)) continue;
+    facts.storages[map->map().type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE] = map->id();
   }
   return facts;
 }

@@ -6,6 +6,7 @@
 
 #include "emu/arena/layout.h"
 #include "emu/base/bytes.h"
+#include "emu/bpf/attach_types.h"
 #include "emu/runtime/maps/ringbuf.h"
 #include "emu/syscalls/map_mmap.h"
 
@@ -14,10 +15,6 @@ namespace bpfemu {
 namespace {
 
 constexpr u64 kProgHeader = 72;  // bytes of the kernel's struct bpf_prog before its instructions
-
-// Names of link types as fdinfo shows them (kernel: BPF_LINK_TYPE in linux/bpf_types.h).
-constexpr const char* kLinkTypes[] = {"<invalid>", "raw_tracepoint", "tracing",      "cgroup",     "iter", "netns",
-                                      "xdp",       "perf",           "kprobe_multi", "struct_ops"};
 
 // What descriptors and pins share. Dropped with the last of them.
 struct MapHold {
@@ -96,12 +93,10 @@ Result<u64> MapFile::mmap(System& system, Call& call) { return mmap_map(system, 
 
 std::string ProgramFile::fdinfo() const {
   const Program& program = *program_;
-  const ProgramText& text = program.text();
   return fmt::format(
-      "prog_type:\t{}\nprog_jited:\t{}\nprog_tag:\t{}\nmemlock:\t{}\nprog_id:\t{}\nrun_time_ns:\t{}\nrun_cnt:\t{}\n"
-      "recursion_misses:\t{}\nverified_insns:\t{}\n",
-      program.type, 1, tag_text(program), program_memlock(program), program.id(), 0, 0, text.stat_misses,
-      program.verified.processed_insns);
+      "prog_type:\t{}\nprog_jited:\t1\nprog_tag:\t{}\nmemlock:\t{}\nprog_id:\t{}\nrun_time_ns:\t0\nrun_cnt:\t0\n"
+      "recursion_misses:\t0\nverified_insns:\t{}\n",
+      program.type, tag_text(program), program_memlock(program), program.id(), program.verified.processed_insns);
 }
 
 BtfFile::BtfFile(std::shared_ptr<const Btf> btf) : btf_(std::move(btf)) {
@@ -117,9 +112,7 @@ LinkFile::LinkFile(std::shared_ptr<Link> link, bool created) : link_(std::move(l
 }
 
 std::string LinkFile::fdinfo() const {
-  std::string text = link_->type() < std::size(kLinkTypes) ? fmt::format("link_type:\t{}\n", kLinkTypes[link_->type()])
-                                                           : fmt::format("link_type:\t<{}>\n", link_->type());
-  text += fmt::format("link_id:\t{}\n", link_->id());
+  std::string text = fmt::format("link_type:\t{}\nlink_id:\t{}\n", link_type_name(link_->type()), link_->id());
   if (auto& program = link_->program()) {
     text += fmt::format("prog_tag:\t{}\nprog_id:\t{}\n", tag_text(*program), program->id());
   }

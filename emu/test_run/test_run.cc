@@ -9,7 +9,6 @@
 namespace bpfemu {
 namespace {
 
-constexpr int kNotSupported = 524;  // ENOTSUPP
 
 struct Kind {
   u32 program_type;
@@ -41,7 +40,7 @@ Result<void> test_run(Arena& arena, const Program& program, const TestAttr& attr
     return kind.run(bench);
   }
   if (program.type == BPF_PROG_TYPE_STRUCT_OPS) caller.unmodelled("BPF_PROG_TEST_RUN of struct_ops programs");
-  return fail(kNotSupported);
+  return fail(ENOTSUPP);
 }
 
 u64 monotonic_ns() {
@@ -53,9 +52,8 @@ u64 monotonic_ns() {
 Result<std::optional<ArenaMemory>> cgroup_storage(TestBench& bench, u64 (&addresses)[2]) {
   u64 size = 0;
   for (const auto& map : bench.program.verified.used_maps) {
-    u32 type = map->map().type;
-    if (type != BPF_MAP_TYPE_CGROUP_STORAGE && type != BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE) continue;
-    addresses[type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE] = size;
+    if (!has_trait(map->map(), kCgroupStorage)) continue;
+    addresses[map->map().type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE] = size;
     size += round_up(map->map().value_size, sizeof(u64));
   }
   if (!size) return std::optional<ArenaMemory>();

@@ -30,7 +30,7 @@ class TestCaller {
   virtual void unmodelled(const char* what) = 0;
 };
 
-// Kernel: bpf_prog_test_run, after the program has been found. 524 (ENOTSUPP) for types that cannot be run so.
+// Kernel: bpf_prog_test_run, after the program has been found. ENOTSUPP for types that cannot be run so.
 Result<void> test_run(Arena& arena, const Program& program, const TestAttr& attr, TestCaller& caller);
 
 }  // namespace bpfemu

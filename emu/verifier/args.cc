@@ -233,11 +233,11 @@ Check Checker::check_arg(u32 index, CallMeta& meta, const HelperProto& proto) {
   if (base_type(type) == kArgPtrToMapValue) {
     // What the value of a map is to its helpers depends on the map.
     if (!meta.map) return reject(EACCES, "invalid map_ptr to access map->type\n");
-    u32 map_type = meta.map->map().type;
-    if (map_type == BPF_MAP_TYPE_SOCKMAP || map_type == BPF_MAP_TYPE_SOCKHASH) {
+    const Map& map = meta.map->map();
+    if (has_trait(map, kSockets)) {
       if (type != kArgPtrToMapValue) return reject(EINVAL, "invalid arg_type for sockmap/sockhash\n");
       type = kArgPtrToBtfIdSockCommon;
-    } else if (map_type == BPF_MAP_TYPE_BLOOM_FILTER && meta.helper == BPF_FUNC_map_peek_elem) {
+    } else if (map.type == BPF_MAP_TYPE_BLOOM_FILTER && meta.helper == BPF_FUNC_map_peek_elem) {
       type = kArgPtrToMapValue;
     }
   }

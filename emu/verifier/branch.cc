@@ -66,15 +66,14 @@ void Checker::mark_not_null(Reg& reg) {
     return;
   }
   const MapObject& map = *reg.map();
-  u32 type = map.map().type;
   if (map.inner_template) {
     reg.type = kConstPtrToMap;
     reg.point_to_map(map.inner_template.get());
     // Tells inner maps apart, so that a timer is set up with the map that it is in.
     if (map.inner_template->timer_offset) reg.detail = reg.id;
-  } else if (type == BPF_MAP_TYPE_XSKMAP) {
+  } else if (map.map().type == BPF_MAP_TYPE_XSKMAP) {
     reg.type = kPtrToXdpSock;
-  } else if (type == BPF_MAP_TYPE_SOCKMAP || type == BPF_MAP_TYPE_SOCKHASH) {
+  } else if (has_trait(map.map(), kSockets)) {
     reg.type = kPtrToSocket;
   } else {
     reg.type = kPtrToMapValue;

@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr int kNotSupported = 524;  // kernel: ENOTSUPP
 constexpr std::string_view kTracePrefix = "btf_trace_", kIterPrefix = "bpf_iter_";
 
 bool is_struct(const btf_type& type) {
@@ -173,7 +172,7 @@ Result<void> check_struct_ops(ProgInfo& prog, VerifierLog& log) {
   const btf_type* type = btf ? btf->type(prog.attach_btf_id) : nullptr;
   std::string_view name = type && is_struct(*type) ? btf->string(type->name_off) : "";
   if (!is_struct_ops(name)) {
-    return refuse(log, kNotSupported, "attach_btf_id {} is not a supported struct\n", prog.attach_btf_id);
+    return refuse(log, ENOTSUPP, "attach_btf_id {} is not a supported struct\n", prog.attach_btf_id);
   }
   auto members = btf->members(*type);
   u32 index = prog.expected_attach_type;
@@ -187,7 +186,7 @@ Result<void> check_struct_ops(ProgInfo& prog, VerifierLog& log) {
     return refuse(log, EINVAL, "attach to invalid member {}(@idx {}) of struct {}\n", member_name, index, name);
   }
   if (name == "tcp_congestion_ops" && member_name == "get_info"sv) {
-    return refuse(log, kNotSupported, "attach to unsupported member {} of struct {}\n", member_name, name);
+    return refuse(log, ENOTSUPP, "attach to unsupported member {} of struct {}\n", member_name, name);
   }
   prog.attach_func_proto = proto;
   prog.attach_func_name = member_name;

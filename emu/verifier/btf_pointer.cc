@@ -10,45 +10,6 @@ namespace bpfemu {
 
 namespace {
 
-// The kernel's struct behind a map pointer, by map type.
-struct MapStruct {
-  u32 type;
-  const char* name;
-};
-constexpr MapStruct kMapStructs[] = {
-    {BPF_MAP_TYPE_HASH, "bpf_htab"},
-    {BPF_MAP_TYPE_PERCPU_HASH, "bpf_htab"},
-    {BPF_MAP_TYPE_LRU_HASH, "bpf_htab"},
-    {BPF_MAP_TYPE_LRU_PERCPU_HASH, "bpf_htab"},
-    {BPF_MAP_TYPE_HASH_OF_MAPS, "bpf_htab"},
-    {BPF_MAP_TYPE_ARRAY, "bpf_array"},
-    {BPF_MAP_TYPE_PERCPU_ARRAY, "bpf_array"},
-    {BPF_MAP_TYPE_PROG_ARRAY, "bpf_array"},
-    {BPF_MAP_TYPE_PERF_EVENT_ARRAY, "bpf_array"},
-    {BPF_MAP_TYPE_CGROUP_ARRAY, "bpf_array"},
-    {BPF_MAP_TYPE_ARRAY_OF_MAPS, "bpf_array"},
-    {BPF_MAP_TYPE_STACK_TRACE, "bpf_stack_map"},
-    {BPF_MAP_TYPE_LPM_TRIE, "lpm_trie"},
-    {BPF_MAP_TYPE_DEVMAP, "bpf_dtab"},
-    {BPF_MAP_TYPE_DEVMAP_HASH, "bpf_dtab"},
-    {BPF_MAP_TYPE_CPUMAP, "bpf_cpu_map"},
-    {BPF_MAP_TYPE_XSKMAP, "xsk_map"},
-    {BPF_MAP_TYPE_SOCKMAP, "bpf_stab"},
-    {BPF_MAP_TYPE_SOCKHASH, "bpf_shtab"},
-    {BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, "reuseport_array"},
-    {BPF_MAP_TYPE_CGROUP_STORAGE, "bpf_cgroup_storage_map"},
-    {BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, "bpf_cgroup_storage_map"},
-    {BPF_MAP_TYPE_QUEUE, "bpf_queue_stack"},
-    {BPF_MAP_TYPE_STACK, "bpf_queue_stack"},
-    {BPF_MAP_TYPE_SK_STORAGE, "bpf_local_storage_map"},
-    {BPF_MAP_TYPE_INODE_STORAGE, "bpf_local_storage_map"},
-    {BPF_MAP_TYPE_TASK_STORAGE, "bpf_local_storage_map"},
-    {BPF_MAP_TYPE_RINGBUF, "bpf_ringbuf_map"},
-    {BPF_MAP_TYPE_USER_RINGBUF, "bpf_ringbuf_map"},
-    {BPF_MAP_TYPE_BLOOM_FILTER, "bpf_bloom_filter"},
-    {BPF_MAP_TYPE_STRUCT_OPS, "bpf_struct_ops_map"},
-};
-
 }  // namespace
 
 void Checker::load_btf_field(u32 number, RegType type, const Btf* btf, u32 id, u32 flags) {
@@ -87,17 +48,16 @@ Check Checker::access_btf_pointer(u32 number, s32 off, u32 size, Access access, 
 }
 
 Check Checker::access_map_pointer(u32 number, s32 off, u32 size, Access access, s32 value_reg) {
-  constexpr int kNotSupported = 524;  // ENOTSUPP
-  if (!vmlinux()) return reject(kNotSupported, "map_ptr access not supported without CONFIG_DEBUG_INFO_BTF\n");
+  if (!vmlinux()) return reject(ENOTSUPP, "map_ptr access not supported without CONFIG_DEBUG_INFO_BTF\n");
   u32 type = reg(number).map()->map().type;
-  auto it = std::find_if(std::begin(kMapStructs), std::end(kMapStructs), [&](auto& m) { return m.type == type; });
-  Result<u32> id = it == std::end(kMapStructs) ? fail(ENOENT) : vmlinux()->find(it->name, BTF_KIND_STRUCT);
-  if (!id) return reject(kNotSupported, "map_ptr access not supported for map type {}\n", type);
+  const char* name = map_type(type)->kernel_struct;
+  Result<u32> id = vmlinux()->find(name, BTF_KIND_STRUCT);
+  if (!id) return reject(ENOTSUPP, "map_ptr access not supported for map type {}\n", type);
   if (!allow_ptr_to_map_access_) {
-    return reject(EPERM, "{} access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN\n", it->name);
+    return reject(EPERM, "{} access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN\n", name);
   }
-  if (off < 0) return reject(EACCES, "R{} is {} invalid negative access: off={}\n", number, it->name, off);
-  if (access != Access::kRead) return reject(EACCES, "only read from {} is supported\n", it->name);
+  if (off < 0) return reject(EACCES, "R{} is {} invalid negative access: off={}\n", number, name, off);
+  if (access != Access::kRead) return reject(EACCES, "only read from {} is supported\n", name);
   BtfField field = TRY(btf_struct_access(*vmlinux(), *id, off, size, access, log_));
   if (value_reg >= 0) load_btf_field(static_cast<u32>(value_reg), field.type, vmlinux(), field.btf_id, field.flags);
   return {};

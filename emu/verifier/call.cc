@@ -10,7 +10,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr int kNotSupported = 524;  // ENOTSUPP
 
 // The result is the argument seen as something else: it shares its reference.
 bool casts_pointer(u32 helper) {
@@ -36,7 +35,7 @@ bool acquires(u32 helper, const MapObject* map) {
     case BPF_FUNC_ringbuf_reserve:
     case BPF_FUNC_kptr_xchg: return true;
     case BPF_FUNC_map_lookup_elem:
-      return map && (map->map().type == BPF_MAP_TYPE_SOCKMAP || map->map().type == BPF_MAP_TYPE_SOCKHASH);
+      return map && has_trait(map->map(), kSockets);
     default: return false;
   }
 }
@@ -176,12 +175,12 @@ Check Checker::check_func_ip() {
   std::string name = helper_text(BPF_FUNC_get_func_ip);
   if (type == BPF_PROG_TYPE_KPROBE) return {};
   if (type != BPF_PROG_TYPE_TRACING) {
-    return reject(kNotSupported, "func {}#{} not supported for program type {}\n", name, u32{BPF_FUNC_get_func_ip},
+    return reject(ENOTSUPP, "func {}#{} not supported for program type {}\n", name, u32{BPF_FUNC_get_func_ip},
                   type);
   }
   u32 attach = info_.expected_attach_type;
   if (attach != BPF_TRACE_FENTRY && attach != BPF_TRACE_FEXIT && attach != BPF_MODIFY_RETURN) {
-    return reject(kNotSupported, "func {}#{} supported only for fentry/fexit/fmod_ret programs\n", name,
+    return reject(ENOTSUPP, "func {}#{} supported only for fentry/fexit/fmod_ret programs\n", name,
                   u32{BPF_FUNC_get_func_ip});
   }
   return {};

@@ -115,7 +115,7 @@ void Checker::set_map_element(Reg& reg, RegBase base, const Reg& map) {
 Check Checker::pass_to_map_callback(const Frame& caller, Frame& callee, u32 insn) {
   const InsnAux& aux = aux_[insn];
   if (aux.map_poisoned) return reject(EINVAL, "tail_call abusing map_ptr\n");
-  if (!aux.map->ops().for_each) return reject(524, "callback function not allowed for map\n");  // ENOTSUPP
+  if (!aux.map->ops().for_each) return reject(ENOTSUPP, "callback function not allowed for map\n");
   const Reg& map = caller.regs[BPF_REG_1];
   callee.regs[BPF_REG_1] = map;
   set_map_element(callee.regs[BPF_REG_2], kPtrToMapKey, map);

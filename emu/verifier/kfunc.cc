@@ -11,7 +11,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr int kNotSupported = 524;  // ENOTSUPP
 constexpr size_t kKfuncLimit = 256;
 
 // Functions that programs may call, and the programs that may (BPF_PROG_TYPE_* as bits).
@@ -109,7 +108,7 @@ std::optional<std::string> Checker::kfunc_name(const Insn& insn) {
 Check Checker::add_kfunc(u32 id, s16 offset) {
   if (kfuncs_.empty()) {
     if (!vmlinux()) {
-      return reject(kNotSupported, "calling kernel function is not supported without CONFIG_DEBUG_INFO_BTF\n");
+      return reject(ENOTSUPP, "calling kernel function is not supported without CONFIG_DEBUG_INFO_BTF\n");
     }
     if (!info_.gpl_compatible) {
       return reject(EINVAL, "cannot call kernel function from non-GPL compatible program\n");

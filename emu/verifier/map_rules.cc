@@ -48,38 +48,6 @@ const MapHelpers kHelpersOfMap[] = {
     {BPF_MAP_TYPE_BLOOM_FILTER, {BPF_FUNC_map_peek_elem, BPF_FUNC_map_push_elem}},
 };
 
-// Helpers that only take these maps.
-struct HelperMaps {
-  std::initializer_list<u32> helpers;
-  std::initializer_list<u32> maps;
-};
-const HelperMaps kMapsOfHelper[] = {
-    {{BPF_FUNC_tail_call}, {BPF_MAP_TYPE_PROG_ARRAY}},
-    {{BPF_FUNC_perf_event_read, BPF_FUNC_perf_event_output, BPF_FUNC_perf_event_read_value, BPF_FUNC_skb_output,
-      BPF_FUNC_xdp_output},
-     {BPF_MAP_TYPE_PERF_EVENT_ARRAY}},
-    {{BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve, BPF_FUNC_ringbuf_query, BPF_FUNC_ringbuf_reserve_dynptr,
-      BPF_FUNC_ringbuf_submit_dynptr, BPF_FUNC_ringbuf_discard_dynptr},
-     {BPF_MAP_TYPE_RINGBUF}},
-    {{BPF_FUNC_user_ringbuf_drain}, {BPF_MAP_TYPE_USER_RINGBUF}},
-    {{BPF_FUNC_get_stackid}, {BPF_MAP_TYPE_STACK_TRACE}},
-    {{BPF_FUNC_current_task_under_cgroup, BPF_FUNC_skb_under_cgroup}, {BPF_MAP_TYPE_CGROUP_ARRAY}},
-    {{BPF_FUNC_redirect_map},
-     {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_XSKMAP}},
-    {{BPF_FUNC_sk_redirect_map, BPF_FUNC_msg_redirect_map, BPF_FUNC_sock_map_update}, {BPF_MAP_TYPE_SOCKMAP}},
-    {{BPF_FUNC_sk_redirect_hash, BPF_FUNC_msg_redirect_hash, BPF_FUNC_sock_hash_update}, {BPF_MAP_TYPE_SOCKHASH}},
-    {{BPF_FUNC_get_local_storage}, {BPF_MAP_TYPE_CGROUP_STORAGE, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE}},
-    {{BPF_FUNC_sk_select_reuseport}, {BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_SOCKHASH}},
-    {{BPF_FUNC_map_pop_elem}, {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK}},
-    {{BPF_FUNC_map_peek_elem, BPF_FUNC_map_push_elem},
-     {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER}},
-    {{BPF_FUNC_map_lookup_percpu_elem},
-     {BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH}},
-    {{BPF_FUNC_sk_storage_get, BPF_FUNC_sk_storage_delete}, {BPF_MAP_TYPE_SK_STORAGE}},
-    {{BPF_FUNC_inode_storage_get, BPF_FUNC_inode_storage_delete}, {BPF_MAP_TYPE_INODE_STORAGE}},
-    {{BPF_FUNC_task_storage_get, BPF_FUNC_task_storage_delete}, {BPF_MAP_TYPE_TASK_STORAGE}},
-};
-
 bool has(std::initializer_list<u32> list, u32 item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
@@ -90,12 +58,10 @@ bool is_tracing(u32 type) {
              type);
 }
 
-bool fits_sleepable(u32 map) {
-  return has({BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
-              BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_ARRAY_OF_MAPS,
-              BPF_MAP_TYPE_HASH_OF_MAPS, BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_USER_RINGBUF, BPF_MAP_TYPE_INODE_STORAGE,
-              BPF_MAP_TYPE_SK_STORAGE, BPF_MAP_TYPE_TASK_STORAGE},
-             map);
+// A helper that the list of some map names takes such maps alone. A lookup is for all maps, but for those of a list.
+bool takes_listed_maps_only(u32 helper) {
+  return helper != BPF_FUNC_map_lookup_elem &&
+         std::any_of(std::begin(kHelpersOfMap), std::end(kHelpersOfMap), [=](auto& rule) { return has(rule.helpers, helper); });
 }
 
 }  // namespace
@@ -125,23 +91,18 @@ bool Checker::may_update_sockmap(u32 helper) {
 
 Check Checker::check_map_for_helper(const MapObject* object, u32 helper) {
   if (!object) return {};
-  u32 map = object->map().type;
-  auto mismatch = [&] {
-    return reject(EINVAL, "cannot pass map_type {} into func {}#{}\n", map, helper_text(helper), helper);
-  };
-  for (const MapHelpers& rule : kHelpersOfMap) {
-    if (rule.map != map || has(rule.helpers, helper)) continue;
-    bool sockets = map == BPF_MAP_TYPE_SOCKMAP || map == BPF_MAP_TYPE_SOCKHASH;
-    if (!sockets || !may_update_sockmap(helper)) return mismatch();
-  }
-  for (const HelperMaps& rule : kMapsOfHelper) {
-    if (has(rule.helpers, helper) && !has(rule.maps, map)) return mismatch();
-  }
+  const Map& map = object->map();
+  auto rule = std::find_if(std::begin(kHelpersOfMap), std::end(kHelpersOfMap), [&](auto& r) { return r.map == map.type; });
+  bool listed = rule != std::end(kHelpersOfMap);
+  bool fits = listed ? has(rule->helpers, helper) || (has_trait(map, kSockets) && may_update_sockmap(helper))
+                     : !takes_listed_maps_only(helper);
+  if (helper == BPF_FUNC_map_lookup_percpu_elem) fits = object->ops().lookup_percpu != nullptr;
+  if (!fits) return reject(EINVAL, "cannot pass map_type {} into func {}#{}\n", map.type, helper_text(helper), helper);
   return {};
 }
 
 Check Checker::check_map_for_program(const MapObject& object) {
-  u32 map = object.map().type, type = info_.resolved_type();
+  u32 type = info_.resolved_type();
   if (object.spin_lock_offset) {
     if (type == BPF_PROG_TYPE_SOCKET_FILTER) {
       return reject(EINVAL, "socket filter progs cannot use bpf_spin_lock yet\n");
@@ -150,8 +111,8 @@ Check Checker::check_map_for_program(const MapObject& object) {
     if (info_.sleepable) return reject(EINVAL, "sleepable progs cannot use bpf_spin_lock yet\n");
   }
   if (object.timer_offset && is_tracing(type)) return reject(EINVAL, "tracing progs cannot use bpf_timer yet\n");
-  if (map == BPF_MAP_TYPE_STRUCT_OPS) return reject(EINVAL, "bpf_struct_ops map cannot be used in prog\n");
-  if (info_.sleepable && !fits_sleepable(map)) {
+  if (object.map().type == BPF_MAP_TYPE_STRUCT_OPS) return reject(EINVAL, "bpf_struct_ops map cannot be used in prog\n");
+  if (info_.sleepable && !has_trait(object.map(), kSleepable)) {
     return reject(EINVAL, "Sleepable programs can only use array, hash, and ringbuf maps\n");
   }
   return {};

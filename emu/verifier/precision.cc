@@ -57,7 +57,6 @@ void Checker::remember_jump() {
 
 // One step back: the registers and slots that the wanted ones were computed from. ENOTSUPP: cannot tell.
 Check Checker::backtrack(u32 index, u32& regs, u64& slots) {
-  constexpr int kCannotTell = 524;  // ENOTSUPP
   const Insn& insn = insns_[index];
   if (insn.code == 0) return {};
   if (log_.level() & VerifierLog::kLevel2) {
@@ -87,18 +86,18 @@ Check Checker::backtrack(u32 index, u32& regs, u64& slots) {
     slots |= u64{1} << slot;
   } else if (cls == BPF_STX || cls == BPF_ST) {
     // A scalar that serves as a pointer: pointer arithmetic in between.
-    if (regs & dst) return fail(kCannotTell);
+    if (regs & dst) return fail(ENOTSUPP);
     if (insn.dst_reg != kFrameReg) return {};
     if (slot >= 64) return reject(EFAULT, "BUG spi {}\n", slot);
     if (!(slots >> slot & 1)) return {};
     slots &= ~(u64{1} << slot);
     if (cls == BPF_STX) regs |= src;
   } else if (cls == BPF_JMP || cls == BPF_JMP32) {
-    if (op == BPF_EXIT) return fail(kCannotTell);
+    if (op == BPF_EXIT) return fail(ENOTSUPP);
     if (op == BPF_CALL) {
-      if (insn.src_reg == BPF_PSEUDO_CALL) return fail(kCannotTell);
-      if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL && insn.imm == 0) return fail(kCannotTell);
-      if (insn.src_reg == 0 && calls_back(static_cast<u32>(insn.imm))) return fail(kCannotTell);
+      if (insn.src_reg == BPF_PSEUDO_CALL) return fail(ENOTSUPP);
+      if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL && insn.imm == 0) return fail(ENOTSUPP);
+      if (insn.src_reg == 0 && calls_back(static_cast<u32>(insn.imm))) return fail(ENOTSUPP);
       constexpr u32 kResult = 1, kCallerSaved = 0x3f;
       regs &= ~kResult;
       if (regs & kCallerSaved) return reject(EFAULT, "BUG regs {:x}\n", regs);
@@ -109,7 +108,7 @@ Check Checker::backtrack(u32 index, u32& regs, u64& slots) {
     if (!(regs & dst)) return {};
     regs &= ~dst;
     u8 mode = BPF_MODE(insn.code);
-    if (mode == BPF_IND || mode == BPF_ABS) return fail(kCannotTell);
+    if (mode == BPF_IND || mode == BPF_ABS) return fail(ENOTSUPP);
   }
   return {};
 }
@@ -154,7 +153,7 @@ Check Checker::mark_precise(u32 frame_number, s32 reg_number, s32 slot_number) {
       if (skip) {
         skip = false;
       } else if (auto done = backtrack(static_cast<u32>(i), regs, slots); !done) {
-        if (done.error().value != 524) return done;
+        if (done.error().value != ENOTSUPP) return done;
         mark_all_precise(*state);
         return {};
       }

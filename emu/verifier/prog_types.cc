@@ -2,6 +2,7 @@
 #include "emu/verifier/prog_types.h"
 
 #include "emu/abi/kernel_version.h"
+#include "emu/bpf/attach_types.h"
 #include "emu/verifier/btf_access.h"
 #include "emu/verifier/ctx_access.h"
 #include "emu/verifier/helper_sets.h"
@@ -87,18 +88,6 @@ constexpr ProgTypeEntry kProgTypes[] = {
 #include "emu/abi/prog_types.inc"
 };
 
-constexpr bool kAttach = true, kOther = false;
-constexpr AttachTypeEntry kAttachTypes[] = {
-#define ATTACH_TYPE(id, NAME, name, major, minor, PROGRAM, how) \
-  {BPF_##NAME, #name, kernel_version(major, minor), BPF_PROG_TYPE_##PROGRAM, how},
-#include "emu/abi/attach_types.inc"
-};
-
-constexpr LinkTypeEntry kLinkTypes[] = {
-#define LINK_TYPE(id, NAME, name, major, minor) {BPF_LINK_TYPE_##NAME, #name, kernel_version(major, minor)},
-#include "emu/abi/link_types.inc"
-};
-
 // Program types that need an expected attach type of their own.
 bool needs_attach_type(u32 type) {
   switch (type) {
@@ -127,12 +116,6 @@ constexpr u32 kMaxBtfType = 0x000fffff;  // kernel: BTF_MAX_TYPE
 
 std::span<const ProgTypeEntry> prog_type_entries() {
   return kProgTypes;
-}
-std::span<const AttachTypeEntry> attach_type_entries() {
-  return kAttachTypes;
-}
-std::span<const LinkTypeEntry> link_type_entries() {
-  return kLinkTypes;
 }
 
 const ProgTypeEntry* prog_type_entry(u32 type) {
@@ -170,43 +153,13 @@ Result<void> check_load_attach(u32 type, u32 expected_attach_type, bool has_atta
   if (has_target_program && !may_target_program(type)) return fail(EINVAL);
 
   if (needs_attach_type(type)) {
-    for (const AttachTypeEntry& entry : kAttachTypes) {
+    for (const AttachType& entry : attach_types()) {
       if (entry.id == expected_attach_type && entry.prog_type == type) return {};
     }
     return fail(EINVAL);
   }
   if ((type == BPF_PROG_TYPE_SYSCALL || type == BPF_PROG_TYPE_EXT) && expected_attach_type != 0) return fail(EINVAL);
   return {};
-}
-
-u32 attach_prog_type(u32 attach_type) {
-  if (attach_type >= std::size(kAttachTypes) || !kAttachTypes[attach_type].names_prog_type) {
-    return BPF_PROG_TYPE_UNSPEC;
-  }
-  return kAttachTypes[attach_type].prog_type;
-}
-
-Result<void> check_attach_type(const Program& prog, bool enforce_expected, u32 attach_type, const Capabilities& caps) {
-  switch (prog.type) {
-    case BPF_PROG_TYPE_CGROUP_SOCK:
-    case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
-    case BPF_PROG_TYPE_CGROUP_SOCKOPT:
-    case BPF_PROG_TYPE_SK_LOOKUP:
-      if (attach_type != prog.expected_attach_type) return fail(EINVAL);
-      return {};
-    case BPF_PROG_TYPE_CGROUP_SKB:
-      // Anyone may load these, so that attaching is what takes the capability.
-      if (!caps.net_admin) return fail(EPERM);
-      if (attach_prog_type(attach_type) != prog.type) return fail(EINVAL);
-      if (enforce_expected && attach_type != prog.expected_attach_type) return fail(EINVAL);
-      return {};
-    case BPF_PROG_TYPE_KPROBE:
-      if (prog.expected_attach_type == BPF_TRACE_KPROBE_MULTI && attach_type != BPF_TRACE_KPROBE_MULTI) {
-        return fail(EINVAL);
-      }
-      return {};
-    default: return {};
-  }
 }
 
 }  // namespace bpfemu

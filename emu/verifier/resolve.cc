@@ -95,7 +95,7 @@ Check Checker::resolve_map(u32 index) {
   if (used_maps_.size() >= kUsedMapsLimit) return fail(E2BIG);
   u32 type = map->map().type;
   bool second_storage =
-      (type == BPF_MAP_TYPE_CGROUP_STORAGE || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE) &&
+      has_trait(map->map(), kCgroupStorage) &&
       std::any_of(used_maps_.begin(), used_maps_.end(), [&](auto& used) { return used->map().type == type; });
   used_maps_.push_back(std::move(map));
   if (second_storage) return reject(EBUSY, "only one cgroup storage of each type is allowed\n");

@@ -89,7 +89,7 @@ Check Checker::check_return_code() {
     return {};
   }
   Demand demand = demand_of(info_);
-  if (demand.unsupported) return fail(524);  // ENOTSUPP
+  if (demand.unsupported) return fail(ENOTSUPP);
   if (!demand.range) return {};
   if (!result.is_scalar()) {
     return reject(EINVAL, "At program exit the register R0 is not a known value ({})\n", type_text(result.type));

@@ -4,15 +4,11 @@
 
 #include <functional>
 
+#include "emu/bpf/capabilities.h"
 #include "emu/bpf/program.h"
 #include "emu/btf/verifier_log.h"
 
 namespace bpfemu {
-
-// What the loading task may do (capable(), with CAP_SYS_ADMIN implying the other two).
-struct Capabilities {
-  bool bpf = true, perfmon = true, net_admin = true, sys_admin = true;
-};
 
 // A program as BPF_PROG_LOAD brings it, copied out of the tool's memory.
 struct LoadRequest {

@@ -50,9 +50,9 @@ std::shared_ptr<Directory> pmu_folder(const Pmu& pmu) {
 }
 
 // The raw BTF: large, so made once and handed out from then on.
-class BtfFile : public FileNode {
+class BtfNode : public FileNode {
  public:
-  explicit BtfFile(std::shared_ptr<const Btf> btf) : FileNode(0444, kSysfs), btf_(std::move(btf)) {}
+  explicit BtfNode(std::shared_ptr<const Btf> btf) : FileNode(0444, kSysfs), btf_(std::move(btf)) {}
   u64 size() const override { return btf_->raw().size(); }
   Result<std::string> read(Task*) override { return std::string(btf_->raw().begin(), btf_->raw().end()); }
   Result<Opened> open(Task*, int flags) override {
@@ -83,7 +83,7 @@ void place_sysfs(Vfs& vfs) {
 
   // No module BTF: the claimed kernel has no modules loaded.
   auto btf = std::make_shared<Directory>(0755, kSysfs);
-  if (world.vmlinux) btf->add("vmlinux", std::make_shared<BtfFile>(world.vmlinux));
+  if (world.vmlinux) btf->add("vmlinux", std::make_shared<BtfNode>(world.vmlinux));
   vfs.place("/sys/kernel/btf", world.vmlinux ? btf : nullptr);
 
   auto security = std::make_shared<Directory>(0755, kSecurityfs);

@@ -52,7 +52,7 @@ HELPER(help_csum_diff) {
 
 HELPER(help_csum_update) {
   RunSkb& skb = skb_at(r1);
-  if (!skb.csum_complete) return result(kNotSupported);
+  if (!skb.csum_complete) return result(-ENOTSUPP);
   return skb.csum = csum_add(skb.csum, low32(r2));
 }
 

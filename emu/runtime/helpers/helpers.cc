@@ -10,13 +10,23 @@ namespace {
 struct HelperLine {
   u32 id;
   HelperFn function;
+  u8 needs;
 };
 
 constexpr HelperLine kHelpers[] = {
-#define HELPER_FN(id, function) {id, function},
+#define HELPER_FN(id, function, needs) {id, function, needs},
+#define HELPER_JIT(id, needs) {id, nullptr, needs},
 #include "emu/abi/helper_functions.inc"
-#undef HELPER_FN
 };
+
+constexpr HelperLine kNoHelper = {};
+
+const HelperLine& helper_line(u32 id) {
+  for (const HelperLine& line : kHelpers) {
+    if (line.id == id) return line;
+  }
+  return kNoHelper;
+}
 
 struct NamedLine {
   std::string_view name;
@@ -42,10 +52,11 @@ HelperFn find(std::span<const NamedLine> lines, std::string_view name) {
 }  // namespace
 
 HelperFn helper_function(u32 id) {
-  for (const HelperLine& line : kHelpers) {
-    if (line.id == id) return line.function;
-  }
-  return nullptr;
+  return helper_line(id).function;
+}
+
+u8 helper_needs(u32 id) {
+  return helper_line(id).needs;
 }
 
 HelperFn kfunc_function(std::string_view name) {

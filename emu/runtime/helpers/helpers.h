@@ -12,6 +12,14 @@ namespace bpfemu {
 // The function behind a helper's id, null when it is not modelled (or, as bpf_tail_call, not a function).
 HelperFn helper_function(u32 id);
 
+// What of the task a helper shows to its program. Finding these costs system calls, so only who asks pays.
+enum HelperNeed : u8 {
+  kNeedsCpu = 1 << 0,   // the real CPU
+  kNeedsComm = 1 << 1,
+  kNeedsUser = 1 << 2,  // uid and gid
+};
+u8 helper_needs(u32 id);
+
 // The function behind a kernel function's name, null when it is not modelled.
 HelperFn kfunc_function(std::string_view name);
 
@@ -22,9 +30,8 @@ HelperFn kptr_destructor(std::string_view structure);
 u64 unmodelled_function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
 
 // Every function in the tables, one file a family.
-#define HELPER_FN(id, function) u64 function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
+#define HELPER_FN(id, function, needs) u64 function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
 #include "emu/abi/helper_functions.inc"
-#undef HELPER_FN
 #define KFUNC(name, prog_types, flags, function) u64 function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
 #include "emu/abi/kfuncs.inc"
 

@@ -111,7 +111,7 @@ HELPER(help_xdp_adjust_tail) {
 
 HELPER(help_xdp_adjust_meta) {
   RunXdp& xdp = xdp_at(r1);
-  if (xdp.data_meta > xdp.data) return result(kNotSupported);
+  if (xdp.data_meta > xdp.data) return result(-ENOTSUPP);
   u64 meta = xdp.data_meta + static_cast<u64>(s64{static_cast<s32>(r2)});
   if (meta < xdp.data_hard_start + kXdpFrame || meta > xdp.data) return result(-EINVAL);
   u64 size = xdp.data - meta;

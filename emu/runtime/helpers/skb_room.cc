@@ -70,7 +70,7 @@ s64 check_tunnel(const RunSkb& skb, u32 size, u64 flags) {
 
 // Kernel: bpf_skb_net_grow.
 s64 grow(RunSkb& skb, u32 offset, u32 size, u64 flags) {
-  if (skb.gso_size) return kNotSupported;
+  if (skb.gso_size) return -ENOTSUPP;
   if (!make_headroom(skb, size)) return -ENOMEM;
   if (flags & kL3Flags) {
     if (s64 error = check_tunnel(skb, size, flags)) return error;
@@ -88,7 +88,7 @@ s64 grow(RunSkb& skb, u32 offset, u32 size, u64 flags) {
 // Kernel: bpf_skb_net_shrink.
 s64 shrink(RunSkb& skb, u32 offset, u32 size, u64 flags) {
   if (flags & ~kShrinkFlags) return -EINVAL;
-  if (skb.gso_size) return kNotSupported;
+  if (skb.gso_size) return -ENOTSUPP;
   if (offset + size > skb.len) return -ENOMEM;
   u8* start = pointer_to<u8>(skb.data);
   if (skb.csum_complete) skb.csum = csum_sub(skb.csum, csum_of(start + offset, size));
@@ -107,11 +107,11 @@ HELPER(help_skb_adjust_room) {
   u32 size = shrinks ? 0 - low32(r2) : low32(r2), mode = low32(r3), header = header_size(skb);
   if (r4 & ~kGrowFlags) return result(-EINVAL);
   if (size > kMaxRoom) return result(-EFAULT);
-  if (!header || mode > BPF_ADJ_ROOM_MAC) return result(kNotSupported);
+  if (!header || mode > BPF_ADJ_ROOM_MAC) return result(-ENOTSUPP);
   u32 offset = low32(skb.network_header - skb.mac_header) + (mode == BPF_ADJ_ROOM_NET ? header : 0);
   u32 length = low32(skb.data_end - skb.network_header);
   if (shrinks ? size >= length || length - size < header : skb.len + size > kMaxPacket && !skb.gso_size) {
-    return result(kNotSupported);
+    return result(-ENOTSUPP);
   }
   return result(shrinks ? shrink(skb, offset, size, r4) : grow(skb, offset, size, r4));
 }
@@ -132,7 +132,7 @@ HELPER(help_skb_change_tail) {
   u32 length = low32(r2);
   u64 least = skb.network_header > skb.data ? skb.network_header - skb.data : 0;
   if (r3 || length > kMaxPacket || length < least) return result(-EINVAL);
-  if (skb.encapsulation) return result(kNotSupported);
+  if (skb.encapsulation) return result(-ENOTSUPP);
   if (skb.end - skb.data < length) return result(-ENOMEM);
   if (length > skb.len) __builtin_memset(pointer_to(skb.data_end), 0, length - skb.len);
   if (length != skb.len) skb.csum_complete = 0;

@@ -64,7 +64,7 @@ s64 copy_value(Run* run, Map& map, const void* key, void* value) {
 }
 
 s64 direct_value(Map& map, u64 offset, u64* address) {
-  if (map.max_entries != 1) return kNotSupported;
+  if (map.max_entries != 1) return -ENOTSUPP;
   if (offset >= map.value_size) return -EINVAL;
   *address = reinterpret_cast<u64>(static_cast<ArrayMap&>(map).value(0));
   return 0;

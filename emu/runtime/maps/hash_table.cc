@@ -124,7 +124,7 @@ s64 hash_alloc_check(const MapAttr& attr, bool per_cpu) {
   if ((attr.flags & BPF_F_ZERO_SEED) && !attr.privileged) return -EPERM;
   if ((attr.flags & ~kHashFlags) || !access_ok(attr.flags)) return -EINVAL;
   if (!lru && own_lists) return -EINVAL;
-  if (lru && (attr.flags & BPF_F_NO_PREALLOC)) return kNotSupported;
+  if (lru && (attr.flags & BPF_F_NO_PREALLOC)) return -ENOTSUPP;
   if ((attr.flags & BPF_F_NUMA_NODE) && (per_cpu || own_lists)) return -EINVAL;
   if (attr.max_entries == 0 || attr.key_size == 0 || attr.value_size == 0) return -EINVAL;
   if (u64{attr.key_size} + attr.value_size >= kKmallocMax - kElementHead) return -E2BIG;

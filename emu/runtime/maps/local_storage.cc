@@ -29,7 +29,7 @@ void init(Map&) {}
 const MapOps local_storage_ops = {.alloc_check = alloc_check,
                                   .footprint = footprint,
                                   .init = init,
-                                  .get_next_key = refuse_next<kNotSupported>,
+                                  .get_next_key = refuse_next<-ENOTSUPP>,
                                   .btf = BtfRule::kIntKey,
                                   .unmodelled = true};
 

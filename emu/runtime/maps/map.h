@@ -78,7 +78,7 @@ inline constexpr u8 kBatchLookup = 1, kBatchUpdate = 2, kBatchDelete = 4, kBatch
 using MapCallback = u64 (*)(u64, u64, u64, u64, u64, Run*);
 
 // Operations of a map type. Results are the kernel's: 0 or a count, or a negative errno; pointers are null on failure.
-// A null operation is -ENOTSUPP (524) for system calls and refused by the verifier for programs.
+// A null operation is -ENOTSUPP for system calls and refused by the verifier for programs.
 // `run` may be null in calls on behalf of system calls.
 struct MapOps {
   // BPF_MAP_CREATE: the type's own checks (kernel: map_alloc_check, map_alloc), 0 or -errno.
@@ -140,6 +140,20 @@ const MapOps* map_ops(u32 type);
 // Size of the buffer that copy_value fills and update_value reads (kernel: bpf_map_value_size).
 u64 user_value_size(const Map& map);
 
+// What the control plane and the verifier must know of a map type beyond its operations.
+enum MapTrait : u32 {
+  kSleepable = 1 << 0,      // sleepable programs may use it
+  kSpinLock = 1 << 1,       // values may hold a bpf_spin_lock,
+  kTimer = 1 << 2,          // a bpf_timer,
+  kKptr = 1 << 3,           // kptrs
+  kSockets = 1 << 4,        // elements are sockets that programs get as such
+  kPrograms = 1 << 5,       // elements are or carry programs, which must fit one another (kernel: map_type_contains_progs)
+  kInterfaces = 1 << 6,     // values name network interfaces
+  kCgroupStorage = 1 << 7,  // a program has at most one of the type
+  kRing = 1 << 8,           // its mapping is a ring buffer's
+  kKeyless = 1 << 9,        // values are pushed and popped
+};
+
 // One line of emu/abi/map_types.inc.
 struct MapType {
   u32 id;
@@ -147,9 +161,16 @@ struct MapType {
   const char* bpftool_name;
   u32 since;  // kernel_version(major, minor)
   const MapOps* ops;
+  const char* kernel_struct;  // "bpf_htab"
+  u32 traits;                 // MapTrait
   const char* note;  // for docs/support.md
 };
 // Null when no kernel of the table's age has the type.
 const MapType* map_type(u32 id);
+
+// Of a map that exists, so that its type is in the table.
+inline bool has_trait(const Map& map, MapTrait trait) {
+  return map_type(map.type)->traits & trait;
+}
 
 }  // namespace bpfemu

@@ -42,10 +42,10 @@ constexpr MapOps kOps = {.alloc_check = alloc_check,
                          .footprint = footprint,
                          .init = init,
                          .mirrored = mirrored,
-                         .erase = refuse_key<kNotSupported>,
-                         .get_next_key = refuse_next<kNotSupported>,
-                         .copy_value = refuse_copy<kNotSupported>,
-                         .update_value = refuse_update<kNotSupported>,
+                         .erase = refuse_key<-ENOTSUPP>,
+                         .get_next_key = refuse_next<-ENOTSUPP>,
+                         .copy_value = refuse_copy<-ENOTSUPP>,
+                         .update_value = refuse_update<-ENOTSUPP>,
                          .mmap_area = mmap_area};
 
 }  // namespace

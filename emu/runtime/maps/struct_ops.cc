@@ -36,7 +36,7 @@ s64 copy_value(Run*, Map& map, const void* key, void* value) {
 // The checks that come before the value is looked at.
 s64 update_value(Run*, Map&, const void* key, const void*, u64 flags) {
   if (flags) return -EINVAL;
-  return load<u32>(key) != 0 ? -E2BIG : kNotSupported;
+  return load<u32>(key) != 0 ? -E2BIG : -ENOTSUPP;
 }
 
 }  // namespace

@@ -8,8 +8,8 @@ namespace bpfemu {
 namespace {
 
 constexpr MapType kTypes[] = {
-#define MAP_TYPE(id, name, bpftool_name, major, minor, ops, note) \
-  {id, #name, bpftool_name, (major << 16) + (minor << 8), ops, note},
+#define MAP_TYPE(id, name, bpftool_name, major, minor, ops, kernel_struct, traits, note) \
+  {id, #name, bpftool_name, (major << 16) + (minor << 8), ops, kernel_struct, traits, note},
 #include "emu/abi/map_types.inc"
 #undef MAP_TYPE
 };

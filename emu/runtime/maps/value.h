@@ -8,11 +8,11 @@
 #include <cerrno>
 
 #include "emu/base/bytes.h"
+#include "emu/base/errors.h"
 #include "emu/runtime/maps/map.h"
 
 namespace bpfemu {
 
-inline constexpr s64 kNotSupported = -524;        // -ENOTSUPP, which user space has no name for
 inline constexpr u64 kKmallocMax = u64{4} << 20;  // KMALLOC_MAX_SIZE
 inline constexpr u64 kPerCpuUnitMin = 32 << 10;   // PCPU_MIN_UNIT_SIZE
 inline constexpr u32 kAccessMask = BPF_F_RDONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY | BPF_F_WRONLY_PROG;

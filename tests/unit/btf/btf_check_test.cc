@@ -42,7 +42,7 @@ TEST_CASE("header and sections") {
   CHECK(load({}).last == "hdr_len not found");
   CHECK(field(4, 1000).last == "btf_header not found");
   CHECK(field(0, 0xeb9e | 1 << 16).last == "Invalid magic");
-  CHECK(field(0, 0xeb9f | 2 << 16).error == kEnotsupp);
+  CHECK(field(0, 0xeb9f | 2 << 16).error == ENOTSUPP);
   CHECK(field(0, 0xeb9f | 1 << 16 | 1 << 24).last == "Unsupported flags");
   CHECK(field(8, 4).last == "Unsupported section found");
   CHECK(field(12, u32_at(good, 12) + 4).last == "Section overlap found");
@@ -109,7 +109,7 @@ TEST_CASE("types on their own") {
        4,
        {3u << 24 | 32},
        false,
-       kEnotsupp},
+       ENOTSUPP},
       {"[2] INT n Invalid int_data:10000020", name, 1, 0, 4, {1u << 28 | 32}, false, EINVAL},
       {"[2] INT n size=4 bits_offset=0 nr_bits=32 encoding=(none) vlen != 0", name, 1, 1, 4, {32}, false, EINVAL},
       {"[2] PTR n type_id=1 Invalid name", name, 2, 0, integer, {}, false, EINVAL},

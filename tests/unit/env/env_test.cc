@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "emu/bpf/attach_types.h"
 #include "emu/kernel/profile.h"
 #include "emu/verifier/helper_protos.h"
 #include "emu/verifier/prog_types.h"
@@ -106,12 +107,12 @@ TEST_CASE("program, attach and link types have their numbers") {
   auto types = prog_type_entries();
   REQUIRE(types.size() == 31);
   for (u32 i = 0; i < types.size(); ++i) CHECK(types[i].id == i + 1);
-  auto attach = attach_type_entries();
+  auto attach = attach_types();
   REQUIRE(attach.size() == __MAX_BPF_ATTACH_TYPE);
   for (u32 i = 0; i < attach.size(); ++i) CHECK(attach[i].id == i);
-  auto links = link_type_entries();
-  REQUIRE(links.size() == MAX_BPF_LINK_TYPE - 1);
-  for (u32 i = 0; i < links.size(); ++i) CHECK(links[i].id == i + 1);
+  CHECK(std::string(link_type_name(BPF_LINK_TYPE_RAW_TRACEPOINT)) == "raw_tracepoint");
+  CHECK(std::string(link_type_name(MAX_BPF_LINK_TYPE - 1)) == "struct_ops");
+  CHECK(std::string(link_type_name(0)) == "<invalid>");
   CHECK(prog_type_ops(0) == nullptr);
   CHECK(prog_type_ops(32) == nullptr);
   CHECK(prog_type_ops(BPF_PROG_TYPE_LIRC_MODE2) == nullptr);
@@ -223,9 +224,9 @@ TEST_CASE("capabilities that loading takes") {
 }
 
 TEST_CASE("attach types name their programs") {
-  CHECK(attach_prog_type(BPF_CGROUP_DEVICE) == BPF_PROG_TYPE_CGROUP_DEVICE);
-  CHECK(attach_prog_type(BPF_LSM_CGROUP) == BPF_PROG_TYPE_LSM);
-  CHECK(attach_prog_type(BPF_PERF_EVENT) == BPF_PROG_TYPE_UNSPEC);
-  CHECK(attach_prog_type(BPF_TRACE_KPROBE_MULTI) == BPF_PROG_TYPE_UNSPEC);
-  CHECK(attach_prog_type(10000) == BPF_PROG_TYPE_UNSPEC);
+  CHECK(attach_type(BPF_CGROUP_DEVICE)->prog_type == BPF_PROG_TYPE_CGROUP_DEVICE);
+  CHECK(attach_type(BPF_LSM_CGROUP)->prog_type == BPF_PROG_TYPE_LSM);
+  CHECK(attach_type(BPF_PERF_EVENT) == nullptr);
+  CHECK(attach_type(BPF_TRACE_KPROBE_MULTI) == nullptr);
+  CHECK(attach_type(10000) == nullptr);
 }
