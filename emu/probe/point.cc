@@ -18,6 +18,7 @@ Point::~Point() {
 
 Result<void> Point::attach(Attachment attachment) {
   if (programs_.size() >= kMaxPrograms) return fail(E2BIG);
+  if (std::ranges::count(programs_, attachment.program, &Attachment::program)) return fail(EEXIST);
   programs_.push_back(std::move(attachment));
   needs_ = {};
   for (const Attachment& each : programs_) needs_.add(needs_of(*each.program));

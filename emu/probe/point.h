@@ -80,7 +80,8 @@ class Point {
   const std::vector<Attachment>& programs() const { return programs_; }
   const ProgramNeeds& needs() const { return needs_; }
 
-  // E2BIG: kMaxPrograms hang here already (kernel: perf_event_attach_bpf_prog).
+  // E2BIG: kMaxPrograms hang here already; EEXIST: this one does, with whatever cookie (kernel:
+  // perf_event_attach_bpf_prog, bpf_prog_array_copy).
   Result<void> attach(Attachment attachment);
   // Takes away the first place of `program`.
   void detach(const Program& program);
