@@ -28,7 +28,7 @@ Result<char> read_state(pid_t tid);
 // Nanoseconds since the thread was last seen running, 0 when unknown.
 u64 read_asleep_ns(pid_t tid);
 
-// An entry of the auxiliary vector, 0 when absent.
-Result<u64> read_auxv(pid_t tid, u64 type);
+// An entry of the auxiliary vector, 0 when absent. `compat`: that of a 32-bit program.
+Result<u64> read_auxv(pid_t tid, u64 type, bool compat);
 
 }  // namespace bpfemu

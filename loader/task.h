@@ -121,7 +121,6 @@ class TracedTask final : public Task {
   };
   std::optional<Pending> pending;
   std::optional<Pending> restartable;  // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
-  std::string exec_path;               // what the exec that it is in was asked for
   bool in_vfork = false;               // suspended until its vfork child is done
   bool group_stopped = false;          // listening: only SIGCONT or an interrupt brings it out
   bool interrupted = false;            // by us, and no stop has come yet

@@ -69,7 +69,6 @@ std::vector<pid_t> TaskTable::keep_only(TracedTask& task, pid_t old_tid) {
   if (TracedTask* old = find(old_tid); old && old != &task) {
     task.traced = old->traced;
     task.pending = old->pending;
-    task.exec_path = old->exec_path;
   }
   std::vector<pid_t> vanished;
   for (TracedTask* sibling : task.process().threads)

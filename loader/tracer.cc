@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +27,7 @@ namespace {
 // first could starve the last.
 constexpr u32 kSingleWaits = 32;
 constexpr u64 kCodeSegment32 = 0x23;
+constexpr size_t kPathLimit = 4096;
 
 // The flags of the clone, clone3, fork or vfork that the thread is in.
 u64 clone_flags(TracedTask& task) {
@@ -42,6 +44,13 @@ u64 clone_flags(TracedTask& task) {
     case SYS_vfork: return CLONE_VM | CLONE_VFORK;
     default: return 0;
   }
+}
+
+// What the kernel calls the program that the thread has just become (linux_binprm.filename): a script's own path, and
+// /dev/fd/N for a descriptor. The new program has a copy of it. Empty: its memory may not be read.
+std::string exec_filename(TracedTask& task) {
+  const Result<u64> address = read_auxv(task.tid(), AT_EXECFN, task.memory().compat);
+  return address ? task.read_string(*address, kPathLimit).value_or("") : "";
 }
 
 u64 monotonic_ns() {
@@ -276,7 +285,7 @@ void Tracer::on_exec(TracedTask& task) {
     return go(task);
   }
   env_.traps.task_executed(task.tid(), old_tid);
-  if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, task.exec_path);
+  if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, exec_filename(task));
   widening_.ensure(task);
   // A remote call has taken the thread to the exit stop of its exec already.
   if (task.at() == TracedTask::At::kSyscallExit) return on_syscall(task);

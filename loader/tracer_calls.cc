@@ -21,7 +21,6 @@ namespace {
 
 constexpr long kI386Bpf = 357, kI386PerfEventOpen = 336;  // free numbers on x86-64
 constexpr s64 kRestartNoIntr = -513, kRestartBlock = -516;
-constexpr size_t kPathLimit = 4096;
 // Emulated by the kernel at a fault: there is no exit stop, and changing registers kills.
 constexpr u64 kVsyscallPage = 0xffffffffff600000;
 
@@ -101,8 +100,6 @@ void Tracer::serve_call(TracedTask& task, long number) {
   EventSink* const sink = handler_->events();
   TracedTask::Pending pending = task.pending.value_or(TracedTask::Pending{number, args_of(task.regs())});
   task.restartable.reset();
-  if (sink && (number == SYS_execve || number == SYS_execveat))
-    task.exec_path = task.read_string(pending.args[number == SYS_execveat], kPathLimit).value_or("");
   if (sink && !silent && number >= 0 && report_entry_[number]) sink->syscall_entered(task, task.regs(), number);
 
   Call call{task, number, args_of(task.regs())};

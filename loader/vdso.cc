@@ -12,7 +12,7 @@
 namespace bpfemu {
 
 Result<u64> find_vdso(TracedTask& task) {
-  return read_auxv(task.tid(), AT_SYSINFO_EHDR);
+  return read_auxv(task.tid(), AT_SYSINFO_EHDR, task.memory().compat);
 }
 
 size_t version_offset(const u8* image) {

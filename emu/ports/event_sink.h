@@ -17,7 +17,8 @@ class EventSink {
   virtual void syscall_entered(Task& task, PtRegs& regs, long number) = 0;
   virtual void syscall_exited(Task& task, PtRegs& regs, long number, s64 result) = 0;
   virtual void task_forked(Task& parent, pid_t child, bool thread) = 0;
-  virtual void task_executed(Task& task, pid_t old_tid, const std::string& path) = 0;
+  // `filename`: the kernel's name for the program (linux_binprm.filename); empty: it cannot be known.
+  virtual void task_executed(Task& task, pid_t old_tid, const std::string& filename) = 0;
   virtual void task_exiting(Task& task, int status) = 0;
   // Nothing more comes of it. Between its exit and this it may still be the sender of a signal.
   virtual void task_gone(pid_t tid) = 0;

@@ -89,8 +89,9 @@ void* process_fork_record(Probes& probes, const Event& event, const Point&, void
   return &to;
 }
 
-void* process_exec_record(Probes&, const Event& event, const Point&, void* memory) {
+void* process_exec_record(Probes& probes, const Event& event, const Point&, void* memory) {
   auto& to = record<ExecRecord>(memory);
+  if (!*event.text) probes.unmodelled().note("the file name of a program whose memory may not be read");
   size_t length = std::min(strlen(event.text), sizeof to.data - 1);
   memcpy(to.data, event.text, length);
   to.filename = static_cast<u32>((length + 1) << 16 | offsetof(ExecRecord, data));
