@@ -6,6 +6,7 @@
 namespace bpfemu {
 
 u32 type_of_context(std::string_view context) {
+  if (context.empty()) return BPF_PROG_TYPE_UNSPEC;
   // Of the many that see packets, the one that may do most with them.
   if (context == "__sk_buff") return BPF_PROG_TYPE_SCHED_CLS;
   if (context == "pt_regs") return BPF_PROG_TYPE_KPROBE;

@@ -18,6 +18,9 @@ namespace bpfemu {
 
 namespace {
 
+// Arguments before the filters and the objects.
+constexpr long kFixed = 5;
+
 // How rows come back from the process that loaded an object: a line each, the name last.
 std::string to_line(const VerifyRow& row) {
   return fmt::format("{:d} {} {} {} {} {} {} {}\n", row.accepted, row.microseconds, row.insns, row.states,
@@ -52,24 +55,23 @@ std::string read_all(int fd) {
 
 [[noreturn]] void be_loader(const std::string& path, const LoadWish& wish, int out) {
   std::vector<VerifyRow> rows;
-  const int error = load_object(path, wish, rows);
-  if (error != 0) fmt::print(stderr, "bpfemu: {}: {}\n", path, std::strerror(error));
+  const int loaded = load_object(path, wish, rows);
   std::string lines;
   for (const VerifyRow& row : rows) lines += to_line(row);
   write_all(out, lines);
   std::fflush(nullptr);
-  ::_exit(error != 0);
+  ::_exit(loaded);
 }
 
-// In a process of its own: an object can be so broken that libbpf dies of it. False: it could not be read.
-bool load_apart(const std::string& path, const LoadWish& wish, std::vector<VerifyRow>& rows) {
+// In a process of its own: an object can be so broken that libbpf dies of it. A VerifyStatus.
+int load_apart(const std::string& path, const LoadWish& wish, std::vector<VerifyRow>& rows) {
   int ends[2];
-  if (::pipe(ends) != 0) return false;
+  if (::pipe(ends) != 0) return kUnreadable;
   const UniqueFd in(ends[0]);
   UniqueFd out(ends[1]);
   std::fflush(nullptr);
   const pid_t child = ::fork();
-  if (child < 0) return false;
+  if (child < 0) return kUnreadable;
   if (child == 0) be_loader(path, wish, out.get());
   out = UniqueFd();
   const std::string lines = read_all(in.get());
@@ -79,16 +81,16 @@ bool load_apart(const std::string& path, const LoadWish& wish, std::vector<Verif
     rows.push_back(from_line(lines.substr(at, end - at)));
     rows.back().file = path.substr(path.rfind('/') + 1);
   }
-  if (WIFSIGNALED(status))
-    fmt::print(stderr, "bpfemu: {}: libbpf fails on it: {}\n", path, ::strsignal(WTERMSIG(status)));
-  return status == 0;
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  fmt::print(stderr, "bpfemu: {}: libbpf fails on it: {}\n", path, ::strsignal(WTERMSIG(status)));
+  return kUnreadable;
 }
 
 }  // namespace
 
 std::vector<std::string> to_arguments(const LoadWish& wish) {
-  std::vector<std::string> arguments = {kLoadObjects, wish.csv ? "csv" : "table", std::to_string(wish.verbose),
-                                        std::to_string(wish.filters.size())};
+  std::vector<std::string> arguments = {kLoadObjects, wish.csv ? "csv" : "table", wish.reasons ? "reasons" : "quiet",
+                                        std::to_string(wish.verbose), std::to_string(wish.filters.size())};
   arguments.insert(arguments.end(), wish.filters.begin(), wish.filters.end());
   arguments.insert(arguments.end(), wish.objects.begin(), wish.objects.end());
   return arguments;
@@ -96,13 +98,14 @@ std::vector<std::string> to_arguments(const LoadWish& wish) {
 
 LoadWish from_arguments(const std::vector<std::string>& arguments) {
   LoadWish wish;
-  if (arguments.size() < 4) return wish;
+  if (arguments.size() < size_t{kFixed}) return wish;
   wish.csv = arguments[1] == "csv";
-  wish.verbose = std::atoi(arguments[2].c_str());
-  const size_t rest = arguments.size() - 4;
-  const auto filters = arguments.begin() + 4;
+  wish.reasons = arguments[2] == "reasons";
+  wish.verbose = std::atoi(arguments[3].c_str());
+  const size_t rest = arguments.size() - size_t{kFixed};
+  const auto filters = arguments.begin() + kFixed;
   const auto objects =
-      filters + static_cast<long>(std::min<size_t>(std::strtoul(arguments[3].c_str(), nullptr, 10), rest));
+      filters + static_cast<long>(std::min<size_t>(std::strtoul(arguments[4].c_str(), nullptr, 10), rest));
   wish.filters.assign(filters, objects);
   wish.objects.assign(objects, arguments.end());
   return wish;
@@ -110,11 +113,10 @@ LoadWish from_arguments(const std::vector<std::string>& arguments) {
 
 int load_objects(const LoadWish& wish) {
   std::vector<VerifyRow> rows;
-  bool all_read = true;
-  for (const std::string& path : wish.objects) all_read &= load_apart(path, wish, rows);
+  int status = kAccepted;
+  for (const std::string& path : wish.objects) status = std::max(status, load_apart(path, wish, rows));
   fmt::print("{}", wish.csv ? csv_text(rows) : table_text(rows));
-  if (!all_read) return 2;
-  return std::all_of(rows.begin(), rows.end(), [](const VerifyRow& row) { return row.accepted; }) ? 0 : 1;
+  return status;
 }
 
 }  // namespace bpfemu

@@ -15,14 +15,17 @@ struct LoadWish {
   std::vector<std::string> objects;
   std::vector<std::string> filters;  // glob patterns of program names; none: all
   bool csv = false;
-  int verbose = 0;  // log levels 1 and 2
+  bool reasons = true;  // say on stderr why a program was refused
+  int verbose = 0;      // log levels 1 and 2
 };
 
 // The wish as arguments of a process, the first of them kLoadObjects, and back.
 std::vector<std::string> to_arguments(const LoadWish& wish);
 LoadWish from_arguments(const std::vector<std::string>& arguments);
 
-// 0: all were accepted, 1: some were refused, 2: something could not be read.
+// The exit status. The worst counts.
+enum VerifyStatus { kAccepted = 0, kRefused = 1, kUnreadable = 2 };
+
 int load_objects(const LoadWish& wish);
 
 }  // namespace bpfemu

@@ -28,18 +28,25 @@ struct CloseObject {
 };
 using Object = std::unique_ptr<bpf_object, CloseObject>;
 
-// What libbpf complained of, for programs that never reached the verifier. Its print function has no context, so this
-// has to be global.
-std::string& complaints() {
-  static std::string text;
-  return text;
+// What libbpf said while it loaded an object. Its print function has no context, so this has to be global.
+struct Heard {
+  std::string complaints;
+  const bpf_program* program = nullptr;
+  // The program had been loaded by the time of a complaint: the complaint is about something else. Looked at then, since
+  // libbpf unloads everything before it says that it failed.
+  bool loaded = false;
+};
+Heard& heard() {
+  static Heard all;
+  return all;
 }
 
-int keep_complaint(libbpf_print_level level, const char* format, va_list args) {
+int listen(libbpf_print_level level, const char* format, va_list args) {
   if (level != LIBBPF_WARN) return 0;
   char line[1024];
   std::vsnprintf(line, sizeof line, format, args);
-  complaints() += line;
+  heard().complaints += line;
+  if (heard().program && bpf_program__fd(heard().program) >= 0) heard().loaded = true;
   return 0;
 }
 
@@ -63,10 +70,13 @@ bpf_prog_type type_by_context(const bpf_object* object, const bpf_program* progr
 }
 
 // What the object leaves to its loader and verification does not depend on.
-void complete(bpf_object* object, bpf_program* program) {
+void complete_maps(bpf_object* object, const bpf_program* program) {
   bpf_map* map;
   bpf_object__for_each_map(map, object) {
     (void)bpf_map__set_pin_path(map, nullptr);
+    // libbpf dies of operations of a kernel structure when none of the programs needs the kernel's BTF. Theirs do.
+    if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && bpf_program__type(program) != BPF_PROG_TYPE_STRUCT_OPS)
+      (void)bpf_map__set_type(map, BPF_MAP_TYPE_ARRAY);
     const bool sized =
         bpf_map__type(map) != BPF_MAP_TYPE_SK_STORAGE && bpf_map__type(map) != BPF_MAP_TYPE_INODE_STORAGE &&
         bpf_map__type(map) != BPF_MAP_TYPE_TASK_STORAGE && bpf_map__type(map) != BPF_MAP_TYPE_CGROUP_STORAGE &&
@@ -74,14 +84,34 @@ void complete(bpf_object* object, bpf_program* program) {
         bpf_map__type(map) != BPF_MAP_TYPE_PERF_EVENT_ARRAY;
     if (sized && bpf_map__max_entries(map) == 0) (void)bpf_map__set_max_entries(map, 1);
   }
+}
+
+// A program whose type only its loader knows is checked as one with the context that it takes. What is said of that, ""
+// when there is nothing to say.
+std::string complete_type(const bpf_object* object, bpf_program* program) {
+  const bool replaces = bpf_program__type(program) == BPF_PROG_TYPE_EXT;
+  if (!replaces && bpf_program__type(program) != BPF_PROG_TYPE_UNSPEC) return {};
   // A replacement is checked against the function that it replaces, which is not here.
-  if (bpf_program__type(program) != BPF_PROG_TYPE_EXT) return;
+  const std::string unknown =
+      replaces ? "what it replaces is not known"
+               : fmt::format("libbpf does not know the type of SEC(\"{}\")", bpf_program__section_name(program));
   const bpf_prog_type type = type_by_context(object, program);
-  if (type == BPF_PROG_TYPE_UNSPEC) return;
+  if (type == BPF_PROG_TYPE_UNSPEC) return unknown + ", and its first argument is no program type's context";
   (void)bpf_program__set_type(program, type);
   (void)bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(0));
-  fmt::print(stderr, "bpfemu: {}: what it replaces is not known, checked as {}\n", bpf_program__name(program),
-             name_of_type(type));
+  return fmt::format("{}, checked as {}", unknown, name_of_type(type));
+}
+
+// Did the verifier say anything but its statistics?
+bool has_words(std::string_view log) {
+  for (size_t at = 0, end; at < log.size(); at = end + 1) {
+    end = std::min(log.find('\n', at), log.size());
+    const std::string_view line = log.substr(at, end - at);
+    if (!line.empty() && !line.starts_with("processed ") && !line.starts_with("verification time ") &&
+        !line.starts_with("stack depth "))
+      return true;
+  }
+  return false;
 }
 
 class Loader {
@@ -92,14 +122,23 @@ class Loader {
   int load_all(const std::string& path) {
     const Object object = open_object(path);
     if (!object) return errno;
+    name_ = path.substr(path.rfind('/') + 1);
+    bool any = false;
     bpf_program* program;
     bpf_object__for_each_program(program, object.get()) {
+      // A lone function without a section of its own is there to be linked.
+      if (bpf_program__section_name(program) == std::string_view(".text")) continue;
+      any = true;
       const std::string name = bpf_program__name(program);
       if (is_wanted(name)) load(path, name);
     }
+    if (!any) say(name_, "there are no programs in it");
+    const bool refused = std::any_of(rows_.begin(), rows_.end(), [](const VerifyRow& row) { return !row.accepted; });
+    if (incomplete_ && !refused) load_whole(path);
     return 0;
   }
 
+  bool whole() const { return whole_; }
   std::vector<VerifyRow> take_rows() { return std::move(rows_); }
 
  private:
@@ -107,6 +146,10 @@ class Loader {
     return wish_.filters.empty() || std::any_of(wish_.filters.begin(), wish_.filters.end(), [&](const std::string& f) {
              return ::fnmatch(f.c_str(), name.c_str(), 0) == 0;
            });
+  }
+
+  void say(const std::string& what, const std::string& words, const std::string& detail = {}) const {
+    if (wish_.reasons) fmt::print(stderr, "bpfemu: {}: {}\n{}", what, words, detail);
   }
 
   // One program alone, so that another's rejection does not hide its verdict.
@@ -120,36 +163,77 @@ class Loader {
       if (is_it) wanted = program;
     }
     if (!wanted) return;
-    complete(object.get(), wanted);
+    complete_maps(object.get(), wanted);
+    const std::string type_note = complete_type(object.get(), wanted);
+    if (!type_note.empty()) say(name_ + '/' + name, type_note);
     log_[0] = '\0';
     (void)bpf_program__set_log_buf(wanted, log_.data(), log_.size());
     (void)bpf_program__set_log_level(wanted, static_cast<u32>(kLogStats | wish_.verbose));
-    complaints().clear();
-    const int error = bpf_object__load(object.get());
-    const std::string_view log = log_.data();
-    rows_.push_back(row_of(path.substr(path.rfind('/') + 1), name, error == 0, log));
-    if (wish_.verbose) fmt::print("{}/{}:\n{}\n", rows_.back().file, name, log);
-    if (error != 0 && log.empty()) {
-      fmt::print(stderr, "bpfemu: {}/{}: refused before verification: {}\n{}", rows_.back().file, name,
-                 std::strerror(-error), complaints());
+    if (bpf_program__type(wanted) == BPF_PROG_TYPE_EXT) {
+      rows_.push_back(row_of(name_, name, false, {}));  // and that was said
+      return;
     }
+    heard() = {.complaints = {}, .program = wanted};
+    const int error = bpf_object__load(object.get());
+    heard().program = nullptr;
+    // What fails after the program was loaded is another's fault: a program array's that is to hold it, for instance.
+    incomplete_ |= error != 0 && heard().loaded;
+    const bool accepted = error == 0 || heard().loaded;
+    const std::string_view log = log_.data();
+    rows_.push_back(row_of(name_, name, accepted, log));
+    if (wish_.verbose) fmt::print("{}/{}:\n{}\n", name_, name, log);
+    if (!accepted) say_why(name, error, has_words(log));
+  }
+
+  // The verifier's own words were shown as an explanation; what it did not see has no words but libbpf's.
+  void say_why(const std::string& name, int error, bool explained) const {
+    const std::string& all = heard().complaints;
+    say(name_ + '/' + name,
+        fmt::format("{}: {}", explained ? "refused" : "refused without the verifier's saying why", std::strerror(-error)),
+        explained ? all.substr(0, all.find('\n') + 1) : all);
+  }
+
+  // Programs that were accepted one by one may not fit together.
+  void load_whole(const std::string& path) {
+    const Object object = open_object(path);
+    if (!object) return;
+    bpf_program *program, *any = nullptr;
+    bpf_object__for_each_program(program, object.get()) {
+      (void)complete_type(object.get(), program);
+      if (!any || bpf_program__type(program) == BPF_PROG_TYPE_STRUCT_OPS) any = program;
+    }
+    complete_maps(object.get(), any);
+    heard() = {};
+    const int error = bpf_object__load(object.get());
+    if (error == 0) return;
+    whole_ = false;
+    say(name_, fmt::format("its programs are accepted, but it does not load as a whole: {}", std::strerror(-error)),
+        heard().complaints);
   }
 
   const LoadWish& wish_;
+  std::string name_;
   std::vector<char> log_;
   std::vector<VerifyRow> rows_;
+  bool incomplete_ = false;  // something failed that concerns not one program alone
+  bool whole_ = true;
 };
 
 }  // namespace
 
 int load_object(const std::string& path, const LoadWish& wish, std::vector<VerifyRow>& rows) {
-  libbpf_set_print(keep_complaint);
+  libbpf_set_print(listen);
   // libbpf's own handler would look for the function that is replaced.
   (void)libbpf_register_prog_handler("freplace+", BPF_PROG_TYPE_EXT, static_cast<bpf_attach_type>(0), nullptr);
   Loader loader(wish);
   const int error = loader.load_all(path);
   rows = loader.take_rows();
-  return error;
+  if (error != 0) {
+    fmt::print(stderr, "bpfemu: {}: {}\n{}", path, std::strerror(error), heard().complaints);
+    return kUnreadable;
+  }
+  const bool accepted = std::all_of(rows.begin(), rows.end(), [](const VerifyRow& row) { return row.accepted; });
+  return accepted && loader.whole() ? kAccepted : kRefused;
 }
 
 }  // namespace bpfemu

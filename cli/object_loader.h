@@ -7,7 +7,8 @@
 
 namespace bpfemu {
 
-// Prints logs, and why programs did not get as far as the verifier. 0, or the errno of an object that cannot be read.
+// Prints logs, why programs were refused in libbpf's words, and what it made up for a program to be checked at all.
+// A VerifyStatus: kRefused also for an object whose programs are accepted one by one and do not fit together.
 int load_object(const std::string& path, const LoadWish& wish, std::vector<VerifyRow>& rows);
 
 }  // namespace bpfemu

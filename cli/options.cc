@@ -36,7 +36,7 @@ constexpr const char* kVerifyAbout =
     "verifier says of each.";
 
 constexpr const char* kVerifyAfter =
-    "Exit status: 0 all programs were accepted, 1 some were refused, 2 bad usage or an object that cannot be read,\n"
+    "Exit status: 0 all programs were accepted, 1 some were refused or do not fit together, 2 bad usage or an object that cannot be read,\n"
     "125 bpfemu failed.";
 
 constexpr const char* kAfter =
@@ -174,6 +174,7 @@ Parsed parse_verify(int argc, const char* const* argv) {
 
   if (const std::optional<Parsed> ended = parse(app, argc, argv, kBadVerify)) return *ended;
   wish.verbose = std::min(wish.verbose, 2);
+  wish.reasons = run.options.explain != ExplainMode::kNever;
   run.command.argv = to_arguments(wish);
   run.command.argv.insert(run.command.argv.begin(), std::filesystem::read_symlink("/proc/self/exe"));
   return completed(app, common, std::move(run), kBadVerify);

@@ -44,7 +44,7 @@ def explanation(name):
     if run.returncode != 1 or not run.stderr.startswith("error[BV"):
         sys.exit("%s: exit status %d, not a refusal that is explained:\n%s%s" % (name, run.returncode, run.stdout,
                                                                               run.stderr))
-    return run.stderr
+    return run.stderr.partition("bpfemu: ")[0]  # errno and libbpf's line follow
 
 
 def source(name):
