@@ -40,9 +40,7 @@ Ending failed(const Outcome& outcome, const Invocation& run) {
 Ending ending_of(const RunReport& report, const Invocation& run) {
   const bool ran = report.outcome.kind == Outcome::Kind::kEnded;
   Ending ending = ran ? ended(report.outcome.value) : failed(report.outcome, run);
-  for (const auto& [what, count] : report.unmodelled)
-    ending.text += count == 1 ? fmt::format("bpfemu: not modelled: {}\n", what)
-                              : fmt::format("bpfemu: not modelled: {} ({} times)\n", what, count);
+  for (const std::string& line : report.unmodelled) ending.text += fmt::format("bpfemu: not modelled: {}\n", line);
   if (run.stats)
     ending.text += fmt::format("bpfemu: {} stops, {} ptrace requests, {} calls answered\n", report.traced.stops,
                                report.traced.requests, report.answered);

@@ -86,7 +86,7 @@ RunReport supervise(const Options& options, const Command& command) {
   const Outcome outcome = session.run(command, traced, outer_denied, kernel,
                                       [&system](std::string_view what) { system.unmodelled.note(what); });
   system.explanations.finish();
-  return {outcome, system.unmodelled.counts(), session.trace_counts(), kernel.answered()};
+  return {outcome, system.unmodelled.lines(), session.trace_counts(), kernel.answered()};
 }
 
 }  // namespace bpfemu

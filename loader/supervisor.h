@@ -2,8 +2,8 @@
 // The composition: loader and kernel model make one bpfemu run.
 #pragma once
 
-#include <map>
 #include <string>
+#include <vector>
 
 #include "emu/syscalls/system.h"
 #include "loader/session.h"
@@ -12,7 +12,7 @@ namespace bpfemu {
 
 struct RunReport {
   Outcome outcome;
-  std::map<std::string, u64> unmodelled;  // what the tools asked for and the model lacks, with how often
+  std::vector<std::string> unmodelled;  // what the tools asked for and the model lacks (Unmodelled::lines)
   TraceCounts traced = {};
   u64 answered = 0;  // calls that never reached the host's kernel
 };

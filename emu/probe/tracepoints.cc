@@ -67,7 +67,7 @@ Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
     where.context = modelled.record;
     return where;
   }
-  probes.unmodelled().note(fmt::format("tracepoint {}:{}", event.system, event.name));
+  probes.unmodelled().note("tracepoint", fmt::format("{}:{}", event.system, event.name));
   return fail(EINVAL);
 }
 
@@ -120,7 +120,7 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name) {
     return where;
   }
   for (const TraceEvent& event : probes.kernel().events().all()) {
-    if (event.name == name) probes.unmodelled().note(fmt::format("raw tracepoint {}", name));
+    if (event.name == name) probes.unmodelled().note("raw tracepoint", name);
   }
   return fail(ENOENT);
 }
@@ -141,11 +141,11 @@ Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u
   if (start == 0 && !function) return fail(ENOENT);
   if (offset != 0) {
     if (on_return) return fail(EINVAL);
-    probes.unmodelled().note(fmt::format("kprobe {}+{:#x}", name, offset));
+    probes.unmodelled().note("kprobe", fmt::format("{}+{:#x}", name, offset));
     return fail(EILSEQ);
   }
   if (!function) {
-    probes.unmodelled().note(fmt::format("kprobe {}", name));
+    probes.unmodelled().note("kprobe", name);
     return fail(ENOENT);
   }
   return std::make_unique<Point>(probes,

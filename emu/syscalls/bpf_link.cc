@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Links, and the older ways to attach.
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <net/if.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstddef>
 #include <string>
 
 #include "emu/bpf/attach_types.h"
 #include "emu/probe/attach.h"
+#include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxTracepointName = 127;
+constexpr size_t kMaxTracepointName = 127, kMaxSymbol = 512;
 constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
 
 Result<u64> install_link(BpfCall& call, std::shared_ptr<Link> link) {
@@ -24,6 +30,7 @@ Result<u64> install_link(BpfCall& call, std::shared_ptr<Link> link) {
 
 // Kernel: bpf_perf_link_attach.
 Result<u64> link_perf_event(BpfCall& call, std::shared_ptr<Program> program) {
+  TRY(check_runnable(call.system, *program));
   if (call.attr.link_create.flags) return fail(EINVAL);
   auto file = call.file(call.attr.link_create.target_fd, ObjectKind::kPerfEvent);
   if (!file) return fail(EBADF);  // whatever else it is (kernel: perf_event_get)
@@ -32,12 +39,32 @@ Result<u64> link_perf_event(BpfCall& call, std::shared_ptr<Program> program) {
 }
 
 Result<u64> link_raw_tracepoint(BpfCall& call, std::shared_ptr<Program> program, std::string_view name) {
+  TRY(check_runnable(call.system, *program));
   return install_link(call, TRY(attach_raw_tracepoint(*call.system.probes, name, std::move(program))));
 }
 
+// "vfs_read and 2 more functions", "3 functions" when they are named by address.
+std::string functions_text(BpfCall& call) {
+  const auto& multi = call.attr.link_create.kprobe_multi;
+  u64 name = 0;
+  Result<std::string> first = fail(EFAULT);
+  if (multi.syms && call.task.read(multi.syms, &name, sizeof name)) first = call.task.read_string(name, kMaxSymbol);
+  if (!first) return fmt::format("{} function{}", multi.cnt, multi.cnt == 1 ? "" : "s");
+  return multi.cnt == 1 ? *first : fmt::format("{} and {} more", *first, multi.cnt - 1);
+}
+
 // fentry, fexit, fmod_ret, freplace and LSM programs.
-Result<u64> link_trampoline(BpfCall& call, const Program&) {
-  call.system.unmodelled.note("attaching fentry, fexit, fmod_ret, freplace and LSM programs");
+Result<u64> link_trampoline(BpfCall& call, const Program& program) {
+  note_attachment(call, program, program.expected_attach_type);
+  return fail(EOPNOTSUPP);
+}
+
+// Kernel: bpf_kprobe_multi_link_attach.
+Result<u64> link_kprobe_multi(BpfCall& call, const Program& program) {
+  const auto& multi = call.attr.link_create.kprobe_multi;
+  if (multi.flags & ~u32{BPF_F_KPROBE_MULTI_RETURN}) return fail(EINVAL);
+  if (!multi.cnt || !multi.addrs == !multi.syms) return fail(EINVAL);
+  note_attachment(call, program, BPF_TRACE_KPROBE_MULTI, functions_text(call));
   return fail(EOPNOTSUPP);
 }
 
@@ -49,17 +76,29 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
     return link_raw_tracepoint(call, std::move(program), name);
   }
   if (program->expected_attach_type == BPF_TRACE_ITER) {
-    call.system.unmodelled.note("BPF iterators");
+    note_attachment(call, *program, BPF_TRACE_ITER);
     return fail(EOPNOTSUPP);
   }
   return link_trampoline(call, *program);
 }
 
+// Where to, as far as that has a name: a cgroup's path, a device's name.
+std::string target_text(BpfCall& call, const AttachType& type, u32 target) {
+  char name[PATH_MAX] = {};
+  if (type.to == AttachTo::kXdp) return if_indextoname(target, name) ? name : fmt::format("device {}", target);
+  if (type.to != AttachTo::kCgroup) return {};
+  auto copy = call.task.reopen_fd(static_cast<int>(target), O_PATH);
+  UniqueFd directory(copy ? *copy : -1);
+  if (!directory) return {};
+  const ssize_t size = readlink(fmt::format("/proc/self/fd/{}", directory.get()).c_str(), name, sizeof name);
+  return std::string(name, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+}
+
 // Attach points outside the model: the target descriptor is looked at as the kernel does, then refused.
-Result<u64> link_elsewhere(BpfCall& call, const AttachType& type) {
+Result<u64> link_elsewhere(BpfCall& call, const Program& program, const AttachType& type) {
   if (call.attr.link_create.flags) return fail(EINVAL);
   if (type.to != AttachTo::kXdp) TRY(call.task.file_id(static_cast<int>(call.attr.link_create.target_fd)));
-  call.system.unmodelled.note("attaching to cgroups, sockets and network devices");
+  note_attachment(call, program, type.id, target_text(call, type, call.attr.link_create.target_fd));
   return fail(type.to == AttachTo::kXdp ? EINVAL : type.to == AttachTo::kCgroup ? EBADF : EINVAL);
 }
 
@@ -87,14 +126,12 @@ Result<u64> link_create(BpfCall& call) {
   auto program = TRY(call.program(call.attr.link_create.prog_fd));
   TRY(check_attach_type(*program, number, call.caps));
   TRY(check_link_type(*program, number));
-  TRY(check_runnable(call.system, *program));
   switch (program->type) {
     case BPF_PROG_TYPE_PERF_EVENT:
     case BPF_PROG_TYPE_TRACEPOINT:
     case BPF_PROG_TYPE_KPROBE:
       if (number == BPF_PERF_EVENT) return link_perf_event(call, program);
-      call.system.unmodelled.note("kprobe.multi links");
-      return fail(EOPNOTSUPP);
+      return link_kprobe_multi(call, *program);
     case BPF_PROG_TYPE_TRACING:
     case BPF_PROG_TYPE_LSM:
       return link_tracing(call, program);
@@ -105,7 +142,7 @@ Result<u64> link_create(BpfCall& call) {
     case BPF_PROG_TYPE_LIRC_MODE2:
       return fail(EINVAL);  // these have no links in any kernel of the profile's age
     default:
-      return link_elsewhere(call, *attach_type(number));
+      return link_elsewhere(call, *program, *attach_type(number));
   }
 }
 
@@ -134,7 +171,6 @@ Result<u64> link_detach(BpfCall& call) {
 // Kernel: bpf_raw_tp_link_attach.
 Result<u64> raw_tracepoint_open(BpfCall& call) {
   auto program = TRY(call.program(call.attr.raw_tracepoint.prog_fd));
-  TRY(check_runnable(call.system, *program));
   u64 name_address = call.attr.raw_tracepoint.name;
   switch (program->type) {
     case BPF_PROG_TYPE_TRACING:
@@ -168,7 +204,7 @@ Result<u64> prog_attach(BpfCall& call) {
   if (type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) return fail(EINVAL);
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
   TRY(check_target(call, *type, call.attr.target_fd));
-  call.system.unmodelled.note("attaching to cgroups, sockets and network devices");
+  note_attachment(call, *program, type->id, target_text(call, *type, call.attr.target_fd));
   return fail(EINVAL);
 }
 

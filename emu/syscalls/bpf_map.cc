@@ -81,7 +81,7 @@ Result<std::shared_ptr<MapObject>> create(BpfCall& call) {
   const MapType* type = map_type(attr.map_type);
   if (!ops || (type && type->since > call.system.profile.code)) {
     if (type && type->since <= call.system.profile.code) {
-      call.system.unmodelled.note(std::string("map type ") + type->name);
+      call.system.unmodelled.note("map type", type->name);
     }
     return fail(EINVAL);
   }

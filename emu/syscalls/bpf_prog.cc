@@ -166,8 +166,8 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
 Result<void> check_runnable(System& system, const Program& program) {
   const auto helpers = program.missing_helpers();
   const auto functions = program.missing_functions();
-  for (u32 id : helpers) system.unmodelled.note(std::string("helper ") + helper_name(id));
-  for (const std::string& name : functions) system.unmodelled.note("kernel function " + name);
+  for (u32 id : helpers) system.unmodelled.note("helper", helper_name(id));
+  for (const std::string& name : functions) system.unmodelled.note("kernel function", name);
   return helpers.empty() && functions.empty() ? Result<void>{} : fail(EOPNOTSUPP);
 }
 
