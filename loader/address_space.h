@@ -1,83 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
-// One address space of traced code: what files it maps executable, where it is patched, and its slot areas. Threads and
-// CLONE_VM children share it; fork copies it, as the kernel copies the patched pages; exec starts a new one.
+// One address space of traced code: what files it maps, where it is patched, and its slots. Threads and CLONE_VM
+// children share it; fork copies it, as the kernel copies the patched pages; exec starts a new one.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
-#include "emu/base/fd.h"
 #include "emu/ports/sites.h"
 #include "loader/insn.h"
+#include "loader/slots.h"
+#include "loader/space_memory.h"
 
 namespace bpfemu {
+
+using InsnBytes = std::array<u8, kMaxInsnLength + 1>;
+
+// A place that is patched in every address space that maps its file.
+struct Site {
+  UserPlace place;
+  u32 users = 0;
+};
 
 // A breakpoint in one address space. Several of a file's mappings may give several for one site.
 struct Breakpoint {
   Sites::Id site;
-  u8 original;  // the byte under the int3
   StepPlan plan;
-  std::array<u8, kMaxInsnLength + 1> bytes;
-  u64 slot = 0;  // out-of-line copy, 0 until it is first needed
-};
-
-// An executable file mapping, a line of /proc/PID/maps.
-struct TextMapping {
-  u64 start, end, offset;  // offset of `start` in the file
-  FileId file;
-  bool shared;
+  InsnBytes bytes;           // the instruction; its first byte is under the int3
+  u64 slot = 0, touch = 0;   // slots, 0 until they are first needed
+  u8 original() const { return bytes[0]; }
 };
 
 class AddressSpace {
  public:
-  // Of the process `pid`, which may be running. A dead one gives an empty space whose writes fail with ESRCH.
-  explicit AddressSpace(pid_t pid);
-  // What a fork copies: breakpoints, slots and all.
+  AddressSpace(MemoryFiles& files, pid_t tid) : files_(files), memory_(files, tid) {}
+  // What a fork copies: breakpoints, slots and all. The memory was copied a moment ago; what has changed here since is
+  // made up for.
   std::shared_ptr<AddressSpace> fork_copy(pid_t child) const;
 
-  // Re-reads the executable mappings; breakpoints in what is no longer there are forgotten.
-  void refresh();
-  const std::vector<TextMapping>& mappings() const { return mappings_; }
+  SpaceMemory& memory() { return memory_; }
+  const SpaceMemory& memory() const { return memory_; }
 
-  // Patches `address`. EIO: a shared mapping (the file would change), ENOTSUP: not an instruction that can be probed.
-  Result<void> insert(u64 address, Sites::Id site);
+  // Re-reads the mappings; breakpoints in what is no longer there are forgotten. Errors as of SpaceMemory::maps().
+  Result<void> refresh();
+  // Where the site is mapped as code that can be patched (kernel: valid_vma).
+  std::vector<u64> places_of(const UserPlace& place) const;
+
+  // Patches `address`, which is one of them; code that the program has written over it is left alone. ENOTSUP: an
+  // instruction that cannot be stepped; errors of SpaceMemory.
+  Result<void> insert(u64 address, Sites::Id id, const Site& site);
   // Takes the site's breakpoints out again.
-  void remove(Sites::Id site);
+  void remove(Sites::Id id, const Site& site);
+  bool has(Sites::Id id) const;
   Breakpoint* find(u64 address);
   // Was there a breakpoint here that a thread may just have run into while it was taken out?
-  bool removed_lately(u64 address) const;
+  bool removed_lately(u64 address);
+  // Its reference counter is counted once the file's data is mapped (kernel: delayed_uprobe_list).
+  bool awaits_data() const { return !awaiting_.empty(); }
+  void count_awaited(const std::map<Sites::Id, Site>& sites);
 
   // Shows `size` bytes read from `address` as they are without our breakpoints.
   void mask(u64 address, void* bytes, size_t size) const;
 
-  // The slot for an out-of-line breakpoint, made at its first hit by running mmap in `task`. ENOMEM, ERANGE, ESRCH.
-  Result<u64> slot_for(Task& task, u64 address, Breakpoint& breakpoint);
-  // An address whose int3 means "a hijacked function returned". Same errors.
-  Result<u64> return_trampoline(Task& task, u64 near);
-  bool is_return_trampoline(u64 address) const;
-  // The original address of a thread that stands in a slot, or 0. `executed`: the copy ran, only the jump back did not.
-  u64 address_of_slot(u64 rip, bool* executed) const;
+  // The slot for an out-of-line breakpoint, or the one in which a call touches its stack: made when first needed.
+  Result<u64> slot_for(Task& task, u64 address, Breakpoint& breakpoint, bool touch, const Slots::Inside& inside);
+  Slots& slots() { return slots_; }
 
  private:
-  static constexpr size_t kSlotSize = 32;
-  struct Area {
-    u64 start;
-    size_t used;  // slots handed out; slot 0 is the return trampoline
-  };
+  void forget(std::map<u64, Breakpoint>::iterator it);
+  void settle_fork(const AddressSpace& parent);
+  // Adds to the reference counter where it is mapped; false: nowhere (kernel: update_ref_ctr).
+  bool count(const UserPlace& place, int step);
 
-  Result<Area*> area_near(Task& task, u64 address);
-  Result<void> poke(u64 address, const void* bytes, size_t size);
-  u64 free_range_near(u64 address) const;
-
-  pid_t pid_;
-  UniqueFd memory_;
-  std::vector<TextMapping> mappings_;
+  MemoryFiles& files_;
+  SpaceMemory memory_;
+  std::vector<MapsLine> mappings_;  // of files, private and either code or data
   std::map<u64, Breakpoint> breakpoints_;
-  std::map<Sites::Id, u8> moved_;  // the byte under an int3 that is no longer where it was put
-  std::vector<u64> removed_;
-  std::vector<Area> areas_;
-  std::map<u64, u64> slots_;  // slot -> patched address
+  std::map<u64, u8> removed_;  // lately; the byte that stands there again
+  std::set<Sites::Id> awaiting_;
+  Slots slots_;
 };
 
 }  // namespace bpfemu

@@ -1,77 +1,147 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/breakpoints.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
-#include <set>
+#include <cstring>
+
+#include "loader/proc_files.h"
 
 namespace bpfemu {
 
-Result<Sites::Id> Breakpoints::arm(const std::string& /*path*/, FileId file, u64 offset) {
+namespace {
+
+// So often a call is left to make its stack accessible itself. After that nobody can emulate it.
+constexpr u32 kTouches = 4;
+
+}  // namespace
+
+Result<Sites::Id> Breakpoints::add(const UserPlace& place) {
   for (auto& [id, site] : sites_) {
-    if (site.file == file && site.offset == offset) {
-      ++site.users;
-      return id;
-    }
+    if (site.place.file != place.file || site.place.offset != place.offset) continue;
+    if (site.place.ref_ctr_offset != place.ref_ctr_offset) return fail(EINVAL);
+    ++site.users;
+    return id;
   }
   const Id id = ++last_id_;
-  const Site& site = sites_.emplace(id, Site{file, offset, 1}).first->second;
-  std::set<AddressSpace*> seen;
-  for (auto& [tid, thread] : threads_) {
-    if (!seen.insert(thread.space.get()).second) continue;
-    thread.space->refresh();
-    place(*thread.space, id, site);
-  }
+  sites_.emplace(id, Site{place, 1});
   return id;
 }
 
-void Breakpoints::disarm(Id id) {
+void Breakpoints::drop(Id id) {
   const auto it = sites_.find(id);
   if (it == sites_.end() || --it->second.users > 0) return;
+  const Site site = std::move(it->second);
   sites_.erase(it);
-  std::set<AddressSpace*> seen;
-  for (auto& [tid, thread] : threads_)
-    if (seen.insert(thread.space.get()).second) thread.space->remove(id);
+  for (AddressSpace* space : spaces())
+    if (space->has(id)) space->remove(id, site);
 }
 
-void Breakpoints::place(AddressSpace& space, Id id, const Site& site) {
-  for (const TextMapping& m : space.mappings()) {
-    if (m.file != site.file || site.offset < m.offset || site.offset - m.offset >= m.end - m.start) continue;
-    // A process in which it cannot be placed goes without, as in the kernel when install_breakpoint fails.
-    (void)space.insert(m.start + (site.offset - m.offset), id);
+Result<void> Breakpoints::apply(Id id) {
+  const auto site = sites_.find(id);
+  if (site == sites_.end()) return fail(ENOENT);
+  for (AddressSpace* space : spaces()) {
+    if (!wanted_in(id, *space)) continue;
+    const Result<void> read = space->refresh();
+    if (read) {
+      TRY(place(*space, id, site->second));
+    } else if (read.error().value != ESRCH) {
+      lose(*space, id, read.error());
+    }
   }
+  return {};
+}
+
+void Breakpoints::withdraw(Id id) {
+  for (AddressSpace* space : spaces())
+    if (space->has(id) && !wanted_in(id, *space)) take_out(*space, id);
+}
+
+std::set<AddressSpace*> Breakpoints::spaces() const {
+  std::set<AddressSpace*> seen;
+  for (const auto& [tid, thread] : threads_) seen.insert(thread.space.get());
+  return seen;
+}
+
+bool Breakpoints::wanted_in(Id id, const AddressSpace& space) const {
+  const std::vector<pid_t>& threads = space.memory().threads();
+  return std::any_of(threads.begin(), threads.end(), [&](pid_t tid) { return sink_->site_wanted(id, tid); });
+}
+
+// The kernel's verdict is the only error; where nothing but our own means fail, hits are lost, aloud.
+Result<void> Breakpoints::place(AddressSpace& space, Id id, const Site& site) {
+  for (u64 address : space.places_of(site.place)) {
+    if (space.memory().compat()) {
+      sink_->site_lost(id, "32-bit programs");
+      return {};
+    }
+    if (!site.place.code.empty()) TRY(check_probed(site.place.code));
+    const Result<void> done = space.insert(address, id, site);
+    if (!done && done.error().value != ESRCH) lose(space, id, done.error());
+  }
+  return {};
 }
 
 void Breakpoints::place_all(AddressSpace& space) {
   if (sites_.empty()) return;
-  space.refresh();
-  for (const auto& [id, site] : sites_) place(space, id, site);
+  const Result<void> read = space.refresh();
+  for (const auto& [id, site] : sites_) {
+    if (!read && read.error().value != ESRCH && wanted_in(id, space)) lose(space, id, read.error());
+    if (read && !space.places_of(site.place).empty() && wanted_in(id, space)) (void)place(space, id, site);
+  }
+  if (read) space.count_awaited(sites_);
+}
+
+void Breakpoints::take_out(AddressSpace& space, Id id) {
+  const auto site = sites_.find(id);
+  if (site != sites_.end() && space.has(id)) space.remove(id, site->second);
+}
+
+void Breakpoints::lose(AddressSpace& space, Id id, Errno error) {
+  take_out(space, id);
+  sink_->site_lost(id, std::strerror(error.value));
+}
+
+void Breakpoints::move_in(pid_t tid, Thread thread) {
+  move_out(tid);
+  threads_[tid] = std::move(thread);
+}
+
+void Breakpoints::move_out(pid_t tid) {
+  const auto it = threads_.find(tid);
+  if (it == threads_.end()) return;
+  it->second.space->memory().leave(tid);
+  threads_.erase(it);
 }
 
 void Breakpoints::task_started(pid_t tid) {
-  Thread& thread = threads_[tid];
-  thread = Thread{std::make_shared<AddressSpace>(tid), {}, {}};
-  place_all(*thread.space);
+  const auto space = std::make_shared<AddressSpace>(files_, tid);
+  move_in(tid, Thread{space, {}, {}});
+  place_all(*space);
 }
 
 void Breakpoints::task_cloned(pid_t parent, pid_t child, bool shares_memory) {
   const auto it = threads_.find(parent);
   if (it == threads_.end()) return task_started(child);
-  Thread copy{it->second.space, {}, {}};
-  if (!shares_memory) {
+  Thread copy{it->second.space, {}, {}, it->second.slot};
+  if (shares_memory) {
+    copy.space->memory().join(child);
+  } else {
     copy.space = copy.space->fork_copy(child);
     copy.returns = it->second.returns;
     copy.resumptions = it->second.resumptions;
   }
-  threads_[child] = std::move(copy);
+  move_in(child, std::move(copy));
 }
 
 void Breakpoints::task_executed(pid_t tid, pid_t old_tid) {
-  threads_.erase(old_tid);
+  move_out(old_tid);
   task_started(tid);
 }
 
 void Breakpoints::task_gone(pid_t tid) {
-  threads_.erase(tid);
+  move_out(tid);
 }
 
 void Breakpoints::mappings_changed(pid_t tid) {
@@ -79,52 +149,86 @@ void Breakpoints::mappings_changed(pid_t tid) {
   if (it != threads_.end()) place_all(*it->second.space);
 }
 
+bool Breakpoints::wants_mapping(pid_t tid, u64 protection) const {
+  if (sites_.empty()) return false;
+  if (protection & PROT_EXEC) return true;
+  const auto it = threads_.find(tid);
+  return (protection & PROT_WRITE) && it != threads_.end() && it->second.space->awaits_data();
+}
+
 bool Breakpoints::trapped(Task& task) {
   const auto it = threads_.find(task.tid());
   if (it == threads_.end()) return false;
   Thread& thread = it->second;
+  AddressSpace& space = *thread.space;
   PtRegs& regs = task.regs();
   const u64 address = regs.rip - 1;
-  if (thread.space->is_return_trampoline(address)) {
+  thread.slot = 0;
+  if (space.slots().is_return_trampoline(address)) {
     returned(task, thread);
     return true;
   }
-  if (!thread.space->find(address) && !thread.space->removed_lately(address)) place_all(*thread.space);  // mremap
-  if (Breakpoint* const breakpoint = thread.space->find(address)) {
+  if (!space.find(address) && !space.removed_lately(address)) place_all(space);  // mremap
+  if (Breakpoint* const breakpoint = space.find(address)) {
     hit(task, thread, address, *breakpoint);
     return true;
   }
-  if (!thread.space->removed_lately(address)) return false;
+  if (!space.removed_lately(address)) return false;
   regs.rip = address;
   return true;
 }
 
 void Breakpoints::hit(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint) {
   PtRegs& regs = task.regs();
+  AddressSpace& space = *thread.space;
+  const Id id = breakpoint.site;
   regs.rip = address;
-  if (!resumes(thread, address, regs.rsp)) sink_->site_hit(task, breakpoint.site, regs);
+  const std::optional<Resumption> resumption = resumes(thread, address, regs.rsp);
+  // Nobody wants it here: a child of the process that is listened to (kernel: UPROBE_HANDLER_REMOVE).
+  if (!resumption && !sink_->site_hit(task, id, regs)) take_out(space, id);
   // The programs may have detached themselves from this very place: then the instruction is its own again.
-  Breakpoint* const still = thread.space->find(address);
+  Breakpoint* const still = space.find(address);
   if (!still) return;
-  // An instruction that faults, or finds no slot, runs in its own place: better to lose the probe than the process.
-  if (!step_over(task, thread, address, *still)) thread.space->remove(still->site);
+  // It runs in its own place then: better to lose the probe than the process.
+  const Result<void> stepped = step_over(task, thread, address, *still, resumption ? resumption->touches : 0);
+  if (!stepped) lose(space, id, stepped.error());
 }
 
-bool Breakpoints::step_over(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint) {
-  if (breakpoint.plan.kind != StepPlan::Kind::kOutOfLine)
-    return emulate(breakpoint.plan, task, task.regs()).has_value();
-  const auto slot = thread.space->slot_for(task, address, breakpoint);
-  if (slot) task.regs().rip = *slot;
-  return slot.has_value();
+Result<void> Breakpoints::step_over(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, u32 touches) {
+  if (breakpoint.plan.kind == StepPlan::Kind::kOutOfLine) return send(task, thread, address, breakpoint, false);
+  const Result<void> emulated = emulate(breakpoint.plan, task, task.regs());
+  if (emulated || emulated.error().value != EFAULT || touches >= kTouches) return emulated;
+  TRY(send(task, thread, address, breakpoint, true));
+  thread.resumptions.push_back({address, task.regs().rsp, touches + 1});
+  return {};
 }
 
-bool Breakpoints::resumes(Thread& thread, u64 address, u64 stack) {
+Result<void> Breakpoints::send(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, bool touch) {
+  const auto inside = [&](u64 slot) { return is_inside(*thread.space, slot); };
+  thread.slot = TRY(thread.space->slot_for(task, address, breakpoint, touch, inside));
+  task.regs().rip = thread.slot;
+  return {};
+}
+
+// A thread in a system call says where it will go on; where one is that runs nobody knows.
+bool Breakpoints::is_inside(const AddressSpace& space, u64 slot) const {
+  const std::vector<pid_t>& threads = space.memory().threads();
+  return std::any_of(threads.begin(), threads.end(), [&](pid_t tid) {
+    const auto thread = threads_.find(tid);
+    if (thread == threads_.end() || thread->second.slot != slot) return false;
+    const u64 rip = read_resume_address(tid).value_or(0);
+    return rip == 0 || rip - slot < kSlotSize;
+  });
+}
+
+std::optional<Breakpoints::Resumption> Breakpoints::resumes(Thread& thread, u64 address, u64 stack) {
   std::erase_if(thread.resumptions, [&](const Resumption& r) { return r.stack < stack; });  // left by a longjmp
   const auto it = std::find_if(thread.resumptions.begin(), thread.resumptions.end(),
                                [&](const Resumption& r) { return r.address == address && r.stack == stack; });
-  if (it == thread.resumptions.end()) return false;
+  if (it == thread.resumptions.end()) return std::nullopt;
+  const Resumption found = *it;
   thread.resumptions.erase(it);
-  return true;
+  return found;
 }
 
 Result<void> Breakpoints::on_return(Task& task, Id id, u64 cookie) {
@@ -136,10 +240,11 @@ Result<void> Breakpoints::on_return(Task& task, Id id, u64 cookie) {
   TRY(task.read(regs.rsp, &return_address, 8));
   // A tail-called function finds the trampoline in the slot already; otherwise an entry of this very slot is a
   // left-over.
-  const bool chained = thread.space->is_return_trampoline(return_address);
+  const bool chained = thread.space->slots().is_return_trampoline(return_address);
   thread.returns.forget_dead(chained ? regs.rsp : regs.rsp + 1);
   if (thread.returns.full()) return fail(EAGAIN);
-  const u64 trampoline = TRY(thread.space->return_trampoline(task, regs.rip));
+  AddressSpace& space = *thread.space;
+  const u64 trampoline = TRY(space.slots().return_trampoline(task, space.memory(), regs.rip));
   if (chained) {
     const ReturnInstance* const outer = thread.returns.top();
     if (!outer) return fail(EFAULT);  // kernel: "possible stack corruption"
@@ -159,18 +264,20 @@ void Breakpoints::returned(Task& task, Thread& thread) {
   for (const ReturnInstance& instance : instances) sink_->function_returned(task, instance.cookie, regs);
 }
 
-void Breakpoints::before_signal(Task& task) {
+void Breakpoints::before_signal(Task& task, bool fault) {
   const auto it = threads_.find(task.tid());
   if (it == threads_.end()) return;
   Thread& thread = it->second;
   PtRegs& regs = task.regs();
-  bool executed = false;
-  const u64 address = thread.space->address_of_slot(regs.rip, &executed);
-  if (address == 0) return;
-  const Breakpoint* const breakpoint = thread.space->find(address);
-  regs.rip = address;
-  if (executed && breakpoint) regs.rip += breakpoint->plan.length;
-  if (!executed) thread.resumptions.push_back({address, regs.rsp});
+  thread.slot = 0;
+  const std::optional<SlotPlace> place = thread.space->slots().place_of(regs.rip);
+  if (!place) return;
+  regs.rip = place->resume;
+  regs.rsp += place->popped;
+  if (place->executed) return;
+  // The instruction's own fault: as in the kernel, what runs into it again counts again.
+  if (place->touch && fault) (void)resumes(thread, place->address, regs.rsp);
+  if (!place->touch && !fault) thread.resumptions.push_back({place->address, regs.rsp, 0});
 }
 
 void Breakpoints::mask(pid_t tid, u64 address, void* bytes, size_t size) const {

@@ -5,6 +5,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "emu/ports/event_sink.h"
@@ -19,8 +21,10 @@ class Breakpoints : public Sites, public TrapHandler {
   // Who is told of hits; set once the model exists.
   void set_sink(EventSink* sink) { sink_ = sink; }
 
-  Result<Id> arm(const std::string& path, FileId file, u64 offset) override;
-  void disarm(Id id) override;
+  Result<Id> add(const UserPlace& place) override;
+  void drop(Id id) override;
+  Result<void> apply(Id id) override;
+  void withdraw(Id id) override;
   Result<void> on_return(Task& task, Id id, u64 cookie) override;
 
   // From the tracer. `thread`: the child shares the parent's memory (CLONE_VM).
@@ -30,41 +34,47 @@ class Breakpoints : public Sites, public TrapHandler {
   void task_gone(pid_t tid) override;
   // New executable mappings may exist in the thread's address space.
   void mappings_changed(pid_t tid) override;
-  bool wants_mappings() const override { return !sites_.empty(); }
+  bool wants_mapping(pid_t tid, u64 protection) const override;
 
   // A SIGTRAP of an int3 (rip is one past it). True when it was ours: registers are set to go on, the signal is
   // dropped.
   bool trapped(Task& task) override;
   // A signal is about to be delivered: a thread inside a slot is put back where the program believes it to be.
-  void before_signal(Task& task) override;
+  void before_signal(Task& task, bool fault) override;
   // Hides breakpoints in bytes read from the thread's memory.
   void mask(pid_t tid, u64 address, void* bytes, size_t size) const override;
 
  private:
-  struct Site {
-    FileId file;
-    u64 offset;
-    u32 users;
-  };
-  // What a signal interrupted between a hit and the execution of the instruction: this hit must not count again.
+  // Something came between a hit and the execution of the instruction: this hit must not count again.
   struct Resumption {
     u64 address, stack;
+    u32 touches;  // how often the thread was sent to access its stack
   };
   struct Thread {
     std::shared_ptr<AddressSpace> space;
     ReturnStack returns;
     std::vector<Resumption> resumptions;
+    u64 slot = 0;  // where it was sent last: it may be in there still, and in no other
   };
 
-  void place(AddressSpace& space, Id id, const Site& site);
+  std::set<AddressSpace*> spaces() const;
+  void move_in(pid_t tid, Thread thread);
+  void move_out(pid_t tid);
+  bool wanted_in(Id id, const AddressSpace& space) const;
+  Result<void> place(AddressSpace& space, Id id, const Site& site);
   void place_all(AddressSpace& space);
+  void take_out(AddressSpace& space, Id id);
+  void lose(AddressSpace& space, Id id, Errno error);
   void hit(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint);
-  bool step_over(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint);
+  Result<void> step_over(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, u32 touches);
+  Result<void> send(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, bool touch);
   void returned(Task& task, Thread& thread);
-  bool resumes(Thread& thread, u64 address, u64 stack);
+  std::optional<Resumption> resumes(Thread& thread, u64 address, u64 stack);
+  bool is_inside(const AddressSpace& space, u64 slot) const;
 
   EventSink* sink_ = nullptr;
   Id last_id_ = 0;
+  MemoryFiles files_;
   std::map<Id, Site> sites_;
   std::unordered_map<pid_t, Thread> threads_;
 };

@@ -14,6 +14,8 @@ namespace {
 
 using Kind = StepPlan::Kind;
 
+constexpr size_t kJumpSize = 5;
+
 s8 register_number(ZydisRegister reg) {
   if (reg < ZYDIS_REGISTER_RAX || reg > ZYDIS_REGISTER_R15) return -1;
   return static_cast<s8>(reg - ZYDIS_REGISTER_RAX);
@@ -63,9 +65,40 @@ Result<StepPlan> plan_indirect_call(const ZydisDecodedInstruction& insn, const Z
   return plan;
 }
 
-bool refused(const ZydisDecodedInstruction& insn) {
-  if (insn.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) return true;
-  return insn.meta.category == ZYDIS_CATEGORY_INTERRUPT || insn.meta.category == ZYDIS_CATEGORY_SYSRET;
+// Opcodes of one byte that the kernel does not probe in 64-bit code; of VEX and EVEX instructions it looks at the same
+// byte (kernel: good_insns_64). All of 0f are probed.
+constexpr u8 kRefused[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x62, 0x6c,
+                           0x6d, 0x6e, 0x6f, 0x82, 0x9a, 0xcc, 0xcd, 0xce, 0xcf, 0xd4, 0xd5, 0xd6, 0xe4, 0xe5, 0xe6,
+                           0xe7, 0xea, 0xec, 0xed, 0xee, 0xef, 0xf1, 0xf4, 0xfa, 0xfb};
+// Segment overrides that mean nothing in 64-bit code, and lock (kernel: is_prefix_bad).
+constexpr u8 kRefusedPrefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0xf0};
+constexpr u8 kOtherPrefixes[] = {0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+constexpr u8 kOperandSize = 0x66;
+
+template <size_t N>
+bool is_one_of(const u8 (&bytes)[N], u8 byte) {
+  return std::find(bytes, bytes + N, byte) != bytes + N;
+}
+
+// A jump or call whose displacement an operand size prefix would cut short (kernel: branch_setup_xol_ops).
+bool is_relative_branch(u8 opcode, u8 second) {
+  if (opcode == 0x0f) return (second & 0xf0) == 0x80;
+  return opcode == 0xe8 || opcode == 0xe9 || opcode == 0xeb || (opcode & 0xf0) == 0x70;
+}
+
+// mov to %ss holds off the trap of the next instruction (kernel: insn_masking_exception).
+bool masks_traps(u8 opcode, u8 modrm) {
+  return opcode == 0x8e && (modrm >> 3 & 7) == 2;
+}
+
+// How far behind the first byte of a VEX or EVEX prefix the opcode is, 0: it is none.
+size_t vex_length(u8 byte) {
+  switch (byte) {
+    case 0xc5: return 2;
+    case 0xc4: return 3;
+    case 0x62: return 4;
+    default: return 0;
+  }
 }
 
 Result<void> push(Task& task, PtRegs& regs, u64 value) {
@@ -104,6 +137,23 @@ bool fits_32(s64 value) {
 
 }  // namespace
 
+Result<void> check_probed(std::span<const u8> bytes) {
+  size_t at = 0;
+  auto byte = [&](size_t i) -> u8 { return i < bytes.size() ? bytes[i] : 0; };
+  bool short_operand = false;
+  for (; is_one_of(kRefusedPrefixes, byte(at)) || is_one_of(kOtherPrefixes, byte(at)); ++at) {
+    if (is_one_of(kRefusedPrefixes, byte(at)) || at >= kMaxInsnLength) return fail(kErrNotProbed);
+    short_operand = short_operand || byte(at) == kOperandSize;
+  }
+  if ((byte(at) & 0xf0) == 0x40) ++at;  // REX
+  const size_t vex = vex_length(byte(at));
+  const u8 opcode = byte(at + vex), next = byte(at + vex + 1);
+  if (is_one_of(kRefused, opcode)) return fail(kErrNotProbed);
+  if (vex == 0 && masks_traps(opcode, next)) return fail(kErrNotProbed);
+  if (vex == 0 && short_operand && is_relative_branch(opcode, next)) return fail(kErrNotProbed);
+  return {};
+}
+
 Result<StepPlan> plan_step(std::span<const u8> bytes) {
   ZydisDecoder decoder;
   ZydisDecodedInstruction insn;
@@ -111,14 +161,15 @@ Result<StepPlan> plan_step(std::span<const u8> bytes) {
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes.data(), bytes.size(), &insn, operands)))
     return fail(ENOTSUP);
-  if (refused(insn)) return fail(ENOTSUP);
   if (insn.meta.category == ZYDIS_CATEGORY_NOP || insn.meta.category == ZYDIS_CATEGORY_WIDENOP ||
       insn.mnemonic == ZYDIS_MNEMONIC_ENDBR64)
     return StepPlan{.kind = Kind::kNop, .length = insn.length};
   if (is_relative(insn)) return plan_relative(insn);
-  if (insn.meta.category == ZYDIS_CATEGORY_CALL) return plan_indirect_call(insn, operands[0]);
-
   StepPlan plan{.kind = Kind::kOutOfLine, .length = insn.length};
+  if (insn.meta.category == ZYDIS_CATEGORY_CALL) {
+    plan = TRY(plan_indirect_call(insn, operands[0]));
+    plan.modrm_offset = insn.raw.modrm.offset;
+  }
   const bool rip_relative = std::any_of(operands, operands + insn.operand_count, [](const ZydisDecodedOperand& o) {
     return o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.base == ZYDIS_REGISTER_RIP;
   });
@@ -126,22 +177,57 @@ Result<StepPlan> plan_step(std::span<const u8> bytes) {
   return plan;
 }
 
-Result<std::array<u8, 24>> build_slot(const StepPlan& plan, std::span<const u8> bytes, u64 address, u64 slot) {
-  std::array<u8, 24> code;
+namespace {
+
+// Puts `jmp target` at `at` of the code that will lie at `slot`.
+Result<void> put_jump(SlotCode& code, size_t at, u64 slot, u64 target) {
+  const s64 distance = static_cast<s64>(target - (slot + at + kJumpSize));
+  if (!fits_32(distance)) return fail(ERANGE);
+  code[at] = 0xe9;
+  store(&code[at + 1], static_cast<s32>(distance));
+  return {};
+}
+
+// The instruction itself, as it works from `slot`.
+Result<SlotCode> moved_instruction(const StepPlan& plan, std::span<const u8> bytes, u64 address, u64 slot) {
+  SlotCode code;
   code.fill(kInt3);
   std::memcpy(code.data(), bytes.data(), plan.length);
-  const s64 moved = static_cast<s64>(address - slot);
-  if (plan.disp_offset) {
-    const s64 disp = load<s32>(&code[plan.disp_offset]) + moved;
-    if (!fits_32(disp)) return fail(ERANGE);
-    store(&code[plan.disp_offset], static_cast<s32>(disp));
-  }
-  // From the end of the jump in the slot to the end of the instruction at its own place.
-  const s64 back = moved - 5;
-  if (!fits_32(back)) return fail(ERANGE);
-  code[plan.length] = 0xe9;
-  store(&code[plan.length + 1], static_cast<s32>(back));
+  if (plan.disp_offset == 0) return code;
+  const s64 disp = load<s32>(&code[plan.disp_offset]) + static_cast<s64>(address - slot);
+  if (!fits_32(disp)) return fail(ERANGE);
+  store(&code[plan.disp_offset], static_cast<s32>(disp));
   return code;
+}
+
+}  // namespace
+
+Result<SlotCode> build_slot(const StepPlan& plan, std::span<const u8> bytes, u64 address, u64 slot) {
+  SlotCode code = TRY(moved_instruction(plan, bytes, address, slot));
+  TRY(put_jump(code, plan.length, slot, address + plan.length));
+  return code;
+}
+
+// `call operand` becomes `push operand`, a relative call `push %rax`: what is pushed is below the stack again.
+Result<SlotCode> build_touch(const StepPlan& plan, std::span<const u8> bytes, u64 address, u64 slot) {
+  constexpr u8 kPushRax = 0x50;
+  constexpr u8 kDropPushed[] = {0x48, 0x8d, 0x64, 0x24, 0x08};  // lea 8(%rsp), %rsp: leaves the flags alone
+  SlotCode code;
+  if (plan.kind == Kind::kCallIndirect) {
+    code = TRY(moved_instruction(plan, bytes, address, slot));
+    code[plan.modrm_offset] = (code[plan.modrm_offset] & 0xc7) | 6 << 3;  // of the group's operations, push
+  } else {
+    code.fill(kInt3);
+    code[0] = kPushRax;
+  }
+  const size_t pushed = touch_pushed(plan);
+  std::memcpy(&code[pushed], kDropPushed, sizeof kDropPushed);
+  TRY(put_jump(code, pushed + sizeof kDropPushed, slot, address));
+  return code;
+}
+
+size_t touch_pushed(const StepPlan& plan) {
+  return plan.kind == Kind::kCallIndirect ? plan.length : 1;
 }
 
 Result<void> emulate(const StepPlan& plan, Task& task, PtRegs& regs) {

@@ -117,6 +117,14 @@ Result<char> read_state(pid_t tid) {
   return fields[0][0];
 }
 
+// /proc/TID/syscall: "running", or numbers of which the last is the instruction pointer.
+Result<u64> read_resume_address(pid_t tid) {
+  const std::string text = TRY(read_proc(tid, "syscall"));
+  const size_t at = text.rfind(" 0x");
+  if (at == text.npos) return fail(EBUSY);
+  return ::strtoull(text.c_str() + at + 1, nullptr, 16);
+}
+
 // se.exec_start is the scheduler's clock when the thread last ran. Our own tells what that clock shows now.
 u64 read_asleep_ns(pid_t tid) {
   auto exec_start = [](pid_t of) -> double {

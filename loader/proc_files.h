@@ -25,6 +25,8 @@ Result<SignalFacts> read_signal_facts(pid_t tid);
 Result<u32> read_cpu(pid_t tid);
 // The scheduler's letter for the thread: 'R', 'S', 'D', 't', ...
 Result<char> read_state(pid_t tid);
+// Where the thread, which is in a system call or asleep, will go on; EBUSY: it runs.
+Result<u64> read_resume_address(pid_t tid);
 // Nanoseconds since the thread was last seen running, 0 when unknown.
 u64 read_asleep_ns(pid_t tid);
 

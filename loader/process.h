@@ -6,7 +6,6 @@
 #include <memory>
 #include <vector>
 
-#include "emu/base/fd.h"
 #include "emu/ports/host.h"
 
 namespace bpfemu {
@@ -19,7 +18,6 @@ struct Memory {
   u64 id = 0;                      // never reused
   bool compat = false;             // a 32-bit program: no remote calls there
   u64 vdso = 0;                    // address of its vDSO, 0: none
-  UniqueFd mem;                    // /proc/TID/mem, opened at the first forced write
   std::vector<u64> scratch_pages;  // every page that we mapped there
   std::vector<u64> scratch_free;   // those that no thread holds
 };

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "emu/base/bytes.h"
+#include "emu/base/fd.h"
 
 namespace bpfemu {
 
@@ -64,8 +65,8 @@ Result<void> TracedTask::write(u64 address, const void* from, size_t size) {
 }
 
 Result<void> TracedTask::poke(u64 address, const void* from, size_t size) {
-  UniqueFd& mem = memory().mem;
-  if (!mem) mem.reset(::open(fmt::format("/proc/{}/mem", tid_).c_str(), O_RDWR | O_CLOEXEC));
+  // Not kept open: there may be more processes than the supervisor may have descriptors.
+  const UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid_).c_str(), O_RDWR | O_CLOEXEC));
   if (!mem) return fail(errno == ENOENT ? ESRCH : errno);
   const ssize_t n = ::pwrite(mem.get(), from, size, static_cast<off_t>(address));
   if (n < 0) return fail(errno);

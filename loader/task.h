@@ -48,6 +48,7 @@ class TracedTask final : public Task {
 
   pid_t tid() const override { return tid_; }
   pid_t tgid() const override { return process_->tgid; }
+  u64 memory_id() const override { return exit_reported ? 0 : process_->memory->id; }
   Result<void> read(u64 address, void* to, size_t size) override;
   Result<void> write(u64 address, const void* from, size_t size) override;
   Result<std::string> read_string(u64 address, size_t limit) override;
@@ -113,7 +114,7 @@ class TracedTask final : public Task {
     long number = 0;
     std::array<u64, 6> args = {};  // as the program gave them
     bool handled = false;          // its exit handler wants to see the result
-    bool maps_text = false;        // a file mapped executable
+    bool maps_text = false;        // a mapping that breakpoints want to see
     bool restore_args = false;     // registers were changed for the call
     bool shortened = false;        // its timeout, because part of it was over when it was restarted
     u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared

@@ -52,6 +52,13 @@ bool sets_facts(long number) {
   }
 }
 
+// Raised by the instruction itself, not sent.
+bool is_fault(TracedTask& task, int signal) {
+  if (signal != SIGSEGV && signal != SIGBUS && signal != SIGFPE && signal != SIGILL) return false;
+  const Result<siginfo_t> info = task.signal_info();
+  return info && info->si_code > 0;
+}
+
 bool clears_untraced(TracedTask& task, u64 address) {
   u64 flags = 0;
   if (!task.read(address, &flags, sizeof flags) || !(flags & CLONE_UNTRACED)) return false;
@@ -181,7 +188,7 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
       return false;
     case SYS_rt_sigaction: shadow_sigaction(task, call.args); return false;
     case SYS_mmap:
-      pending.maps_text = env_.traps.wants_mappings() && (call.args[2] & PROT_EXEC) && !(call.args[3] & MAP_ANONYMOUS);
+      pending.maps_text = !(call.args[3] & MAP_ANONYMOUS) && env_.traps.wants_mapping(task.tid(), call.args[2]);
       return false;
     case SYS_seccomp: return install_filter(task, call, pending);
     case SYS_ptrace: note_ptrace(call); return false;
@@ -282,7 +289,7 @@ void Tracer::on_signal(TracedTask& task, int signal) {
   if (static_cast<s64>(task.regs().rax) == kRestartNoIntr && makes_task(static_cast<long>(task.regs().orig_rax)))
     ++task.fork_restarts;
   if (report_signals_) signal_raised(task, signal);
-  env_.traps.before_signal(task);
+  env_.traps.before_signal(task, is_fault(task, signal));
   if (task.tgid() == root_ && signal < 64) root_signals_ |= u64{1} << (signal - 1);
   // Untraced, an ignored signal would not even have woken the thread.
   if (static_cast<s64>(task.regs().rax) == -EINTR && is_ignored(task, signal)) {

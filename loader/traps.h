@@ -16,15 +16,16 @@ class TrapHandler {
   virtual void task_cloned(pid_t /*parent*/, pid_t /*child*/, bool /*shares_memory*/) {}
   virtual void task_executed(pid_t /*tid*/, pid_t /*old_tid*/) {}
   virtual void task_gone(pid_t /*tid*/) {}
-  // A file was mapped executable. Nobody needs to know unless wants_mappings().
+  // A file was mapped with such a PROT_ that wants_mapping() says so.
   virtual void mappings_changed(pid_t /*tid*/) {}
-  virtual bool wants_mappings() const { return false; }
+  virtual bool wants_mapping(pid_t /*tid*/, u64 /*protection*/) const { return false; }
 
   // The thread ran into an int3 (rip is one past it). True: it was ours, registers are set to go on, and the signal is
   // dropped; the tracer puts the program's SIGTRAP handler and mask back.
   virtual bool trapped(Task&) { return false; }
-  // Another signal is about to be delivered: rip may have to be mapped back first.
-  virtual void before_signal(Task&) {}
+  // Another signal is about to be delivered: rip may have to be mapped back first. `fault`: the instruction that the
+  // thread stands at raised it.
+  virtual void before_signal(Task&, bool /*fault*/) {}
   // Puts the program's own bytes back over our breakpoints in a copy of its memory.
   virtual void mask(pid_t /*tid*/, u64 /*address*/, void* /*bytes*/, size_t /*size*/) const {}
 };

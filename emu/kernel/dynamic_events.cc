@@ -2,7 +2,6 @@
 #include "emu/kernel/dynamic_events.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
@@ -118,7 +117,7 @@ Result<void> parse_kernel_place(std::string place, const Symbols& symbols, Dynam
 }
 
 // "PATH:OFFSET[(REF_CTR)][%return]" (kernel: __trace_uprobe_create).
-Result<void> parse_user_place(std::string place, DynamicEvent& event) {
+Result<void> parse_user_place(std::string place, Task* writer, DynamicEvent& event) {
   size_t colon = place.rfind(':');
   if (place.find('/') == std::string::npos || colon == std::string::npos || colon + 1 == place.size() ||
       !std::isdigit(static_cast<unsigned char>(place[colon + 1]))) {
@@ -126,9 +125,8 @@ Result<void> parse_user_place(std::string place, DynamicEvent& event) {
   }
   event.path = place.substr(0, colon);
   place.erase(0, colon + 1);
-  struct stat st;
-  if (::stat(event.path.c_str(), &st) != 0) return fail(errno);
-  if (!S_ISREG(st.st_mode)) return fail(EINVAL);
+  if (!writer) return fail(ENOENT);
+  event.file = TRY(UserFile::open(*writer, event.path));
   if (size_t open = place.find('('); open != std::string::npos) {
     if (place.back() != ')') return fail(EINVAL);
     auto counter = number(std::string_view(place).substr(open + 1, place.size() - open - 2));
@@ -149,13 +147,13 @@ Result<void> parse_user_place(std::string place, DynamicEvent& event) {
 
 }  // namespace
 
-Result<void> DynamicEvents::command(bool uprobe, std::string_view line) {
+Result<void> DynamicEvents::command(bool uprobe, std::string_view line, Task* writer) {
   line = line.substr(0, line.find('#'));
   if (line.find_first_not_of(" \t") == std::string_view::npos) return {};
-  return line[0] == '-' ? remove(uprobe, line) : create(uprobe, line);
+  return line[0] == '-' ? remove(uprobe, line) : create(uprobe, line, writer);
 }
 
-Result<void> DynamicEvents::create(bool uprobe, std::string_view line) {
+Result<void> DynamicEvents::create(bool uprobe, std::string_view line, Task* writer) {
   std::vector<std::string> parts = words(line);
   if (parts.size() < 2) return fail(EINVAL);
   // Fetch arguments would need a record of their own: not modelled.
@@ -164,7 +162,7 @@ Result<void> DynamicEvents::create(bool uprobe, std::string_view line) {
   event->uprobe = uprobe;
   event->group = uprobe ? "uprobes" : "kprobes";
   TRY(parse_head(parts[0], *event));
-  TRY(uprobe ? parse_user_place(parts[1], *event) : parse_kernel_place(parts[1], kernel_.symbols(), *event));
+  TRY(uprobe ? parse_user_place(parts[1], writer, *event) : parse_kernel_place(parts[1], kernel_.symbols(), *event));
   if (find(event->group, event->name)) return fail(EEXIST);
   if (next_id_ == 0) next_id_ = kernel_.events().next_id();
   event->id = next_id_++;

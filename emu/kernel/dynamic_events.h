@@ -10,6 +10,7 @@
 
 #include "emu/base/result.h"
 #include "emu/kernel/kernel_data.h"
+#include "emu/kernel/user_file.h"
 
 namespace bpfemu {
 
@@ -19,7 +20,8 @@ struct DynamicEvent {
   std::string group, name;
   u32 id = 0;
   std::string symbol;  // kprobe: function, empty when given by address
-  std::string path;    // uprobe: file
+  std::string path;    // uprobe: file, as it was given and as it was found then
+  std::shared_ptr<const UserFile> file;
   u64 offset = 0;      // in the function or the file
   u64 address = 0;     // kprobe: resolved address; 0 when given by symbol
   u64 ref_ctr_offset = 0;
@@ -33,8 +35,8 @@ class DynamicEvents {
   explicit DynamicEvents(const KernelData& kernel) : kernel_(kernel) {}
 
   // One command as written to kprobe_events or uprobe_events: EINVAL, ENOENT, EEXIST, EBUSY
-  // (kernel: create_or_delete_trace_kprobe, create_or_delete_trace_uprobe).
-  Result<void> command(bool uprobe, std::string_view line);
+  // (kernel: create_or_delete_trace_kprobe, create_or_delete_trace_uprobe). Paths are looked up by the writer.
+  Result<void> command(bool uprobe, std::string_view line, Task* writer);
   // Opened with O_TRUNC: EBUSY when one is in use, and then none goes.
   Result<void> clear(bool uprobe);
   // What reading the file gives.
@@ -46,7 +48,7 @@ class DynamicEvents {
   const std::vector<std::shared_ptr<DynamicEvent>>& all() const { return events_; }
 
  private:
-  Result<void> create(bool uprobe, std::string_view line);
+  Result<void> create(bool uprobe, std::string_view line, Task* writer);
   Result<void> remove(bool uprobe, std::string_view line);
 
   const KernelData& kernel_;

@@ -25,7 +25,12 @@ class EventSink {
   // `result`: TRACE_SIGNAL_DELIVERED 0, IGNORED 1, ...; the sender is `task`.
   virtual void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
                                 int result) = 0;
-  virtual void site_hit(Task& task, Sites::Id site, PtRegs& regs) = 0;
+  // False: nobody wants the site in the thread's address space, it can be taken out there (UPROBE_HANDLER_REMOVE).
+  virtual bool site_hit(Task& task, Sites::Id site, PtRegs& regs) = 0;
+  // Does somebody (kernel: filter_chain)?
+  virtual bool site_wanted(Sites::Id site, pid_t tid) = 0;
+  // A process that is concerned cannot be probed there: why.
+  virtual void site_lost(Sites::Id site, const char* why) = 0;
   virtual void function_returned(Task& task, u64 cookie, PtRegs& regs) = 0;
 };
 

@@ -29,6 +29,10 @@ class Task {
   virtual pid_t tid() const = 0;
   virtual pid_t tgid() const = 0;
 
+  // Which address space it lives in: never reused, shared by threads and CLONE_VM processes, new after exec. 0: none any
+  // longer, for it has exited.
+  virtual u64 memory_id() const { return static_cast<u64>(tgid()); }
+
   // The thread's memory, all or nothing: EFAULT. Reads never show our breakpoints; writes go through read-only
   // protection only when `force` (text patches, vDSO).
   virtual Result<void> read(u64 address, void* to, size_t size) = 0;

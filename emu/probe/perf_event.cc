@@ -19,6 +19,7 @@ constexpr u64 kSecondNs = 1'000'000'000;
 Result<std::shared_ptr<PerfEvent>> PerfEvent::create(Probes& probes, Spec spec) {
   Extent extent = TRY(probes.runner().arena().allocate(sizeof(PerfEventState)));
   auto event = std::shared_ptr<PerfEvent>(new PerfEvent(probes, std::move(spec), extent));
+  if (event->listens()) TRY(event->listen());
   if (!event->attr().disabled) event->enable();
   return event;
 }
@@ -41,8 +42,20 @@ PerfEvent::PerfEvent(Probes& probes, Spec spec, Extent extent)
 PerfEvent::~PerfEvent() {
   stop_clock();
   drop_program();
+  if (listens()) point()->close(*this);
   set_buffer(nullptr);
   probes_.runner().arena().release(extent_);
+}
+
+bool PerfEvent::listens() const {
+  return point() && point()->where().probe == Point::Probe::kUser;
+}
+
+// What a child inherits of a uprobe that is the event's own is a uprobe without the program (kernel: inherit_event,
+// perf_uprobe_init); one that tracefs defines is the same for all its events.
+Result<void> PerfEvent::listen() {
+  const bool inherit = attr().inherit && spec_.sort == Sort::kTracepoint;
+  return point()->open(*this, spec_.pid, inherit);
 }
 
 Result<void> PerfEvent::take_program(std::shared_ptr<Program> program, u64 cookie) {

@@ -32,7 +32,7 @@ class PerfEvent : public Object {
     int cpu;                       // -1: every CPU
     std::shared_ptr<Point> point;  // of tracing sorts; a tracepoint's is shared by all its events
   };
-  // Enabled unless attr.disabled is set. ENOMEM.
+  // Enabled unless attr.disabled is set. ENOMEM; uprobes: what Point::open says.
   static Result<std::shared_ptr<PerfEvent>> create(Probes& probes, Spec spec);
   ~PerfEvent() override;
 
@@ -67,6 +67,8 @@ class PerfEvent : public Object {
 
  private:
   PerfEvent(Probes& probes, Spec spec, Extent extent);
+  bool listens() const;  // to a user instruction
+  Result<void> listen();
   void start_clock();
   void stop_clock();
   void tick();

@@ -13,7 +13,21 @@ Point::Point(Probes& probes, Where where) : probes_(probes), where_(std::move(wh
 
 Point::~Point() {
   probes_.remove(*this);
-  if (where_.probe == Probe::kUser) probes_.sites().disarm(where_.site);
+  if (where_.probe == Probe::kUser) probes_.sites().drop(where_.site);
+}
+
+Result<void> Point::open(const PerfEvent& event, pid_t tid, bool inherit) {
+  const bool covered = filter.add(event, tid, inherit, probes_.host());
+  probes_.filter_changed(*this);
+  Result<void> applied = covered ? Result<void>() : probes_.sites().apply(where_.site);
+  if (!applied) close(event);
+  return applied;
+}
+
+void Point::close(const PerfEvent& event) {
+  filter.remove(event);
+  probes_.filter_changed(*this);
+  probes_.sites().withdraw(where_.site);
 }
 
 Result<void> Point::attach(Attachment attachment) {

@@ -12,6 +12,7 @@
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/probe/runner.h"
+#include "emu/probe/uprobe_filter.h"
 
 namespace bpfemu {
 
@@ -86,8 +87,11 @@ class Point {
   // Takes away the first place of `program`.
   void detach(const Program& program);
 
-  // Uprobes: only thread groups for which this holds are concerned (kernel: uprobe_perf_filter). Empty: all.
-  std::vector<pid_t> thread_groups;
+  // Uprobes: an event of the point is opened for `tid`, -1 for every task, and closed (kernel: uprobe_perf_open). Errors
+  // of Sites::apply.
+  Result<void> open(const PerfEvent& event, pid_t tid, bool inherit);
+  void close(const PerfEvent& event);
+  UprobeFilter filter;
 
  private:
   Probes& probes_;

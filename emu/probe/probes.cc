@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/probe/probes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace bpfemu {
@@ -55,7 +57,7 @@ void Probes::remove(Point& point) {
     sites_hit_.erase(where.site);
     sites_returned_.erase(where.site);
   }
-  inherited.erase(&point);
+  targeted_.erase(&point);
   programs_changed();
 }
 
@@ -101,18 +103,15 @@ void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
   fire_all(exited_[number], Event{.task = &task, .regs = &regs, .number = number, .result = result});
 }
 
-void Probes::task_forked(Task& parent, pid_t child, bool thread) {
-  if (!thread) {
-    for (Point* point : inherited) {
-      if (std::ranges::count(point->thread_groups, parent.tgid())) point->thread_groups.push_back(child);
-    }
-  }
+void Probes::task_forked(Task& parent, pid_t child, bool /*thread*/) {
+  for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
   fire_all(others_[Moment::kFork], Event{.task = &parent, .regs = &parent.regs(), .other = child});
 }
 
 void Probes::task_executed(Task& task, pid_t old_tid, const std::string& path) {
   runner_.forget(old_tid);
   runner_.forget(task.tid());
+  for (Point* point : targeted_) point->filter.executed(task.tid(), old_tid);
   fire_all(others_[Moment::kExec], Event{.task = &task, .regs = &task.regs(), .other = old_tid, .text = path.c_str()});
 }
 
@@ -121,6 +120,7 @@ void Probes::task_exiting(Task& task, int status) {
 }
 
 void Probes::task_gone(pid_t tid) {
+  for (Point* point : targeted_) point->filter.gone(tid);
   runner_.forget(tid);
 }
 
@@ -137,35 +137,62 @@ void Probes::signal_generated(Task& task, int signal, int error, int code, const
                                            .group = group});
 }
 
-// kernel: uprobe_perf_filter goes by address space; here thread groups stand for them.
-bool Probes::concerns(const Point& point, const Task& task) {
-  return point.thread_groups.empty() || std::ranges::count(point.thread_groups, task.tgid());
+void Probes::filter_changed(Point& point) {
+  if (point.filter.targeted()) {
+    targeted_.insert(&point);
+  } else {
+    targeted_.erase(&point);
+  }
 }
 
-void Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
-  Event event{.task = &task, .regs = &regs};
-  if (auto hit = sites_hit_.find(site); hit != sites_hit_.end()) {
-    for (const Point* point : hit->second) {
-      if (concerns(*point, task)) fire(*point, event);
-    }
+bool Probes::concerns(const Point& point, const Task& task) {
+  return point.filter.covers(task.memory_id(), host());
+}
+
+const Probes::Points& Probes::points_of(Sites::Id site, bool on_return) const {
+  static const Points none;
+  const auto& lists = on_return ? sites_returned_ : sites_hit_;
+  const auto points = lists.find(site);
+  return points == lists.end() ? none : points->second;
+}
+
+bool Probes::site_wanted(Sites::Id site, pid_t tid) {
+  const Task* task = host().find_task(tid);
+  auto concerned = [&](const Point* point) { return task && concerns(*point, *task); };
+  return std::ranges::any_of(points_of(site, false), concerned) || std::ranges::any_of(points_of(site, true), concerned);
+}
+
+void Probes::site_lost(Sites::Id site, const char* why) {
+  const Points& points = points_of(site, points_of(site, false).empty());
+  if (points.empty()) return;
+  const Point::Where& where = points.front()->where();
+  unmodelled().note(fmt::format("uprobe {}:{:#x} in a process: {}", where.name, where.offset, why));
+}
+
+bool Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
+  bool wanted = false, returns = false;
+  for (const Point* point : points_of(site, false)) {
+    if (!concerns(*point, task)) continue;
+    wanted = true;
+    fire(*point, Event{.task = &task, .regs = &regs});
   }
-  auto returned = sites_returned_.find(site);
-  if (returned == sites_returned_.end()) return;
-  auto awaited = [&](const Point* point) { return !point->programs().empty() && concerns(*point, task); };
-  if (std::ranges::none_of(returned->second, awaited)) return;
+  for (const Point* point : points_of(site, true)) {
+    wanted = wanted || concerns(*point, task);
+    returns = returns || !point->programs().empty();
+  }
+  if (!wanted || !returns) return wanted;
   auto replaced = parts_.sites.on_return(task, site, site);
   // Too deeply nested: the kernel has the same limit.
   if (!replaced && replaced.error().value != EAGAIN) {
     parts_.unmodelled.note("uretprobe whose return address cannot be replaced");
   }
+  return true;
 }
 
+// Once a function is known to return, all who wait for returns hear of it, whomever they are for (kernel:
+// uretprobe_dispatcher does not ask the filter).
 void Probes::function_returned(Task& task, u64 cookie, PtRegs& regs) {
-  auto returned = sites_returned_.find(cookie);
-  if (returned == sites_returned_.end()) return;
-  for (const Point* point : returned->second) {
-    if (concerns(*point, task)) fire(*point, Event{.task = &task, .regs = &regs});
-  }
+  for (const Point* point : points_of(cookie, true)) fire(*point, Event{.task = &task, .regs = &regs});
 }
 
 }  // namespace bpfemu

@@ -45,7 +45,9 @@ class Probes : public EventSink {
   void task_gone(pid_t tid) override;
   void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
                         int result) override;
-  void site_hit(Task& task, Sites::Id site, PtRegs& regs) override;
+  bool site_hit(Task& task, Sites::Id site, PtRegs& regs) override;
+  bool site_wanted(Sites::Id site, pid_t tid) override;
+  void site_lost(Sites::Id site, const char* why) override;
   void function_returned(Task& task, u64 cookie, PtRegs& regs) override;
 
   // Points enter and leave the registry as they are made and destroyed.
@@ -53,6 +55,9 @@ class Probes : public EventSink {
   void remove(Point& point);
   // A point gained or lost a program: which system calls must stop may have changed.
   void programs_changed();
+
+  // The point's filter has gained or lost a task.
+  void filter_changed(Point& point);
 
   // Runs the programs of a point on an event (kernel: trace_call_bpf).
   void fire(const Point& point, const Event& event);
@@ -68,12 +73,10 @@ class Probes : public EventSink {
   std::map<u32, std::weak_ptr<Point>> by_event_id;                // trace events share a point
   std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
 
-  // A pid-filtered uprobe whose event is inherited follows the children of its thread groups.
-  std::set<Point*> inherited;
-
  private:
   using Points = std::vector<Point*>;
-  static bool concerns(const Point& point, const Task& task);
+  bool concerns(const Point& point, const Task& task);
+  const Points& points_of(Sites::Id site, bool on_return) const;
   void fire_all(const Points& points, const Event& event);
 
   Parts parts_;
@@ -81,6 +84,7 @@ class Probes : public EventSink {
   std::array<Points, kSyscallLimit> entered_, exited_;  // in the order in which the call passes them
   std::map<Moment, Points> others_;                     // fork, exec, exit, ...
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;
+  std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
   bool wanted_signals_ = false;
   u64 last_perf_id_ = 0;
   SyscallSet wanted_entry_, wanted_exit_;  // what the host was told

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/probe/tracepoints.h"
 
-#include <elf.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include "emu/kernel/functions.h"
 #include "emu/kernel/syscall_names.h"
@@ -74,7 +72,7 @@ Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
 Result<std::unique_ptr<Point>> dynamic_point(Probes& probes, const DynamicEvent& event) {
   if (!event.uprobe) return kprobe(probes, event.symbol, event.address, event.offset, event.is_return);
   return uprobe(probes, {.path = event.path,
-                         .opened = event.path,
+                         .file = event.file,
                          .offset = event.offset,
                          .ref_ctr_offset = event.ref_ctr_offset,
                          .on_return = event.is_return});
@@ -162,14 +160,12 @@ Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u
 }
 
 Result<std::unique_ptr<Point>> uprobe(Probes& probes, const UserFunction& function) {
-  struct stat st;
-  if (stat(function.opened.c_str(), &st) != 0) return fail(errno);
-  if (!S_ISREG(st.st_mode)) return fail(EINVAL);
-  if (function.offset > static_cast<u64>(st.st_size)) return fail(EINVAL);
+  TRY(function.file->check_offset(function.offset));
   if (function.ref_ctr_offset % kCounterSize != 0) return fail(EINVAL);
-  // bcc leaves garbage in these bits; no counter lies inside the ELF header.
-  if (function.ref_ctr_offset >= sizeof(Elf64_Ehdr)) probes.unmodelled().note("uprobe reference counters");
-  Sites::Id site = TRY(probes.sites().arm(function.opened, FileId{st.st_dev, st.st_ino}, function.offset));
+  Sites::Id site = TRY(probes.sites().add({.file = function.file->id(),
+                                           .offset = function.offset,
+                                           .ref_ctr_offset = function.ref_ctr_offset,
+                                           .code = function.file->read(function.offset, kSiteCode)}));
   return std::make_unique<Point>(probes,
                                  Point::Where{.moment = function.on_return ? Moment::kSiteReturn : Moment::kSite,
                                               .context = user_regs,

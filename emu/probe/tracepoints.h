@@ -9,6 +9,7 @@
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/events.h"
 #include "emu/kernel/kernel_data.h"
+#include "emu/kernel/user_file.h"
 #include "emu/probe/point.h"
 
 namespace bpfemu {
@@ -24,11 +25,11 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name);
 // EINVAL: a kretprobe behind the entry; EILSEQ: no instruction starts there.
 Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u64 address, u64 offset, bool on_return);
 
-// A uprobe or uretprobe. `path` is what queries show, `opened` the path that the supervisor can open (kernel:
-// create_local_trace_uprobe, uprobe_register). EINVAL: not a regular file, or outside of it; EIO.
+// A uprobe or uretprobe. `path` is what queries show (kernel: create_local_trace_uprobe, __uprobe_register). EINVAL:
+// outside of the file, a counter at an odd offset or another one than the place has already; EIO.
 struct UserFunction {
   std::string path;
-  std::string opened;
+  std::shared_ptr<const UserFile> file;
   u64 offset = 0;
   u64 ref_ctr_offset = 0;
   bool on_return = false;

@@ -2,7 +2,6 @@
 // perf_event_open (kernel: kernel/events/core.c, kernel/trace/trace_event_perf.c). Tracing events, the buffers of
 // programs and clocks that programs run on are ours; every other event is the host's business.
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
 
@@ -114,37 +113,17 @@ Result<std::shared_ptr<Point>> open_kprobe(Open& open) {
   return TRY(kprobe(*open.system.probes, symbol, open.attr.kprobe_addr, offset, on_return));
 }
 
-// The path of the file as the supervisor can open it. The tool itself looks the name up, for only in its own view do
-// roots, working folders and /proc/self mean what it means by them.
-Result<std::string> resolve(Task& task, u64 path) {
-  u64 fd = TRY(task.call(SYS_openat, {static_cast<u64>(AT_FDCWD), path, O_PATH | O_CLOEXEC, 0, 0, 0}));
-  char target[kPathLimit];
-  std::string link = fmt::format("/proc/{}/fd/{}", task.tid(), fd);
-  ssize_t size = readlink(link.c_str(), target, sizeof target);
-  int error = errno;
-  (void)task.call(SYS_close, {fd, 0, 0, 0, 0, 0});
-  if (size < 0) return fail(error);
-  return std::string(target, static_cast<size_t>(size));
-}
-
 // kernel: perf_uprobe_init.
 Result<std::shared_ptr<Point>> open_uprobe(Open& open) {
   if (!open.attr.uprobe_path) return fail(EINVAL);
   std::string path = TRY(copy_string(open.task, open.attr.uprobe_path, kPathLimit));
   if (path.empty()) return fail(EINVAL);
-  std::string opened = TRY(resolve(open.task, open.attr.uprobe_path));
-  std::shared_ptr<Point> point =
-      TRY(uprobe(*open.system.probes, {.path = path,
-                                       .opened = opened,
-                                       .offset = open.attr.probe_offset,
-                                       .ref_ctr_offset = open.attr.config >> kRefCounterShift,
-                                       .on_return = (open.attr.config & 1) != 0}));
-  if (open.pid != -1) {
-    Task* target = open.system.host.find_task(open.pid);
-    point->thread_groups = {target ? target->tgid() : open.pid};
-    if (open.attr.inherit) open.system.probes->inherited.insert(point.get());
-  }
-  return point;
+  auto file = TRY(UserFile::open(open.task, open.attr.uprobe_path));
+  return TRY(uprobe(*open.system.probes, {.path = path,
+                                          .file = std::move(file),
+                                          .offset = open.attr.probe_offset,
+                                          .ref_ctr_offset = open.attr.config >> kRefCounterShift,
+                                          .on_return = (open.attr.config & 1) != 0}));
 }
 
 Result<std::shared_ptr<Point>> open_point(Open& open, Sort sort) {

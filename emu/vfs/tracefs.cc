@@ -146,12 +146,12 @@ class DefinitionsFile : public FileNode {
     if ((flags & O_ACCMODE) != O_RDONLY && (flags & O_TRUNC)) TRY(world_.dynamic_events.clear(uprobe_));
     return FileNode::open(task, flags);
   }
-  Result<u64> write(Task*, std::string_view data) override {
+  Result<u64> write(Task* task, std::string_view data) override {
     for (std::string_view rest = data; !rest.empty();) {
       std::string_view line = rest.substr(0, rest.find('\n'));
       rest.remove_prefix(std::min(line.size() + 1, rest.size()));
       if (line.size() > kLongestLine) return fail(EINVAL);
-      auto done = world_.dynamic_events.command(uprobe_, line);
+      auto done = world_.dynamic_events.command(uprobe_, line, task);
       if (!done) {
         if (done.error().value == EINVAL && line.find(' ', line.find(' ') + 1) != std::string_view::npos) {
           world_.unmodelled.note("fetch arguments in kprobe_events and uprobe_events");

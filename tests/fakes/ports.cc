@@ -131,22 +131,29 @@ std::vector<pid_t> FakeHost::thread_groups() {
   return {groups.begin(), groups.end()};
 }
 
-Result<Sites::Id> FakeSites::arm(const std::string& path, FileId file, u64 offset) {
-  if (refuse) return fail(refuse);
-  for (auto& [id, site] : armed) {
-    if (site.file == file && site.offset == offset) {
-      ++site.uses;
-      return id;
-    }
+Result<Sites::Id> FakeSites::add(const UserPlace& place) {
+  for (auto& [id, site] : sites) {
+    if (site.place.file != place.file || site.place.offset != place.offset) continue;
+    if (site.place.ref_ctr_offset != place.ref_ctr_offset) return fail(EINVAL);
+    ++site.uses;
+    return id;
   }
-  armed[++last_] = {path, file, offset, 1};
+  sites[++last_] = {place, 1, 0, 0};
   return last_;
 }
 
-void FakeSites::disarm(Id id) {
-  auto it = armed.find(id);
-  if (it != armed.end() && --it->second.uses == 0) armed.erase(it);
+void FakeSites::drop(Id id) {
+  auto it = sites.find(id);
+  if (it != sites.end() && --it->second.uses == 0) sites.erase(it);
 }
+
+Result<void> FakeSites::apply(Id id) {
+  if (refuse) return fail(refuse);
+  ++sites.at(id).applied;
+  return {};
+}
+
+void FakeSites::withdraw(Id id) { ++sites.at(id).withdrawn; }
 
 Result<void> FakeSites::on_return(Task&, Id, u64 cookie) {
   returns.push_back(cookie);

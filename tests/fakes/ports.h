@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ports as tests have them: a traced thread whose memory and descriptors are the test program's own, a host whose
-// clock and timers the test moves, and sites that only remember what was armed.
+// clock and timers the test moves, and sites that only remember what was asked of them.
 #pragma once
 
 #include <map>
@@ -21,6 +21,7 @@ class FakeTask : public Task {
 
   pid_t tid() const override { return tid_; }
   pid_t tgid() const override { return tgid_; }
+  u64 memory_id() const override { return dead_ ? 0 : static_cast<u64>(tgid_); }
   Result<void> read(u64 address, void* to, size_t size) override;
   Result<void> write(u64 address, const void* from, size_t size) override;
   Result<std::string> read_string(u64 address, size_t limit) override;
@@ -70,19 +71,19 @@ class FakeHost : public Host {
 
 class FakeSites : public Sites {
  public:
-  Result<Id> arm(const std::string& path, FileId file, u64 offset) override;
-  void disarm(Id id) override;
+  Result<Id> add(const UserPlace& place) override;
+  void drop(Id id) override;
+  Result<void> apply(Id id) override;
+  void withdraw(Id id) override;
   Result<void> on_return(Task& task, Id id, u64 cookie) override;
 
   struct Site {
-    std::string path;
-    FileId file;
-    u64 offset;
-    u32 uses;
+    UserPlace place;
+    u32 uses, applied, withdrawn;
   };
-  std::map<Id, Site> armed;
+  std::map<Id, Site> sites;
   std::vector<u64> returns;             // cookies of pending returns, in order of entry
-  int refuse = 0;                       // an errno that arm() answers with
+  int refuse = 0;                       // an errno that apply() answers with
 
  private:
   Id last_ = 0;

@@ -263,8 +263,8 @@ void Fuzzer::fire() {
   if (random_.one_in(2)) system_->probes->syscall_entered(task_, task_.regs(), number);
   if (random_.one_in(2)) system_->probes->syscall_exited(task_, task_.regs(), number, static_cast<s64>(random_.odd()));
   if (random_.one_in(4)) host_.advance(1'000'000);
-  if (!sites_.armed.empty() && random_.one_in(2)) {
-    system_->probes->site_hit(task_, sites_.armed.begin()->first, task_.regs());
+  if (!sites_.sites.empty() && random_.one_in(2)) {
+    system_->probes->site_hit(task_, sites_.sites.begin()->first, task_.regs());
   }
 }
 

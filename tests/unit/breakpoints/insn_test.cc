@@ -59,11 +59,34 @@ TEST_CASE("instructions are classified by whether they can run elsewhere") {
   CHECK(plan({0xff, 0x25, 1, 0, 0, 0}).disp_offset == 2);
 }
 
-TEST_CASE("what cannot be probed is refused") {
-  CHECK_FALSE(plan_step(code({0xcc})));  // int3
-  CHECK_FALSE(plan_step(code({0xf4})));  // hlt
-  CHECK_FALSE(plan_step(code({0x06})));  // not an instruction in 64-bit mode
+TEST_CASE("what the kernel does not probe is refused") {
+  const auto probed = [](std::initializer_list<int> bytes) {
+    const auto verdict = check_probed(code(bytes));
+    if (!verdict) CHECK(verdict.error() == Errno{kErrNotProbed});
+    return verdict.has_value();
+  };
+  CHECK_FALSE(probed({0xcc}));                                // int3
+  CHECK_FALSE(probed({0xcd, 0x80}));                          // int 0x80
+  CHECK_FALSE(probed({0xf4}));                                // hlt
+  CHECK_FALSE(probed({0x06}));                                // not an instruction in 64-bit mode
+  CHECK_FALSE(probed({0xf0, 0xff, 0x04, 0x24}));              // lock inc [rsp]
+  CHECK_FALSE(probed({0x3e, 0xff, 0xe0}));                    // notrack jmp rax
+  CHECK_FALSE(probed({0x66, 0x2e, 0x0f, 0x1f, 0x04, 0x00}));  // cs nop
+  CHECK_FALSE(probed({0x66, 0xe8, 0, 0, 0, 0}));              // call rel16
+  CHECK_FALSE(probed({0x8e, 0xd0}));                          // mov ss, eax
+  CHECK_FALSE(probed({0x48, 0xcf}));                          // iretq
+  CHECK_FALSE(probed({0xc5, 0xfe, 0x6f, 0x00}));              // vmovdqu: its opcode byte is that of outs
+  CHECK_FALSE(probed({0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66}));
+  CHECK(probed({0x0f, 0x05}));                          // syscall
+  CHECK(probed({0x0f, 0x0b}));                          // ud2
+  CHECK(probed({0x64, 0x48, 0x8b, 0x04, 0x25}));        // mov rax, fs:..
+  CHECK(probed({0xf3, 0x90}));                          // pause
+  CHECK(probed({0xc5, 0xf4, 0x58, 0xd0}));              // vaddps
+  CHECK(probed({0x62, 0xf1, 0x7c, 0x48, 0x28, 0xc1}));  // vmovaps zmm
+  CHECK(probed({0x66, 0x90}));
+  CHECK(probed({}));  // nothing is known of it
   CHECK_FALSE(plan_step({}));
+  CHECK_FALSE(plan_step(code({0x64, 0xff, 0x14, 0x25, 0x10, 0, 0, 0})));  // call fs:[0x10]
 }
 
 TEST_CASE("a slot holds the instruction, its operand corrected, and the jump back") {
@@ -76,6 +99,27 @@ TEST_CASE("a slot holds the instruction, its operand corrected, and the jump bac
   CHECK((*built)[p.length] == 0xe9);
   CHECK(slot + p.length + 5 + static_cast<u64>(s64{load<s32>(&(*built)[p.length + 1])}) == address + p.length);
   CHECK_FALSE(build_slot(p, bytes, address, 0x7f0000000000));
+}
+
+TEST_CASE("a call that cannot be emulated accesses what it would, and is tried again") {
+  const u64 address = 0x400000, slot = 0x300000;
+  const auto relative = code({0xe8, 0x10, 0, 0, 0});
+  auto built = build_touch(*plan_step(relative), relative, address, slot);
+  REQUIRE(built);
+  CHECK((*built)[0] == 0x50);  // push rax
+  const size_t pushed = touch_pushed(*plan_step(relative));
+  CHECK(pushed == 1);
+  CHECK((*built)[pushed + 5] == 0xe9);
+  CHECK(slot + pushed + 10 + static_cast<u64>(s64{load<s32>(&(*built)[pushed + 6])}) == address);
+
+  const auto indirect = code({0xff, 0x15, 0x10, 0, 0, 0});  // call [rip+0x10]
+  const auto p = *plan_step(indirect);
+  built = build_touch(p, indirect, address, slot);
+  REQUIRE(built);
+  CHECK((*built)[1] == 0x35);  // push [rip+..]
+  CHECK(slot + p.length + static_cast<u64>(s64{load<s32>(&(*built)[2])}) == address + p.length + 0x10);
+  CHECK(touch_pushed(p) == p.length);
+  CHECK_FALSE(build_touch(p, indirect, address, 0x7f0000000000));
 }
 
 TEST_CASE("conditional jumps go where the CPU would go") {

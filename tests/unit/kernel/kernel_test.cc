@@ -13,6 +13,8 @@
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/syscall_names.h"
 #include "emu/kernel/trace_log.h"
+#include "emu/kernel/user_file.h"
+#include "tests/fakes/ports.h"
 
 namespace bpfemu {
 namespace {
@@ -177,7 +179,7 @@ TEST_CASE("arguments of kernel functions") {
 TEST_CASE("kprobe_events") {
   DynamicEvents events(kernel());
   auto error = [&](const char* line) {
-    auto done = events.command(false, line);
+    auto done = events.command(false, line, nullptr);
     return done ? 0 : done.error().value;
   };
   CHECK(error("p:g/e1 do_sys_openat2") == 0);
@@ -210,8 +212,9 @@ TEST_CASE("kprobe_events") {
 
 TEST_CASE("uprobe_events") {
   DynamicEvents events(kernel());
+  fakes::FakeTask writer;
   auto error = [&](const char* line) {
-    auto done = events.command(true, line);
+    auto done = events.command(true, line, &writer);
     return done ? 0 : done.error().value;
   };
   CHECK(error("p:u/a /proc/self/exe:0x1000") == 0);
@@ -224,6 +227,27 @@ TEST_CASE("uprobe_events") {
         "p:u/a /proc/self/exe:0x0000000000001000\nr:u/b /proc/self/exe:0x0000000000002000(0x20)\n"
         "r:uprobes/p_exe_0x1234 /proc/self/exe:0x0000000000001234\n");
   CHECK(events.listing(false).empty());
+}
+
+TEST_CASE("a file of uprobes is its inode, not its name") {
+  fakes::FakeTask task;
+  CHECK(UserFile::open(task, "/no/such/file").error() == Errno{ENOENT});
+  CHECK(UserFile::open(task, "/tmp").error() == Errno{EINVAL});
+  CHECK(UserFile::open(task, "/dev/null").error() == Errno{EINVAL});
+  CHECK((*UserFile::open(task, "/proc/self/status"))->check_offset(0).error() == Errno{EIO});
+
+  char path[] = "/tmp/user_file.XXXXXX";
+  const UniqueFd fd(mkstemp(path));
+  REQUIRE(write(fd.get(), "0123456789", 10) == 10);
+  const auto named = *UserFile::open(task, path);
+  CHECK(named->check_offset(10));
+  CHECK(named->check_offset(11).error() == Errno{EINVAL});
+  CHECK(named->read(8, 16) == std::vector<u8>{'8', '9'});
+  CHECK(named->read(20, 16).empty());
+  REQUIRE(unlink(path) == 0);
+  const auto deleted = *UserFile::open(task, "/proc/self/fd/" + std::to_string(fd.get()));
+  CHECK(deleted->id() == named->id());
+  CHECK(deleted->read(0, 2) == std::vector<u8>{'0', '1'});
 }
 
 std::string drained(int fd) {

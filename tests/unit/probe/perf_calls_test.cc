@@ -145,10 +145,15 @@ TEST_CASE("tracepoints, kprobes and uprobes are opened by what names them") {
   user.probe_offset = 0x100;
   s64 fd = open_event(user);
   REQUIRE(fd >= 0);
-  CHECK(kernel().sites.armed.size() == 1);
+  CHECK(kernel().sites.sites.size() == 1);
+  user.config = u64{8} << 32;  // another reference counter
+  CHECK(open_event(user) == -EINVAL);
+  user.config = 0;
+  user.uprobe_path = ptr("/proc/self/status");
+  CHECK(open_event(user) == -EIO);
   close(static_cast<int>(fd));
   kernel().system->files.reap();
-  CHECK(kernel().sites.armed.empty());
+  CHECK(kernel().sites.sites.empty());
 }
 
 TEST_CASE("other events are the host's") {

@@ -118,64 +118,79 @@ TEST_CASE("task_fd_query") {
   CHECK(query->name == "do_sys_openat2");
 }
 
-TEST_CASE("uprobes arm a site, fire for their thread groups, and catch returns") {
+TEST_CASE("uprobes have a site, fire in their address spaces, and catch returns") {
   World w;
-  CHECK(uprobe(w.probes, {.path = "/none", .opened = "/no/such/file"}).error() == Errno{ENOENT});
-  CHECK(uprobe(w.probes, {.path = "/tmp", .opened = "/tmp"}).error() == Errno{EINVAL});
-  CHECK(uprobe(w.probes, {.path = "/proc/self/exe", .opened = "/proc/self/exe", .offset = u64{1} << 40}).error() ==
-        Errno{EINVAL});
-  UserFunction function{.path = "/proc/self/exe", .opened = "/proc/self/exe", .offset = 0x1000};
-  auto entry = uprobe(w.probes, function);
-  REQUIRE(entry);
+  auto file = *UserFile::open(w.task, "/proc/self/exe");
+  CHECK(uprobe(w.probes, {.path = "self", .file = file, .offset = u64{1} << 40}).error() == Errno{EINVAL});
+  CHECK(uprobe(w.probes, {.path = "self", .file = file, .offset = 0, .ref_ctr_offset = 3}).error() == Errno{EINVAL});
+  UserFunction function{.path = "self", .file = file, .offset = 0x1000};
+  auto entry = std::shared_ptr<Point>(*uprobe(w.probes, function));
   function.on_return = true;
-  auto exit = uprobe(w.probes, function);
-  REQUIRE(exit);
-  REQUIRE(w.sites.armed.size() == 1);
-  CHECK(w.sites.armed.begin()->second.uses == 2);
-  Sites::Id site = w.sites.armed.begin()->first;
+  auto exit = std::shared_ptr<Point>(*uprobe(w.probes, function));
+  REQUIRE(w.sites.sites.size() == 1);
+  CHECK(w.sites.sites.begin()->second.uses == 2);
+  CHECK(w.sites.sites.begin()->second.place.code.size() == kSiteCode);
+  Sites::Id site = w.sites.sites.begin()->first;
+  function.ref_ctr_offset = 2;
+  CHECK(uprobe(w.probes, function).error() == Errno{EINVAL});  // another counter than the place has
 
   u64 entered = 0, returned = 0;
-  REQUIRE((*entry)->attach({make_program(BPF_PROG_TYPE_KPROBE,
-                                         [&](Run*, void* context) {
-                                           entered = static_cast<PtRegs*>(context)->rdi;
-                                           return u64{0};
-                                         }),
-                            0}));
+  auto noting = [&](u64& into, u64 PtRegs::*field) {
+    return make_program(BPF_PROG_TYPE_KPROBE, [&into, field](Run*, void* context) {
+      into = static_cast<PtRegs*>(context)->*field;
+      return u64{0};
+    });
+  };
+  auto listen = [&](std::shared_ptr<Point> point, pid_t pid) {
+    return PerfEvent::create(w.probes, {.sort = PerfEvent::Sort::kUprobe,
+                                        .attr = attr_of(kUprobePmu, 0),
+                                        .pid = pid,
+                                        .cpu = 0,
+                                        .point = std::move(point)});
+  };
+  REQUIRE(entry->attach({noting(entered, &PtRegs::rdi), 0}));
   PtRegs regs{};
   regs.rdi = 11;
-  w.probes.site_hit(w.task, site, regs);
+  CHECK_FALSE(w.probes.site_hit(w.task, site, regs));  // nobody has opened it
+  CHECK(entered == 0);
+  w.host.tasks[w.task.tid()] = &w.task;
+  auto to_us = *listen(entry, w.task.tid());
+  CHECK(w.sites.sites[site].applied == 1);
+  CHECK(w.probes.site_wanted(site, w.task.tid()));
+  CHECK(w.probes.site_hit(w.task, site, regs));
   CHECK(entered == 11);
   CHECK(w.sites.returns.empty());  // nobody waits for the return yet
-  REQUIRE((*exit)->attach({make_program(BPF_PROG_TYPE_KPROBE,
-                                        [&](Run*, void* context) {
-                                          returned = static_cast<PtRegs*>(context)->rax;
-                                          return u64{0};
-                                        }),
-                           0}));
+
+  // A child of another address space is not concerned, and none after the task's end.
+  fakes::FakeTask child(4242);
+  w.host.tasks[4242] = &child;
+  w.probes.task_forked(w.task, 4242, false);
+  CHECK_FALSE(w.probes.site_wanted(site, 4242));
+  auto to_child = *listen(entry, 4242);
+  CHECK(w.probes.site_wanted(site, 4242));
+  w.probes.task_gone(4242);
+  CHECK_FALSE(w.probes.site_wanted(site, 4242));
+
+  REQUIRE(exit->attach({noting(returned, &PtRegs::rax), 0}));
+  auto to_all = *listen(exit, -1);
+  CHECK(w.probes.site_wanted(site, 4242));
   w.probes.site_hit(w.task, site, regs);
   REQUIRE(w.sites.returns.size() == 1);
   regs.rax = 22;
   w.probes.function_returned(w.task, w.sites.returns[0], regs);
   CHECK(returned == 22);
+  to_all.reset();
+  CHECK(w.sites.sites[site].withdrawn == 1);
 
-  (*entry)->thread_groups = {1};
-  entered = 0;
-  w.probes.site_hit(w.task, site, regs);
-  CHECK(entered == 0);
-  (*entry)->thread_groups.push_back(w.task.tgid());
-  w.probes.inherited.insert(entry->get());
-  w.probes.task_forked(w.task, 4242, false);
-  w.probes.task_forked(w.task, 4243, true);
-  CHECK((*entry)->thread_groups == std::vector<pid_t>{1, w.task.tgid(), 4242});
-
-  entry->reset();
-  exit->reset();
-  CHECK(w.sites.armed.empty());
-  w.probes.site_hit(w.task, site, regs);
-  w.probes.function_returned(w.task, site, regs);
+  w.probes.site_lost(site, "a reason");
+  CHECK(w.unmodelled.counts().contains("uprobe self:0x1000 in a process: a reason"));
   w.sites.refuse = EIO;
-  function.on_return = false;
-  CHECK(uprobe(w.probes, function).error() == Errno{EIO});
+  CHECK(listen(exit, -1).error() == Errno{EIO});
+  CHECK_FALSE(w.probes.site_wanted(site, 4242));
+  to_us.reset(), to_child.reset(), entry.reset(), exit.reset();
+  CHECK(w.sites.sites.empty());
+  CHECK_FALSE(w.probes.site_hit(w.task, site, regs));
+  w.probes.function_returned(w.task, site, regs);
 }
 
 TEST_CASE("clocks run their program every period while enabled") {

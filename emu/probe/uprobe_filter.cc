@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/uprobe_filter.h"
+
+#include <algorithm>
+
+namespace bpfemu {
+
+bool UprobeFilter::covers(u64 memory, Host& host) const {
+  if (!everyone_.empty()) return true;
+  return memory != 0 && std::ranges::any_of(targets_, [&](const Target& target) {
+    const Task* task = target.tid ? host.find_task(target.tid) : nullptr;
+    return task && task->memory_id() == memory;
+  });
+}
+
+bool UprobeFilter::add(const PerfEvent& event, pid_t tid, bool inherit, Host& host) {
+  if (tid == -1) {
+    everyone_.push_back(&event);
+    return everyone_.size() > 1;
+  }
+  const Task* task = host.find_task(tid);
+  const bool covered = task && covers(task->memory_id(), host);
+  targets_.push_back({&event, tid, inherit});
+  return covered;
+}
+
+void UprobeFilter::remove(const PerfEvent& event) {
+  std::erase(everyone_, &event);
+  std::erase_if(targets_, [&](const Target& target) { return target.event == &event; });
+}
+
+void UprobeFilter::forked(pid_t parent, pid_t child) {
+  const std::vector<Target> before = targets_;
+  for (const Target& target : before) {
+    if (target.inherit && target.tid == parent) targets_.push_back({target.event, child, true});
+  }
+}
+
+// The thread that executes takes the place of its thread group's leader, which is gone.
+void UprobeFilter::executed(pid_t tid, pid_t old_tid) {
+  if (tid == old_tid) return;
+  gone(tid);
+  for (Target& target : targets_) {
+    if (target.tid == old_tid) target.tid = tid;
+  }
+}
+
+void UprobeFilter::gone(pid_t tid) {
+  for (Target& target : targets_) {
+    if (target.tid == tid) target.tid = 0;
+  }
+}
+
+}  // namespace bpfemu
