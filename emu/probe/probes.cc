@@ -82,6 +82,7 @@ void Probes::fire(const Point& point, const Event& event) {
   if (point.programs().empty()) return;
   RunScope scope(runner_, event.task, event.regs, point.needs());
   if (!scope) return;
+  scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context) return;
   for (const Attachment& each : point.programs()) {

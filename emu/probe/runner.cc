@@ -135,6 +135,13 @@ s64 send_signal(void* self, u32 signal, bool to_group) {
   return result == 0 ? 0 : -errno;
 }
 
+// At the `push %rbp` of a uprobe the caller has no frame yet (kernel: is_uprobe_at_func_entry).
+bool is_before_frame(const RunScope& scope, Task& task, const PtRegs& regs) {
+  constexpr u8 kPushRbp = 0x55;
+  u8 opcode = 0;
+  return scope.at_site() && task.read(regs.rip, &opcode, 1) && opcode == kPushRbp;
+}
+
 // kernel: perf_callchain_user: follows saved frame pointers until one cannot be read.
 s64 user_stack(void* self, Run* run, u64* ips, u32 max) {
   Task* task = scope_of(self).task();
@@ -142,6 +149,8 @@ s64 user_stack(void* self, Run* run, u64* ips, u32 max) {
   u32 count = 0;
   if (count < max) ips[count++] = run->regs->rip;
   u64 frame[2], pointer = run->regs->rbp;
+  const bool no_frame = is_before_frame(scope_of(self), *task, *run->regs);
+  if (no_frame && count < max && task->read(run->regs->rsp, frame, sizeof frame[0])) ips[count++] = frame[0];
   while (count < max && pointer && task->read(pointer, frame, sizeof frame)) {
     ips[count++] = frame[1];
     pointer = frame[0];

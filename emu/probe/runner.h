@@ -93,6 +93,9 @@ class RunScope {
   Run& run() { return run_; }
   Task* task() const { return task_; }
   Runner& runner() { return runner_; }
+  // The event is the hit of a uprobe: user stacks start as they do there.
+  void set_at_site(bool at_site) { at_site_ = at_site; }
+  bool at_site() const { return at_site_; }
   // Gives the vCPU away while `meanwhile` runs; the next one may be another.
   void lend(const std::function<void()>& meanwhile);
   // kContextSize bytes of arena to lay a context out in, the vCPU's own.
@@ -103,6 +106,7 @@ class RunScope {
  private:
   Runner& runner_;
   Task* task_;
+  bool at_site_ = false;
   Env env_;
   RunTask idle_{};
   Run run_{};

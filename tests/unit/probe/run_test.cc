@@ -89,6 +89,27 @@ TEST_CASE("user stacks follow frame pointers") {
   CHECK(env.user_stack(env.self, &scope.run(), ips, 2) == 2);
 }
 
+TEST_CASE("user stacks have the caller of a function whose frame is not there yet") {
+  World w;
+  u8 push_rbp = 0x55, other = 0x90;
+  u64 frame[2] = {0, 0x3333}, stack[1] = {0x2222};
+  PtRegs regs{};
+  regs.rip = reinterpret_cast<u64>(&push_rbp);
+  regs.rbp = reinterpret_cast<u64>(frame);
+  regs.rsp = reinterpret_cast<u64>(stack);
+  RunScope scope(w.probes.runner(), &w.task, &regs, {});
+  const Env& env = *scope.run().env;
+  u64 ips[8] = {};
+  CHECK(env.user_stack(env.self, &scope.run(), ips, 8) == 2);  // no uprobe
+  scope.set_at_site(true);
+  CHECK(env.user_stack(env.self, &scope.run(), ips, 8) == 3);
+  CHECK(ips[1] == 0x2222);
+  CHECK(ips[2] == 0x3333);
+  CHECK(env.user_stack(env.self, &scope.run(), ips, 1) == 1);
+  regs.rip = reinterpret_cast<u64>(&other);
+  CHECK(env.user_stack(env.self, &scope.run(), ips, 8) == 2);
+}
+
 TEST_CASE("bpf_trace_printk ends up in the trace") {
   World w;
   RunScope scope(w.probes.runner(), &w.task, nullptr, ProgramNeeds::everything());
