@@ -56,6 +56,13 @@ u64 Symbols::end_of(const Symbol& symbol) const {
   return next == symbols_.end() ? symbol.address : next->address;
 }
 
+std::optional<SymbolPlace> Symbols::locate(u64 place) const {
+  if (place < address("_stext") || place >= address("_end")) return std::nullopt;
+  const Symbol* symbol = at(place);
+  if (!symbol) return std::nullopt;
+  return SymbolPlace{symbol->name, place - symbol->address, end_of(*symbol) - symbol->address};
+}
+
 std::string Symbols::listing(bool with_addresses) const {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;

@@ -19,6 +19,13 @@ struct Symbol {
   std::string_view name;
 };
 
+// Where an address lies.
+struct SymbolPlace {
+  std::string_view name;
+  u64 offset = 0;  // from the symbol's start
+  u64 size = 0;    // of the symbol
+};
+
 class Symbols {
  public:
   // `text`: lines "DELTA TYPE NAME", the first delta from 0, in hexadecimal, sorted by address.
@@ -34,6 +41,8 @@ class Symbols {
   const Symbol* at(u64 address) const;
   // The next symbol's address, which is where this one ends.
   u64 end_of(const Symbol& symbol) const;
+  // Nothing outside of the kernel's image (kernel: kallsyms_lookup).
+  std::optional<SymbolPlace> locate(u64 address) const;
   // /proc/kallsyms of root with kernel.kptr_restrict=0, or with zeroed addresses.
   std::string listing(bool with_addresses) const;
   const std::vector<Symbol>& all() const { return symbols_; }

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "emu/arena/vcpu.h"
+#include "emu/base/bytes.h"
 #include "emu/probe/point.h"
 #include "emu/runtime/helpers/helpers.h"
 
@@ -106,18 +107,32 @@ s64 read_user(void* self, void* to, u64 address, u64 size) {
   return task && task->read(address, to, size) ? 0 : -EFAULT;
 }
 
-// kernel: strncpy_from_user_nofault. Reads page by page, for a string may end just before unmapped memory.
+constexpr u64 kWord = 8, kStringChunk = 512;
+
+// kernel: strncpy_from_user. That copies words and zeroes what follows the NUL in its word, but goes on byte by byte once
+// a word cannot be read or does not fit. It shows: programs take the buffer for a map's key.
 s64 read_user_str(void* self, char* to, u64 address, u64 size) {
   Task* task = scope_of(self).task();
   if (!task) return -EFAULT;
-  if (size == 0) return 0;
+  char chunk[kStringChunk];
   for (u64 done = 0; done < size;) {
-    u64 part = std::min(size - done, kPageSize - (address + done) % kPageSize);
-    if (!task->read(address + done, to + done, part)) return -EFAULT;
-    if (auto* end = static_cast<char*>(memchr(to + done, 0, part))) return end - to + 1;
-    done += part;
+    u64 wanted = std::min(size - done, kStringChunk), got = wanted;
+    if (!task->read(address + done, chunk, wanted)) {
+      got = std::min(wanted, kPageSize - (address + done) % kPageSize);
+      if (got == wanted || !task->read(address + done, chunk, got)) return -EFAULT;
+    }
+    auto* end = static_cast<char*>(memchr(chunk, 0, got));
+    u64 length = end ? static_cast<u64>(end - chunk) : got, copied = length;
+    if (end) {
+      copied = round_up(length + 1, kWord);
+      if (copied > got) copied = length + 1;
+      memset(end, 0, copied - length);
+    }
+    memcpy(to + done, chunk, copied);
+    done += length;
+    if (end) return static_cast<s64>(done);
+    if (got < wanted) return -EFAULT;
   }
-  to[size - 1] = 0;
   return static_cast<s64>(size);
 }
 
@@ -186,6 +201,15 @@ struct RunScopeEnv {
     auto& show = scope_of(self).runner().outlets_.show_sock;
     if (!show || !show(*sock)) missing(self, "struct sock of this BTF");
   }
+  static bool symbol_at(void* self, u64 address, KernelSymbol* to) {
+    auto& locate = scope_of(self).runner().outlets_.symbol_at;
+    auto place = locate ? locate(address) : std::nullopt;
+    if (!place) return false;
+    to->offset = place->offset;
+    to->size = place->size;
+    to->length = static_cast<u32>(place->name.copy(to->name, sizeof to->name));
+    return true;
+  }
   static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
 
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
@@ -211,7 +235,8 @@ struct RunScopeEnv {
             .task_struct = task_struct,
             .kernel_stack = kernel_stack,
             .test_object = test_object,
-            .show_sock = show_sock};
+            .show_sock = show_sock,
+            .symbol_at = symbol_at};
   }
 };
 

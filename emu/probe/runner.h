@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,6 +13,7 @@
 #include "emu/base/fd.h"
 #include "emu/base/log.h"
 #include "emu/bpf/program.h"
+#include "emu/kernel/symbols.h"
 #include "emu/kernel/trace_log.h"
 #include "emu/ports/host.h"
 #include "emu/ports/task.h"
@@ -28,6 +30,7 @@ struct Outlets {
   std::function<bool(RunSock&)> show_sock;           // fills in RunSock::object
   std::function<void(pid_t)> task_gone;              // the thread ended or runs another program
   std::function<u64(std::string_view)> symbol;       // address of a kernel function, 0: unknown
+  std::function<std::optional<SymbolPlace>(u64)> symbol_at;  // the kernel function or object that an address lies in
 };
 
 // What of the task a program looks at. Finding these costs system calls, so only who asks pays.

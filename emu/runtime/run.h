@@ -13,13 +13,20 @@ struct Run;
 struct ProgramText;
 struct RunSock;
 
+// Where in the kernel an address lies.
+struct KernelSymbol {
+  u64 offset, size;         // of the address from the symbol's start; of the symbol
+  u32 length;
+  char name[128];           // not terminated
+};
+
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
   void* self;
   u64 arena_end;            // Arena::end() as of now: what lies in [kArenaBase, arena_end) can be read without a fault
   s64 (*read_user)(void* self, void* to, u64 address, u64 size);            // all or nothing: -EFAULT
-  s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);        // strncpy_from_user_nofault: length with NUL
+  s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);        // strncpy_from_user: length, size when no NUL
   s64 (*write_user)(void* self, u64 address, const void* from, u64 size);
   u64 (*clock)(void* self, int clock_id);
   void (*wake)(void* self, void* ring);             // a consumer of this ring buffer or perf buffer is to be woken
@@ -31,6 +38,7 @@ struct Env {
   s64 (*kernel_stack)(void* self, Run* run, u64* ips, u32 max);             // as user_stack, of the modelled kernel
   u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
+  bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
 };
 
 // The task an event belongs to, in the terms of the helpers.

@@ -112,6 +112,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->forget(tid); };
   outlets.symbol = [&s](std::string_view name) { return s.kernel.symbols().address(name); };
+  outlets.symbol_at = [&s](u64 address) { return s.kernel.symbols().locate(address); };
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,
                     .host = host,

@@ -15,6 +15,7 @@ namespace {
 
 constexpr u64 kCopiesSize = 512;    // MAX_BPRINTF_BIN_ARGS
 constexpr u32 kMaxWidth = 1 << 23;  // FIELD_WIDTH_MAX
+constexpr u64 kSymbolText = sizeof(KernelSymbol::name) + 2 * sizeof("+0x0123456789abcdef");
 
 enum class Kind : u8 { kNumber, kChar, kText, kPointer };
 
@@ -144,7 +145,7 @@ class Sink {
     if (size_) to_[length_ < size_ ? length_ : size_ - 1] = 0;
     return length_;
   }
-  u64 length() const { return length_; }
+  bool full() const { return length_ >= size_; }
 
  private:
   char* to_;
@@ -177,6 +178,11 @@ void print_number(Sink& out, const Conversion& c, u64 value, u32 base, bool capi
   if (c.left) out.put(' ', padding);
 }
 
+void print_hex(Sink& out, u64 value) {
+  out.text("0x", 2);
+  print_number(out, {}, value, 16, false, false);
+}
+
 void print_padded(Sink& out, const Conversion& c, const char* text, u64 length) {
   u64 padding = c.width > length ? c.width - length : 0;
   if (!c.left) out.put(' ', padding);
@@ -184,13 +190,25 @@ void print_padded(Sink& out, const Conversion& c, const char* text, u64 length) 
   if (c.left) out.put(' ', padding);
 }
 
-// An unknown symbol prints as its address (kernel: sprint_symbol).
-void print_symbol(Sink& out, const Conversion& c, u64 address) {
-  char text[20];
-  Sink name(text, sizeof text);
-  name.text("0x", 2);
-  print_number(name, {}, address, 16, false, false);
-  print_padded(out, c, text, name.finish());
+enum class SymbolStyle : u8 { kName, kOffset, kReturn };  // %ps, %pS, %pB
+
+// kernel: __sprint_symbol. A return address may lie one past its function: the byte before is looked up.
+u64 symbol_text(Run* run, SymbolStyle style, u64 address, char* to, u64 room) {
+  Sink out(to, room);
+  u64 back = style == SymbolStyle::kReturn ? 1 : 0;
+  KernelSymbol found;
+  if (!run->env->symbol_at || !run->env->symbol_at(run->env->self, address - back, &found)) {
+    print_hex(out, address);
+    return out.finish();
+  }
+  out.text(found.name, found.length);
+  if (style != SymbolStyle::kName) {
+    out.put('+');
+    print_hex(out, found.offset + back);
+    out.put('/');
+    print_hex(out, found.size);
+  }
+  return out.finish();
 }
 
 // Plain %p and %pK do not show addresses: a mixed value stands for them. 0 and error values are shown.
@@ -199,8 +217,12 @@ u64 hidden(u64 address) {
   return static_cast<u32>((address * 0x9e3779b97f4a7c15) >> 32);
 }
 
-void print_pointer(Sink& out, Conversion c, u64 value) {
-  if (c.letter == 's' || c.letter == 'S') return print_symbol(out, c, value);
+void print_pointer(Run* run, Sink& out, Conversion c, u64 value) {
+  if (c.letter == 's' || c.letter == 'S') {
+    char text[kSymbolText];
+    SymbolStyle style = c.letter == 's' ? SymbolStyle::kName : SymbolStyle::kOffset;
+    return print_padded(out, c, text, symbol_text(run, style, value, text, sizeof text));
+  }
   if (c.width == 0) {
     c.width = 16;
     c.zero = true;
@@ -254,27 +276,30 @@ class Copies {
     if (used_ == kCopiesSize) return -ENOSPC;
     char* to = reinterpret_cast<char*>(memory_ + used_);
     u64 room = kCopiesSize - used_;
-    if (c.source == 'B') {
-      Sink out(to, room);
-      print_symbol(out, {}, address);
-      return keep_text(out.finish(), room);
-    }
+    if (c.source == 'B') return keep_text(symbol_text(run, SymbolStyle::kReturn, address, to, room), room);
     auto* read = c.source == 'k' ? read_kernel_str : c.source == 'u' ? read_user_str : read_any_str;
     s64 length = read(run, to, address, room);
-    if (length > 0) return keep_text(static_cast<u64>(length) - 1, room);
-    *to = 0;
-    return keep_text(0, room);
+    if (length < 0) {
+      *to = 0;
+      length = 1;
+    }
+    // Nothing is kept of an empty string of the task: what follows takes its place, as in the kernel.
+    used_ += static_cast<u64>(length);
+    return 0;
   }
 
+  // What is taken may not be what was added, and may lie past it (see add_text).
   u64 take_word(bool wide) {
     taken_ = round_up(taken_, 4);
-    u64 value = wide ? load<u64>(memory_ + taken_) : load<u32>(memory_ + taken_);
-    taken_ += wide ? 8 : 4;
+    u64 size = wide ? 8 : 4, value = 0;
+    if (taken_ + size <= kCopiesSize) __builtin_memcpy(&value, memory_ + taken_, size);
+    taken_ += size;
     return value;
   }
-  char take_char() { return static_cast<char>(memory_[taken_++]); }
+  char take_char() { return taken_ < kCopiesSize ? static_cast<char>(memory_[taken_++]) : 0; }
   Text take_text() {
-    Text text{reinterpret_cast<const char*>(memory_ + taken_), lengths_[texts_taken_++]};
+    Text text{reinterpret_cast<const char*>(memory_ + taken_), 0};
+    while (taken_ + text.length < kCopiesSize && text.at[text.length]) ++text.length;
     taken_ += text.length + 1;
     return text;
   }
@@ -283,7 +308,6 @@ class Copies {
   // The text at the end of what is used, cut off where the room ends.
   s64 keep_text(u64 length, u64 room) {
     if (length >= room) length = room - 1;
-    lengths_[texts_++] = static_cast<u16>(length);
     used_ += length + 1;
     return 0;
   }
@@ -304,8 +328,6 @@ class Copies {
 
   u8* memory_;
   u64 used_ = 0, taken_ = 0;
-  u16 lengths_[kMaxFormatArgs];
-  u32 texts_ = 0, texts_taken_ = 0;
 };
 
 s64 copy_argument(Run* run, Copies& copies, const Conversion& c, u64 arg) {
@@ -337,17 +359,20 @@ s64 prepare(Run* run, Copies& copies, const char* format, u64 length, const u64*
   return 0;
 }
 
-void print_argument(Sink& out, Copies& copies, const Conversion& c) {
+void print_argument(Run* run, Sink& out, Copies& copies, const Conversion& c) {
   if (c.kind == Kind::kChar) {
     char letter = copies.take_char();
     print_padded(out, c, &letter, 1);
-  } else if (c.kind == Kind::kText) {
+  } else if (c.kind == Kind::kText && c.source == 's') {
     Text text = copies.take_text();
-    Conversion plain = c;
-    if (c.source != 's') plain.width = 0;  // %p text is taken as it is
-    print_padded(out, plain, text.at, text.length);
+    print_padded(out, c, text.at, text.length);
+  } else if (c.kind == Kind::kText) {
+    // The text of a %p is put as it is, and neither taken nor counted where the buffer is full (kernel: bstr_printf).
+    if (out.full()) return;
+    Text text = copies.take_text();
+    out.text(text.at, text.length);
   } else if (c.kind == Kind::kPointer) {
-    print_pointer(out, c, copies.take_word(true));
+    print_pointer(run, out, c, copies.take_word(true));
   } else {
     u64 value = copies.take_word(c.wide);
     bool is_signed = c.letter == 'd' || c.letter == 'i';
@@ -393,7 +418,7 @@ s64 format_text(Run* run, char* to, u64 size, const char* format, u64 format_siz
     if (letter == '%' && parser.peek() != '%') {
       Conversion c;
       parser.conversion(c);
-      print_argument(out, copies, c);
+      print_argument(run, out, copies, c);
       if (c.kind == Kind::kPointer || (c.kind == Kind::kText && c.source != 's')) parser.skip_word();
       continue;
     }

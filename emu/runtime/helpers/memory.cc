@@ -91,7 +91,7 @@ s64 read_user_str(const Run* run, char* to, u64 address, u64 size) {
     to[size - 1] = 0;
     return static_cast<s64>(size);
   }
-  return length;
+  return length > 0 ? length + 1 : length;  // an empty string has the length 0
 }
 
 s64 read_any(const Run* run, void* to, u64 address, u64 size) {

@@ -34,7 +34,7 @@ struct HelperWorld : World {
       for (u64 i = 0; i < size; ++i) {
         if (!w.mapped(address + i, 1)) return -EFAULT;
         to[i] = w.user[address + i - kUserPage];
-        if (!to[i]) return static_cast<s64>(i + 1);
+        if (!to[i]) return static_cast<s64>(i);
       }
       return static_cast<s64>(size);
     };
