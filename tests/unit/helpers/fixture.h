@@ -12,6 +12,8 @@ namespace bpfemu::test {
 
 // The traced task's memory is one page at an address of its own.
 inline constexpr u64 kUserPage = 0x10000;
+// The only kernel symbol, of 0xd0 bytes.
+inline constexpr u64 kSchedule = 0xffffffff81a00000;
 
 struct HelperWorld : World {
   std::string user = std::string(kPageSize, '\xee');
@@ -54,6 +56,11 @@ struct HelperWorld : World {
     env.user_stack = [](void* self, Run*, u64* ips, u32 max) { return copy_ips(of(self).user_ips, ips, max); };
     env.kernel_stack = [](void* self, Run*, u64* ips, u32 max) { return copy_ips(of(self).kernel_ips, ips, max); };
     env.task_struct = [](void*, Run*) { return kArenaBase + 0x1000; };
+    env.symbol_at = [](void*, u64 address, KernelSymbol* to) {
+      if (address < kSchedule || address >= kSchedule + 0xd0) return false;
+      *to = {.offset = address - kSchedule, .size = 0xd0, .length = 8, .name = "schedule"};
+      return true;
+    };
     env.missing = [](void* self, const char* what) { of(self).unmodelled.emplace_back(what); };
   }
 

@@ -38,6 +38,40 @@ TEST_CASE("characters and strings print as in the kernel") {
   CHECK(w.print("[%s][%pks]", {0, user}) == "[][]");
 }
 
+// Measured on a real 6.1.
+TEST_CASE("symbols print as in the kernel") {
+  FormatWorld w;
+  u64 at = kSchedule;
+  CHECK(w.print("%ps|%pS|%pB", {at + 5, at + 5, at + 5}) == "schedule|schedule+0x5/0xd0|schedule+0x5/0xd0");
+  CHECK(w.print("%ps|%pS", {at, at}) == "schedule|schedule+0x0/0xd0");
+  // A return address belongs to the function whose last instruction is the call.
+  CHECK(w.print("%pB|%pB", {at + 0xd0, at}) == "schedule+0xd0/0xd0|0xffffffff81a00000");
+  CHECK(w.print("[%20ps][%-20pS]", {at, at + 1}) == "[            schedule][schedule+0x1/0xd0   ]");
+  CHECK(w.print("[%40pB]", {at + 1}) == "[schedule+0x1/0xd0]");
+  CHECK(w.print("%ps|%pS|%pB", {0, 1, 2}) == "0x0|0x1|0x2");
+  CHECK(w.print("%ps", {u64(-1)}) == "0xffffffffffffffff");
+}
+
+TEST_CASE("the text of a pointer is neither taken nor counted where the buffer is full") {
+  FormatWorld w;
+  char buffer[10];
+  u64 args[] = {kSchedule + 1, 77};
+  CHECK(w.call(165, buffer, 10, "12345678901%pS%d", args, 16) == 31);
+  CHECK(w.call(165, buffer, 10, "1234%pB%d", args, 16) == 24);
+  s64 skipped = w.call(165, buffer, 10, "12345678901%pB%d", args, 16);
+  CHECK(skipped < 24);
+  CHECK(std::string(buffer) == "123456789");
+}
+
+TEST_CASE("an empty string of the task leaves its place to what follows") {
+  FormatWorld w;
+  u64 empty = w.put_user(0, "");
+  char buffer[32] = {};
+  u64 args[] = {empty, 'x'};
+  CHECK(w.call(165, buffer, sizeof buffer, "[%s][%c]", args, 16) == 7);
+  CHECK(std::string(buffer).starts_with("[x]["));
+}
+
 TEST_CASE("pointers print as in the kernel") {
   FormatWorld w;
   CHECK(w.print("%px", {0xdeadbeef}) == "00000000deadbeef");

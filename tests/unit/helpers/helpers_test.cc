@@ -40,6 +40,26 @@ TEST_CASE("strings of user memory come with their length") {
   CHECK(std::string(buffer, 8) == std::string(8, 0));
 }
 
+// What a real 6.1 answers: see strncpy_from_user_nofault.
+TEST_CASE("an empty string of the task has no length, one of the kernel has its NUL") {
+  HelperWorld w;
+  u64 user = w.put_user(0, ""), kernel = w.put_kernel("", 1);
+  char buffer[8];
+  CHECK(w.call(114, buffer, 8, user) == 0);
+  CHECK(w.call(45, buffer, 8, user) == 0);
+  CHECK(w.call(115, buffer, 8, kernel) == 1);
+  CHECK(w.call(45, buffer, 8, kernel) == 1);
+}
+
+TEST_CASE("what follows a string of the kernel stays") {
+  HelperWorld w;
+  u64 at = w.put_kernel("abc\0junk junk", 14);
+  char buffer[16];
+  std::memset(buffer, 'U', sizeof buffer);
+  CHECK(w.call(115, buffer, 16, at) == 4);
+  CHECK(std::string(buffer, 16) == std::string("abc\0UUUUUUUUUUUU", 16));
+}
+
 // As a program whose frame lies below the Run's.
 __attribute__((noinline)) s64 read_own_stack(Run& run) {
   volatile u64 on_stack = 0x1122334455667788;

@@ -76,6 +76,20 @@ TEST_CASE("every system call has a number, a handler symbol and its events") {
   CHECK(syscall_name(100000) == nullptr);
 }
 
+TEST_CASE("addresses belong to symbols inside the kernel's image alone") {
+  const Symbols& symbols = kernel().symbols();
+  u64 start = symbols.address("schedule");
+  auto place = symbols.locate(start + 5);
+  REQUIRE(place);
+  CHECK(place->name == "schedule");
+  CHECK(place->offset == 5);
+  CHECK(place->size == symbols.end_of(*symbols.at(start)) - start);
+  CHECK(symbols.locate(symbols.address("_end") - 1));
+  CHECK_FALSE(symbols.locate(symbols.address("_end")));
+  CHECK_FALSE(symbols.locate(symbols.address("_stext") - 1));
+  CHECK_FALSE(symbols.locate(0));
+}
+
 TEST_CASE("symbols") {
   const Symbols& symbols = kernel().symbols();
   u64 openat2 = symbols.address("do_sys_openat2");
