@@ -50,46 +50,67 @@ static inline int load_counter(int map) {
 
 enum { kEveryone = -1, kOnlyUs = 0 };
 
-// Counts when `who` runs into `offset` of the file; `at_return`: when the function there returns.
-static inline struct probe probe_file(int who, const char* path, uint64_t offset, int at_return) {
-  struct probe probe = {-1, -1};
-  union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+// perf_event_open of a uprobe as the caller wants it: a descriptor or -errno; -ENOSYS where there are none.
+static inline int open_uprobe(int who, const char* path, uint64_t offset, uint64_t config, int inherit) {
   FILE* file = fopen("/sys/bus/event_source/devices/uprobe/type", "r");
   unsigned type = 0;
-  if (file) {
-    CHECK(fscanf(file, "%u", &type) == 1);
-    fclose(file);
-  }
-  if (!type || !is_open(probe.map = bpf_call(BPF_MAP_CREATE, &attr))) {
-    if (demanded()) printf("cannot probe: type %u, map %d, errno %d\n", type, probe.map, errno);
-    return probe;
-  }
-  const int program = load_counter(probe.map);
-  struct perf_event_attr event = {.type = type, .size = sizeof event, .config = (uint64_t)at_return};
+  if (!file) return -ENOSYS;
+  CHECK(fscanf(file, "%u", &type) == 1);
+  fclose(file);
+  struct perf_event_attr event = {.type = type, .size = sizeof event, .config = config};
+  event.inherit = inherit;
   event.uprobe_path = (uintptr_t)path;
   event.probe_offset = offset;
   const int fd = syscall(SYS_perf_event_open, &event, who, who == kEveryone ? 0 : -1, -1, PERF_FLAG_FD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+enum { kAtReturn = 1 };
+#define REF_CTR(offset) ((uint64_t)(offset) << 32)
+
+static inline struct probe probe_config(int who, const char* path, uint64_t offset, uint64_t config, int inherit) {
+  struct probe probe = {-1, -1};
+  union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+  if (!is_open(probe.map = bpf_call(BPF_MAP_CREATE, &attr))) {
+    if (demanded()) printf("cannot probe: map %d, errno %d\n", probe.map, errno);
+    return probe;
+  }
+  const int program = load_counter(probe.map);
+  const int fd = open_uprobe(who, path, offset, config, inherit);
   if (program >= 0 && fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) == 0 &&
       ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) == 0)
     probe.event = fd;
-  else
+  else if (fd != -ENOSYS || demanded())
     printf("cannot probe: program %d, event %d, errno %d\n", program, fd, errno);
   return probe;
 }
 
-// The same for a function of this process, wherever it was mapped from.
-static inline struct probe probe_function(int who, const void* function, int at_return) {
-  FILE* maps = fopen("/proc/self/maps", "r");
-  char line[512], path[400] = "";
+// Counts when `who` runs into `offset` of the file; `at_return`: when the function there returns.
+static inline struct probe probe_file(int who, const char* path, uint64_t offset, int at_return) {
+  return probe_config(who, path, offset, at_return ? kAtReturn : 0, 0);
+}
+
+// The offset of an address in the file that it is mapped from, and the file's path.
+static inline uint64_t file_offset(const void* address, char path[400]) {
+  FILE* maps = fopen("/proc/thread-self/maps", "r");
+  char line[512];
   uint64_t start, end, offset, found = 0;
+  path[0] = 0;
   while (fgets(line, sizeof line, maps))
     if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %399s", &start, &end, &offset, path) == 4 &&
-        (uintptr_t)function >= start && (uintptr_t)function < end) {
-      found = offset + ((uintptr_t)function - start);
+        (uintptr_t)address >= start && (uintptr_t)address < end) {
+      found = offset + ((uintptr_t)address - start);
       break;
     }
   fclose(maps);
-  return probe_file(who, path, found, at_return);
+  return found;
+}
+
+// The same for a function of this process, wherever it was mapped from.
+static inline struct probe probe_function(int who, const void* function, int at_return) {
+  char path[400];
+  const uint64_t offset = file_offset(function, path);
+  return probe_file(who, path, offset, at_return);
 }
 
 // How often it was hit so far, or `expected` when nobody counts.
