@@ -330,7 +330,8 @@ void Tracer::serve_trapped(TracedTask& task, long number) {
   if (sink && report_entry_[number]) sink->syscall_entered(task, regs, number);
   Call call{task, number, args_of(regs)};
   const Reply reply = started_ ? handler_->enter(call) : Reply::native();
-  const s64 value = reply.kind == Reply::Kind::kAnswered ? reply.value : -EPERM;
+  s64 value = reply.kind == Reply::Kind::kAnswered ? reply.value : -EPERM;
+  if (reply.kind == Reply::Kind::kNativeThenExit) value = handler_->exit(call, value);
   regs.orig_rax = ~u64{0};
   widening_.ensure(task);
   restore_forced(task, SIGSYS);

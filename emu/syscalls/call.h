@@ -47,6 +47,8 @@ enum class TraceWhen : u8 {
   kAlways,          // bpf, perf_event_open, calls that carry a path
   kRings,           // only in thread groups that hold a pollable carrier: the poll family
   kHolders,         // only in processes that were given a carrier: calls on descriptors
+  kNarrowed,        // for some arguments only (loader/filter.cc): socket, setsockopt
+  kNetlink,         // only in processes that may change network devices (rtnetlink.h): sendto, sendmsg
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
 };
 

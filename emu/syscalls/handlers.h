@@ -32,6 +32,11 @@ Reply enter_chdir(System& system, Call& call);
 Reply enter_fchdir(System& system, Call& call);
 // mount.cc
 Reply enter_mount(System& system, Call& call);
+s64 exit_mount(System& system, Call& call, s64 result);
+Reply enter_socket(System& system, Call& call);
+s64 exit_socket(System& system, Call& call, s64 result);
+Reply enter_setsockopt(System& system, Call& call);
+Reply enter_send(System& system, Call& call);
 // identity.cc
 Reply enter_get_id(System& system, Call& call);
 Reply enter_get_res_ids(System& system, Call& call);

@@ -196,8 +196,19 @@ Reply enter_perf_event_open(System& system, Call& call) {
   if (open.flags & ~kAllFlags) return Reply::answer(-EINVAL);
   if (auto copied = copy_attr(open, call.args[0]); !copied) return Reply::answer(copied);
   auto sort = sort_of(open.attr);
-  if (!sort) return Reply::native();
+  if (!sort) return system.capabilities(call.task).perfmon ? Reply::native_then_exit() : Reply::native();
   return Reply::answer(open_event(open, *sort));
+}
+
+// The host's: what it refuses for want of privilege, root on the claimed kernel gets.
+s64 exit_perf_event_open(System& system, Call& call, s64 result) {
+  if (result != -EACCES && result != -EPERM) return result;
+  perf_event_attr attr{};
+  if (!call.task.read(call.args[0], &attr, PERF_ATTR_SIZE_VER0)) return result;
+  constexpr const char* kTypes[] = {"hardware", "software", "tracepoint", "hw-cache", "raw", "breakpoint"};
+  const std::string type = attr.type < std::size(kTypes) ? kTypes[attr.type] : fmt::format("type {}", attr.type);
+  system.unmodelled.note("perf event", fmt::format("{}:{:#x}", type, u64{attr.config}));
+  return result;
 }
 
 }  // namespace bpfemu

@@ -36,5 +36,6 @@ Result<std::shared_ptr<PerfEvent>> find_perf_event(System& system, Task& task, i
 Result<void> set_perf_output(PerfEvent& event, PerfEvent* output);
 
 Reply enter_perf_event_open(System& system, Call& call);
+s64 exit_perf_event_open(System& system, Call& call, s64 result);
 
 }  // namespace bpfemu

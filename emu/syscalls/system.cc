@@ -56,6 +56,7 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       dynamic_events(kernel),
       identities(options.as_user),
       writers(h),
+      rtnetlink(h),
       host(h),
       sites(s) {}
 

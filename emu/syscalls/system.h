@@ -20,6 +20,7 @@
 #include "emu/syscalls/explanations.h"
 #include "emu/syscalls/files.h"
 #include "emu/syscalls/identity.h"
+#include "emu/syscalls/rtnetlink.h"
 #include "emu/syscalls/writers.h"
 #include "emu/verifier/verifier.h"
 #include "emu/vfs/vfs.h"
@@ -65,6 +66,7 @@ class System {
   VerifierWorld verifier;
   Identities identities;
   Writers writers;
+  Rtnetlink rtnetlink;
   std::unique_ptr<Probes> probes;
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;

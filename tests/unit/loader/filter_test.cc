@@ -3,10 +3,12 @@
 #include "loader/filter.h"
 
 #include <linux/audit.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <catch2/catch.hpp>
@@ -108,6 +110,14 @@ TEST_CASE("calls that stop for some arguments only") {
   CHECK(verdict(spec, SYS_rt_sigaction, {SIGINT}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(spec, SYS_rt_sigaction, {SIGTRAP}) == SECCOMP_RET_TRACE);
   CHECK(verdict(spec, SYS_rt_sigaction, {SIGSYS}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_socket, {AF_INET, SOCK_STREAM}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_socket, {AF_NETLINK, SOCK_RAW}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_socket, {AF_PACKET, SOCK_RAW}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_setsockopt, {3, SOL_SOCKET, SO_REUSEADDR}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_setsockopt, {3, SOL_SOCKET, SO_ATTACH_BPF}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_setsockopt, {3, SOL_NETLINK, NETLINK_EXT_ACK}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_sendto, {3}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_sendmsg, {3}) == SECCOMP_RET_ALLOW);
   CHECK_FALSE(fully_traced(spec)[SYS_mmap]);
   CHECK_FALSE(fully_traced(spec)[SYS_clone]);
   CHECK(fully_traced(spec)[SYS_clone3]);
