@@ -63,6 +63,16 @@ const Events& KernelData::events() const {
 const std::string& KernelData::traceable_functions() const {
   return text(functions_, "functions");
 }
+bool KernelData::is_traceable(std::string_view function) const {
+  if (traceable_.empty()) {
+    std::string_view rest = traceable_functions();
+    for (size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {
+      traceable_.insert(rest.substr(0, end));
+    }
+  }
+  return traceable_.contains(function);
+}
+
 const std::string& KernelData::config() const {
   return text(config_, "config");
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "emu/base/result.h"
 #include "emu/btf/btf.h"
@@ -26,6 +27,7 @@ class KernelData {
   const Events& events() const;
   // available_filter_functions, one name a line.
   const std::string& traceable_functions() const;
+  bool is_traceable(std::string_view function) const;
   // /boot/config-RELEASE.
   const std::string& config() const;
   // A small file as that kernel had it ("trace/printk_formats"), empty when there is none.
@@ -39,6 +41,7 @@ class KernelData {
   mutable std::unique_ptr<Symbols> symbols_;
   mutable std::unique_ptr<Events> events_;
   mutable std::optional<std::string> functions_, config_, files_;
+  mutable std::unordered_set<std::string_view> traceable_;  // the lines of functions_
 };
 
 // Unpacks one zstd frame: EINVAL when it is damaged or larger than 64 MiB.
