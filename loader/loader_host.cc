@@ -3,6 +3,9 @@
 
 #include <time.h>
 
+#include <algorithm>
+#include <map>
+
 #include "loader/proc_files.h"
 
 namespace bpfemu {
@@ -46,6 +49,45 @@ Result<TaskFacts> LoaderHost::facts(pid_t tid) {
     task->facts_fresh = true;
   }
   return task->facts;
+}
+
+// Our own stops are no context switches of the program's.
+Result<TaskUsage> LoaderHost::usage(pid_t tid) {
+  TracedTask* const task = tasks_.find(tid);
+  if (!task) return fail(ESRCH);
+  TaskUsage usage = TRY(read_usage(tid));
+  usage.switches -= std::min(usage.switches, task->stops());
+  return usage;
+}
+
+// A thread at one of our stops has just run, and would run on. Many threads take long to look through, and all CPUs
+// ask at about the same time.
+void LoaderHost::look_who_runs() {
+  constexpr u64 kFresh = 1'000'000, kShare = 20;  // at most a twentieth of the time goes into looking
+  const u64 start = clock(CLOCK_MONOTONIC);
+  if (start < look_again_ns_) return;
+  running_.clear();
+  for (pid_t tid : tasks_.threads()) {
+    const TracedTask& task = *tasks_.find(tid);
+    if (task.group_stopped || task.starting || task.exit_reported || task.in_vfork) continue;
+    const bool stands = task.at() != TracedTask::At::kRunning;
+    const Result<RunState> state = read_run_state(tid);
+    if (state && (stands || state->letter == 'R')) running_.push_back({tid, state->cpu});
+  }
+  const u64 end = clock(CLOCK_MONOTONIC);
+  look_again_ns_ = end + std::max(kFresh, kShare * (end - start));
+}
+
+// Of those that are ready on a CPU one runs. Which, nobody says: they take turns.
+std::vector<pid_t> LoaderHost::running(int cpu) {
+  look_who_runs();
+  std::map<u32, std::vector<pid_t>> by_cpu;
+  for (const Place& place : running_)
+    if (cpu < 0 || place.cpu == static_cast<u32>(cpu)) by_cpu[place.cpu].push_back(place.tid);
+  std::vector<pid_t> chosen;
+  ++turn_;
+  for (const auto& [where, tids] : by_cpu) chosen.push_back(tids[turn_ % tids.size()]);
+  return chosen;
 }
 
 u32 LoaderHost::cpu_of(Task& task) {

@@ -24,12 +24,25 @@ class LoaderHost final : public Host {
   u32 cpu_of(Task& task) override;
   bool pause() override { return tracer_->pause(); }
   std::vector<pid_t> thread_groups() override { return tasks_.thread_groups(); }
+  std::vector<pid_t> threads() override { return tasks_.threads(); }
+  Result<TaskUsage> usage(pid_t tid) override;
+  std::vector<pid_t> running(int cpu) override;
+  void at_stop(pid_t tid, std::function<void(Task&)> call) override { tracer_->at_stop(tid, std::move(call)); }
 
  private:
+  struct Place {
+    pid_t tid;
+    u32 cpu;
+  };
+  void look_who_runs();
+
   TaskTable& tasks_;
   Widening& widening_;
   Waker& waker_;
   Tracer* tracer_ = nullptr;
+  std::vector<Place> running_;  // as it was when somebody looked last
+  u64 look_again_ns_ = 0;
+  u64 turn_ = 0;
 };
 
 }  // namespace bpfemu

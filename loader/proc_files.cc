@@ -20,6 +20,7 @@ namespace {
 
 constexpr u64 kSecond = 1'000'000'000;
 // Fields of stat by their number in proc(5), which counts pid and comm.
+constexpr size_t kMinorFaults = 10 - 3, kMajorFaults = 12 - 3, kUserTime = 14 - 3, kSystemTime = 15 - 3;
 constexpr size_t kPriority = 18 - 3, kStartTime = 22 - 3, kProcessor = 39 - 3;
 
 u64 now(clockid_t clock) {
@@ -108,6 +109,34 @@ Result<u32> read_cpu(pid_t tid) {
   const std::vector<std::string_view> fields = stat_fields(stat);
   if (fields.size() <= kProcessor) return fail(ESRCH);
   return static_cast<u32>(number(fields[kProcessor]));
+}
+
+Result<TaskUsage> read_usage(pid_t tid) {
+  const std::string stat = TRY(read_proc(tid, "stat")), status = TRY(read_proc(tid, "status"));
+  const std::vector<std::string_view> fields = stat_fields(stat);
+  if (fields.size() <= kProcessor) return fail(ESRCH);
+  TaskUsage usage;
+  usage.cpu = number(fields[kProcessor]);
+  usage.minor_faults = number(fields[kMinorFaults]);
+  usage.major_faults = number(fields[kMajorFaults]);
+  usage.switches =
+      status_field(status, "voluntary_ctxt_switches", 10) + status_field(status, "nonvoluntary_ctxt_switches", 10);
+  // Not every kernel keeps these two.
+  if (const Result<std::string> sched = read_proc(tid, "schedstat")) usage.run_ns = number(*sched);
+  if (usage.run_ns == 0)
+    usage.run_ns = (number(fields[kUserTime]) + number(fields[kSystemTime])) * (kSecond / ::sysconf(_SC_CLK_TCK));
+  if (const Result<std::string> sched = read_proc(tid, "sched")) {
+    const size_t at = sched->find("se.nr_migrations"), colon = at == sched->npos ? at : sched->find(':', at);
+    if (colon != sched->npos) usage.migrations = ::strtoull(sched->c_str() + colon + 1, nullptr, 10);
+  }
+  return usage;
+}
+
+Result<RunState> read_run_state(pid_t tid) {
+  const std::string stat = TRY(read_proc(tid, "stat"));
+  const std::vector<std::string_view> fields = stat_fields(stat);
+  if (fields.size() <= kProcessor || fields[0].empty()) return fail(ESRCH);
+  return RunState{fields[0][0], static_cast<u32>(number(fields[kProcessor]))};
 }
 
 Result<char> read_state(pid_t tid) {

@@ -23,6 +23,13 @@ Result<SignalFacts> read_signal_facts(pid_t tid);
 
 // The CPU that the thread runs on, or ran on last.
 Result<u32> read_cpu(pid_t tid);
+// What the thread has used since it began.
+Result<TaskUsage> read_usage(pid_t tid);
+struct RunState {
+  char letter;  // as read_state()
+  u32 cpu;      // as read_cpu()
+};
+Result<RunState> read_run_state(pid_t tid);
 // The scheduler's letter for the thread: 'R', 'S', 'D', 't', ...
 Result<char> read_state(pid_t tid);
 // Where the thread, which is in a system call or asleep, will go on; EBUSY: it runs.

@@ -52,6 +52,7 @@ u64 vdso_syscall_offset() {
 
 void TracedTask::stopped(At at) {
   at_ = at;
+  ++stops_;
   regs_known_ = false;
   displaced_ = false;
   group_stopped = false;
@@ -207,6 +208,7 @@ Result<StopEvent> TracedTask::await() {
     const Result<Waited> waited = next_status();
     if (!waited) return gone(), fail(ESRCH);
     const StopEvent event = decode(*waited);
+    ++stops_;
     interrupted = false;
     switch (event.kind) {
       case StopEvent::Kind::kSyscall:

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "emu/syscalls/call.h"
+#include "emu/syscalls/map_mmap.h"
 #include "loader/breakpoints.h"
 
 namespace bpfemu {
@@ -43,7 +44,10 @@ class Kernel final : public CallHandler {
     return call.number == SYS_bpf && (command == BPF_PROG_TEST_RUN || command == BPF_PROG_LOAD);
   }
   EventSink* events() override { return system_.probes.get(); }
-  void process_ended(pid_t tgid, int wait_status) override { system_.explanations.process_ended(tgid, wait_status != 0); }
+  void process_ended(pid_t tgid, int wait_status) override {
+    system_.explanations.process_ended(tgid, wait_status != 0);
+    release_unmapped(system_);
+  }
   u32 version_code() override { return system_.profile.code; }
   u64 answered() const { return answered_; }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -106,6 +107,52 @@ Result<int> TracedTask::reopen_fd(int fd, int flags) {
   const int own = ::open(fd_path(tid_, fd).c_str(), flags | O_CLOEXEC);
   if (own < 0) return fail(errno == ENOENT ? EBADF : errno);
   return own;
+}
+
+namespace {
+
+// A message of one byte that carries a descriptor, as it lies at `address` of the sender.
+struct DescriptorMessage {
+  DescriptorMessage(u64 address, int fd) {
+    part = {reinterpret_cast<void*>(address + offsetof(DescriptorMessage, byte)), 1};
+    header.msg_iov = reinterpret_cast<iovec*>(address + offsetof(DescriptorMessage, part));
+    header.msg_iovlen = 1;
+    header.msg_control = reinterpret_cast<void*>(address + offsetof(DescriptorMessage, control));
+    header.msg_controllen = sizeof control;
+    const u64 head[] = {CMSG_LEN(sizeof fd), u64{SCM_RIGHTS} << 32 | SOL_SOCKET};  // struct cmsghdr
+    std::memcpy(control, head, sizeof head);
+    std::memcpy(control + CMSG_LEN(0), &fd, sizeof fd);
+  }
+  int fd() const { return load<int>(reinterpret_cast<const u8*>(control) + CMSG_LEN(0)); }
+
+  msghdr header = {};
+  iovec part;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  char byte = 0;
+};
+
+}  // namespace
+
+// It comes over a socket that exists for this alone.
+Result<int> TracedTask::share_fd(int fd) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) return fail(errno);
+  UniqueFd ours(ends[0]), theirs(ends[1]);
+  const int there = TRY(install_fd(theirs.get(), true));
+  const Result<u64> at = scratch(sizeof(DescriptorMessage));
+  const DescriptorMessage message(at.value_or(0), fd);
+  Result<u64> sent = at;
+  if (at && !write(*at, &message, sizeof message)) sent = fail(EFAULT);
+  if (sent) sent = call(SYS_sendmsg, {static_cast<u64>(there), *at, MSG_NOSIGNAL});
+  (void)call(SYS_close, {static_cast<u64>(there)});
+  if (!sent) return fail(sent.error().value);
+  DescriptorMessage received(0, -1);
+  received.part.iov_base = &received.byte;
+  received.header.msg_iov = &received.part;
+  received.header.msg_control = received.control;
+  if (::recvmsg(ours.get(), &received.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1) return fail(errno);
+  if (received.header.msg_controllen < CMSG_LEN(sizeof(int))) return fail(EBADF);
+  return received.fd();
 }
 
 // Each thread has a page of its own: another thread's handler may run before the kernel has read what is in it.

@@ -10,8 +10,10 @@
 #include <sys/user.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "emu/ports/host.h"
 #include "loader/event.h"
@@ -57,6 +59,7 @@ class TracedTask final : public Task {
   Result<int> install_fd(int fd, bool cloexec) override;
   Result<FileId> file_id(int fd) override;
   Result<int> reopen_fd(int fd, int flags) override;
+  Result<int> share_fd(int fd) override;
   Result<u64> scratch(size_t size) override;
 
   // Writes through any protection, also while the thread runs; a private page is copied, a shared one gives EIO.
@@ -89,6 +92,8 @@ class TracedTask final : public Task {
   std::optional<u64> program_mask() const { return saved_mask_; }
   Result<u64> event_message();
   Result<void> interrupt();
+  // How often we have made it stand still: each was a context switch.
+  u64 stops() const { return stops_; }
   // The CPU that its rseq area shows. ENODATA: it registered none.
   Result<u32> rseq_cpu();
 
@@ -126,6 +131,7 @@ class TracedTask final : public Task {
   bool group_stopped = false;          // listening: only SIGCONT or an interrupt brings it out
   bool interrupted = false;            // by us, and no stop has come yet
   bool was_interrupted = false;        // before the stop that it is at
+  std::vector<std::function<void(Task&)>> at_stop;  // to be called at its next stop
   u64 asleep_ns = 0;                   // how long it had slept when we interrupted it
   bool silent_entry = false;           // its next call goes on after our own interrupt: probes saw its entry
   bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
@@ -153,6 +159,7 @@ class TracedTask final : public Task {
   pid_t tid_;
   std::shared_ptr<Process> process_;
   At at_ = At::kRunning;
+  u64 stops_ = 0;
   bool regs_known_ = false;
   bool displaced_ = false;
   bool stop_again_ = false;       // a remote call swallowed a SIGSTOP

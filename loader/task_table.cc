@@ -15,6 +15,12 @@ std::vector<std::shared_ptr<Process>> TaskTable::processes() const {
   return all;
 }
 
+std::vector<pid_t> TaskTable::threads() const {
+  std::vector<pid_t> tids;
+  for (const auto& [tid, task] : tasks_) tids.push_back(tid);
+  return tids;
+}
+
 std::vector<pid_t> TaskTable::thread_groups() const {
   std::vector<pid_t> groups;
   for (const auto& process : processes()) groups.push_back(process->tgid);

@@ -18,6 +18,7 @@ class TaskTable {
   bool empty() const { return tasks_.empty(); }
   size_t size() const { return tasks_.size(); }
   std::vector<pid_t> thread_groups() const;
+  std::vector<pid_t> threads() const;
   // Every process once.
   std::vector<std::shared_ptr<Process>> processes() const;
 

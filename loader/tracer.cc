@@ -170,8 +170,17 @@ void Tracer::handle(const StopEvent& event) {
   }
 }
 
+void Tracer::at_stop(pid_t tid, std::function<void(Task&)> call) {
+  TracedTask* const task = tasks_.find(tid);
+  if (!task) return;
+  if (task->at() != TracedTask::At::kRunning) return call(*task);
+  if (!task->interrupted && !task->interrupt()) return;
+  task->at_stop.push_back(std::move(call));
+}
+
 void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
-  cpu_.stopped(event.tid);
+  if (event.kind != Kind::kTrap) cpu_.stopped(event.tid);
+  for (const auto& call : std::exchange(task.at_stop, {})) call(task);
   // Any stop ends an interrupt. From one where nothing can be installed the thread must come by again.
   const bool passing = event.kind == Kind::kSignal || task.at() == TracedTask::At::kInside;
   if (task.was_interrupted && passing) (void)task.interrupt();

@@ -53,6 +53,8 @@ class Tracer {
 
   // What probes want to see, apart from what must stop anyway.
   void report(const SyscallSet& entry, const SyscallSet& exit);
+  // Calls back with the thread at a stop: this one, or one that an interrupt brings about.
+  void at_stop(pid_t tid, std::function<void(Task&)> call);
   void report_signals(bool on) { report_signals_ = on; }
   // From within enter(): lets others go on. True: the call is to end with EINTR.
   bool pause() { return long_calls_.pause(); }

@@ -4,7 +4,7 @@
 
 build_packages="g++ meson ninja-build pkg-config libseccomp-dev libbpf-dev libelf-dev libfmt-dev libxbyak-dev catch2 libzydis-dev
   libcli11-dev nlohmann-json3-dev zlib1g-dev libzstd-dev linux-libc-dev"
-tool_packages="bpftool bpftrace libbpf-tools clang strace util-linux python3 golang-go cargo-web musl-tools"
+tool_packages="bpftool bpftrace libbpf-tools linux-perf clang strace util-linux python3 golang-go cargo-web musl-tools"
 
 # Installs what is missing of the named packages; anyone but root is told the command and the script ends with 1.
 # A tool that is on PATH from elsewhere (a newer Go or Rust) counts as there.

@@ -12,6 +12,8 @@ namespace bpfemu {
 
 inline constexpr size_t kSyscallLimit = 512;
 using SyscallSet = std::bitset<kSyscallLimit>;
+// In a set: read() of at most a page. Larger ones read files, and are many.
+inline constexpr size_t kSmallRead = kSyscallLimit - 1;
 
 // Facts about a process or thread that helpers and tracefs show; read from /proc by the loader.
 struct TaskFacts {
@@ -24,6 +26,25 @@ struct TaskFacts {
   u32 cpu = 0;
   u32 priority = 120;
   int exit_code = 0;        // wait status, set at exit
+};
+
+// What a thread has used since it began.
+struct TaskUsage {
+  u64 run_ns = 0;  // on a CPU
+  u64 minor_faults = 0, major_faults = 0, switches = 0, migrations = 0;
+  u32 cpu = 0;     // where it runs, or ran last
+
+  TaskUsage since(const TaskUsage& before) const {
+    return {run_ns - before.run_ns,     minor_faults - before.minor_faults, major_faults - before.major_faults,
+            switches - before.switches, migrations - before.migrations,     cpu};
+  }
+  void add(const TaskUsage& more) {
+    run_ns += more.run_ns;
+    minor_faults += more.minor_faults;
+    major_faults += more.major_faults;
+    switches += more.switches;
+    migrations += more.migrations;
+  }
 };
 
 class Host {
@@ -56,6 +77,14 @@ class Host {
   // the model may have changed. True: a signal waits for the calling thread, or it is gone; the call ends with EINTR or EAGAIN.
   virtual bool pause() { return false; }
   virtual std::vector<pid_t> thread_groups() = 0;     // every supervised process
+
+  // For counting and sampling; a host without them has nothing to count.
+  virtual std::vector<pid_t> threads() { return {}; }  // every supervised thread
+  virtual Result<TaskUsage> usage(pid_t /*tid*/) { return fail(ESRCH); }
+  // The threads that are on a CPU at this instant; `cpu` -1: on any.
+  virtual std::vector<pid_t> running(int /*cpu*/) { return {}; }
+  // Calls back with the thread stopped where it is, as soon as it can be; never, when it ends before that.
+  virtual void at_stop(pid_t /*tid*/, std::function<void(Task&)> /*call*/) {}
 };
 
 }  // namespace bpfemu

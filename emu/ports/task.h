@@ -51,6 +51,8 @@ class Task {
   virtual Result<FileId> file_id(int fd) = 0;
   // A descriptor of the supervisor's own for the same file, reopened from /proc/TID/fd/N with `flags`: EBADF, EACCES.
   virtual Result<int> reopen_fd(int fd, int flags) = 0;
+  // A descriptor of the supervisor's own for the very same open file description: EBADF, ENOSYS.
+  virtual Result<int> share_fd(int /*fd*/) { return fail(ENOSYS); }
 
   // Scratch space of the thread, `size` bytes (at most 4096), valid until it is resumed (for path rewriting).
   virtual Result<u64> scratch(size_t size) = 0;

@@ -10,7 +10,9 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kCommon = 8;  // common_type, common_flags, common_preempt_count, common_pid
+// common_type, common_flags, common_preempt_count, common_pid. No program can read them; in the kernel the address of
+// the registers lies there meanwhile, here whether these are the user's (see help_perf_event_output).
+constexpr size_t kCommon = 8;
 constexpr int kDefaultPriority = 120;
 
 struct SysEnterRecord {
@@ -64,16 +66,18 @@ void copy_comm(char (&to)[16], const char* from) {
 
 }  // namespace
 
-void* sys_enter_record(Probes&, const Event& event, const Point&, void* memory) {
+void* sys_enter_record(Probes&, const Event& event, const Point& point, void* memory) {
   auto& to = record<SysEnterRecord>(memory);
+  to.common[0] = point.where().in_user();
   to.number = static_cast<u64>(event.number);
   auto args = syscall_arguments(*event.regs);
   std::ranges::copy(args, to.args);
   return &to;
 }
 
-void* sys_exit_record(Probes&, const Event& event, const Point&, void* memory) {
+void* sys_exit_record(Probes&, const Event& event, const Point& point, void* memory) {
   auto& to = record<SysExitRecord>(memory);
+  to.common[0] = point.where().in_user();
   to.number = static_cast<u64>(event.number);
   to.result = event.result;
   return &to;

@@ -18,6 +18,7 @@ class PerfBuffer {
   PerfBuffer& operator=(const PerfBuffer&) = delete;
 
   PerfRing& ring() const { return *reinterpret_cast<PerfRing*>(extent_.address); }
+  Extent extent() const { return extent_; }
   // What the tool maps: the header page and the data.
   u64 area() const { return perf_ring_area(ring()); }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/probe/perf_event.h"
 
-#include <algorithm>
-#include <cstring>
+#include <time.h>
 
-#include "emu/probe/contexts.h"
+#include <algorithm>
+#include <utility>
+
 #include "emu/probe/probes.h"
 
 namespace bpfemu {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr u64 kMinPeriodNs = 10'000;  // kernel: perf_swevent_start_hrtimer
 constexpr u64 kSecondNs = 1'000'000'000;
+constexpr u64 kCounterPollNs = 10'000'000;  // how often counters that are sampled are looked at
 
 }  // namespace
 
@@ -25,7 +27,11 @@ Result<std::shared_ptr<PerfEvent>> PerfEvent::create(Probes& probes, Spec spec) 
 }
 
 PerfEvent::PerfEvent(Probes& probes, Spec spec, Extent extent)
-    : Object(ObjectKind::kPerfEvent), probes_(probes), spec_(std::move(spec)), extent_(extent) {
+    : Object(ObjectKind::kPerfEvent),
+      probes_(probes),
+      spec_(std::move(spec)),
+      extent_(extent),
+      tasks_(probes.host(), spec_.pid, spec_.cpu) {
   const perf_event_attr& attr = spec_.attr;
   PerfEventState& s = state();
   s.type = attr.type;
@@ -36,7 +42,18 @@ PerfEvent::PerfEvent(Probes& probes, Spec spec, Extent extent)
   s.watermark = attr.watermark;
   s.wakeup_events = attr.wakeup_events;
   s.sample_id_all = attr.sample_id_all;
+  s.write_backward = attr.write_backward;
+  s.regs_user = attr.sample_regs_user;
+  s.stack_user = attr.sample_stack_user;
+  s.clock = attr.use_clockid ? attr.clockid : CLOCK_MONOTONIC;
   s.cpu = spec_.cpu;
+  if (spec_.leader) {
+    leader_ = spec_.leader.get();
+    leader_->siblings_.push_back(this);
+    spec_.leader.reset();  // a group does not keep its leader
+  }
+  probes_.perf_events[s.id] = this;
+  if (point()) point()->events.push_back(this);
 }
 
 PerfEvent::~PerfEvent() {
@@ -44,6 +61,12 @@ PerfEvent::~PerfEvent() {
   drop_program();
   if (listens()) point()->close(*this);
   set_buffer(nullptr);
+  leave_group();
+  probes_.perf_events.erase(event_id());
+  if (point()) {
+    std::erase(point()->events, this);
+    probes_.programs_changed();
+  }
   probes_.runner().arena().release(extent_);
 }
 
@@ -56,6 +79,15 @@ bool PerfEvent::listens() const {
 Result<void> PerfEvent::listen() {
   const bool inherit = attr().inherit && spec_.sort == Sort::kTracepoint;
   return point()->open(*this, spec_.pid, inherit);
+}
+
+// kernel: perf_group_detach: what a leader leaves behind are groups of one.
+void PerfEvent::leave_group() {
+  if (leader_) std::erase(leader_->siblings_, this);
+  for (PerfEvent* sibling : std::exchange(siblings_, {})) {
+    sibling->leader_ = nullptr;
+    sibling->apply();
+  }
 }
 
 Result<void> PerfEvent::take_program(std::shared_ptr<Program> program, u64 cookie) {
@@ -76,14 +108,63 @@ void PerfEvent::set_buffer(std::shared_ptr<PerfBuffer> buffer) {
 }
 
 void PerfEvent::enable() {
-  if (state().active) return;
-  state().active = 1;
-  if (spec_.sort == Sort::kClock) start_clock();
+  enabled_ = true;
+  apply();
+  for (PerfEvent* sibling : siblings_) sibling->apply();
 }
 
 void PerfEvent::disable() {
-  state().active = 0;
-  stop_clock();
+  enabled_ = false;
+  apply();
+  for (PerfEvent* sibling : siblings_) sibling->apply();
+}
+
+// Starts or stops counting, as its own state and its leader's say.
+void PerfEvent::apply() {
+  bool on = enabled_ && leader().enabled_;
+  if (std::exchange(counting_, on) == on) return;
+  if (on) {
+    if (spec_.pid == -1) state().since = probes_.host().clock(CLOCK_MONOTONIC);
+    if (counts_usage()) tasks_.start();
+    state().active = 1;
+    start_clock();
+  } else {
+    stop_clock();
+    update();
+    state().active = 0;
+    if (counts_usage()) tasks_.stop();
+    state().since = 0;
+  }
+  if (point()) probes_.programs_changed();
+}
+
+u64 PerfEvent::usage_count(const TaskUsage& usage) const {
+  switch (attr().config) {
+    case PERF_COUNT_SW_PAGE_FAULTS: return usage.minor_faults + usage.major_faults;
+    case PERF_COUNT_SW_PAGE_FAULTS_MIN: return usage.minor_faults;
+    case PERF_COUNT_SW_PAGE_FAULTS_MAJ: return usage.major_faults;
+    case PERF_COUNT_SW_CONTEXT_SWITCHES: return usage.switches;
+    case PERF_COUNT_SW_CPU_MIGRATIONS: return usage.migrations;
+    default: return 0;
+  }
+}
+
+void PerfEvent::update() {
+  if (counts_usage()) tasks_.update(visit());
+  // How long it was enabled: as a task's event, while the task ran.
+  if (spec_.pid > 0) state().time = tasks_.used().run_ns;
+  if (state().since) {
+    u64 now = probes_.host().clock(CLOCK_MONOTONIC);
+    state().time += now - std::exchange(state().since, now);
+  }
+  if (spec_.sort == Sort::kClock) state().count = state().time - reset_at_;
+  if (spec_.sort == Sort::kCounter) state().count = usage_count(tasks_.used()) - reset_at_;
+}
+
+void PerfEvent::reset() {
+  update();
+  if (spec_.sort == Sort::kClock || spec_.sort == Sort::kCounter) reset_at_ += state().count;
+  state().count = 0;
 }
 
 Result<void> PerfEvent::set_period(u64 value) {
@@ -104,22 +185,31 @@ u64 PerfEvent::period_ns() const {
 
 void PerfEvent::start_clock() {
   if (attr().sample_period == 0) return;
-  timer_ = probes_.host().add_timer(period_ns(), [this] { tick(); });
+  if (spec_.sort == Sort::kClock) timer_ = probes_.host().add_timer(period_ns(), [this] { tick(); });
+  if (spec_.sort == Sort::kCounter) timer_ = probes_.host().add_timer(kCounterPollNs, [this] { update(); });
 }
 
 void PerfEvent::stop_clock() {
   if (timer_) probes_.host().cancel_timer(std::exchange(timer_, 0));
 }
 
-// The CPU is taken to be idle: which supervised thread runs there at this instant nobody can say without stopping it.
-void PerfEvent::tick() {
-  if (limit && --limit == 0) disable();
-  if (!program_) return;
-  Task* task = spec_.pid > 0 ? probes_.host().find_task(spec_.pid) : nullptr;
-  RunScope scope(probes_.runner(), task, nullptr, needs_of(*program_), spec_.cpu);
-  if (!scope) return;
-  void* context = perf_event_context(scope.context_memory(), nullptr, period_ns());
-  scope.call(*program_, context, cookie_);
+void PerfEvent::task_forked(pid_t parent, pid_t child, bool thread) {
+  if (!counts_usage()) return;
+  bool inherits = attr().inherit && (thread || !attr().inherit_thread);
+  if (tasks_.everyone() || (inherits && tasks_.has(parent))) tasks_.forked(child);
+}
+
+void PerfEvent::task_executed(pid_t old_tid, pid_t tid) {
+  tasks_.executed(old_tid, tid);
+  if (spec_.pid <= 0 || !tasks_.has(tid)) return;
+  if (attr().remove_on_exec) disable();
+  if (!attr().enable_on_exec) return;
+  spec_.attr.enable_on_exec = 0;
+  enable();
+}
+
+void PerfEvent::task_exiting(Task& task) {
+  if (counts_usage()) tasks_.exiting(task.tid(), visit());
 }
 
 }  // namespace bpfemu

@@ -1,36 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// A perf event: what perf_event_open() makes. It fires at a point or on a clock, or owns a buffer that programs write
-// to (PERF_COUNT_SW_BPF_OUTPUT).
+// A perf event: what perf_event_open() makes. It fires at a point or on a clock, counts what the kernel counts in
+// software, or owns a buffer that programs write to (PERF_COUNT_SW_BPF_OUTPUT).
 #pragma once
 
 #include <linux/perf_event.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "emu/base/object.h"
 #include "emu/bpf/program.h"
 #include "emu/probe/perf_buffer.h"
+#include "emu/probe/perf_tasks.h"
 #include "emu/probe/point.h"
 #include "emu/runtime/perf_ring.h"
 
 namespace bpfemu {
 
 class Probes;
+struct Event;
 
 // perf_event_attr.type of the dynamic PMUs, as /sys/bus/event_source/devices shows them in 6.1.
 inline constexpr u32 kKprobePmu = 6, kUprobePmu = 7;
 
 class PerfEvent : public Object {
  public:
-  enum class Sort : u8 { kTracepoint, kKprobe, kUprobe, kClock, kOutput };
+  // kClock: cpu-clock and task-clock; kCounter: every other software event but program output.
+  enum class Sort : u8 { kTracepoint, kKprobe, kUprobe, kClock, kCounter, kOutput };
 
   struct Spec {
     Sort sort;
     perf_event_attr attr;
-    pid_t pid;                     // -1: every task
-    int cpu;                       // -1: every CPU
-    std::shared_ptr<Point> point;  // of tracing sorts; a tracepoint's is shared by all its events
+    pid_t pid;                                // -1: every task
+    int cpu;                                  // -1: every CPU
+    std::shared_ptr<Point> point = nullptr;   // of tracing sorts; a tracepoint's is shared by all its events
+    std::shared_ptr<PerfEvent> leader = nullptr;  // of the group that it joins
   };
   // Enabled unless attr.disabled is set. ENOMEM; uprobes: what Point::open says.
   static Result<std::shared_ptr<PerfEvent>> create(Probes& probes, Spec spec);
@@ -46,6 +51,10 @@ class PerfEvent : public Object {
   // What programs and record writers see of it; elements of PERF_EVENT_ARRAY maps hold its address.
   PerfEventState& state() const { return *reinterpret_cast<PerfEventState*>(extent_.address); }
 
+  // The group: its leader, which may be the event itself, and the leader's siblings in the order in which they joined.
+  PerfEvent& leader() const { return leader_ ? *leader_ : const_cast<PerfEvent&>(*this); }
+  const std::vector<PerfEvent*>& siblings() const { return leader().siblings_; }
+
   // The one program of the event (kernel: event->prog), null without.
   const std::shared_ptr<Program>& program() const { return program_; }
   // See attach.h: set_perf_event_program checks, this takes. E2BIG.
@@ -57,30 +66,62 @@ class PerfEvent : public Object {
   void set_buffer(std::shared_ptr<PerfBuffer> buffer);
   bool mapped = false;  // some mmap of its own is on the buffer (kernel: mmap_count)
 
-  // PERF_EVENT_IOC_ENABLE and DISABLE. Points fire regardless (kernel: trace_call_bpf asks nobody); clocks stop.
+  // PERF_EVENT_IOC_ENABLE and DISABLE. Programs at points run regardless (kernel: trace_call_bpf asks nobody). A
+  // sibling counts only while its leader is enabled.
   void enable();
   void disable();
+  // Brings state().count and state().time up to date.
+  void update();
+  void reset();
   // PERF_EVENT_IOC_PERIOD: EINVAL (kernel: _perf_event_period).
   Result<void> set_period(u64 value);
   // Overflows until it disables itself (PERF_EVENT_IOC_REFRESH); 0: for ever.
   u64 limit = 0;
+  // Everything it counted in is gone.
+  bool gone() const { return tasks_.gone(); }
+
+  // What becomes of threads, as the probes hear of it.
+  void task_forked(pid_t parent, pid_t child, bool thread);
+  void task_executed(pid_t old_tid, pid_t tid);
+  void task_exiting(Task& task);
+
+  // The event's point was passed by `scope`'s task, and its programs let it through (kernel: perf_tp_event). `context`
+  // is what they saw; of a tracepoint it is the record that samples carry.
+  void hit(RunScope& scope, void* context);
+  // The clock ticked while the stopped thread ran; null: while the CPU was idle.
+  void sample(Task* task);
 
  private:
   PerfEvent(Probes& probes, Spec spec, Extent extent);
   bool listens() const;  // to a user instruction
   Result<void> listen();
+  void leave_group();
+  void apply();
   void start_clock();
   void stop_clock();
   void tick();
+  void poll_counters();
+  void used(pid_t tid, const TaskUsage& since);
+  PerfTasks::Visit visit();
+  bool counts_usage() const { return spec_.pid > 0 || spec_.sort == Sort::kCounter; }
+  u64 usage_count(const TaskUsage& usage) const;
   u64 period_ns() const;
+  void overflow(RunScope& scope, PerfSample& sample, void* context);
 
   Probes& probes_;
   Spec spec_;
   Extent extent_;
+  PerfTasks tasks_;
+  PerfEvent* leader_ = nullptr;       // null: itself
+  std::vector<PerfEvent*> siblings_;  // of a leader
   std::shared_ptr<Program> program_;
   u64 cookie_ = 0;
   std::shared_ptr<PerfBuffer> buffer_;
-  u64 timer_ = 0;  // 0: none
+  bool enabled_ = false;
+  bool counting_ = false;  // enabled, and its leader too
+  u64 timer_ = 0;         // 0: none
+  u64 reset_at_ = 0;      // what a counter that goes on showed when it was reset
+  u64 left_ = 0;          // counted since the last sample
 };
 
 }  // namespace bpfemu

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "emu/probe/perf_event.h"
 #include "emu/probe/probes.h"
 
 namespace bpfemu {
@@ -38,6 +39,10 @@ Result<void> Point::attach(Attachment attachment) {
   for (const Attachment& each : programs_) needs_.add(needs_of(*each.program));
   probes_.programs_changed();
   return {};
+}
+
+bool Point::awaited() const {
+  return !programs_.empty() || std::ranges::any_of(events, [](const PerfEvent* e) { return e->state().active != 0; });
 }
 
 void Point::detach(const Program& program) {

@@ -18,6 +18,7 @@ namespace bpfemu {
 
 class Probes;
 class Point;
+class PerfEvent;
 struct Event;
 struct KernelFunction;
 
@@ -68,6 +69,12 @@ class Point {
     u64 offset = 0;          // kprobes and uprobes: within symbol or file
     Sites::Id site = 0;
     bool newest_first = false;  // kprobes and uprobes: the handler added last runs first
+
+    // Are the registers that the kernel hands on there the user's? Of tracepoints, only those of syscalls:* are.
+    bool in_user() const {
+      if (probe != Probe::kNone) return probe == Probe::kUser;
+      return name.starts_with("sys_enter_") || name.starts_with("sys_exit_");
+    }
   };
 
   // Registers with `probes` until destroyed.
@@ -80,6 +87,8 @@ class Point {
   const Where& where() const { return where_; }
   const std::vector<Attachment>& programs() const { return programs_; }
   const ProgramNeeds& needs() const { return needs_; }
+  // Does anybody want to know when it is passed?
+  bool awaited() const;
 
   // E2BIG: kMaxPrograms hang here already; EEXIST: this one does, with whatever cookie (kernel:
   // perf_event_attach_bpf_prog, bpf_prog_array_copy).
@@ -92,6 +101,9 @@ class Point {
   Result<void> open(const PerfEvent& event, pid_t tid, bool inherit);
   void close(const PerfEvent& event);
   UprobeFilter filter;
+
+  // The perf events that count here, oldest first. They enter and leave by themselves.
+  std::vector<PerfEvent*> events;
 
  private:
   Probes& probes_;

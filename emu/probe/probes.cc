@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "emu/probe/perf_event.h"
+
 namespace bpfemu {
 
 namespace {
@@ -64,7 +66,7 @@ void Probes::remove(Point& point) {
 void Probes::programs_changed() {
   SyscallSet entry, exit;
   auto wanted = [](const Points& points) {
-    return std::ranges::any_of(points, [](const Point* point) { return !point->programs().empty(); });
+    return std::ranges::any_of(points, [](const Point* point) { return point->awaited(); });
   };
   for (size_t number = 0; number < kSyscallLimit; ++number) {
     entry[number] = wanted(entered_[number]);
@@ -79,15 +81,22 @@ void Probes::programs_changed() {
 }
 
 void Probes::fire(const Point& point, const Event& event) {
-  if (point.programs().empty()) return;
+  if (!point.awaited()) return;
   RunScope scope(runner_, event.task, event.regs, point.needs());
   if (!scope) return;
   scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context) return;
+  bool passes = true;
   for (const Attachment& each : point.programs()) {
-    scope.call(*each.program, context, each.cookie, point.where().address);
+    passes &= scope.call(*each.program, context, each.cookie, point.where().address) != 0;
   }
+  if (!passes || !event.task) return;
+  for (PerfEvent* counter : point.events) counter->hit(scope, context);
+}
+
+void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
+  for (auto& [id, event] : perf_events) call(*event);
 }
 
 void Probes::fire_all(const Points& points, const Event& event) {
@@ -104,7 +113,8 @@ void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
   fire_all(exited_[number], Event{.task = &task, .regs = &regs, .number = number, .result = result});
 }
 
-void Probes::task_forked(Task& parent, pid_t child, bool /*thread*/) {
+void Probes::task_forked(Task& parent, pid_t child, bool thread) {
+  for_each_perf_event([&](PerfEvent& each) { each.task_forked(parent.tid(), child, thread); });
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
   fire_all(others_[Moment::kFork], Event{.task = &parent, .regs = &parent.regs(), .other = child});
 }
@@ -113,11 +123,13 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& path) {
   runner_.forget(old_tid);
   runner_.forget(task.tid());
   for (Point* point : targeted_) point->filter.executed(task.tid(), old_tid);
+  for_each_perf_event([&](PerfEvent& each) { each.task_executed(old_tid, task.tid()); });
   fire_all(others_[Moment::kExec], Event{.task = &task, .regs = &task.regs(), .other = old_tid, .text = path.c_str()});
 }
 
 void Probes::task_exiting(Task& task, int status) {
   fire_all(others_[Moment::kExit], Event{.task = &task, .regs = &task.regs(), .result = status});
+  for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 
 void Probes::task_gone(pid_t tid) {
@@ -179,7 +191,7 @@ bool Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
   }
   for (const Point* point : points_of(site, true)) {
     wanted = wanted || concerns(*point, task);
-    returns = returns || !point->programs().empty();
+    returns = returns || point->awaited();
   }
   if (!wanted || !returns) return wanted;
   auto replaced = parts_.sites.on_return(task, site, site);

@@ -21,6 +21,7 @@
 namespace bpfemu {
 
 class DynamicEvents;
+class PerfEvent;
 class KernelData;
 
 class Probes : public EventSink {
@@ -59,7 +60,8 @@ class Probes : public EventSink {
   // The point's filter has gained or lost a task.
   void filter_changed(Point& point);
 
-  // Runs the programs of a point on an event (kernel: trace_call_bpf).
+  // Runs the programs of a point on an event, and lets its perf events count it (kernel: trace_call_bpf,
+  // perf_trace_run_bpf_submit).
   void fire(const Point& point, const Event& event);
 
   Runner& runner() { return runner_; }
@@ -69,6 +71,7 @@ class Probes : public EventSink {
   const KernelData& kernel() { return parts_.kernel; }
   DynamicEvents& dynamic_events() { return parts_.dynamic_events; }
   u64 next_perf_id() { return ++last_perf_id_; }
+  std::map<u64, PerfEvent*> perf_events;  // all there are, by id
 
   std::map<u32, std::weak_ptr<Point>> by_event_id;                // trace events share a point
   std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
@@ -78,6 +81,7 @@ class Probes : public EventSink {
   bool concerns(const Point& point, const Task& task);
   const Points& points_of(Sites::Id site, bool on_return) const;
   void fire_all(const Points& points, const Event& event);
+  void for_each_perf_event(const std::function<void(PerfEvent&)>& call);
 
   Parts parts_;
   Runner runner_;

@@ -182,8 +182,13 @@ struct RunScopeEnv {
   static u64 task_struct(void* self, Run* run) {
     return run->task->tid ? scope_of(self).runner().task_struct(static_cast<pid_t>(run->task->tid)) : 0;
   }
-  // The probed function, then the way that every system call comes.
+  // The probed function, then the way that every system call comes. A clock that ticks while a thread runs finds it in
+  // user mode, where there is no kernel stack.
   static s64 kernel_stack(void* self, Run* run, u64* ips, u32 max) {
+    if (run->program && run->program->type == BPF_PROG_TYPE_PERF_EVENT) {
+      if (!run->regs) missing(self, "the kernel stack of an idle CPU");
+      return 0;
+    }
     auto& symbol = scope_of(self).runner().outlets_.symbol;
     u64 frames[] = {run->func_ip, symbol ? symbol("do_syscall_64") : 0,
                     symbol ? symbol("entry_SYSCALL_64_after_hwframe") : 0};

@@ -2,6 +2,7 @@
 #include "emu/runtime/perf_ring.h"
 
 #include <cerrno>
+#include <ctime>
 
 #include "emu/base/bytes.h"
 #include "emu/runtime/held_lock.h"
@@ -13,7 +14,7 @@ namespace {
 // The fields of a sample in the order of the record, from one list for sizes and for writing
 // (kernel: perf_event__header_size, perf_output_sample).
 struct Fields {
-  u64 words[12];
+  u64 words[32];
   u32 count = 0;
   void add(bool wanted, u64 word) {
     if (wanted) words[count++] = word;
@@ -43,27 +44,53 @@ Fields head_fields(const PerfEventState& event, const PerfSample& s) {
 }
 
 // PERF_SAMPLE_READ of an event that is alone in its group (kernel: perf_output_read_one).
-Fields read_fields(const PerfEventState& event) {
+Fields read_fields(Run* run, const PerfEventState& event) {
   Fields f;
   if (!(event.sample_type & PERF_SAMPLE_READ)) return f;
-  u64 format = event.read_format;
+  u64 format = event.read_format, time = event.time;
+  if (event.since) time += run->env->clock(run->env->self, CLOCK_MONOTONIC) - event.since;
   f.add(format & PERF_FORMAT_GROUP, 1);
   f.add(!(format & PERF_FORMAT_GROUP), event.count);
-  f.add(format & PERF_FORMAT_TOTAL_TIME_ENABLED, 0);
-  f.add(format & PERF_FORMAT_TOTAL_TIME_RUNNING, 0);
+  f.add(format & PERF_FORMAT_TOTAL_TIME_ENABLED, time);
+  f.add(format & PERF_FORMAT_TOTAL_TIME_RUNNING, time);
   f.add(format & PERF_FORMAT_GROUP, event.count);
   f.add(format & PERF_FORMAT_ID, event.id);
   f.add(format & PERF_FORMAT_LOST, event.lost_samples);
   return f;
 }
 
-// What follows the raw data; each is "none" here: no branches, registers, user stack, weight or data source.
+// The registers in the order of their bits (arch/x86/include/uapi/asm/perf_regs.h); r8 to r15 follow the segments.
+u64 register_value(const PtRegs& r, u32 bit) {
+  const u64 values[] = {r.rax,    r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.rip,
+                        r.eflags, r.cs,  r.ss,  0,     0,     0,     0,     r.r8,  r.r9,
+                        r.r10,    r.r11, r.r12, r.r13, r.r14, r.r15};
+  return bit < sizeof values / sizeof values[0] ? values[bit] : 0;
+}
+
+// What follows the raw data: the user's registers, and things that are "none" here.
+Fields register_fields(const PerfEventState& event, const PerfSample& s) {
+  Fields f;
+  f.add(event.sample_type & PERF_SAMPLE_BRANCH_STACK, 0);
+  if (!(event.sample_type & PERF_SAMPLE_REGS_USER)) return f;
+  f.add(true, s.user_regs ? PERF_SAMPLE_REGS_ABI_64 : PERF_SAMPLE_REGS_ABI_NONE);
+  for (u32 bit = 0; s.user_regs && bit < 64; ++bit) f.add(event.regs_user >> bit & 1, register_value(*s.user_regs, bit));
+  return f;
+}
+
+// How much of the user's stack fits (kernel: perf_sample_ustack_size); `size`: of the record without it.
+u64 stack_size(const PerfEventState& event, const PerfSample& s, u64 size) {
+  constexpr u64 task_size = 0x7ffffffff000, largest = 0xffff;
+  if (!(event.sample_type & PERF_SAMPLE_STACK_USER) || !s.user_regs || s.user_regs->rsp >= task_size) return 0;
+  u64 wanted = task_size - s.user_regs->rsp;
+  if (wanted > event.stack_user) wanted = event.stack_user;
+  if (size + wanted + 2 * sizeof(u64) > largest) wanted = size + 16 < largest ? largest - size - 16 : 0;
+  return wanted & ~u64{7};
+}
+
+// Each is "none" here: no weight or data source.
 Fields tail_fields(const PerfEventState& event, const PerfSample& s) {
   u64 type = event.sample_type;
   Fields f;
-  f.add(type & PERF_SAMPLE_BRANCH_STACK, 0);
-  f.add(type & PERF_SAMPLE_REGS_USER, PERF_SAMPLE_REGS_ABI_NONE);
-  f.add(type & PERF_SAMPLE_STACK_USER, 0);
   f.add(type & PERF_SAMPLE_WEIGHT_TYPE, 0);
   f.add(type & PERF_SAMPLE_DATA_SRC, kNoDataSource);
   f.add(type & PERF_SAMPLE_TRANSACTION, 0);
@@ -102,12 +129,12 @@ class Output {
     u64 lost_size = sizeof(perf_event_header) + 16 + id.count * 8;
     u64 total = size + (ring_.lost ? lost_size : 0);
     u64 tail = __atomic_load_n(&ring_.page()->data_tail, __ATOMIC_ACQUIRE);
-    // One byte always stays free, as in the kernel's CIRC_SPACE.
-    if (!ring_.overwrite && ((tail - (ring_.head + 1)) & (ring_.data_size() - 1)) < total) return drop();
+    if (!ring_.overwrite && room(tail) < total) return drop();
     if (ring_.overwrite && total > ring_.data_size()) return drop();
-    position_ = ring_.head;
-    ring_.head += total;
-    if (ring_.head - ring_.wakeup > ring_.watermark) {
+    position_ = event_.write_backward ? ring_.head - total : ring_.head;
+    ring_.head += event_.write_backward ? -total : total;
+    u64 written = event_.write_backward ? -ring_.head : ring_.head;
+    if (written - ring_.wakeup > ring_.watermark) {
       ring_.wakeup += ring_.watermark;
       wake_ = true;
     }
@@ -136,6 +163,22 @@ class Output {
     position_ += size;
   }
 
+  // The user's stack: what the record has room for, and how much of that could be read (kernel:
+  // perf_output_sample_ustack).
+  void put_stack(u64 address, u64 size) {
+    u8 part[512];
+    u64 got = 0;
+    bool readable = true;
+    for (u64 done = 0; done < size; done += sizeof part) {
+      u64 count = size - done < sizeof part ? size - done : sizeof part;
+      __builtin_memset(part, 0, sizeof part);
+      readable = readable && run_->env->read_user(run_->env->self, part, address + done, count) == 0;
+      if (readable) got += count;
+      put_bytes(part, count);
+    }
+    put_word(got);
+  }
+
   void count_event() {
     if (event_.watermark || event_.wakeup_events == 0) return;
     if (++ring_.events < event_.wakeup_events) return;
@@ -152,6 +195,11 @@ class Output {
   }
 
  private:
+  // One byte always stays free (kernel: CIRC_SPACE).
+  u64 room(u64 tail) const {
+    u64 space = event_.write_backward ? ring_.head - (tail + 1) : tail - (ring_.head + 1);
+    return space & (ring_.data_size() - 1);
+  }
   s64 drop() {
     ++ring_.lost;
     ++event_.lost_samples;
@@ -191,13 +239,17 @@ void perf_ring_init(PerfRing& ring, u32 pages, u64 wakeup_watermark, bool writab
 
 s64 perf_event_sample(Run* run, PerfEventState& event, const PerfSample& sample) {
   if (!event.ring) return -ENOSPC;
-  Fields head = head_fields(event, sample), read = read_fields(event), tail = tail_fields(event, sample);
+  Fields head = head_fields(event, sample), read = read_fields(run, event), tail = tail_fields(event, sample);
+  Fields registers = register_fields(event, sample);
   bool chain = event.sample_type & PERF_SAMPLE_CALLCHAIN, raw = event.sample_type & PERF_SAMPLE_RAW;
   u64 raw_bytes = u64{sample.raw_head_size} + sample.raw_size;
   u64 raw_total = round_up(4 + raw_bytes, 8);  // the size word and the data together fill whole words
-  u64 size = sizeof(perf_event_header) + 8 * (u64{head.count} + read.count + tail.count);
+  u64 size = sizeof(perf_event_header) + 8 * (u64{head.count} + read.count + registers.count + tail.count);
   if (chain) size += 8 * (1 + u64{sample.callchain_size});
   if (raw) size += raw_total;
+  bool stack = event.sample_type & PERF_SAMPLE_STACK_USER;
+  u64 stack_bytes = stack_size(event, sample, size);
+  if (stack) size += 8 + (stack_bytes ? 8 + stack_bytes : 0);
   if (size > kRecordLimit) return -E2BIG;
 
   Output output(run, event);
@@ -217,6 +269,9 @@ s64 perf_event_sample(Run* run, PerfEventState& event, const PerfSample& sample)
     output.put_bytes(sample.raw, sample.raw_size);
     output.put_bytes(&padding, raw_total - 4 - raw_bytes);
   }
+  output.put(registers);
+  if (stack) output.put_word(stack_bytes);
+  if (stack_bytes) output.put_stack(sample.user_regs->rsp, stack_bytes);
   output.put(tail);
   output.count_event();
   output.publish();

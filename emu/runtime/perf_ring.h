@@ -49,10 +49,16 @@ struct PerfEventState {
   u32 wakeup_events;  // with `watermark`, bytes instead (attr.wakeup_watermark goes to perf_ring_init)
   bool watermark;
   bool sample_id_all;
+  bool write_backward;  // records go down from the end, the newest first
   s32 cpu;           // where it counts, -1: wherever its task runs
   u32 active;        // enabled and scheduled in: elsewhere event->oncpu is not -1
   u64 lost_samples;  // PERF_FORMAT_LOST
-  u64 count;         // counter value of software events
+  u64 count;         // counter value
+  u64 time;          // nanoseconds that it was enabled, and running
+  u64 since;         // counts by the wall clock since then: not in `time` yet; 0: it does not
+  u64 regs_user;     // attr.sample_regs_user
+  u32 stack_user;    // attr.sample_stack_user
+  s32 clock;         // clockid of PERF_SAMPLE_TIME
   PerfRing* ring;    // null until mapped
 };
 
@@ -61,6 +67,7 @@ struct PerfSample {
   u16 misc = PERF_RECORD_MISC_KERNEL;
   u32 pid = 0, tid = 0, cpu = 0;
   u64 ip = 0, time = 0, addr = 0, period = 1, cgroup = 0;
+  const PtRegs* user_regs = nullptr;  // for PERF_SAMPLE_REGS_USER and STACK_USER
   const u64* callchain = nullptr;
   u32 callchain_size = 0;
   const void* raw = nullptr;  // PERF_SAMPLE_RAW: raw_head first, then raw

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/syscalls/bpf.h"
+#include "emu/syscalls/map_mmap.h"
 
 #include <fcntl.h>
 
@@ -31,6 +32,20 @@ bool forbidden(const BpfCall& call) {
   return !allowed && (call.command == BPF_MAP_CREATE || call.command == BPF_PROG_LOAD);
 }
 
+bool finds_objects(u32 command) {
+  switch (command) {
+    case BPF_PROG_GET_NEXT_ID:
+    case BPF_MAP_GET_NEXT_ID:
+    case BPF_BTF_GET_NEXT_ID:
+    case BPF_LINK_GET_NEXT_ID:
+    case BPF_PROG_GET_FD_BY_ID:
+    case BPF_MAP_GET_FD_BY_ID:
+    case BPF_BTF_GET_FD_BY_ID:
+    case BPF_LINK_GET_FD_BY_ID: return true;
+    default: return false;
+  }
+}
+
 Result<u64> run(BpfCall& call, u64 size) {
   if (forbidden(call)) return fail(EPERM);
   TRY(check_tail_zero(call.task, call.address, sizeof(bpf_attr), size));
@@ -41,6 +56,7 @@ Result<u64> run(BpfCall& call, u64 size) {
   auto* bytes = reinterpret_cast<const u8*>(&call.attr);
   bool unused_set = std::any_of(bytes + command->attr_size, bytes + sizeof(bpf_attr), [](u8 b) { return b != 0; });
   if (unused_set) return fail(EINVAL);
+  if (finds_objects(call.command)) release_unmapped(call.system);
   call.system.files.reap();
   return command->handler(call);
 }

@@ -220,7 +220,7 @@ Result<u64> map_freeze(BpfCall& call) {
   auto map = TRY(call.map(call.attr.map_fd));
   if (map->map().type == BPF_MAP_TYPE_STRUCT_OPS || map->timer_offset || !map->kptrs.empty()) return fail(ENOTSUPP);
   // Unmapping does not stop for us, so whether a writable mapping is left is looked up where it matters.
-  if (map->writers && !mapped_writable(call.system, *map)) map->writers = 0;
+  if (map->writers && !ArenaMappings(call.system).writable(map->extent())) map->writers = 0;
   if (map->writers || map->frozen) return fail(EBUSY);
   if (!call.caps.bpf) return fail(EPERM);
   map->frozen = true;

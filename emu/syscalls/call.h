@@ -49,6 +49,7 @@ enum class TraceWhen : u8 {
   kHolders,         // only in processes that were given a carrier: calls on descriptors
   kNarrowed,        // for some arguments only (loader/filter.cc): socket, setsockopt
   kNetlink,         // only in processes that may change network devices (rtnetlink.h): sendto, sendmsg
+  kReaders,         // only in processes that hold a file that is_read(), and reads of a page at most: read
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
 };
 

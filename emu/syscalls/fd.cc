@@ -41,6 +41,12 @@ Reply enter_fcntl(System& system, Call& call) {
   }
 }
 
+Reply enter_read(System& system, Call& call) {
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  if (!file || !file->object()) return Reply::native();
+  return Reply::answer(file->read(call.task, call.args[1], call.args[2]));
+}
+
 Reply enter_ioctl(System& system, Call& call) {
   u64 request = static_cast<u32>(call.args[1]);
   auto* generic = std::find(std::begin(kGenericRequests), std::end(kGenericRequests), request);
@@ -52,7 +58,10 @@ Reply enter_ioctl(System& system, Call& call) {
 Reply enter_mmap(System& system, Call& call) {
   if (call.args[3] & MAP_ANONYMOUS) return Reply::native();
   auto file = system.files.ours(call.task, static_cast<int>(call.args[4]));
-  return file ? Reply::answer(file->mmap(system, call)) : Reply::native();
+  if (!file) return Reply::native();
+  auto address = file->mmap(system, call);
+  if (address) system.files.hold(call.task, static_cast<int>(call.args[4]), *file);
+  return Reply::answer(address);
 }
 
 }  // namespace bpfemu

@@ -20,6 +20,8 @@ struct Files::Carrier {
   UniqueFd write_end;
   std::shared_ptr<File> file;
   bool signalled = false;
+  bool conditional = false;
+  UniqueFd held;  // the very description that the tracee has, while it is mapped
 };
 
 // An anonymous inode, as those of bpf() and perf_event_open() are: the host's own is shown.
@@ -27,6 +29,12 @@ void File::stat(struct stat& st) const {
   UniqueFd anonymous(epoll_create1(EPOLL_CLOEXEC));
   st = {};
   if (anonymous) fstat(anonymous.get(), &st);
+}
+
+u32 File::poll() {
+  constexpr u32 always = EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM;
+  if (!can_poll()) return always;
+  return readable() ? condition() | EPOLLIN | EPOLLRDNORM : condition();
 }
 
 Files::Files() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
@@ -118,6 +126,45 @@ void Files::drain(Carrier& carrier) {
   carrier.signalled = false;
 }
 
+void Files::quiet(File& file) {
+  drain(file);
+  auto [first, last] = by_ring_.equal_range(file.ring());
+  for (; first != last; ++first) drain(*first->second->file);
+}
+
+bool Files::any_reports_once() const {
+  return std::ranges::any_of(by_ring_, [](auto& entry) { return entry.second->file->reports_once(); });
+}
+
+std::vector<std::shared_ptr<File>> Files::signalled_once() const {
+  std::vector<std::shared_ptr<File>> found;
+  for (const Carrier* carrier : signalled_) {
+    if (carrier->file->reports_once()) found.push_back(carrier->file);
+  }
+  return found;
+}
+
+void Files::remember_condition(File& file) {
+  auto it = by_file_.find(&file);
+  if (it != by_file_.end() && !std::exchange(it->second->conditional, true)) ++conditional_;
+}
+
+void Files::hold(Task& task, int fd, File& file) {
+  auto it = by_file_.find(&file);
+  if (it == by_file_.end() || it->second->held) return;
+  if (auto shared = task.share_fd(fd)) it->second->held.reset(*shared);
+}
+
+void Files::release_unmapped(const std::function<bool(Extent)>& mapped) {
+  for (auto& [id, carrier] : carriers_) {
+    if (carrier->held && !mapped(carrier->file->mapping())) carrier->held.reset();
+  }
+}
+
+bool Files::any_held() const {
+  return std::ranges::any_of(carriers_, [](auto& entry) { return static_cast<bool>(entry.second->held); });
+}
+
 void Files::settle() {
   std::erase_if(signalled_, [this](Carrier* carrier) {
     if (!carrier->file->pollable() || carrier->file->readable()) return false;
@@ -138,6 +185,7 @@ void Files::reap() {
       by_file_.erase(carrier->file.get());
       std::erase_if(by_ring_, [&](auto& entry) { return entry.second == carrier; });
       std::erase(signalled_, carrier);
+      conditional_ -= carrier->conditional;
       auto it = carriers_.find(carrier->id);
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, carrier->write_end.get(), nullptr);
       gone.push_back(std::move(it->second));

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "emu/arena/arena.h"
 #include "emu/base/fd.h"
 #include "emu/base/object.h"
 #include "emu/ports/task.h"
@@ -41,12 +42,28 @@ class File {
   virtual Result<u64> ioctl(System&, Call&) { return fail(ENOTTY); }
   virtual Result<u64> mmap(System&, Call&) { return fail(ENODEV); }
   virtual Result<u64> write(System&, Task&, u64 /*address*/, u64 /*size*/) { return fail(EINVAL); }
-  // Is there something to read? Pollable files answer from producer and consumer positions.
+  // Calls that read it are answered here when its process stops at them, which is_read() asks for. The carrier cannot
+  // give what a read has to. Of bpf objects there is nothing to read (kernel: bpf_dummy_read).
+  virtual Result<u64> read(Task&, u64 /*address*/, u64 /*size*/) { return fail(EINVAL); }
+  virtual bool is_read() const { return false; }
+  // Has it a poll operation (kernel: file_can_poll)? epoll takes no other.
+  virtual bool can_poll() const { return pollable(); }
+  // Is it one that waits end for, so that its processes stop at them? And is there something to read?
   virtual bool pollable() const { return false; }
   virtual bool readable() const { return false; }
+  // Its poll operation: EPOLLIN, ... Call it through ask(), for asking may take a wakeup away. Files without one are
+  // always ready (kernel: DEFAULT_POLLMASK).
+  virtual u32 poll();
+  // The part of that which lasts and which no wakeup tells of: EPOLLERR, EPOLLHUP, EPOLLOUT.
+  virtual u32 condition() const { return 0; }
+  // Does asking take the wakeup away (kernel: perf_poll)?
+  virtual bool reports_once() const { return false; }
 
   // The ring in the arena that wakes those who poll the file, null: none.
   virtual const void* ring() const { return nullptr; }
+
+  // What of the arena an mmap of it shows. While that is mapped the kernel keeps the file.
+  virtual Extent mapping() const { return {}; }
 
   u32 mode = 3;              // FMODE_READ | FMODE_WRITE of the description
   u32 open_flags = 2;        // O_RDWR, as fdinfo and F_GETFL show it
@@ -70,6 +87,8 @@ class Files {
   // Makes the carrier readable (the kernel's wake_up on the file's wait queue), or not.
   void signal(File& file);
   void drain(File& file);
+  // Drains all descriptions of the file's ring: it has nothing to report.
+  void quiet(File& file);
   // Files that a ring in the arena (struct Map, struct PerfRing) wakes: all descriptions of it share its wait queue.
   // One that has no ring when it is installed gets it later by watch().
   void watch(File& file, const void* ring);
@@ -78,6 +97,16 @@ class Files {
   void for_each(const std::function<void(File&)>& visit) const;
   // Drains every signalled carrier whose file has nothing left to read; called where poll, select and epoll_wait enter.
   void settle();
+  // Is there a file that reports a wakeup once? And those among them that are signalled.
+  bool any_reports_once() const;
+  std::vector<std::shared_ptr<File>> signalled_once() const;
+  // A file joined an epoll set that has a lasting condition: epoll_wait has to look for such from now on.
+  void remember_condition(File& file);
+  bool has_conditions() const { return conditional_ != 0; }
+  // The task has mapped the file: it stays when its last descriptor goes, until nothing of its mapping() is `mapped`.
+  void hold(Task& task, int fd, File& file);
+  void release_unmapped(const std::function<bool(Extent)>& mapped);
+  bool any_held() const;
   // Drops the files whose last carrier is gone. Cheap when nothing happened; called before objects are listed.
   void reap();
   // Called when a task was given a carrier, whose process must stop at more calls from then on.
@@ -94,6 +123,7 @@ class Files {
   std::map<const File*, Carrier*> by_file_;
   std::multimap<const void*, Carrier*> by_ring_;
   std::vector<Carrier*> signalled_;
+  u32 conditional_ = 0;  // carriers whose file was in an epoll set with a lasting condition
 };
 
 }  // namespace bpfemu

@@ -47,6 +47,7 @@ Reply enter_set_limit(System& system, Call& call);
 Reply enter_uname(System& system, Call& call);
 // fd.cc
 Reply enter_fcntl(System& system, Call& call);
+Reply enter_read(System& system, Call& call);
 Reply enter_ioctl(System& system, Call& call);
 Reply enter_mmap(System& system, Call& call);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ioctl and mmap of perf events (kernel: _perf_ioctl, perf_mmap).
 #include <linux/perf_event.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 
 #include "emu/base/bytes.h"
@@ -22,19 +23,25 @@ struct Request {
   u64 arg;
 };
 
-Result<u64> enable(Request& r) {
-  r.event.enable();
+// For the event, or with PERF_IOC_FLAG_GROUP for its group (kernel: perf_event_for_each).
+Result<u64> each(Request& r, void (PerfEvent::*change)()) {
+  if (!(r.arg & PERF_IOC_FLAG_GROUP)) return (r.event.*change)(), 0;
+  PerfEvent& leader = r.event.leader();
+  (leader.*change)();
+  for (PerfEvent* sibling : leader.siblings()) (sibling->*change)();
   return 0;
+}
+
+Result<u64> enable(Request& r) {
+  return each(r, &PerfEvent::enable);
 }
 
 Result<u64> disable(Request& r) {
-  r.event.disable();
-  return 0;
+  return each(r, &PerfEvent::disable);
 }
 
 Result<u64> reset(Request& r) {
-  r.event.state().count = 0;
-  return 0;
+  return each(r, &PerfEvent::reset);
 }
 
 Result<u64> refresh(Request& r) {
@@ -148,6 +155,21 @@ Result<void> set_perf_output(PerfEvent& event, PerfEvent* output) {
   return {};
 }
 
+// The last munmap takes the buffer from all events that write to it (kernel: perf_mmap_close). It told nobody.
+static void drop_unmapped_buffer(System& system, const PerfEvent& event) {
+  const std::shared_ptr<PerfBuffer> buffer = event.buffer();
+  if (ArenaMappings(system).any(buffer->extent())) return;
+  system.files.for_each([&](File& file) {
+    auto object = file.object();
+    if (!object || object->kind() != ObjectKind::kPerfEvent) return;
+    auto& other = static_cast<PerfEvent&>(*object);
+    if (other.buffer() != buffer) return;
+    other.set_buffer(nullptr);
+    other.mapped = false;
+    system.files.watch(file, nullptr);
+  });
+}
+
 Result<u64> PerfEventFile::mmap(System& system, Call& call) {
   MmapRequest request(call);
   TRY(request.check(mode));
@@ -156,6 +178,7 @@ Result<u64> PerfEventFile::mmap(System& system, Call& call) {
   if (!request.shared() || request.offset != 0) return fail(EINVAL);
   u64 pages = request.size / kPageSize - 1;
   if (pages != 0 && !is_power_of_two(pages)) return fail(EINVAL);
+  if (event_->buffer()) drop_unmapped_buffer(system, *event_);
   if (event_->buffer()) {
     if (event_->buffer()->ring().pages != pages) return fail(EINVAL);
   } else {
@@ -164,21 +187,25 @@ Result<u64> PerfEventFile::mmap(System& system, Call& call) {
     event_->set_buffer(TRY(PerfBuffer::create(*system.arena, static_cast<u32>(pages), watermark, request.write())));
     system.files.watch(*this, ring());
   }
+  using Sort = PerfEvent::Sort;
+  Sort sort = event_->spec().sort;
+  if (sort == Sort::kKprobe || sort == Sort::kUprobe) system.unmodelled.note("records of kprobes and uprobes");
   u64 address = TRY(map_arena(system, call.task, request, event_->buffer()->area()));
   event_->mapped = true;
   return address;
 }
 
 bool PerfEventFile::readable() const {
-  if (!event_->buffer()) return false;
-  PerfRing& ring = event_->buffer()->ring();
-  if (!ring.poll || !perf_ring_has_data(ring)) return false;
-  u64 head = ring.page()->data_head, tail = ring.page()->data_tail;
-  bool old = head == seen_head_ && tail == seen_tail_;
-  seen_head_ = head;
-  seen_tail_ = tail;
-  if (old) perf_ring_take_poll(ring);
-  return !old;
+  return event_->buffer() && event_->buffer()->ring().poll;
+}
+
+u32 PerfEventFile::poll() {
+  if (u32 hangup = condition()) return hangup;
+  return perf_ring_take_poll(event_->buffer()->ring()) ? u32{EPOLLIN} : 0;
+}
+
+u32 PerfEventFile::condition() const {
+  return event_->buffer() && !event_->gone() ? 0 : u32{EPOLLHUP};
 }
 
 }  // namespace bpfemu

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -123,28 +124,36 @@ Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode) {
   return address;
 }
 
-bool mapped_writable(System& system, const MapObject& map) {
+ArenaMappings::ArenaMappings(System& system) : arena_(*system.arena) {
   struct stat arena;
-  if (fstat(system.arena->fd(), &arena) != 0) return false;
-  u64 first = system.arena->file_offset(map.extent().address), last = first + map.extent().size;
+  if (fstat(arena_.fd(), &arena) != 0) return;
   for (pid_t group : system.host.thread_groups()) {
-    std::string path = "/proc/" + std::to_string(group) + "/maps";
-    std::FILE* maps = std::fopen(path.c_str(), "re");
+    std::FILE* maps = std::fopen(("/proc/" + std::to_string(group) + "/maps").c_str(), "re");
     if (!maps) continue;
     char line[4096];
-    bool found = false;
-    while (!found && std::fgets(line, sizeof line, maps)) {
+    while (std::fgets(line, sizeof line, maps)) {
       unsigned long start, end, offset, inode;
       char protection[8];
       if (std::sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, protection, &offset, &inode) != 5) continue;
       // The supervisor's own mapping is the arena as a whole.
       bool own = start >= kArenaBase && end <= kArenaBase + kArenaSpan;
-      found = !own && inode == arena.st_ino && protection[1] == 'w' && offset < last && offset + (end - start) > first;
+      if (!own && inode == arena.st_ino) ranges_.push_back({offset, offset + (end - start), protection[1] == 'w'});
     }
     std::fclose(maps);
-    if (found) return true;
   }
-  return false;
+}
+
+bool ArenaMappings::overlaps(Extent extent, bool writable) const {
+  u64 first = arena_.file_offset(extent.address), last = first + extent.size;
+  return std::ranges::any_of(ranges_, [&](const Range& range) {
+    return range.first < last && range.last > first && (range.writable || !writable);
+  });
+}
+
+void release_unmapped(System& system) {
+  if (!system.files.any_held()) return;
+  ArenaMappings mappings(system);
+  system.files.release_unmapped([&](Extent extent) { return mappings.any(extent); });
 }
 
 }  // namespace bpfemu

@@ -28,7 +28,25 @@ Result<u64> map_arena(System& system, Task& task, const MmapRequest& request, u6
 
 // mmap of a map's descriptor (kernel: bpf_map_mmap).
 Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode);
-// Does some traced process still have the map mapped writable?
-bool mapped_writable(System& system, const MapObject& map);
+// What the traced processes have mapped of the arena, now.
+class ArenaMappings {
+ public:
+  explicit ArenaMappings(System& system);
+  bool any(Extent extent) const { return overlaps(extent, false); }
+  bool writable(Extent extent) const { return overlaps(extent, true); }
+
+ private:
+  struct Range {
+    u64 first, last;  // in the arena's file
+    bool writable;
+  };
+  bool overlaps(Extent extent, bool writable) const;
+
+  const Arena& arena_;
+  std::vector<Range> ranges_;
+};
+
+// Lets go what only a mapping kept that is gone meanwhile: munmap and exec tell nobody.
+void release_unmapped(System& system);
 
 }  // namespace bpfemu

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/epoll.h>
 
 #include "emu/arena/layout.h"
 #include "emu/base/bytes.h"
@@ -88,6 +89,15 @@ std::string MapFile::fdinfo() const {
 const void* MapFile::ring() const { return pollable() ? &map_->map() : nullptr; }
 bool MapFile::pollable() const { return map_->map().type == BPF_MAP_TYPE_RINGBUF; }
 bool MapFile::readable() const { return pollable() && ring_available(static_cast<RingMap&>(map_->map())) != 0; }
+
+// kernel: bpf_map_poll, ringbuf_map_poll_user.
+u32 MapFile::condition() const {
+  const Map& map = map_->map();
+  if (map.type == BPF_MAP_TYPE_RINGBUF) return 0;
+  if (map.type != BPF_MAP_TYPE_USER_RINGBUF) return EPOLLERR;
+  bool room = ring_available(static_cast<RingMap&>(map_->map())) < map.max_entries;
+  return room ? EPOLLOUT | EPOLLWRNORM : 0;
+}
 
 Result<u64> MapFile::mmap(System& system, Call& call) { return mmap_map(system, call, *map_, mode); }
 

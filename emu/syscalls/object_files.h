@@ -26,6 +26,9 @@ class MapFile : public File {
   const void* ring() const override;
   bool pollable() const override;
   bool readable() const override;
+  bool can_poll() const override { return true; }
+  u32 condition() const override;
+  Extent mapping() const override { return map_->extent(); }
 
   // Remembers that a perf event was put into the map's element `index` through this descriptor.
   void put_event(u32 index, const Object& event) { put_[index] = &event; }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// perf_event_open (kernel: kernel/events/core.c, kernel/trace/trace_event_perf.c). Tracing events, the buffers of
-// programs and clocks that programs run on are ours; every other event is the host's business.
+// perf_event_open (kernel: kernel/events/core.c, kernel/trace/trace_event_perf.c). Every event is ours: tracing events,
+// program output, and what the kernel counts in software. Hardware events there are none, as in most virtual machines.
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -82,19 +83,74 @@ Result<void> check_attr(const perf_event_attr& attr) {
   return {};
 }
 
-// Which of our events it is; nothing: the host's. A sampling clock without a sample format is there to run a program;
-// one with a format is there to fill a buffer, which the host can do.
-std::optional<Sort> sort_of(const perf_event_attr& attr) {
+// ENOENT: no such event (kernel: perf_init_event).
+Result<Sort> software_sort(Unmodelled& unmodelled, const perf_event_attr& attr) {
+  switch (attr.config) {
+    case PERF_COUNT_SW_CPU_CLOCK:
+    case PERF_COUNT_SW_TASK_CLOCK: return Sort::kClock;
+    case PERF_COUNT_SW_BPF_OUTPUT: return Sort::kOutput;
+    case PERF_COUNT_SW_CGROUP_SWITCHES:
+      unmodelled.note("perf event", "cgroup-switches");
+      return fail(ENOENT);
+    case PERF_COUNT_SW_DUMMY:
+    case PERF_COUNT_SW_ALIGNMENT_FAULTS:  // x86 has neither of these faults
+    case PERF_COUNT_SW_EMULATION_FAULTS: return Sort::kCounter;
+    default: break;
+  }
+  if (attr.config >= PERF_COUNT_SW_MAX) return fail(ENOENT);
+  if (attr.sample_period) unmodelled.note("perf_event_open: where a sampled fault, switch or migration happened");
+  return Sort::kCounter;
+}
+
+Result<Sort> sort_of(Unmodelled& unmodelled, const perf_event_attr& attr) {
+  auto not_there = [&](const char* type) -> Result<Sort> {
+    unmodelled.note("perf event", fmt::format("{}:{:#x}", type, u64{attr.config}));
+    return fail(ENOENT);
+  };
   switch (attr.type) {
     case PERF_TYPE_TRACEPOINT: return Sort::kTracepoint;
     case kKprobePmu: return Sort::kKprobe;
     case kUprobePmu: return Sort::kUprobe;
-    case PERF_TYPE_SOFTWARE:
-      if (attr.config == PERF_COUNT_SW_BPF_OUTPUT) return Sort::kOutput;
-      if (attr.config == PERF_COUNT_SW_CPU_CLOCK && attr.sample_period && !attr.sample_type) return Sort::kClock;
-      return std::nullopt;
-    default: return std::nullopt;
+    case PERF_TYPE_SOFTWARE: return software_sort(unmodelled, attr);
+    case PERF_TYPE_HARDWARE: return not_there("hardware");
+    case PERF_TYPE_HW_CACHE: return not_there("hw-cache");
+    case PERF_TYPE_RAW: return not_there("raw");
+    case PERF_TYPE_BREAKPOINT: return not_there("breakpoint");
+    default: return fail(ENOENT);
   }
+}
+
+// What an event can ask for that no record of ours has.
+Result<void> check_modelled(Unmodelled& unmodelled, const perf_event_attr& attr) {
+  if (attr.sample_type & (PERF_SAMPLE_REGS_INTR | PERF_SAMPLE_CODE_PAGE_SIZE)) {
+    unmodelled.note("perf_event_open: kernel registers and page sizes in samples");
+    return fail(EINVAL);
+  }
+  if (attr.sigtrap) {
+    unmodelled.note("perf_event_open: sigtrap");
+    return fail(EINVAL);
+  }
+  bool others = attr.mmap || attr.comm || attr.task || attr.mmap2 || attr.context_switch || attr.namespaces ||
+                attr.ksymbol || attr.bpf_event || attr.cgroup || attr.text_poke;
+  if (others) unmodelled.note("perf_event_open: records of mmap, comm, fork and the like");
+  return {};
+}
+
+// kernel: perf_event_set_clock.
+Result<void> check_clock(const perf_event_attr& attr) {
+  constexpr int clocks[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI};
+  if (attr.use_clockid && !std::ranges::count(clocks, attr.clockid)) return fail(EINVAL);
+  return {};
+}
+
+// What perf_event_open asks of the group that the event is to join.
+Result<void> check_group(const Open& open, const PerfEvent& leader) {
+  if (&leader.leader() != &leader) return fail(EINVAL);
+  auto clock = [](const perf_event_attr& attr) { return attr.use_clockid ? attr.clockid : -1; };
+  if (clock(leader.attr()) != clock(open.attr)) return fail(EINVAL);
+  if (leader.spec().cpu != open.cpu || leader.spec().pid != open.pid) return fail(EINVAL);
+  if (open.attr.exclusive || open.attr.pinned) return fail(EINVAL);
+  return check_read_sizes(leader, open.attr.read_format);
 }
 
 // A string of the tool's: E2BIG when it is too long, EFAULT.
@@ -137,7 +193,7 @@ Result<std::shared_ptr<Point>> open_point(Open& open, Sort sort) {
   }
 }
 
-Result<u64> open_event(Open& open, Sort sort) {
+Result<u64> open_event(Open& open) {
   System& system = open.system;
   TRY(check_attr(open.attr));
   if (!system.capabilities(open.task).perfmon) return fail(EACCES);
@@ -160,18 +216,22 @@ Result<u64> open_event(Open& open, Sort sort) {
   u32 cpus = system.arena->cpus();
   if (static_cast<u32>(open.cpu) >= cpus && (open.pid == -1 || open.cpu != -1)) return fail(EINVAL);
   if (open.attr.inherit && (open.attr.sample_type & PERF_SAMPLE_READ)) return fail(EINVAL);
+  Sort sort = TRY(sort_of(system.unmodelled, open.attr));
   if (open.attr.sample_type & PERF_SAMPLE_BRANCH_STACK) return fail(EOPNOTSUPP);
   auto point = TRY(open_point(open, sort));
-  if (leader) {
-    if (leader->spec().cpu != open.cpu || leader->spec().pid != open.pid) return fail(EINVAL);
-    if (open.attr.exclusive || open.attr.pinned) return fail(EINVAL);
-  }
+  TRY(check_clock(open.attr));
+  if (leader) TRY(check_group(open, *leader));
+  TRY(check_modelled(system.unmodelled, open.attr));
   if (open.pid == -1 && open.cpu >= static_cast<int>(system.options.cpus_online)) {
     return fail(ENODEV);
   }
 
-  auto event = TRY(PerfEvent::create(
-      *system.probes, {.sort = sort, .attr = open.attr, .pid = open.pid, .cpu = open.cpu, .point = std::move(point)}));
+  auto event = TRY(PerfEvent::create(*system.probes, {.sort = sort,
+                                                      .attr = open.attr,
+                                                      .pid = open.pid,
+                                                      .cpu = open.cpu,
+                                                      .point = std::move(point),
+                                                      .leader = std::move(leader)}));
   if (output) TRY(set_perf_output(*event, output.get()));
   bool cloexec = open.flags & PERF_FLAG_FD_CLOEXEC;
   return static_cast<u64>(TRY(system.files.install(open.task, std::make_shared<PerfEventFile>(event), cloexec)));
@@ -195,20 +255,7 @@ Reply enter_perf_event_open(System& system, Call& call) {
             .flags = call.args[4]};
   if (open.flags & ~kAllFlags) return Reply::answer(-EINVAL);
   if (auto copied = copy_attr(open, call.args[0]); !copied) return Reply::answer(copied);
-  auto sort = sort_of(open.attr);
-  if (!sort) return system.capabilities(call.task).perfmon ? Reply::native_then_exit() : Reply::native();
-  return Reply::answer(open_event(open, *sort));
-}
-
-// The host's: what it refuses for want of privilege, root on the claimed kernel gets.
-s64 exit_perf_event_open(System& system, Call& call, s64 result) {
-  if (result != -EACCES && result != -EPERM) return result;
-  perf_event_attr attr{};
-  if (!call.task.read(call.args[0], &attr, PERF_ATTR_SIZE_VER0)) return result;
-  constexpr const char* kTypes[] = {"hardware", "software", "tracepoint", "hw-cache", "raw", "breakpoint"};
-  const std::string type = attr.type < std::size(kTypes) ? kTypes[attr.type] : fmt::format("type {}", attr.type);
-  system.unmodelled.note("perf event", fmt::format("{}:{:#x}", type, u64{attr.config}));
-  return result;
+  return Reply::answer(open_event(open));
 }
 
 }  // namespace bpfemu

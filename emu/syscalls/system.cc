@@ -41,7 +41,7 @@ Options completed(Options options) {
 SyscallSet calls_of(TraceWhen when) {
   SyscallSet set;
   for (const TracedSyscall& call : traced_syscalls()) {
-    if (call.when == when) set.set(static_cast<size_t>(call.number));
+    if (call.when == when) set.set(when == TraceWhen::kReaders ? kSmallRead : static_cast<size_t>(call.number));
   }
   return set;
 }
@@ -82,9 +82,12 @@ Result<void> System::load_btf() {
 // A process that holds a carrier stops at calls on descriptors, and at those that wait when the carrier can be waited
 // for.
 void System::watch_descriptors() {
-  files.installed = [this, holders = calls_of(TraceWhen::kHolders),
-                     waiters = calls_of(TraceWhen::kRings)](Task& task, const File& file) {
-    host.want_in_process(task, file.pollable() ? holders | waiters : holders);
+  files.installed = [this, holders = calls_of(TraceWhen::kHolders), waiters = calls_of(TraceWhen::kRings),
+                     readers = calls_of(TraceWhen::kReaders)](Task& task, const File& file) {
+    SyscallSet calls = holders;
+    if (file.pollable()) calls |= waiters;
+    if (file.is_read()) calls |= readers;
+    host.want_in_process(task, calls);
   };
 }
 

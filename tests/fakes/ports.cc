@@ -76,6 +76,13 @@ Result<int> FakeTask::reopen_fd(int fd, int flags) {
   return copy;
 }
 
+Result<int> FakeTask::share_fd(int fd) {
+  if (dead_) return fail(ESRCH);
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return fail(EBADF);
+  return copy;
+}
+
 Result<u64> FakeTask::scratch(size_t size) {
   if (dead_) return fail(ESRCH);
   if (size > scratch_.size()) return fail(ENOMEM);
@@ -129,6 +136,29 @@ std::vector<pid_t> FakeHost::thread_groups() {
   std::set<pid_t> groups;
   for (auto& [tid, task] : tasks) groups.insert(task->tgid());
   return {groups.begin(), groups.end()};
+}
+
+std::vector<pid_t> FakeHost::threads() {
+  std::vector<pid_t> tids;
+  for (auto& [tid, task] : tasks) tids.push_back(tid);
+  return tids;
+}
+
+Result<TaskUsage> FakeHost::usage(pid_t tid) {
+  if (!tasks.contains(tid)) return fail(ESRCH);
+  return used[tid];
+}
+
+std::vector<pid_t> FakeHost::running(int cpu) {
+  std::vector<pid_t> tids;
+  for (auto& [tid, where] : on_cpu) {
+    if (cpu < 0 || where == cpu) tids.push_back(tid);
+  }
+  return tids;
+}
+
+void FakeHost::at_stop(pid_t tid, std::function<void(Task&)> call) {
+  if (Task* task = find_task(tid)) call(*task);
 }
 
 Result<Sites::Id> FakeSites::add(const UserPlace& place) {

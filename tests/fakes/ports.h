@@ -30,6 +30,7 @@ class FakeTask : public Task {
   Result<int> install_fd(int fd, bool cloexec) override;
   Result<FileId> file_id(int fd) override;
   Result<int> reopen_fd(int fd, int flags) override;
+  Result<int> share_fd(int fd) override;
   Result<u64> scratch(size_t size) override;
 
   // Makes every later operation fail with ESRCH, as a SIGKILL does.
@@ -51,6 +52,10 @@ class FakeHost : public Host {
   Task* find_task(pid_t tid) override;
   Result<TaskFacts> facts(pid_t tid) override;
   std::vector<pid_t> thread_groups() override;
+  std::vector<pid_t> threads() override;
+  Result<TaskUsage> usage(pid_t tid) override;
+  std::vector<pid_t> running(int cpu) override;
+  void at_stop(pid_t tid, std::function<void(Task&)> call) override;
 
   // Moves the clock on by `ns` and fires the timers that come due.
   void advance(u64 ns);
@@ -58,6 +63,8 @@ class FakeHost : public Host {
   SyscallSet entry, exit;               // what was last wanted
   std::map<pid_t, Task*> tasks;         // what find_task knows
   std::map<pid_t, TaskFacts> task_facts;
+  std::map<pid_t, TaskUsage> used;      // a thread without an entry has used nothing
+  std::map<pid_t, int> on_cpu;          // the threads that run, and where
 
  private:
   struct Timer {

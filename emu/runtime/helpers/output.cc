@@ -35,10 +35,17 @@ bool is_packet_program(u32 type) {
   return false;
 }
 
-// Where the event happened, as far as the context says it (kernel: perf_instruction_pointer, perf_misc_flags).
+// The registers of where the event happened, as far as the context says it; null: somewhere in the kernel.
+const PtRegs* registers_of(const Run* run, u64 context) {
+  if (has_registers(run->program)) return pointer_to<const PtRegs>(context);
+  bool tracepoint = run->program && run->program->type == BPF_PROG_TYPE_TRACEPOINT;
+  return tracepoint && *pointer_to<const u8>(context) ? run->regs : nullptr;
+}
+
+// kernel: perf_instruction_pointer, perf_misc_flags.
 void set_place(PerfSample& sample, const Run* run, u64 context) {
-  if (!has_registers(run->program)) return;
-  const auto* regs = pointer_to<const PtRegs>(context);
+  const PtRegs* regs = registers_of(run, context);
+  if (!regs) return;
   sample.ip = regs->rip;
   if (regs->cs & 3) sample.misc = PERF_RECORD_MISC_USER;
 }
@@ -70,6 +77,7 @@ s64 add_packet(PerfSample& sample, const Run* run, u64 context, u64 flags) {
 
 HELPER(help_perf_event_output) {
   PerfSample sample;
+  sample.period = 0;
   if (s64 error = add_packet(sample, run, r1, r3)) return result(error);
   u32 cpu = run->cpu->id;
   u64 index = (r3 & BPF_F_INDEX_MASK) == BPF_F_CURRENT_CPU ? cpu : r3 & BPF_F_INDEX_MASK;
@@ -85,7 +93,7 @@ HELPER(help_perf_event_output) {
   sample.pid = run->task->tgid;
   sample.tid = run->task->tid;
   sample.cpu = cpu;
-  if (event->sample_type & PERF_SAMPLE_TIME) sample.time = run->env->clock(run->env->self, CLOCK_MONOTONIC);
+  if (event->sample_type & PERF_SAMPLE_TIME) sample.time = run->env->clock(run->env->self, event->clock);
   sample.cgroup = run->task->cgroup_id;
   u64 chain[1 + kMaxSampledStack] = {PERF_CONTEXT_USER};
   if ((event->sample_type & PERF_SAMPLE_CALLCHAIN) && run->env->user_stack) {
@@ -93,6 +101,13 @@ HELPER(help_perf_event_output) {
     sample.callchain = chain;
     sample.callchain_size = depth > 0 ? 1 + static_cast<u32>(depth) : 0;
   }
+  if (!sample.ip && (event->sample_type & (PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN))) {
+    run->env->missing(run->env->self, "kernel addresses in records of programs");
+  }
+  if (!run->regs && (event->sample_type & (PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER))) {
+    run->env->missing(run->env->self, "registers in records of test runs");
+  }
+  sample.user_regs = run->regs;
   sample.raw_head = pointer_to(r4);
   sample.raw_head_size = low32(r5);
   return result(perf_event_sample(run, *event, sample));

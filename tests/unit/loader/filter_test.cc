@@ -43,12 +43,23 @@ TEST_CASE("every call gets what the set says") {
   for (size_t number = 0; number < kSyscallLimit; number += 3) spec.trace.set(number);
   for (size_t number = 1; number < kSyscallLimit; number += 30) spec.trap.set(number);
   for (size_t number = 0; number < kSyscallLimit + 10; ++number) {
-    const bool known = number < kSyscallLimit;
+    const bool known = number < kSmallRead;  // which is no call
     const u32 expected = known && spec.trace[number]  ? u32{SECCOMP_RET_TRACE}
                          : known && spec.trap[number] ? SECCOMP_RET_TRAP | kTrapTag
                                                       : u32{SECCOMP_RET_ALLOW};
     CHECK(verdict(spec, static_cast<long>(number)) == expected);
   }
+}
+
+TEST_CASE("small reads stop where only they are wanted") {
+  FilterSpec spec;
+  spec.trace.set(kSmallRead);
+  CHECK(verdict(spec, SYS_read, {3, 0, 24}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_read, {3, 0, 4096}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_read, {3, 0, 4097}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_write, {3, 0, 24}) == SECCOMP_RET_ALLOW);
+  spec.trace.set(SYS_read);
+  CHECK(verdict(spec, SYS_read, {3, 0, 4097}) == SECCOMP_RET_TRACE);
 }
 
 TEST_CASE("an untraced call takes few instructions") {

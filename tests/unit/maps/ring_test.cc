@@ -278,6 +278,31 @@ TEST_CASE("perf wakeups follow the watermark") {
   CHECK(samples == 5);
 }
 
+TEST_CASE("perf records that are written backward lie newest first") {
+  PerfWorld w(1);
+  w.event.write_backward = true;
+  perf_ring_init(*w.ring, 1, 0, false);
+  perf_event_mmap_page& page = *w.ring->page();
+  for (u64 i = 1; i <= 400; ++i) {
+    std::string data(8, static_cast<char>('a' + i % 26));
+    REQUIRE(w.sample(data) == 0);
+    REQUIRE(page.data_head == -(24 * i));
+    u64 at = page.data_head & 4095;
+    REQUIRE(load<perf_event_header>(w.ring->data() + at).size == 24);
+    if (at + 24 <= 4096) REQUIRE(std::string(reinterpret_cast<char*>(w.ring->data()) + at + 12, 8) == data);
+  }
+  CHECK(w.woken.size() == 400);
+  CHECK(w.event.lost_samples == 0);
+
+  PerfWorld full(1);  // not overwritten: the tool moves data_tail down
+  full.event.write_backward = true;
+  u64 fitted = 0;
+  while (full.sample("12345678") == 0) ++fitted;
+  CHECK(fitted == 4095 / 24);
+  full.ring->page()->data_tail = full.ring->page()->data_head;
+  CHECK(full.sample("12345678") == 0);
+}
+
 TEST_CASE("a paused or missing buffer drops samples") {
   PerfWorld w(1);
   w.ring->paused = 1;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstring>
 
 #include "emu/arena/layout.h"
+#include "emu/syscalls/map_mmap.h"
 #include "emu/syscalls/perf_file.h"
 #include "tests/unit/syscalls/fixture.h"
 
@@ -156,10 +158,77 @@ TEST_CASE("tracepoints, kprobes and uprobes are opened by what names them") {
   CHECK(kernel().sites.sites.empty());
 }
 
-TEST_CASE("other events are the host's") {
-  perf_event_attr attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES);
-  Call call{kernel().task, SYS_perf_event_open, {ptr(&attr), 0, ~u64{0}, ~u64{0}, 0, 0}};
-  CHECK(enter_perf_event_open(*kernel().system, call).kind == Reply::Kind::kNative);
+TEST_CASE("software events are all there, hardware events are not") {
+  for (u64 config = 0; config < PERF_COUNT_SW_CGROUP_SWITCHES; ++config) {
+    perf_event_attr attr = attr_of(PERF_TYPE_SOFTWARE, config);
+    s64 fd = open_event(attr);
+    CHECK(fd >= 0);
+    close(static_cast<int>(fd));
+  }
+  CHECK(open_event(attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_MAX)) == -ENOENT);
+  CHECK(open_event(attr_of(PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES)) == -ENOENT);
+  CHECK(open_event(attr_of(PERF_TYPE_RAW, 0x1234)) == -ENOENT);
+  CHECK(open_event(attr_of(PERF_TYPE_BREAKPOINT, 0)) == -ENOENT);
+  CHECK(open_event(attr_of(4711, 0)) == -ENOENT);
+  const auto& noted = kernel().system->unmodelled.counts();
+  CHECK(noted.contains("perf event hardware:0x0"));
+  CHECK(noted.contains("perf event breakpoint:0x0"));
+  perf_event_attr clock = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK);
+  for (u64 type : {PERF_SAMPLE_RAW, PERF_SAMPLE_CALLCHAIN, PERF_SAMPLE_ADDR, PERF_SAMPLE_CGROUP, PERF_SAMPLE_READ}) {
+    clock.sample_type = type;
+    clock.sample_period = 1'000'000'000;
+    s64 fd = open_event(clock);
+    CHECK(fd >= 0);
+    close(static_cast<int>(fd));
+  }
+  clock.use_clockid = 1;
+  clock.clockid = CLOCK_PROCESS_CPUTIME_ID;
+  CHECK(open_event(clock) == -EINVAL);
+  kernel().system->files.reap();
+}
+
+TEST_CASE("what a read of a perf event gives") {
+  Kernel& k = kernel();
+  perf_event_attr attr = attr_of(PERF_TYPE_TRACEPOINT, event_id("syscalls", "sys_enter_getppid"));
+  attr.read_format = PERF_FORMAT_GROUP | PERF_FORMAT_ID | PERF_FORMAT_TOTAL_TIME_ENABLED;
+  s64 leader = open_event(attr);
+  attr.read_format = PERF_FORMAT_ID | PERF_FORMAT_LOST;
+  s64 sibling = open_event(attr, -1, 0, static_cast<int>(leader));
+  REQUIRE(sibling >= 0);
+  CHECK(open_event(attr, -1, 0, static_cast<int>(sibling)) == -EINVAL);
+  CHECK(open_event(attr, -1, 1, static_cast<int>(leader)) == -EINVAL);
+  (*find_perf_event(*k.system, k.task, static_cast<int>(leader)))->state().count = 11;
+  auto second = *find_perf_event(*k.system, k.task, static_cast<int>(sibling));
+  second->state().count = 22;
+  u64 values[16]{};
+  auto read_event = [&](s64 fd, u64 size) {
+    return k.call(SYS_read, {static_cast<u64>(fd), ptr(values), size, 0, 0, 0});
+  };
+  CHECK(read_event(leader, 47) == -ENOSPC);
+  CHECK(read_event(leader, sizeof values) == 48);
+  CHECK(values[0] == 2);
+  CHECK(values[2] == 11);
+  CHECK(values[4] == 22);
+  CHECK(values[5] == second->event_id());
+  CHECK(read_event(sibling, 24) == 24);
+  CHECK(values[0] == 22);
+  CHECK(values[1] == second->event_id());
+  CHECK(k.call(SYS_read, {static_cast<u64>(sibling), 8, 24, 0, 0, 0}) == -EFAULT);
+  CHECK(ioctl_event(sibling, PERF_EVENT_IOC_RESET, PERF_IOC_FLAG_GROUP) == 0);
+  CHECK(read_event(leader, sizeof values) == 48);
+  CHECK(values[2] == 0);
+  CHECK(values[4] == 0);
+  second.reset();
+  close(static_cast<int>(leader));
+  close(static_cast<int>(sibling));
+  k.system->files.reap();
+}
+
+TEST_CASE("nothing is read from bpf objects") {
+  char byte;
+  s64 map = kernel().bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_HASH));
+  CHECK(kernel().call(SYS_read, {static_cast<u64>(map), ptr(&byte), 1, 0, 0, 0}) == -EINVAL);
+  close(static_cast<int>(map));
 }
 
 TEST_CASE("ioctls of a tracepoint event") {
@@ -260,22 +329,71 @@ TEST_CASE("a wakeup is seen once, and an idle buffer is not readable") {
   CHECK(polled() == 0);
   produce();
   CHECK(wait() == 1);
-  page->data_tail = page->data_head;
-  CHECK(wait() == 0);
+  CHECK(wait() == 0);  // whether the data was consumed or not
 
   produce();
   produce();
   CHECK(wait() == 1);
-  CHECK(wait() == 0);  // the same data again: nobody was woken since
+  CHECK(wait() == 0);
   produce();
   CHECK(polled() == 1);
-  page->data_tail = page->data_head;
   CHECK(polled() == 0);
+  CHECK(wait() == 0);
   produce();
   CHECK(add(EPOLL_CTL_MOD) == 0);
-  CHECK(wait() == 1);
+  CHECK(wait() == 0);  // epoll_ctl has asked already
   close(static_cast<int>(set));
   munmap(page, 2 * kPageSize);
+}
+
+TEST_CASE("poll and select ask the emulated file, and the kernel for all others") {
+  Kernel& k = kernel();
+  s64 hash = k.bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_HASH));
+  s64 ring = k.bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096));
+  REQUIRE(ring >= 0);
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  REQUIRE(write(ends[1], "x", 1) == 1);
+  pollfd entries[] = {{static_cast<int>(hash), POLLIN, 0}, {ends[0], POLLIN, 0}, {static_cast<int>(ring), POLLIN, 0}};
+  auto polled = [&] { return k.call(SYS_poll, {ptr(entries), 3, ~u64{0}, 0, 0, 0}); };
+  CHECK(polled() == 2);
+  CHECK(entries[0].revents == POLLERR);
+  CHECK(entries[1].revents == POLLIN);
+  CHECK(entries[2].revents == 0);
+  fd_set read_set;
+  FD_ZERO(&read_set);
+  for (const pollfd& entry : entries) FD_SET(entry.fd, &read_set);
+  CHECK(k.call(SYS_select, {1024, ptr(&read_set), 0, 0, 0, 0}) == 2);
+  CHECK(FD_ISSET(hash, &read_set));
+  CHECK(FD_ISSET(ends[0], &read_set));
+  CHECK_FALSE(FD_ISSET(ring, &read_set));
+  s64 set = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event interest{.events = EPOLLIN, .data = {.u64 = 7}}, found{};
+  CHECK(k.call(SYS_epoll_ctl, {static_cast<u64>(set), EPOLL_CTL_ADD, static_cast<u64>(hash), ptr(&interest)}) == 0);
+  CHECK(k.call(SYS_epoll_wait, {static_cast<u64>(set), ptr(&found), 1, ~u64{0}, 0, 0}) == 1);
+  CHECK(found.events == EPOLLERR);
+  CHECK(found.data.u64 == 7);
+  for (s64 fd : {hash, ring, set, s64{ends[0]}, s64{ends[1]}}) close(static_cast<int>(fd));
+  k.system->files.reap();
+  CHECK_FALSE(k.system->files.has_conditions());
+}
+
+TEST_CASE("a mapping keeps the file of a closed descriptor") {
+  Kernel& k = kernel();
+  s64 ring = k.bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096));
+  FileId id = *k.task.file_id(static_cast<int>(ring));
+  s64 area = map_event(ring, kPageSize);
+  REQUIRE(area > 0);
+  close(static_cast<int>(ring));
+  k.system->files.reap();
+  CHECK(k.system->files.find(id));
+  release_unmapped(*k.system);
+  k.system->files.reap();
+  CHECK(k.system->files.find(id));
+  munmap(reinterpret_cast<void*>(area), kPageSize);
+  release_unmapped(*k.system);
+  k.system->files.reap();
+  CHECK_FALSE(k.system->files.find(id));
 }
 
 TEST_CASE("programs cannot be waited for") {

@@ -38,7 +38,8 @@ s64 Kernel::call(long number, std::array<u64, 6> args) {
   Reply reply = traced ? traced->enter(*system, call) : Reply::native();
   if (reply.kind == Reply::Kind::kAnswered) return reply.value;
   auto result = task.call(number, call.args);
-  return as_return(result);
+  s64 value = as_return(result);
+  return reply.kind == Reply::Kind::kNativeThenExit && traced->exit ? traced->exit(*system, call, value) : value;
 }
 
 s64 Kernel::bpf_in_place(int command, bpf_attr& attr) {
