@@ -32,9 +32,9 @@ class PerfEvent : public Object {
   struct Spec {
     Sort sort;
     perf_event_attr attr;
-    pid_t pid;                                // -1: every task
-    int cpu;                                  // -1: every CPU
-    std::shared_ptr<Point> point = nullptr;   // of tracing sorts; a tracepoint's is shared by all its events
+    pid_t pid;                                    // -1: every task
+    int cpu;                                      // -1: every CPU
+    std::shared_ptr<Point> point = nullptr;       // of tracing sorts; a tracepoint's is shared by all its events
     std::shared_ptr<PerfEvent> leader = nullptr;  // of the group that it joins
   };
   // Enabled unless attr.disabled is set. ENOMEM; uprobes: what Point::open says.
@@ -119,9 +119,9 @@ class PerfEvent : public Object {
   std::shared_ptr<PerfBuffer> buffer_;
   bool enabled_ = false;
   bool counting_ = false;  // enabled, and its leader too
-  u64 timer_ = 0;         // 0: none
-  u64 reset_at_ = 0;      // what a counter that goes on showed when it was reset
-  u64 left_ = 0;          // counted since the last sample
+  u64 timer_ = 0;          // 0: none
+  u64 reset_at_ = 0;       // what a counter that goes on showed when it was reset
+  u64 left_ = 0;           // counted since the last sample
 };
 
 }  // namespace bpfemu

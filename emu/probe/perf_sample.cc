@@ -12,8 +12,8 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMaxStack = 127;            // sysctl_perf_event_max_stack
-constexpr u32 kMaxSamplesAtOnce = 1000;   // of a counter that went far ahead
+constexpr u32 kMaxStack = 127;           // sysctl_perf_event_max_stack
+constexpr u32 kMaxSamplesAtOnce = 1000;  // of a counter that went far ahead
 
 // A sample's fields, but for what the event itself adds.
 class SampleOf {

@@ -60,11 +60,12 @@ Fields read_fields(Run* run, const PerfEventState& event) {
 }
 
 // The registers in the order of their bits (arch/x86/include/uapi/asm/perf_regs.h); r8 to r15 follow the segments.
+constexpr u32 kRegisters = 24;
 u64 register_value(const PtRegs& r, u32 bit) {
-  const u64 values[] = {r.rax,    r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.rip,
-                        r.eflags, r.cs,  r.ss,  0,     0,     0,     0,     r.r8,  r.r9,
-                        r.r10,    r.r11, r.r12, r.r13, r.r14, r.r15};
-  return bit < sizeof values / sizeof values[0] ? values[bit] : 0;
+  const u64 values[kRegisters] = {r.rax, r.rbx,    r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp,
+                                  r.rip, r.eflags, r.cs,  r.ss,  0,     0,     0,     0,
+                                  r.r8,  r.r9,     r.r10, r.r11, r.r12, r.r13, r.r14, r.r15};
+  return values[bit];
 }
 
 // What follows the raw data: the user's registers, and things that are "none" here.
@@ -73,7 +74,9 @@ Fields register_fields(const PerfEventState& event, const PerfSample& s) {
   f.add(event.sample_type & PERF_SAMPLE_BRANCH_STACK, 0);
   if (!(event.sample_type & PERF_SAMPLE_REGS_USER)) return f;
   f.add(true, s.user_regs ? PERF_SAMPLE_REGS_ABI_64 : PERF_SAMPLE_REGS_ABI_NONE);
-  for (u32 bit = 0; s.user_regs && bit < 64; ++bit) f.add(event.regs_user >> bit & 1, register_value(*s.user_regs, bit));
+  for (u32 bit = 0; s.user_regs && bit < kRegisters; ++bit) {
+    f.add(event.regs_user >> bit & 1, register_value(*s.user_regs, bit));
+  }
   return f;
 }
 
@@ -169,8 +172,10 @@ class Output {
     u8 part[512];
     u64 got = 0;
     bool readable = true;
-    for (u64 done = 0; done < size; done += sizeof part) {
-      u64 count = size - done < sizeof part ? size - done : sizeof part;
+    for (u64 done = 0, count; done < size; done += count) {
+      count = size - done < sizeof part ? size - done : sizeof part;
+      u64 to_page = kPageSize - (address + done) % kPageSize;  // the stack may end there
+      if (count > to_page) count = to_page;
       __builtin_memset(part, 0, sizeof part);
       readable = readable && run_->env->read_user(run_->env->self, part, address + done, count) == 0;
       if (readable) got += count;

@@ -35,8 +35,8 @@ Result<std::vector<Member>> members_of(Task& task, int set) {
   while (std::fgets(line, sizeof line, file)) {
     unsigned events, device;
     unsigned long long data, inode;
-    if (std::sscanf(line, "tfd: %*d events: %x data: %llx pos:%*d ino:%llx sdev:%x", &events, &data, &inode,
-                    &device) == 4) {
+    if (std::sscanf(line, "tfd: %*d events: %x data: %llx pos:%*d ino:%llx sdev:%x", &events, &data, &inode, &device) ==
+        4) {
       u64 host_device = makedev(device >> kKernelMinorBits, device & ((1u << kKernelMinorBits) - 1));
       members.push_back({events, data, {host_device, inode}});
     }

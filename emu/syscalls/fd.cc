@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/map_mmap.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -61,6 +62,7 @@ Reply enter_mmap(System& system, Call& call) {
   if (!file) return Reply::native();
   auto address = file->mmap(system, call);
   if (address) system.files.hold(call.task, static_cast<int>(call.args[4]), *file);
+  if (system.files.holds_many()) release_unmapped(system);
   return Reply::answer(address);
 }
 

@@ -159,10 +159,12 @@ void Files::release_unmapped(const std::function<bool(Extent)>& mapped) {
   for (auto& [id, carrier] : carriers_) {
     if (carrier->held && !mapped(carrier->file->mapping())) carrier->held.reset();
   }
+  many_held_ = std::max(kFewHeld, 2 * held());
 }
 
-bool Files::any_held() const {
-  return std::ranges::any_of(carriers_, [](auto& entry) { return static_cast<bool>(entry.second->held); });
+size_t Files::held() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(carriers_, [](auto& entry) { return static_cast<bool>(entry.second->held); }));
 }
 
 void Files::settle() {

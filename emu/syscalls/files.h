@@ -106,7 +106,9 @@ class Files {
   // The task has mapped the file: it stays when its last descriptor goes, until nothing of its mapping() is `mapped`.
   void hold(Task& task, int fd, File& file);
   void release_unmapped(const std::function<bool(Extent)>& mapped);
-  bool any_held() const;
+  size_t held() const;
+  // Are twice as many held as were left when the unmapped ones were released last? Time to do it again.
+  bool holds_many() const { return held() >= many_held_; }
   // Drops the files whose last carrier is gone. Cheap when nothing happened; called before objects are listed.
   void reap();
   // Called when a task was given a carrier, whose process must stop at more calls from then on.
@@ -115,6 +117,7 @@ class Files {
   int reap_fd() const { return epoll_.get(); }
 
  private:
+  static constexpr size_t kFewHeld = 64;
   struct Carrier;
   void drain(Carrier& carrier);
 
@@ -123,6 +126,7 @@ class Files {
   std::map<const File*, Carrier*> by_file_;
   std::multimap<const void*, Carrier*> by_ring_;
   std::vector<Carrier*> signalled_;
+  size_t many_held_ = kFewHeld;
   u32 conditional_ = 0;  // carriers whose file was in an epoll set with a lasting condition
 };
 

@@ -151,7 +151,7 @@ bool ArenaMappings::overlaps(Extent extent, bool writable) const {
 }
 
 void release_unmapped(System& system) {
-  if (!system.files.any_held()) return;
+  if (system.files.held() == 0) return;
   ArenaMappings mappings(system);
   system.files.release_unmapped([&](Extent extent) { return mappings.any(extent); });
 }

@@ -27,6 +27,7 @@ constexpr u64 kMaxSampleRate = 100'000;  // sysctl kernel.perf_event_max_sample_
 constexpr u64 kSymbolLimit = 512;        // KSYM_NAME_LEN
 constexpr u64 kPathLimit = 4096;         // PATH_MAX
 constexpr u32 kRefCounterShift = 32;     // PERF_UPROBE_REF_CTR_OFFSET_SHIFT
+constexpr u64 kExtendedRegs = ~u64{0} << 32;  // PERF_REG_EXTENDED_MASK: XMM0 and on
 constexpr u64 kNoRegs = 0xff00f000;      // segment and unassigned registers (kernel: perf_reg_validate)
 
 // One call, its attr copied once.
@@ -219,6 +220,7 @@ Result<u64> open_event(Open& open) {
   Sort sort = TRY(sort_of(system.unmodelled, open.attr));
   if (open.attr.sample_type & PERF_SAMPLE_BRANCH_STACK) return fail(EOPNOTSUPP);
   auto point = TRY(open_point(open, sort));
+  if ((open.attr.sample_regs_user | open.attr.sample_regs_intr) & kExtendedRegs) return fail(EOPNOTSUPP);
   TRY(check_clock(open.attr));
   if (leader) TRY(check_group(open, *leader));
   TRY(check_modelled(system.unmodelled, open.attr));

@@ -19,7 +19,9 @@ class PerfEventFile : public File {
   Result<u64> mmap(System& system, Call& call) override;
   Result<u64> read(Task& task, u64 address, u64 size) override;
   // Nobody reads the counter of an event that is there for programs' output.
-  bool is_read() const override { return event_->spec().sort != PerfEvent::Sort::kOutput || event_->attr().read_format; }
+  bool is_read() const override {
+    return event_->spec().sort != PerfEvent::Sort::kOutput || event_->attr().read_format;
+  }
   Result<u64> write(System&, Task&, u64, u64) override { return fail(EINVAL); }
   bool pollable() const override { return true; }
   const void* ring() const override { return event_->state().ring; }

@@ -204,7 +204,7 @@ static void sampled(void) {
     uint8_t flags, preempt;
     int32_t common_pid;
     int32_t nr, padding;
-  } *record = page ? (void*)((char*)page + 4096) : NULL;
+  }* record = page ? (void*)((char*)page + 4096) : NULL;
   uint64_t id = 0;
   if (page) CHECK(ioctl(fd, PERF_EVENT_IOC_ID, &id) == 0);
   say("poll", page ? polled(fd, POLLIN) : POLLIN, POLLIN);
@@ -230,10 +230,10 @@ static void touch(int pages) {
 
 static void software(void) {
   enum { kCpuClock, kTaskClock, kFaults, kMinor, kMajor, kSwitches, kMigrations, kDummy, kEvents };
-  const unsigned configs[] = {PERF_COUNT_SW_CPU_CLOCK,        PERF_COUNT_SW_TASK_CLOCK,
-                              PERF_COUNT_SW_PAGE_FAULTS,      PERF_COUNT_SW_PAGE_FAULTS_MIN,
-                              PERF_COUNT_SW_PAGE_FAULTS_MAJ,  PERF_COUNT_SW_CONTEXT_SWITCHES,
-                              PERF_COUNT_SW_CPU_MIGRATIONS,   PERF_COUNT_SW_DUMMY};
+  const unsigned configs[] = {PERF_COUNT_SW_CPU_CLOCK,       PERF_COUNT_SW_TASK_CLOCK,
+                              PERF_COUNT_SW_PAGE_FAULTS,     PERF_COUNT_SW_PAGE_FAULTS_MIN,
+                              PERF_COUNT_SW_PAGE_FAULTS_MAJ, PERF_COUNT_SW_CONTEXT_SWITCHES,
+                              PERF_COUNT_SW_CPU_MIGRATIONS,  PERF_COUNT_SW_DUMMY};
   int fds[kEvents];
   for (int i = 0; i < kEvents; ++i) {
     fds[i] = open_event(of_software(configs[i]), 0, -1, -1);

@@ -293,14 +293,52 @@ TEST_CASE("perf records that are written backward lie newest first") {
   }
   CHECK(w.woken.size() == 400);
   CHECK(w.event.lost_samples == 0);
+}
 
-  PerfWorld full(1);  // not overwritten: the tool moves data_tail down
+TEST_CASE("perf records that are written backward stop at data_tail") {
+  PerfWorld full(1);
   full.event.write_backward = true;
   u64 fitted = 0;
   while (full.sample("12345678") == 0) ++fitted;
   CHECK(fitted == 4095 / 24);
   full.ring->page()->data_tail = full.ring->page()->data_head;
   CHECK(full.sample("12345678") == 0);
+}
+
+TEST_CASE("the user's registers and stack in a sample") {
+  PerfWorld w(1, PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER);
+  Env env = *w.run.env;
+  env.read_user = [](void*, void* to, u64 address, u64 size) -> s64 {
+    if (address + size > 0x7000'0000'1000) return -EFAULT;  // the stack ends there
+    __builtin_memset(to, 0x5a, size);
+    return 0;
+  };
+  w.run.env = &env;
+  w.event.regs_user = 1 << 7 | 1 << 8 | 1 << 16;  // sp, ip, r8
+  w.event.stack_user = 1024;
+  PtRegs regs{};
+  regs.rsp = 0x7000'0000'0d00;
+  regs.rip = 0x1234;
+  regs.r8 = 8;
+  PerfSample s;
+  s.user_regs = &regs;
+  REQUIRE(perf_event_sample(&w.run, w.event, s) == 0);
+  std::string record = w.consume();
+  REQUIRE(record.size() == 8 + 4 * 8 + 8 + 1024 + 8);
+  CHECK(load<u64>(record.data() + 8) == PERF_SAMPLE_REGS_ABI_64);
+  CHECK(load<u64>(record.data() + 16) == regs.rsp);
+  CHECK(load<u64>(record.data() + 24) == 0x1234);
+  CHECK(load<u64>(record.data() + 32) == 8);
+  CHECK(load<u64>(record.data() + 40) == 1024);
+  CHECK(record[48] == 0x5a);
+  CHECK(load<u64>(record.data() + 48 + 1024) == 0x300);  // what could be read
+
+  s.user_regs = nullptr;
+  REQUIRE(perf_event_sample(&w.run, w.event, s) == 0);
+  record = w.consume();
+  REQUIRE(record.size() == 8 + 8 + 8);
+  CHECK(load<u64>(record.data() + 8) == PERF_SAMPLE_REGS_ABI_NONE);
+  CHECK(load<u64>(record.data() + 16) == 0);
 }
 
 TEST_CASE("a paused or missing buffer drops samples") {

@@ -181,6 +181,12 @@ TEST_CASE("software events are all there, hardware events are not") {
     CHECK(fd >= 0);
     close(static_cast<int>(fd));
   }
+  clock.sample_type = PERF_SAMPLE_REGS_USER;
+  clock.sample_regs_user = u64{1} << 32;
+  CHECK(open_event(clock) == -EOPNOTSUPP);
+  clock.sample_regs_user = 0;
+  CHECK(open_event(clock) == -EINVAL);
+  clock.sample_type = 0;
   clock.use_clockid = 1;
   clock.clockid = CLOCK_PROCESS_CPUTIME_ID;
   CHECK(open_event(clock) == -EINVAL);
@@ -394,6 +400,23 @@ TEST_CASE("a mapping keeps the file of a closed descriptor") {
   release_unmapped(*k.system);
   k.system->files.reap();
   CHECK_FALSE(k.system->files.find(id));
+}
+
+TEST_CASE("mapped and closed rings do not pile up") {
+  Kernel& k = kernel();
+  size_t most = 0;
+  for (int i = 0; i < 500; ++i) {
+    s64 ring = k.bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096));
+    s64 area = map_event(ring, kPageSize);
+    REQUIRE(area > 0);
+    close(static_cast<int>(ring));
+    munmap(reinterpret_cast<void*>(area), kPageSize);
+    most = std::max(most, k.system->files.held());
+  }
+  CHECK(most <= 64);
+  release_unmapped(*k.system);
+  k.system->files.reap();
+  CHECK(k.system->files.held() == 0);
 }
 
 TEST_CASE("programs cannot be waited for") {
