@@ -4,250 +4,266 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <span>
+
+#include "emu/kernel/kprobe_places.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxName = 64;      // kernel: MAX_EVENT_NAME_LEN
-constexpr u32 kMaxMaxactive = 4096;  // kernel: KRETPROBE_MAXACTIVE_MAX
+using enum ProbeError;
 
-std::vector<std::string> words(std::string_view line) {
-  std::vector<std::string> out;
-  while (true) {
-    size_t start = line.find_first_not_of(" \t");
-    if (start == std::string_view::npos) return out;
-    size_t end = std::min(line.find_first_of(" \t", start), line.size());
-    out.emplace_back(line.substr(start, end - start));
-    line.remove_prefix(end);
-  }
+constexpr size_t kLongestLine = 4094;  // kernel: WRITE_BUFSIZE - 2
+
+bool is_sort(const DynamicProbe& probe, DynamicEvents::Sort sort) {
+  return sort == DynamicEvents::Sort::kAny || probe.uprobe == (sort == DynamicEvents::Sort::kUprobe);
 }
 
-bool is_good_name(std::string_view name, bool dashes) {
-  auto is_good = [&](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (dashes && c == '-');
-  };
-  return !name.empty() && !(name[0] >= '0' && name[0] <= '9') && name[0] != '-' &&
-         std::all_of(name.begin(), name.end(), is_good);
+bool same_place(const DynamicProbe& a, const DynamicProbe& b) {
+  if (a.symbol != b.symbol || a.offset != b.offset) return false;
+  return !a.uprobe || a.file->id() == b.file->id();
 }
 
-// kernel: kstrtoul with base 0.
-std::optional<u64> number(std::string_view text) {
-  int base = 10;
-  if (text.starts_with("0x") || text.starts_with("0X")) {
-    base = 16;
-    text.remove_prefix(2);
-  } else if (text.starts_with("0") && text.size() > 1) {
-    base = 8;
-  }
-  u64 value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
+// kernel: trace_kprobe_has_same_kprobe, trace_uprobe_has_same_uprobe.
+bool same_probe(const DynamicProbe& a, const DynamicProbe& b) {
+  return same_place(a, b) && std::ranges::equal(a.args, b.args, {}, &FetchArg::text, &FetchArg::text);
 }
 
-// "[GROUP/][EVENT]" (kernel: traceprobe_parse_event_name).
-Result<void> parse_name(std::string_view text, DynamicEvent& event) {
-  size_t slash = text.find_first_of(text.find('/') != std::string_view::npos ? "/" : ".");
-  if (slash != std::string_view::npos) {
-    event.group = text.substr(0, slash);
-    text.remove_prefix(slash + 1);
-    if (event.group.size() + 1 > kMaxName || !is_good_name(event.group, true)) return fail(EINVAL);
-    if (text.empty()) return {};
+// The first argument in which two probes of one event must not differ, from 1 on; 0: none
+// (kernel: trace_probe_compare_arg_type).
+size_t differing_arg(const DynamicProbe& a, const DynamicProbe& b) {
+  if (a.args.size() != b.args.size()) return std::min(a.args.size(), b.args.size()) + 1;
+  for (size_t i = 0; i < a.args.size(); ++i) {
+    const FetchArg &x = a.args[i], &y = b.args[i];
+    if (x.type != y.type || x.count != y.count || x.name != y.name) return i + 1;
   }
-  if (text.size() > kMaxName || !is_good_name(text, false)) return fail(EINVAL);
-  event.name = text;
-  return {};
+  return 0;
 }
 
-// "p", "r" or "rMAXACTIVE", and the name behind a colon.
-Result<void> parse_head(std::string_view head, DynamicEvent& event) {
-  if (head[0] != 'p' && head[0] != 'r') return fail(EINVAL);
-  event.is_return = head[0] == 'r';
-  size_t colon = std::min(head.find(':'), head.size());
-  std::string_view maxactive = head.substr(1, colon - 1);
-  if (!maxactive.empty()) {
-    auto count = number(maxactive);
-    if (event.uprobe || !event.is_return || !count || *count == 0 || *count > kMaxMaxactive) return fail(EINVAL);
-    event.maxactive = static_cast<u32>(*count);
+// What a removal says behind the name: "PLACE ARG=FETCHARG ...", as far as it goes.
+bool matches(const DynamicProbe& probe, std::span<const std::string> words) {
+  if (words.empty()) return true;
+  if (words[0] != probe.place() || words.size() - 1 > probe.args.size()) return false;
+  for (size_t i = 1; i < words.size(); ++i) {
+    const FetchArg& arg = probe.args[i - 1];
+    if (words[i] != arg.name + "=" + arg.text) return false;
   }
-  return colon < head.size() ? parse_name(head.substr(colon + 1), event) : Result<void>();
+  return true;
 }
 
-// Cuts a "%return" off. EINVAL: another suffix.
-Result<void> parse_suffix(std::string& place, DynamicEvent& event) {
-  size_t percent = place.find('%');
-  if (percent == std::string::npos) return {};
-  if (place.substr(percent) != "%return") return fail(EINVAL);
-  place.resize(percent);
-  event.is_return = true;
-  return {};
-}
-
-// "SYMBOL[+OFFSET]" or an address (kernel: __trace_kprobe_create).
-Result<void> parse_kernel_place(std::string place, const Symbols& symbols, DynamicEvent& event) {
-  if (auto address = number(place)) {
-    event.address = *address;
-    if (event.name.empty()) event.name = fmt::format("{}_0x{:016x}", event.is_return ? 'r' : 'p', *address);
-    return {};
-  }
-  TRY(parse_suffix(place, event));
-  if (size_t plus = place.find('+'); plus != std::string::npos) {
-    auto offset = number(std::string_view(place).substr(plus + 1));
-    if (!offset || *offset > ~u32{0}) return fail(EINVAL);
-    event.offset = *offset;
-    place.resize(plus);
-  }
-  if (event.is_return && event.offset != 0) return fail(EINVAL);
-  size_t count = symbols.count(place);
-  if (count > 1) return fail(EADDRNOTAVAIL);
-  if (count == 0) return fail(ENOENT);
-  // No system call reaches the middle of a kernel function here; the kernel's answer for a place without instruction.
-  if (event.offset != 0) return fail(EILSEQ);
-  event.symbol = place;
-  event.address = symbols.address(place);
-  if (event.name.empty()) {
-    event.name = fmt::format("{}_{}_{}", event.is_return ? 'r' : 'p', place, event.offset).substr(0, kMaxName - 1);
-    for (char& c : event.name) {
-      if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-    }
-  }
-  return {};
-}
-
-// "PATH:OFFSET[(REF_CTR)][%return]" (kernel: __trace_uprobe_create).
-Result<void> parse_user_place(std::string place, Task* writer, DynamicEvent& event) {
-  size_t colon = place.rfind(':');
-  if (place.find('/') == std::string::npos || colon == std::string::npos || colon + 1 == place.size() ||
-      !std::isdigit(static_cast<unsigned char>(place[colon + 1]))) {
-    return fail(EINVAL);
-  }
-  event.path = place.substr(0, colon);
-  place.erase(0, colon + 1);
-  if (!writer) return fail(ENOENT);
-  event.file = TRY(UserFile::open(*writer, event.path));
-  if (size_t open = place.find('('); open != std::string::npos) {
-    if (place.back() != ')') return fail(EINVAL);
-    auto counter = number(std::string_view(place).substr(open + 1, place.size() - open - 2));
-    if (!counter) return fail(EINVAL);
-    event.ref_ctr_offset = *counter;
-    place.resize(open);
-  }
-  TRY(parse_suffix(place, event));
-  auto offset = number(place);
-  if (!offset) return fail(EINVAL);
-  event.offset = *offset;
-  if (event.name.empty()) {
-    std::string tail = event.path.substr(event.path.rfind('/') + 1);
-    event.name = fmt::format("p_{}_0x{:x}", tail.substr(0, tail.find_first_of(".-_")), event.offset);
-  }
-  return {};
+// A field's declaration: the length of an array is not known to the format's writer (kernel: f_show).
+std::string declaration(const FetchArg& arg) {
+  bool is_array = arg.count != 0;
+  if (!is_array) return fmt::format("{} {}", arg.type->field, arg.name);
+  if (arg.type->is_string) return fmt::format("{}[{}] {}", arg.type->field, arg.count, arg.name);
+  return fmt::format("{} {}[]", arg.type->field, arg.name);
 }
 
 }  // namespace
 
-Result<void> DynamicEvents::command(bool uprobe, std::string_view line, Task* writer) {
-  line = line.substr(0, line.find('#'));
-  if (line.find_first_not_of(" \t") == std::string_view::npos) return {};
-  return line[0] == '-' ? remove(uprobe, line) : create(uprobe, line, writer);
+// kernel: trace_parse_run_command.
+Result<void> DynamicEvents::write(Sort sort, std::string_view text, Task* writer) {
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.size() > kLongestLine) return fail(EINVAL);
+    TRY(command(sort, line.substr(0, line.find('#')), writer));
+  }
+  return {};
 }
 
-Result<void> DynamicEvents::create(bool uprobe, std::string_view line, Task* writer) {
-  std::vector<std::string> parts = words(line);
-  if (parts.size() < 2) return fail(EINVAL);
-  // Fetch arguments would need a record of their own: not modelled.
-  if (parts.size() > 2) return fail(EINVAL);
-  auto event = std::make_shared<DynamicEvent>();
-  event->uprobe = uprobe;
-  event->group = uprobe ? "uprobes" : "kprobes";
-  TRY(parse_head(parts[0], *event));
-  TRY(uprobe ? parse_user_place(parts[1], writer, *event) : parse_kernel_place(parts[1], kernel_.symbols(), *event));
-  if (find(event->group, event->name)) return fail(EEXIST);
-  if (next_id_ == 0) next_id_ = kernel_.events().next_id();
-  event->id = next_id_++;
-  events_.push_back(std::move(event));
+Result<void> DynamicEvents::command(Sort sort, std::string_view line, Task* writer) {
+  std::vector<std::string> words = words_of(line);
+  if (line.starts_with('-') || (sort == Sort::kAny && line.starts_with('!'))) return release(sort, words);
+  return words.empty() ? Result<void>() : create(sort, words, writer);
+}
+
+Result<void> DynamicEvents::create(Sort sort, const std::vector<std::string>& words, Task* writer) {
+  Result<DynamicProbe> made = fail(kOtherSort);
+  if (sort != Sort::kUprobe) made = parse_kprobe(words, errors, kernel_.symbols());
+  bool kprobe = made || made.error().value != kOtherSort;
+  if (!kprobe && sort != Sort::kKprobe) made = parse_uprobe(words, errors, writer);
+  if (made) return add(ProbeCommand(kprobe ? "trace_kprobe" : "trace_uprobe", words, errors), std::move(*made));
+  if (made.error().value != kOtherSort) return std::unexpected(made.error());
+  if (sort == Sort::kAny && words[0].starts_with('e')) unmodelled_.note("event probes");
+  if (sort == Sort::kAny && words[0].starts_with("s:")) unmodelled_.note("synthetic events");
+  return fail(EINVAL);
+}
+
+// kernel: register_trace_kprobe, register_trace_uprobe.
+Result<void> DynamicEvents::add(const ProbeCommand& command, DynamicProbe made) {
+  TRY(check_reference_counter(made));
+  auto event = find(made.group, made.event);
+  if (event && event->uprobe == made.uprobe) {
+    TRY(append(command, *event, made));
+  } else if (event || kernel_.events().find(made.group, made.event)) {
+    return command.refuse(0, 0, kEventExists, EEXIST);
+  } else {
+    event = std::make_shared<DynamicEvent>();
+    event->group = made.group;
+    event->name = made.event;
+    event->uprobe = made.uprobe;
+    event->is_return = made.is_return;
+  }
+  if (auto placed = check_place(made); !placed) {
+    int error = placed.error().value;
+    return command.refuse(1, 0, error == EILSEQ ? kBadBoundary : error == ENOENT ? kBadProbeAddress : kRegisterFailed,
+                          error);
+  }
+  if (event->id == 0) {
+    if (next_id_ == 0) next_id_ = kernel_.events().next_id();
+    event->id = next_id_++;
+    events_.push_back(event);
+  }
+  auto probe = std::make_shared<DynamicProbe>(std::move(made));
+  event->probes.push_back(probe);
+  probes_.push_back({std::move(probe), event});
+  if (event->changed) event->changed();
+  return {};
+}
+
+// May it go beside the probes that the event has (kernel: append_trace_kprobe)?
+Result<void> DynamicEvents::append(const ProbeCommand& command, DynamicEvent& event, const DynamicProbe& probe) {
+  if (event.is_return != probe.is_return) return command.refuse(0, 0, kOtherProbeType, EEXIST);
+  if (size_t arg = differing_arg(probe, *event.probes[0])) return command.refuse(arg + 1, 0, kOtherArgType, EEXIST);
+  for (const auto& other : event.probes) {
+    if (same_probe(*other, probe)) return command.refuse(0, 0, kSameProbe, EEXIST);
+  }
+  return {};
+}
+
+// kernel: __register_trace_kprobe. Uprobes are looked at when somebody opens them.
+Result<void> DynamicEvents::check_place(DynamicProbe& probe) {
+  if (probe.uprobe) return {};
+  if (probe.symbol.empty() && probe.address == 0) return fail(EINVAL);
+  // Of a module that is not loaded, or an address where nothing is: it stays, for what may be loaded there.
+  bool later = probe.symbol.empty() ? kernel_place(kernel_.symbols(), probe.address).function.empty() : !probe.address;
+  for (const FetchArg& arg : probe.args) TRY(resolve_symbols(arg, kernel_.symbols()));
+  if (later) {
+    probe.address = 0;
+    return {};
+  }
+  TRY(check_kprobe(kernel_, unmodelled_, probe.address, probe.is_return));
+  if (probe.is_return && probe.maxactive == 0) probe.maxactive = std::max<u32>(10, 2 * cpus_possible_);
+  return {};
+}
+
+// All uprobes at one place have one counter (kernel: validate_ref_ctr_offset).
+Result<void> DynamicEvents::check_reference_counter(const DynamicProbe& probe) const {
+  if (!probe.uprobe) return {};
+  for (const auto& [other, event] : probes_) {
+    bool there = other->uprobe && same_place(*other, probe);
+    if (there && other->ref_ctr_offset != probe.ref_ctr_offset) return fail(EINVAL);
+  }
   return {};
 }
 
 // kernel: dyn_event_release.
-Result<void> DynamicEvents::remove(bool uprobe, std::string_view line) {
-  std::string head = words(line)[0];
-  if (!head.starts_with("-:")) return fail(EINVAL);
-  std::string_view name = std::string_view(head).substr(2), group;
-  if (size_t slash = name.find('/'); slash != std::string_view::npos) {
+Result<void> DynamicEvents::release(Sort sort, const std::vector<std::string>& words) {
+  std::string_view head = words[0];
+  size_t colon = head[0] == '-' ? 1 : head.find(':');
+  if (colon >= head.size() || head[colon] != ':') return fail(EINVAL);
+  std::string_view name = head.substr(colon + 1), group;
+  size_t slash = name.find('/');
+  bool any_group = slash == name.npos;
+  if (!any_group) {
     group = name.substr(0, slash);
     name.remove_prefix(slash + 1);
   } else if (name.empty()) {
     return fail(EINVAL);
   }
   bool found = false;
-  for (size_t i = 0; i < events_.size();) {
-    const DynamicEvent& event = *events_[i];
-    bool matches =
-        event.uprobe == uprobe && (group.empty() || group == event.group) && (name.empty() || name == event.name);
-    if (!matches) {
-      ++i;
+  for (const Registered& each : std::vector(probes_)) {
+    const DynamicProbe& probe = *each.probe;
+    if (!is_sort(probe, sort) || (!any_group && group != probe.group) || (!name.empty() && name != probe.event) ||
+        !matches(probe, std::span(words).subspan(1))) {
       continue;
     }
-    if (event.users != 0) return fail(EBUSY);
-    events_.erase(events_.begin() + static_cast<ssize_t>(i));
+    if (each.event->users != 0 && each.event->probes.size() == 1) return fail(EBUSY);
+    drop(each);
     found = true;
   }
   return found ? Result<void>() : fail(ENOENT);
 }
 
-Result<void> DynamicEvents::clear(bool uprobe) {
-  for (const auto& event : events_) {
-    if (event->uprobe == uprobe && event->users != 0) return fail(EBUSY);
+void DynamicEvents::drop(const Registered& gone) {
+  std::erase(gone.event->probes, gone.probe);
+  if (gone.event->probes.empty()) std::erase(events_, gone.event);
+  if (gone.event->changed) gone.event->changed();
+  std::erase_if(probes_, [&](const Registered& each) { return each.probe == gone.probe; });
+}
+
+// kernel: dyn_events_release_all.
+Result<void> DynamicEvents::clear(Sort sort) {
+  auto concerned = [&](const Registered& each) { return is_sort(*each.probe, sort); };
+  if (std::ranges::any_of(probes_, [&](auto& each) { return concerned(each) && each.event->users != 0; })) {
+    return fail(EBUSY);
   }
-  std::erase_if(events_, [&](const auto& event) { return event->uprobe == uprobe; });
+  for (const Registered& each : std::vector(probes_)) {
+    if (concerned(each)) drop(each);
+  }
   return {};
 }
 
-// kernel: trace_kprobe_show, trace_uprobe_show.
-std::string DynamicEvents::listing(bool uprobe) const {
+std::string DynamicEvents::listing(Sort sort) const {
   std::string out;
-  for (const auto& event : events_) {
-    if (event->uprobe != uprobe) continue;
-    out += event->is_return ? 'r' : 'p';
-    if (event->maxactive != 0) out += std::to_string(event->maxactive);
-    out += fmt::format(":{}/{} ", event->group, event->name);
-    if (uprobe) {
-      out += fmt::format("{}:0x{:016x}", event->path, event->offset);
-      if (event->ref_ctr_offset != 0) out += fmt::format("(0x{:x})", event->ref_ctr_offset);
-    } else {
-      out += event->symbol.empty() ? fmt::format("0x{:016x}", event->address) : event->symbol;
-    }
-    out += '\n';
+  for (const Registered& each : probes_) {
+    if (is_sort(*each.probe, sort)) out += each.probe->listing();
   }
   return out;
 }
 
-std::string DynamicEvents::format(const DynamicEvent& event) const {
-  std::string fields = event.is_return ? "\tfield:unsigned long __probe_func;\toffset:8;\tsize:8;\tsigned:0;\n"
-                                         "\tfield:unsigned long __probe_ret_ip;\toffset:16;\tsize:8;\tsigned:0;\n"
-                                       : "\tfield:unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;\n";
-  std::string print =
-      event.is_return ? "\"(%lx <- %lx)\", REC->__probe_func, REC->__probe_ret_ip" : "\"(%lx)\", REC->__probe_ip";
+// kernel: probes_profile_seq_show, of either file.
+std::string DynamicEvents::profile(bool uprobe) const {
+  std::string out;
+  for (const auto& [probe, event] : probes_) {
+    if (probe->uprobe != uprobe) continue;
+    out += uprobe ? fmt::format("  {} {:<44} {:>15}\n", probe->path, event->name, probe->hits)
+                  : fmt::format("  {:<44} {:>15} {:>15}\n", event->name, probe->hits, 0);
+  }
+  return out;
+}
+
+// kernel: print_event_fields, traceprobe_set_print_fmt.
+std::string DynamicEvent::format() const {
+  const auto& args = probes[0]->args;
+  std::string fields = is_return ? "\tfield:unsigned long __probe_func;\toffset:8;\tsize:8;\tsigned:0;\n"
+                                   "\tfield:unsigned long __probe_ret_ip;\toffset:16;\tsize:8;\tsigned:0;\n"
+                                 : "\tfield:unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;\n";
+  std::string text = is_return ? "(%lx <- %lx)" : "(%lx)";
+  std::string values = is_return ? ", REC->__probe_func, REC->__probe_ret_ip" : ", REC->__probe_ip";
+  u32 offset = is_return ? 24 : 16;
+  for (const FetchArg& arg : args) {
+    fields += fmt::format("\tfield:{};\toffset:{};\tsize:{};\tsigned:{};\n", declaration(arg), offset, arg.size(),
+                          int(arg.type->is_signed));
+    offset += arg.size();
+    text += fmt::format(" {}={}", arg.name, arg.count ? "{" : "");
+    for (u32 i = 0; i < std::max(arg.count, u32{1}); ++i) {
+      std::string value = arg.count ? fmt::format("{}[{}]", arg.name, i) : arg.name;
+      text += fmt::format("{}{}", i ? "," : "", arg.type->format);
+      values += arg.type->is_string ? fmt::format(", __get_str({})", value) : fmt::format(", REC->{}", value);
+    }
+    if (arg.count) text += "}";
+  }
   return fmt::format(
       "name: {}\nID: {}\nformat:\n"
       "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
       "\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"
       "\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n"
       "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n"
-      "\n{}\nprint fmt: {}\n",
-      event.name, event.id, fields, print);
+      "\n{}\nprint fmt: \"{}\"{}\n",
+      name, id, fields, text, values);
 }
 
 std::shared_ptr<DynamicEvent> DynamicEvents::find(u32 id) const {
-  auto it = std::find_if(events_.begin(), events_.end(), [&](const auto& event) { return event->id == id; });
+  auto it = std::ranges::find_if(events_, [&](const auto& event) { return event->id == id; });
   return it == events_.end() ? nullptr : *it;
 }
 
 std::shared_ptr<DynamicEvent> DynamicEvents::find(std::string_view group, std::string_view name) const {
-  auto it = std::find_if(events_.begin(), events_.end(),
-                         [&](const auto& event) { return event->group == group && event->name == name; });
+  auto it =
+      std::ranges::find_if(events_, [&](const auto& event) { return event->group == group && event->name == name; });
   return it == events_.end() ? nullptr : *it;
 }
 

@@ -126,12 +126,19 @@ Functions all_functions() {
   return functions;
 }
 
+// Handlers that no system call of a 64-bit process reaches: old ones ("__x64_sys_stat"), and those of 32-bit calls.
+bool is_handler(std::string_view symbol) {
+  return symbol.starts_with("__x64_sys_") || symbol.starts_with("__ia32_sys_") ||
+         symbol.starts_with("__ia32_compat_sys_");
+}
+
 }  // namespace
 
 const KernelFunction* find_kernel_function(std::string_view symbol) {
   static const Functions kFunctions = all_functions();
-  auto it = kFunctions.find(symbol);
-  return it == kFunctions.end() ? nullptr : &it->second;
+  static const KernelFunction kUnreached{.symbol = {}, .syscalls = {}, .arguments = only_regs};
+  if (auto it = kFunctions.find(symbol); it != kFunctions.end()) return &it->second;
+  return is_handler(symbol) ? &kUnreached : nullptr;
 }
 
 }  // namespace bpfemu

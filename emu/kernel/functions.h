@@ -39,7 +39,7 @@ struct KernelFunction {
   bool returns_result = true;  // rax at its return is the system call's result
 };
 
-// Null: the model never reaches it.
+// Null: when it is reached is not modelled. Handlers of calls that no 64-bit process makes are reached by no call.
 const KernelFunction* find_kernel_function(std::string_view symbol);
 
 }  // namespace bpfemu

@@ -10,17 +10,24 @@ namespace bpfemu {
 
 Point::Point(Probes& probes, Where where) : probes_(probes), where_(std::move(where)) {
   probes_.add(*this);
+  if (where_.hits) probes_.programs_changed();
 }
 
 Point::~Point() {
   probes_.remove(*this);
-  if (where_.probe == Probe::kUser) probes_.sites().drop(where_.site);
+  if (at_site()) probes_.sites().drop(where_.site);
 }
+
+// What has places is nowhere itself.
+bool Point::at_site() const { return where_.probe == Probe::kUser && where_.moment != Moment::kNever; }
 
 Result<void> Point::open(const PerfEvent& event, pid_t tid, bool inherit) {
   const bool covered = filter.add(event, tid, inherit, probes_.host());
   probes_.filter_changed(*this);
-  Result<void> applied = covered ? Result<void>() : probes_.sites().apply(where_.site);
+  Result<void> applied = covered || !at_site() ? Result<void>() : probes_.sites().apply(where_.site);
+  for (auto& [probe, place] : places) {
+    if (applied) applied = place->open(event, tid, inherit);
+  }
   if (!applied) close(event);
   return applied;
 }
@@ -28,12 +35,24 @@ Result<void> Point::open(const PerfEvent& event, pid_t tid, bool inherit) {
 void Point::close(const PerfEvent& event) {
   filter.remove(event);
   probes_.filter_changed(*this);
-  probes_.sites().withdraw(where_.site);
+  if (at_site()) probes_.sites().withdraw(where_.site);
+  for (auto& [probe, place] : places) place->close(event);
+}
+
+Result<void> Point::join(const DynamicProbe* probe, std::unique_ptr<Point> place) {
+  for (const Attachment& each : programs_) TRY(place->attach(each));
+  place->filter = filter;
+  probes_.filter_changed(*place);
+  if (place->at_site()) TRY(probes_.sites().apply(place->where_.site));
+  place->whole_ = this;
+  places.emplace(probe, std::move(place));
+  return {};
 }
 
 Result<void> Point::attach(Attachment attachment) {
   if (programs_.size() >= kMaxPrograms) return fail(E2BIG);
   if (std::ranges::count(programs_, attachment.program, &Attachment::program)) return fail(EEXIST);
+  for (auto& [probe, place] : places) TRY(place->attach(attachment));
   programs_.push_back(std::move(attachment));
   needs_ = {};
   for (const Attachment& each : programs_) needs_.add(needs_of(*each.program));
@@ -42,12 +61,13 @@ Result<void> Point::attach(Attachment attachment) {
 }
 
 bool Point::awaited() const {
-  return !programs_.empty() || std::ranges::any_of(events, [](const PerfEvent* e) { return e->state().active != 0; });
+  return !programs_.empty() || std::ranges::any_of(counters(), [](const PerfEvent* e) { return e->state().active != 0; });
 }
 
 void Point::detach(const Program& program) {
   auto it = std::ranges::find_if(programs_, [&](const Attachment& each) { return each.program.get() == &program; });
   if (it == programs_.end()) return;
+  for (auto& [probe, place] : places) place->detach(program);
   programs_.erase(it);
   probes_.programs_changed();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ class Probes;
 class Point;
 class PerfEvent;
 struct Event;
+struct DynamicProbe;
 struct KernelFunction;
 
 // Which report of the loader concerns a point.
@@ -61,6 +63,7 @@ class Point {
     SyscallSet syscalls{};  // of the system call moments: the numbers that come by
     ContextBuilder context = nullptr;
     const KernelFunction* function = nullptr;  // kprobes
+    bool within = false;                       // kprobes: behind the function's entry, where bpf_get_func_ip says 0
     u64 address = 0;                           // kprobes: of the probed instruction; uprobes: filled in at the hit
     Probe probe = Probe::kNone;
     bool on_return = false;  // kretprobe, uretprobe
@@ -69,6 +72,7 @@ class Point {
     u64 offset = 0;          // kprobes and uprobes: within symbol or file
     Sites::Id site = 0;
     bool newest_first = false;  // kprobes and uprobes: the handler added last runs first
+    u64* hits = nullptr;        // counts what passes, with or without programs (kprobe_profile)
 
     // Are the registers that the kernel hands on there the user's? Of tracepoints, only those of syscalls:* are.
     bool in_user() const {
@@ -87,8 +91,10 @@ class Point {
   const Where& where() const { return where_; }
   const std::vector<Attachment>& programs() const { return programs_; }
   const ProgramNeeds& needs() const { return needs_; }
-  // Does anybody want to know when it is passed?
+  // Does anybody want to know what passes?
   bool awaited() const;
+  // Or how often something does?
+  bool watched() const { return awaited() || where_.hits; }
 
   // E2BIG: kMaxPrograms hang here already; EEXIST: this one does, with whatever cookie (kernel:
   // perf_event_attach_bpf_prog, bpf_prog_array_copy).
@@ -104,9 +110,19 @@ class Point {
 
   // The perf events that count here, oldest first. They enter and leave by themselves.
   std::vector<PerfEvent*> events;
+  // Those that count what passes this place: of a dynamic event's place, the event's.
+  const std::vector<PerfEvent*>& counters() const { return whole_ ? whole_->events : events; }
+
+  // The places of a dynamic event, by its probes: they run the programs of this point, which is nowhere itself.
+  std::map<const DynamicProbe*, std::unique_ptr<Point>> places;
+  // One place more, for those who have the event open already. Errors of Sites::apply.
+  Result<void> join(const DynamicProbe* probe, std::unique_ptr<Point> place);
 
  private:
+  bool at_site() const;
+
   Probes& probes_;
+  const Point* whole_ = nullptr;  // what this is a place of
   Where where_;
   std::vector<Attachment> programs_;
   ProgramNeeds needs_;  // of all programs together

@@ -66,7 +66,7 @@ void Probes::remove(Point& point) {
 void Probes::programs_changed() {
   SyscallSet entry, exit;
   auto wanted = [](const Points& points) {
-    return std::ranges::any_of(points, [](const Point* point) { return point->awaited(); });
+    return std::ranges::any_of(points, &Point::watched);
   };
   for (size_t number = 0; number < kSyscallLimit; ++number) {
     entry[number] = wanted(entered_[number]);
@@ -81,6 +81,7 @@ void Probes::programs_changed() {
 }
 
 void Probes::fire(const Point& point, const Event& event) {
+  if (point.where().hits) ++*point.where().hits;
   if (!point.awaited()) return;
   RunScope scope(runner_, event.task, event.regs, point.needs());
   if (!scope) return;
@@ -89,10 +90,10 @@ void Probes::fire(const Point& point, const Event& event) {
   if (!context) return;
   bool passes = true;
   for (const Attachment& each : point.programs()) {
-    passes &= scope.call(*each.program, context, each.cookie, point.where().address) != 0;
+    passes &= scope.call(*each.program, context, each.cookie, point.where().within ? 0 : point.where().address) != 0;
   }
   if (!passes || !event.task) return;
-  for (PerfEvent* counter : point.events) counter->hit(scope, context);
+  for (PerfEvent* counter : point.counters()) counter->hit(scope, context);
 }
 
 void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
@@ -191,7 +192,7 @@ bool Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
   }
   for (const Point* point : points_of(site, true)) {
     wanted = wanted || concerns(*point, task);
-    returns = returns || point->awaited();
+    returns = returns || point->watched();
   }
   if (!wanted || !returns) return wanted;
   auto replaced = parts_.sites.on_return(task, site, site);

@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "emu/kernel/functions.h"
+#include "emu/kernel/kprobe_places.h"
 #include "emu/kernel/syscall_names.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
@@ -69,19 +72,100 @@ Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
   return fail(EINVAL);
 }
 
-Result<std::unique_ptr<Point>> dynamic_point(Probes& probes, const DynamicEvent& event) {
-  if (!event.uprobe) return kprobe(probes, event.symbol, event.address, event.offset, event.is_return);
-  return uprobe(probes, {.path = event.path,
-                         .file = event.file,
-                         .offset = event.offset,
-                         .ref_ctr_offset = event.ref_ctr_offset,
-                         .on_return = event.is_return});
-}
-
 Depth depth_of(FunctionLevel level) {
   return level == FunctionLevel::kDispatch  ? Depth::kDispatch
          : level == FunctionLevel::kHandler ? Depth::kHandler
                                             : Depth::kInner;
+}
+
+// A kprobe at an address where one can be; 0: of a module that is not loaded.
+Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view symbol, u64 offset, u64 address,
+                                            bool on_return, u64* hits) {
+  Point::Where where{.address = address,
+                     .probe = Point::Probe::kKernel,
+                     .on_return = on_return,
+                     .name = std::string(symbol),
+                     .offset = offset,
+                     .newest_first = true,
+                     .hits = hits};
+  if (address) {
+    KernelPlace place = kernel_place(probes.kernel().symbols(), address);
+    const KernelFunction* function = find_kernel_function(place.function);
+    if (!function) {
+      probes.unmodelled().note(fmt::format("kprobe {}", place.function));
+      return fail(ENOENT);
+    }
+    if (place.function.starts_with("__ia32_")) probes.unmodelled().note("events of 32-bit system calls");
+    where.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter;
+    where.depth = depth_of(function->level);
+    where.syscalls = function->syscalls;
+    where.context = on_return ? kernel_return_regs : kernel_entry_regs;
+    where.function = function;
+    where.within = !place.at_entry();
+  }
+  return std::make_unique<Point>(probes, std::move(where));
+}
+
+Result<std::unique_ptr<Point>> user_point(Probes& probes, const UserFunction& function, u64* hits) {
+  TRY(function.file->check_offset(function.offset));
+  if (function.ref_ctr_offset % kCounterSize != 0) return fail(EINVAL);
+  Sites::Id site = TRY(probes.sites().add({.file = function.file->id(),
+                                           .offset = function.offset,
+                                           .ref_ctr_offset = function.ref_ctr_offset,
+                                           .code = function.file->read(function.offset, kSiteCode)}));
+  return std::make_unique<Point>(probes,
+                                 Point::Where{.moment = function.on_return ? Moment::kSiteReturn : Moment::kSite,
+                                              .context = user_regs,
+                                              .probe = Point::Probe::kUser,
+                                              .on_return = function.on_return,
+                                              .name = function.path,
+                                              .offset = function.offset,
+                                              .site = site,
+                                              .newest_first = true,
+                                              .hits = hits});
+}
+
+// Where one probe of a dynamic event is.
+Result<std::unique_ptr<Point>> place_of(Probes& probes, DynamicProbe& probe) {
+  if (!probe.uprobe) return kernel_point(probes, probe.symbol, probe.offset, probe.address, probe.is_return, &probe.hits);
+  return user_point(probes,
+                    {.path = probe.path,
+                     .file = probe.file,
+                     .offset = probe.offset,
+                     .ref_ctr_offset = probe.ref_ctr_offset,
+                     .on_return = probe.is_return},
+                    &probe.hits);
+}
+
+// Probes came or went while the event is open: those that come run what runs at the others.
+Result<void> follow(Probes& probes, Point& point, const DynamicEvent& event) {
+  std::erase_if(point.places, [&](const auto& place) {
+    return std::ranges::none_of(event.probes, [&](const auto& probe) { return probe.get() == place.first; });
+  });
+  for (const auto& probe : event.probes) {
+    if (point.places.contains(probe.get())) continue;
+    TRY(point.join(probe.get(), TRY(place_of(probes, *probe))));
+  }
+  return {};
+}
+
+// The event cannot be removed while somebody has it open.
+Result<std::shared_ptr<Point>> dynamic_point(Probes& probes, const std::shared_ptr<DynamicEvent>& event) {
+  const DynamicProbe& first = *event->probes[0];
+  Point::Where where{.address = first.address,
+                     .probe = first.uprobe ? Point::Probe::kUser : Point::Probe::kKernel,
+                     .on_return = first.is_return,
+                     .name = first.uprobe ? first.path : first.symbol,
+                     .offset = first.offset};
+  ++event->users;
+  auto point = std::shared_ptr<Point>(new Point(probes, std::move(where)), [event](Point* gone) {
+    event->changed = {};
+    --event->users;
+    delete gone;
+  });
+  TRY(follow(probes, *point, *event));
+  event->changed = [&probes, &event = *event, &point = *point] { (void)follow(probes, point, event); };
+  return point;
 }
 
 }  // namespace
@@ -99,12 +183,7 @@ Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
   }
   auto event = probes.dynamic_events().find(id);
   if (!event) return fail(EINVAL);
-  // The event cannot be removed while somebody has it open.
-  auto point = std::shared_ptr<Point>(TRY(dynamic_point(probes, *event)).release(), [event](Point* gone) {
-    --event->users;
-    delete gone;
-  });
-  ++event->users;
+  auto point = TRY(dynamic_point(probes, event));
   probes.by_event_id[id] = point;
   return point;
 }
@@ -123,58 +202,22 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name) {
   return fail(ENOENT);
 }
 
+// kernel: perf_kprobe_init, create_local_trace_kprobe.
 Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u64 address, u64 offset,
                                       bool on_return) {
   const Symbols& symbols = probes.kernel().symbols();
-  std::string name(symbol);
-  u64 start = symbols.address(symbol);
-  if (symbol.empty()) {
-    const Symbol* at = symbols.at(address);
-    if (!at) return fail(EINVAL);
-    name = at->name;
-    start = at->address;
-    offset += address - start;
+  if (!symbol.empty()) {
+    address = symbols.address(symbol);
+    if (!address) return fail(ENOENT);
+    address += offset;
   }
-  const KernelFunction* function = find_kernel_function(name);
-  if (start == 0 && !function) return fail(ENOENT);
-  if (offset != 0) {
-    if (on_return) return fail(EINVAL);
-    probes.unmodelled().note("kprobe", fmt::format("{}+{:#x}", name, offset));
-    return fail(EILSEQ);
-  }
-  if (!function) {
-    probes.unmodelled().note("kprobe", name);
-    return fail(ENOENT);
-  }
-  return std::make_unique<Point>(probes,
-                                 Point::Where{.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter,
-                                              .depth = depth_of(function->level),
-                                              .syscalls = function->syscalls,
-                                              .context = on_return ? kernel_return_regs : kernel_entry_regs,
-                                              .function = function,
-                                              .address = start,
-                                              .probe = Point::Probe::kKernel,
-                                              .on_return = on_return,
-                                              .name = std::string(symbol),
-                                              .newest_first = true});
+  if (address == 0) return fail(EINVAL);
+  TRY(check_kprobe(probes.kernel(), probes.unmodelled(), address, on_return));
+  return kernel_point(probes, symbol, offset, address, on_return, nullptr);
 }
 
 Result<std::unique_ptr<Point>> uprobe(Probes& probes, const UserFunction& function) {
-  TRY(function.file->check_offset(function.offset));
-  if (function.ref_ctr_offset % kCounterSize != 0) return fail(EINVAL);
-  Sites::Id site = TRY(probes.sites().add({.file = function.file->id(),
-                                           .offset = function.offset,
-                                           .ref_ctr_offset = function.ref_ctr_offset,
-                                           .code = function.file->read(function.offset, kSiteCode)}));
-  return std::make_unique<Point>(probes,
-                                 Point::Where{.moment = function.on_return ? Moment::kSiteReturn : Moment::kSite,
-                                              .context = user_regs,
-                                              .probe = Point::Probe::kUser,
-                                              .on_return = function.on_return,
-                                              .name = function.path,
-                                              .offset = function.offset,
-                                              .site = site,
-                                              .newest_first = true});
+  return user_point(probes, function, nullptr);
 }
 
 }  // namespace bpfemu

@@ -53,7 +53,7 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       profile(std::move(p)),
       explanations(options.explain),
       kernel(profile),
-      dynamic_events(kernel),
+      dynamic_events(kernel, unmodelled, options.cpus_possible),
       identities(options.as_user),
       writers(h),
       rtnetlink(h),

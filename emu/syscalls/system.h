@@ -54,7 +54,7 @@ class System {
   Unmodelled unmodelled;
   Explanations explanations;
   KernelData kernel;
-  DynamicEvents dynamic_events;                      // kprobe_events and uprobe_events
+  DynamicEvents dynamic_events;                      // kprobe_events, uprobe_events, error_log
   TraceLog trace_log;                                // trace and trace_pipe
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
   std::unique_ptr<SockObjects> sock_objects;         // struct sock

@@ -12,8 +12,15 @@ void place_procfs(Vfs& vfs);
 void place_bpffs(Vfs& vfs);
 void place_boot(Vfs& vfs);
 
+// tracefs' events folder.
+std::shared_ptr<Directory> make_trace_events(VfsWorld& world);
 // The root of a new bpffs, or a folder within one.
 std::shared_ptr<Directory> make_bpffs(u32 mode = 01777);
+
+// What was written, without the newline that echo adds.
+inline std::string_view trimmed_end(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \t\n") + 1);
+}
 
 inline constexpr const char *kTracefsMount = "/sys/kernel/tracing", *kDebugfsMount = "/sys/kernel/debug",
                             *kBpffsMount = "/sys/fs/bpf";

@@ -308,17 +308,17 @@ TEST_CASE("all who open an event share its point; unknown ids are EINVAL") {
 
 TEST_CASE("probes defined in kprobe_events are events with ids of their own") {
   World w;
-  REQUIRE(w.dynamic_events.command(false, "p:mine/opens do_sys_openat2", nullptr));
+  REQUIRE(w.dynamic_events.write(DynamicEvents::Sort::kKprobe, "p:mine/opens do_sys_openat2", nullptr));
   auto event = w.dynamic_events.find("mine", "opens");
   REQUIRE(event);
   auto point = tracepoint(w.probes, event->id);
   REQUIRE(point);
   CHECK(event->users == 1);
   CHECK((*point)->where().probe == Point::Probe::kKernel);
-  CHECK(w.dynamic_events.command(false, "-:mine/opens", nullptr).error() == Errno{EBUSY});
+  CHECK(w.dynamic_events.write(DynamicEvents::Sort::kKprobe, "-:mine/opens", nullptr).error() == Errno{EBUSY});
   point->reset();
   CHECK(event->users == 0);
-  CHECK(w.dynamic_events.command(false, "-:mine/opens", nullptr));
+  CHECK(w.dynamic_events.write(DynamicEvents::Sort::kKprobe, "-:mine/opens", nullptr));
   CHECK(tracepoint(w.probes, event->id).error() == Errno{EINVAL});
 }
 

@@ -59,7 +59,7 @@ std::shared_ptr<Program> make_program(u32 type, std::function<u64(Run*, void*)> 
 World::World()
     : arena(test_arena()),
       kernel(test_kernel()),
-      dynamic_events(kernel),
+      dynamic_events(kernel, unmodelled, 2),
       probes({arena, host, sites, unmodelled, kernel, dynamic_events}, outlets()),
       task(getpid(), getpid()) {
   host.tasks[getpid()] = &task;

@@ -16,9 +16,9 @@ namespace {
 struct World {
   Profile profile = default_profile();
   KernelData kernel{profile};
-  DynamicEvents dynamic_events{kernel};
-  TraceLog trace_log;
   Unmodelled unmodelled;
+  DynamicEvents dynamic_events{kernel, unmodelled, 4};
+  TraceLog trace_log;
   VfsWorld world{
       .profile = profile,
       .kernel = kernel,

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where kprobes can be (kernel: register_kprobe and the checks of trace_kprobe.c).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "emu/base/log.h"
+#include "emu/base/result.h"
+#include "emu/kernel/kernel_data.h"
+
+namespace bpfemu {
+
+// What an address is to the claimed kernel.
+struct KernelPlace {
+  std::string function;  // empty: outside the kernel
+  u64 offset = 0;        // within
+  bool at_entry() const { return !function.empty() && offset == 0; }
+};
+KernelPlace kernel_place(const Symbols& symbols, u64 address);
+
+// Every function that can be traced begins with a nop of this size: the next instruction is behind it.
+inline constexpr u64 kEntryNop = 5;
+
+// Can a kprobe, or a kretprobe, be registered at `address`? EINVAL: no code, code that must not be probed, or a
+// kretprobe within a function; EILSEQ: no instruction begins there; ENOENT: outside the kernel. The model does not know
+// the instructions of functions: places further in are noted as not modelled, with EILSEQ.
+Result<void> check_kprobe(const KernelData& kernel, Unmodelled& unmodelled, u64 address, bool on_return);
+
+}  // namespace bpfemu

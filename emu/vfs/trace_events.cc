@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// tracefs' events: a folder for every event of the claimed kernel and for those that tools define.
+#include <dirent.h>
+
+#include <algorithm>
+
+#include "emu/vfs/filesystems.h"
+
+namespace bpfemu {
+
+namespace {
+
+// A switch that is off and that the model cannot turn on.
+std::shared_ptr<TextFile> off_switch(VfsWorld& world, std::string what) {
+  return std::make_shared<TextFile>(
+      0640, kTracefs, [] { return "0\n"; },
+      [&world, what = std::move(what)](std::string_view text) -> Result<void> {
+        if (trimmed_end(text) == "0") return {};
+        world.unmodelled.note("tracefs: enabling " + what);
+        return fail(EINVAL);
+      });
+}
+
+std::shared_ptr<TextFile> no_filter(VfsWorld& world) {
+  return std::make_shared<TextFile>(
+      0640, kTracefs, [] { return "none\n"; },
+      [&world](std::string_view text) -> Result<void> {
+        if (trimmed_end(text) == "0") return {};
+        world.unmodelled.note("tracefs: event filters");
+        return fail(EINVAL);
+      });
+}
+
+// What a histogram would begin with, had one been asked for.
+constexpr const char* kNoTrigger =
+    "# Available triggers:\n# traceon traceoff snapshot stacktrace enable_event disable_event enable_hist disable_hist "
+    "hist\n";
+
+std::shared_ptr<TextFile> no_trigger(VfsWorld& world) {
+  return std::make_shared<TextFile>(
+      0640, kTracefs, [] { return kNoTrigger; },
+      [&world](std::string_view text) -> Result<void> {
+        if (trimmed_end(text).empty()) return {};
+        world.unmodelled.note("tracefs: event triggers");
+        return fail(EINVAL);
+      });
+}
+
+// events/SYSTEM/EVENT.
+std::shared_ptr<Directory> event_folder(VfsWorld& world, std::string path, u32 id, std::string format) {
+  auto folder = std::make_shared<Directory>(0750, kTracefs);
+  folder->add_text("id", 0440, [id] { return std::to_string(id) + "\n"; });
+  folder->add_text("format", 0440, [format = std::move(format)] { return format; });
+  folder->add_text("hist", 0440, [] { return ""; });
+  if (path.starts_with("ftrace/")) return folder;  // the tracer's own records cannot be switched
+  folder->add("enable", off_switch(world, "events/" + path));
+  folder->add("filter", no_filter(world));
+  folder->add("trigger", no_trigger(world));
+  return folder;
+}
+
+// events/SYSTEM: made on demand, since there are a thousand events.
+class SystemFolder : public Directory {
+ public:
+  SystemFolder(VfsWorld& world, std::string system)
+      : Directory(0750, kTracefs), world_(world), system_(std::move(system)) {
+    add("enable", off_switch(world, "events/" + system_));
+    add("filter", no_filter(world));
+  }
+  Result<NodePtr> child(std::string_view name) override {
+    std::string path = system_ + "/" + std::string(name);
+    if (const TraceEvent* event = world_.kernel.events().find(system_, name)) {
+      return event_folder(world_, path, event->id, std::string(event->format));
+    }
+    if (auto event = world_.dynamic_events.find(system_, name)) {
+      return event_folder(world_, path, event->id, event->format());
+    }
+    return Directory::child(name);
+  }
+  std::vector<DirEntry> list() override {
+    std::vector<DirEntry> entries = Directory::list();
+    for (const TraceEvent* event : world_.kernel.events().of_system(system_)) {
+      entries.push_back({std::string(event->name), DT_DIR});
+    }
+    for (const auto& event : world_.dynamic_events.all()) {
+      if (event->group == system_) entries.push_back({event->name, DT_DIR});
+    }
+    return entries;
+  }
+
+ private:
+  VfsWorld& world_;
+  std::string system_;
+};
+
+class EventsFolder : public Directory {
+ public:
+  explicit EventsFolder(VfsWorld& world) : Directory(0750, kTracefs), world_(world) {
+    add("enable", off_switch(world, "events"));
+    for (const char* name : {"header_event", "header_page"}) {
+      add_text(name, 0440,
+               [&world, path = std::string("trace/events/") + name] { return std::string(world.kernel.file(path)); });
+    }
+  }
+  Result<NodePtr> child(std::string_view name) override {
+    if (has_system(name)) return std::make_shared<SystemFolder>(world_, std::string(name));
+    return Directory::child(name);
+  }
+  std::vector<DirEntry> list() override {
+    std::vector<DirEntry> entries = Directory::list();
+    for (std::string_view system : world_.kernel.events().systems()) {
+      entries.push_back({std::string(system), DT_DIR});
+    }
+    for (const auto& event : world_.dynamic_events.all()) {
+      bool known =
+          std::any_of(entries.begin(), entries.end(), [&](const DirEntry& e) { return e.name == event->group; });
+      if (!known) entries.push_back({event->group, DT_DIR});
+    }
+    return entries;
+  }
+
+ private:
+  bool has_system(std::string_view name) const {
+    auto of_system = [&](const auto& event) { return event.system == name; };
+    auto of_group = [&](const auto& event) { return event->group == name; };
+    auto all = world_.kernel.events().all();
+    const auto& dynamic = world_.dynamic_events.all();
+    return std::any_of(all.begin(), all.end(), of_system) || std::any_of(dynamic.begin(), dynamic.end(), of_group);
+  }
+
+  VfsWorld& world_;
+};
+
+}  // namespace
+
+std::shared_ptr<Directory> make_trace_events(VfsWorld& world) {
+  return std::make_shared<EventsFolder>(world);
+}
+
+}  // namespace bpfemu
