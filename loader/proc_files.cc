@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/proc_files.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,7 +10,6 @@
 #include <string_view>
 
 #include "emu/base/bytes.h"
-#include "emu/base/fd.h"
 
 namespace bpfemu {
 
@@ -29,44 +26,11 @@ u64 now(clockid_t clock) {
   return t.tv_sec * kSecond + t.tv_nsec;
 }
 
-// The value after "\nKEY:\t" in a status file.
-u64 status_field(std::string_view status, std::string_view key, int base) {
-  const size_t at = status.find(fmt::format("\n{}:", key));
-  if (at == status.npos) return 0;
-  return ::strtoull(status.data() + at + key.size() + 2, nullptr, base);
-}
-
-// The fields of /proc/TID/stat after the comm, which may hold spaces and parentheses: [0] is the state.
-std::vector<std::string_view> stat_fields(std::string_view stat) {
-  std::vector<std::string_view> fields;
-  const size_t close = stat.rfind(')');
-  if (close == stat.npos) return fields;
-  for (size_t at = close + 2; at < stat.size();) {
-    const size_t end = std::min(stat.find(' ', at), stat.size());
-    fields.push_back(stat.substr(at, end - at));
-    at = end + 1;
-  }
-  return fields;
-}
-
 u64 number(std::string_view text) {
   return ::strtoull(std::string(text).c_str(), nullptr, 10);
 }
 
 }  // namespace
-
-Result<std::string> read_proc(pid_t tid, const char* name) {
-  UniqueFd fd(::open(fmt::format("/proc/{}/{}", tid, name).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail(errno == ENOENT ? ESRCH : errno);
-  std::string text;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0) return fail(errno);
-    if (n == 0) return text;
-    text.append(buffer, n);
-  }
-}
 
 Result<TaskFacts> read_facts(pid_t tid) {
   const std::string stat = TRY(read_proc(tid, "stat")), status = TRY(read_proc(tid, "status"));

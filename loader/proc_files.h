@@ -4,12 +4,10 @@
 
 #include <string>
 
+#include "emu/base/proc_files.h"
 #include "emu/ports/host.h"
 
 namespace bpfemu {
-
-// The whole of /proc/TID/NAME.
-Result<std::string> read_proc(pid_t tid, const char* name);
 
 // TaskFacts from stat and status; start times have the resolution of a clock tick.
 Result<TaskFacts> read_facts(pid_t tid);

@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "emu/base/bytes.h"
+#include "emu/base/proc_files.h"
 
 namespace bpfemu {
 
@@ -72,18 +71,14 @@ u32 namespace_of(pid_t tgid, const char* name) {
   return static_cast<u32>(st.st_ino);
 }
 
-// Fields of /proc/PID/stat behind the command's name; the first is number 3, the state.
-std::vector<u64> stat_fields(pid_t tgid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", tgid));
-  std::string line;
-  std::getline(file, line);
-  std::vector<u64> fields(3, 0);
-  size_t end = line.rfind(')');
-  std::istringstream rest(end == std::string::npos ? "" : line.substr(end + 1));
-  std::string word;
-  while (rest >> word) fields.push_back(std::strtoull(word.c_str(), nullptr, 10));
-  fields.resize(std::max<size_t>(fields.size(), 53), 0);
-  return fields;
+// Fields of /proc/PID/stat by their numbers in proc(5), from the state's on.
+std::vector<u64> stat_numbers(pid_t tgid) {
+  constexpr size_t kFirst = 3, kCount = 53;
+  std::vector<u64> numbers(kFirst, 0);
+  const std::string stat = read_proc(tgid, "stat").value_or("");
+  for (std::string_view field : stat_fields(stat)) numbers.push_back(std::strtoull(std::string(field).c_str(), nullptr, 10));
+  numbers.resize(std::max(numbers.size(), kCount), 0);
+  return numbers;
 }
 
 }  // namespace
@@ -196,7 +191,7 @@ void KernelObjects::fill(Block& block, const TaskFacts& facts) {
   set(block, Part::kUserNs, Field::kUserNsInum, namespace_of(facts.tgid, "user"));
 
   // proc(5): startcode 26, endcode 27, startstack 28, arg_start 48, arg_end 49, env_start 50, env_end 51.
-  std::vector<u64> stat = stat_fields(facts.tgid);
+  std::vector<u64> stat = stat_numbers(facts.tgid);
   set(block, Part::kMm, Field::kStartCode, stat[26]);
   set(block, Part::kMm, Field::kEndCode, stat[27]);
   set(block, Part::kMm, Field::kStartStack, stat[28]);
