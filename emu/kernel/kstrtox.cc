@@ -52,7 +52,7 @@ u64 simple_strtoul(std::string_view& text, int base) {
   u64 value = 0;
   auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   text.remove_prefix(static_cast<size_t>(stop - text.data()));
-  return value;
+  return error == std::errc::result_out_of_range ? ~u64{0} : value;
 }
 
 }  // namespace bpfemu

@@ -11,7 +11,8 @@ namespace bpfemu {
 
 Result<u64> kstrtoul(std::string_view text, int base = 0);
 Result<s64> kstrtol(std::string_view text, int base = 0);
-// Takes the digits off the front of `text`; 0 without any (kernel: simple_strtoul).
+// Takes the digits off the front of `text`; 0 without any, the largest number for what is larger (kernel:
+// simple_strtoul, which wraps).
 u64 simple_strtoul(std::string_view& text, int base = 0);
 
 }  // namespace bpfemu

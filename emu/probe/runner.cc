@@ -264,6 +264,7 @@ RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds&
   run_.task = identity;
   run_.regs = regs;
   run_.cpus = runner.arena_.cpus();
+  run_.counted = runner.stats_users != 0;
 }
 
 RunScope::~RunScope() {
@@ -289,8 +290,12 @@ u64 RunScope::call(const Program& program, void* context, u64 cookie, u64 func_i
   run_.cookie = cookie;
   run_.func_ip = func_ip;
   run_.tail_calls = 0;
+  if (!run_.counted) return text.entry(&run_, context);
+  const u64 start = runner_.host_.clock(CLOCK_MONOTONIC);
+  const u64 result = text.entry(&run_, context);
   ++text.stat_runs;
-  return text.entry(&run_, context);
+  text.stat_ns += runner_.host_.clock(CLOCK_MONOTONIC) - start;
+  return result;
 }
 
 }  // namespace bpfemu

@@ -63,6 +63,9 @@ class Runner {
   // Arena address of a thread's task_struct, 0 when it is gone.
   u64 task_struct(pid_t tid);
 
+  // Who wants runs to be counted and timed: the sysctl kernel.bpf_stats_enabled, descriptors of BPF_ENABLE_STATS.
+  u32 stats_users = 0;
+
  private:
   friend class RunScope;
   friend struct RunScopeEnv;

@@ -65,6 +65,7 @@ struct Run {
   u32 tail_calls;
   u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)
   u64 stack_base;           // interpreter's stack of frames
+  bool counted;             // kernel.bpf_stats_enabled: runs count in ProgramText
 };
 
 // A loaded program as it runs. In the arena, next to its code. `entry` is its JIT code.
@@ -76,7 +77,7 @@ struct ProgramText {
   u64 tail_call_entry;      // where a tail call lands (past the prologue that resets the counter)
   u32 expected_attach_type;
   u32 flags;
-  u64 stat_runs;
+  u64 stat_runs, stat_ns;  // while kernel.bpf_stats_enabled
 };
 
 // Signature of every helper. Arguments that a helper does not take are ignored.

@@ -28,7 +28,7 @@ const BpfCommand* find_command(const Profile& profile, u32 number) {
 
 // Unless the sysctl kernel.unprivileged_bpf_disabled allows it, an unprivileged task creates nothing.
 bool forbidden(const BpfCall& call) {
-  bool allowed = call.caps.bpf || call.system.vfs_world->unprivileged_bpf_disabled == 0;
+  bool allowed = call.caps.bpf || call.system.vfs_world->sysctls["kernel/unprivileged_bpf_disabled"] == 0;
   return !allowed && (call.command == BPF_MAP_CREATE || call.command == BPF_PROG_LOAD);
 }
 

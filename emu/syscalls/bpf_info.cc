@@ -131,7 +131,8 @@ Result<u64> program_info(BpfCall& call, const Program& program) {
   program.name.copy(info.name, sizeof info.name - 1);
   TRY(put_array(call, std::span<const u32>(map_ids(program)), info.nr_map_ids, info.map_ids));
   TRY(set_record_sizes(info));
-  info.run_time_ns = info.run_cnt = 0;  // kernel.bpf_stats_enabled is 0
+  info.run_time_ns = program.text().stat_ns;
+  info.run_cnt = program.text().stat_runs;
   info.verified_insns = program.verified.processed_insns;
   if (program.btf) info.btf_id = program.btf->id();
   if (!call.caps.bpf) {

@@ -233,8 +233,8 @@ Result<u64> prog_query(BpfCall& call) {
 
 Result<u64> enable_stats(BpfCall& call) {
   if (!call.caps.sys_admin) return fail(EPERM);
-  if (call.attr.enable_stats.type == BPF_STATS_RUN_TIME) call.system.unmodelled.note("BPF_ENABLE_STATS");
-  return fail(EINVAL);
+  if (call.attr.enable_stats.type != BPF_STATS_RUN_TIME) return fail(EINVAL);
+  return call.install(std::make_shared<StatsFile>(call.system.probes->runner()));
 }
 
 }  // namespace bpfemu

@@ -8,6 +8,7 @@
 #include "emu/bpf/link.h"
 #include "emu/bpf/map_object.h"
 #include "emu/bpf/program.h"
+#include "emu/probe/runner.h"
 #include "emu/syscalls/files.h"
 
 namespace bpfemu {
@@ -71,6 +72,17 @@ class LinkFile : public File {
  private:
   std::shared_ptr<Link> link_;
   bool created_;
+};
+
+// BPF_ENABLE_STATS: while it is open, runs are counted.
+class StatsFile : public File {
+ public:
+  explicit StatsFile(Runner& runner) : runner_(runner) { ++runner_.stats_users; }
+  ~StatsFile() override { --runner_.stats_users; }
+  std::string link_name() const override { return "anon_inode:bpf-stats"; }
+
+ private:
+  Runner& runner_;
 };
 
 // A map as user space holds it: descriptors and pins. When the last of them goes, a program array forgets its programs,

@@ -135,7 +135,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .privileged = !s.options.as_user,
                                                     .vmlinux = s.vmlinux,
                                                     .program_symbols = [&s] { return program_symbols(s.programs); },
-                                                    .set_bpf_stats = {}});
+                                                    .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.watch_descriptors();
   return system;

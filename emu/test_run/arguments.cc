@@ -22,8 +22,9 @@ Result<u32> run_once(TestBench& bench, int cpu, std::optional<ArenaMemory>& memo
   TRY(bench.caller.with_run(cpu, [&](Run& run) {
     run.program = &text;
     run.context = context;
-    ++text.stat_runs;
+    const u64 start = monotonic_ns();
     retval = static_cast<u32>(text.entry(&run, context));
+    if (run.counted) ++text.stat_runs, text.stat_ns += monotonic_ns() - start;
   }));
   return retval;
 }

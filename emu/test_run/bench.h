@@ -108,11 +108,12 @@ Result<Verdict> repeat(TestBench& bench, void* context, Once once) {
       const u32 times = std::min(count - done, batch);
       for (u32 i = 0; i < times; ++i) verdict.retval = once(run);
       done += times;
-      text.stat_runs += times;
+      if (run.counted) text.stat_runs += times;
       const u64 now = monotonic_ns(), slice = now - start;
       if (slice < kShort && batch < 1u << 30) batch *= 2;
       if (slice < kSlice && done < count) continue;
       spent += slice;
+      if (run.counted) text.stat_ns += slice;
       if (done < count) interrupted = bench.caller.interrupted();
       start = monotonic_ns();
       batch = std::max(batch / 2, 1u);

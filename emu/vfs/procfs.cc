@@ -2,10 +2,8 @@
 // procfs: symbols, configuration, version, mounts and the sysctls that tools read.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -16,61 +14,24 @@ namespace bpfemu {
 
 namespace {
 
-// A number that root may set within bounds.
-struct Sysctl {
-  const char* path;
-  u32 mode;
-  s64 value, least, most;
-};
-constexpr s64 kAny = 0x7fffffff;
-constexpr Sysctl kSysctls[] = {
-    {"kernel/bpf_stats_enabled", 0644, 0, 0, 1},
-    {"kernel/dmesg_restrict", 0644, 1, 0, 1},
-    {"kernel/ftrace_enabled", 0644, 1, 0, kAny},
-    {"kernel/kptr_restrict", 0644, 0, 0, 2},
-    {"kernel/perf_cpu_time_max_percent", 0644, 25, 0, 100},
-    {"kernel/perf_event_max_contexts_per_stack", 0644, 8, 0, 1000},
-    {"kernel/perf_event_max_sample_rate", 0644, 100000, 1, kAny},
-    {"kernel/perf_event_max_stack", 0644, 127, 0, 640 * 1024},
-    {"kernel/perf_event_mlock_kb", 0644, 516, 0, kAny},
-    {"kernel/perf_event_paranoid", 0644, 3, -1, 3},
-    {"kernel/stack_tracer_enabled", 0644, 0, 0, 1},
-    {"kernel/traceoff_on_warning", 0644, 0, 0, 1},
-    {"kernel/tracepoint_printk", 0644, 0, 0, 1},
-    {"kernel/unprivileged_bpf_disabled", 0644, 2, 0, 2},
-    {"net/core/bpf_jit_enable", 0644, 1, 0, 2},
-    {"net/core/bpf_jit_harden", 0600, 0, 0, 2},
-    {"net/core/bpf_jit_kallsyms", 0600, 1, 0, 1},
-    {"net/core/bpf_jit_limit", 0600, 528482304, 1, 528482304},
-};
-
-// kernel: proc_dointvec_minmax, as far as one number goes.
 class SysctlFile : public FileNode {
  public:
-  SysctlFile(const Sysctl& row, VfsWorld& world)
-      : FileNode(row.mode, kProcfs), row_(row), value_(row.value), world_(world) {}
-  Result<std::string> read(Task*) override { return std::to_string(value_) + "\n"; }
+  SysctlFile(const Sysctl& sysctl, VfsWorld& world)
+      : FileNode(sysctl.mode, kProcfs), sysctl_(sysctl), path_(sysctl.path), world_(world) {}
+  Result<std::string> read(Task*) override { return std::to_string(world_.sysctls[path_]) + "\n"; }
   Result<u64> write(Task*, std::string_view data) override {
-    std::string_view text = data.substr(std::min(data.find_first_not_of(" \t"), data.size()));
-    text = text.substr(0, text.find_last_not_of(" \t\n") + 1);
-    s64 value = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return fail(EINVAL);
-    if (value < row_.least || value > row_.most) return fail(EINVAL);
-    std::string_view path = row_.path;
-    if (path == "kernel/unprivileged_bpf_disabled") {
-      // Once off for good, it stays (kernel: bpf_unpriv_handler).
-      if (value_ == 1 && value != 1) return fail(EPERM);
-      world_.unprivileged_bpf_disabled = value;
-    }
-    value_ = value;
-    if (path == "kernel/bpf_stats_enabled" && world_.set_bpf_stats) world_.set_bpf_stats(value != 0);
+    s64 before = world_.sysctls[path_];
+    TRY(world_.sysctls.write(sysctl_, data));
+    s64 now = world_.sysctls[path_];
+    if (path_ == "kernel/bpf_stats_enabled" && now != before && world_.set_bpf_stats) world_.set_bpf_stats(now != 0);
+    if (path_ == "net/core/bpf_jit_enable" && now == 0) world_.unmodelled.note("programs without the JIT");
+    if (path_ == "net/core/bpf_jit_harden" && now != 0) world_.unmodelled.note("blinding of constants");
     return data.size();
   }
 
  private:
-  const Sysctl& row_;
-  s64 value_;
+  const Sysctl& sysctl_;
+  std::string_view path_;
   VfsWorld& world_;
 };
 
@@ -78,40 +39,36 @@ class SysctlFile : public FileNode {
 class KallsymsFile : public FileNode {
  public:
   explicit KallsymsFile(VfsWorld& world) : FileNode(0444, kProcfs), world_(world) {}
-  Result<std::string> read(Task*) override { return world_.kernel.symbols().listing(world_.privileged) + programs(); }
+  Result<std::string> read(Task*) override { return world_.kernel.symbols().listing(shows_addresses()) + programs(); }
   Result<Opened> open(Task*, int flags) override {
     std::string programs_now = programs();
-    if (!content_ || programs_now != programs_) {
+    bool addresses_now = shows_addresses();
+    if (!content_ || programs_now != programs_ || addresses_now != addresses_) {
       content_ = TRY(content_fd("kallsyms", TRY(read(nullptr))));
       programs_ = std::move(programs_now);
+      addresses_ = addresses_now;
     }
     return Opened{TRY(reopen(content_.get(), flags & O_ACCMODE)), false};
   }
 
  private:
+  // kernel: kallsyms_show_value.
+  bool shows_addresses() const {
+    s64 restricted = world_.sysctls["kernel/kptr_restrict"];
+    bool for_perf = restricted == 0 && world_.sysctls["kernel/perf_event_paranoid"] <= 1;
+    return for_perf || (restricted < 2 && world_.privileged);
+  }
+  // kernel: bpf_jit_kallsyms_enabled. With their addresses hidden, they are left out here.
   std::string programs() const {
-    return world_.program_symbols && world_.privileged ? world_.program_symbols() : std::string();
+    bool shown = world_.sysctls["net/core/bpf_jit_kallsyms"] && !world_.sysctls["net/core/bpf_jit_harden"];
+    return world_.program_symbols && shown && shows_addresses() ? world_.program_symbols() : std::string();
   }
 
   VfsWorld& world_;
   std::string programs_;
+  bool addresses_ = false;
   UniqueFd content_;
 };
-
-std::string gzip(const std::string& text) {
-  z_stream stream{};
-  constexpr int kGzip = 15 + 16;
-  if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK) return {};
-  std::string out(deflateBound(&stream, text.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  bool done = deflate(&stream, Z_FINISH) == Z_STREAM_END;
-  out.resize(done ? stream.total_out : 0);
-  deflateEnd(&stream);
-  return out;
-}
 
 std::string host_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -182,13 +139,14 @@ void place_procfs(Vfs& vfs) {
   vfs.place("/proc", root);
   root->add("kallsyms", std::make_shared<KallsymsFile>(world));
   root->add_text("version", 0444, [&world] { return world.profile.banner + "\n"; });
-  root->add("version_signature", nullptr);  // Ubuntu's; tools prefer it to uname
-  root->add("config.gz", std::make_shared<TextFile>(0444, kProcfs, [&world] { return gzip(world.kernel.config()); }));
+  // Debian's kernel has neither, whatever the host's has: tools prefer them to uname and /boot/config.
+  root->add("version_signature", nullptr);
+  root->add("config.gz", nullptr);
   root->add_text("filesystems", 0444, [&world] { return std::string(world.kernel.file("filesystems")); });
   // A link to self/mounts in the kernel; a file here, since it shows the same to all who share our mounts.
   root->add_text("mounts", 0444, [&vfs] { return mount_list(vfs, "/proc/self/mounts", 1, false); });
-  for (const Sysctl& row : kSysctls) {
-    vfs.place(std::string("/proc/sys/") + row.path, std::make_shared<SysctlFile>(row, world));
+  for (const Sysctl& sysctl : Sysctls::all()) {
+    vfs.place(std::string("/proc/sys/") + sysctl.path, std::make_shared<SysctlFile>(sysctl, world));
   }
   auto text = [](std::string value) {
     return std::make_shared<TextFile>(0444, kProcfs, [value = std::move(value)] { return value + "\n"; });

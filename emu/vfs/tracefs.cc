@@ -155,18 +155,17 @@ void add_fixed(VfsWorld& world, Directory& root, const Fixed& file) {
   root.add_text(name, file.mode, read, write);
 }
 
-// options/NAME for each line of trace_options: "noverbose" is a 0 in "verbose".
+// options/NAME, recorded as lines "NAME VALUE".
 void add_options(VfsWorld& world, Directory& root) {
   auto options = root.add_folder("options", 0750);
-  std::string_view lines = world.kernel.file("trace/trace_options");
+  std::string_view lines = world.kernel.file("trace/options");
   for (size_t end; (end = lines.find('\n')) != std::string_view::npos; lines.remove_prefix(end + 1)) {
-    std::string name(lines.substr(0, end));
-    bool on = !name.starts_with("no");
-    if (!on) name.erase(0, 2);
+    size_t space = lines.find(' ');
+    std::string name(lines.substr(0, space)), value(lines.substr(space + 1, end - space - 1));
     options->add_text(
-        name, 0640, [on] { return on ? "1\n" : "0\n"; },
-        [&world, name, on](std::string_view text) -> Result<void> {
-          if (trimmed_end(text) == (on ? "1" : "0")) return {};
+        name, 0640, [value] { return value + "\n"; },
+        [&world, name, value](std::string_view text) -> Result<void> {
+          if (trimmed_end(text) == value) return {};
           world.unmodelled.note("tracefs: options/" + name);
           return fail(EINVAL);
         });
@@ -188,6 +187,10 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   auto root = std::make_shared<Directory>(0700, kTracefs);
   for (const Fixed& file : kFixed) add_fixed(world, *root, file);
   add_options(world, *root);
+  auto cpus = root->add_folder("per_cpu", 0750);
+  for (u32 cpu = 0; cpu < world.cpus_possible; ++cpu) {
+    cpus->add_folder("cpu" + std::to_string(cpu), 0750)->add_text("buffer_size_kb", 0640, [] { return "7\n"; });
+  }
   root->add("events", make_trace_events(world));
   root->add_folder("instances", 0750);
   root->add("kprobe_events", std::make_shared<DefinitionsFile>(world, DynamicEvents::Sort::kKprobe));

@@ -11,6 +11,7 @@
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/profile.h"
+#include "emu/kernel/sysctls.h"
 #include "emu/kernel/trace_log.h"
 
 namespace bpfemu {
@@ -26,10 +27,9 @@ struct VfsWorld {
   std::shared_ptr<const Btf> vmlinux;  // null: no /sys/kernel/btf/vmlinux
   // Lines of loaded programs for /proc/kallsyms ("ffffffffc0001000 t bpf_prog_TAG_name\t[bpf]\n"); may be empty.
   std::function<std::string()> program_symbols;
-  // The sysctl kernel.unprivileged_bpf_disabled: 0 anyone may load programs, 1 no one without CAP_BPF for good, 2 till set.
-  s64 unprivileged_bpf_disabled = 2;
   // The sysctl kernel.bpf_stats_enabled changed.
   std::function<void(bool)> set_bpf_stats;
+  Sysctls sysctls = {};
 };
 
 }  // namespace bpfemu

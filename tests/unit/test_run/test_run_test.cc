@@ -58,9 +58,11 @@ class Caller : public TestCaller {
     Run run{};
     run.env = &env;
     run.cpu = &arena()->vcpu(0);
+    run.counted = counted;
     body(run);
     return {};
   }
+  bool counted = false;
   bool interrupted() override { return signalled; }
   void unmodelled(const char*) override { ++unmodelled_count; }
 
@@ -263,7 +265,11 @@ TEST_CASE("skb: repetitions and signals") {
   caller.attr.test.duration = 12345678;
   REQUIRE(caller.run(pass) == 0);
   CHECK(caller.attr.test.duration < 100000);
+  CHECK(pass->text().stat_runs == 0);
+  caller.counted = true;
+  REQUIRE(caller.run(pass) == 0);
   CHECK(pass->text().stat_runs == 1000);
+  CHECK(pass->text().stat_ns > 0);
   caller.attr.test.repeat = 0xffffffff;
   caller.signalled = true;
   CHECK(caller.run(pass) == EINTR);
