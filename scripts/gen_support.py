@@ -69,7 +69,13 @@ them is noted as not modelled.
 
 ## Kernel functions that probes hit
 
-kprobe and kretprobe on `__x64_sys_*` and: %s. Others exist in /proc/kallsyms; attaching to them is noted as not modelled.
+kprobe, kretprobe, fentry and fexit on `__x64_sys_*`, `__ia32_*` (which 64-bit processes never reach) and: %s. Others exist
+in /proc/kallsyms; attaching to them is noted as not modelled, and so is attaching further into a function than behind the
+nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
+
+kprobe_events, uprobe_events and dynamic_events take everything that the kernel takes but event probes and synthetic events;
+error_log, kprobe_profile and uprobe_profile show what they show there. What a fetch argument fetches no program can see, and
+it is not recorded: turning events on in tracefs is not modelled.
 
 ## System calls
 

@@ -36,7 +36,7 @@ Result<void> check_kprobe(const KernelData& kernel, Unmodelled& unmodelled, u64 
   if (on_return) return fail(EINVAL);
   if (place.offset < kEntryNop) return fail(EILSEQ);
   if (place.offset == kEntryNop) return {};
-  unmodelled.note(fmt::format("kprobe {}+{:#x}", place.function, place.offset));
+  unmodelled.note("kprobe", fmt::format("{}+{:#x}", place.function, place.offset));
   return fail(EILSEQ);
 }
 

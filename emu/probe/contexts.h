@@ -26,6 +26,9 @@ void* signal_generate_args(Probes&, const Event&, const Point&, void* memory);
 // struct pt_regs of a kernel function at its entry and at its return.
 void* kernel_entry_regs(Probes&, const Event&, const Point&, void* memory);
 void* kernel_return_regs(Probes&, const Event&, const Point&, void* memory);
+// Arguments of a kernel function, and its result, for programs on trampolines.
+void* fentry_args(Probes&, const Event&, const Point&, void* memory);
+void* fexit_args(Probes&, const Event&, const Point&, void* memory);
 // struct pt_regs of the user function.
 void* user_regs(Probes&, const Event&, const Point&, void* memory);
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registers of a kernel function that a system call passes. Its arguments come from the table of functions; pointers
 // lead to kernel objects next to the registers.
+#include <algorithm>
+#include <cerrno>
+
 #include "emu/kernel/functions.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
@@ -20,6 +23,17 @@ struct KernelFrame {
 };
 static_assert(sizeof(KernelFrame) <= kContextSize);
 
+// The same while a program on a trampoline runs: the context begins at `values`, and helpers look before it
+// (kernel: arch_prepare_bpf_trampoline).
+struct TrampolineFrame {
+  u64 function;
+  u64 count;
+  u64 values[7];  // arguments, then the result
+  PtRegs user;
+  u8 objects[2048];
+};
+static_assert(sizeof(TrampolineFrame) <= kContextSize);
+
 KernelFrame& frame_in(void* memory, const Event& event) {
   auto& frame = *new (memory) KernelFrame{};
   frame.user = *event.regs;
@@ -31,7 +45,35 @@ KernelFrame& frame_in(void* memory, const Event& event) {
   return frame;
 }
 
+void* trampoline_args(const Event& event, const Point& point, void* memory, u64 result) {
+  const Point::Where& where = point.where();
+  auto& frame = *new (memory) TrampolineFrame{};
+  frame.function = where.address;
+  frame.count = where.record_size / sizeof(u64);
+  frame.user = *event.regs;
+  frame.user.rax = static_cast<u64>(-ENOSYS);  // as it is until the call has returned
+  KernelCall call{.task = event.task,
+                  .number = event.number,
+                  .args = syscall_arguments(*event.regs),
+                  .regs = reinterpret_cast<u64>(&frame.user),
+                  .scratch = frame.objects,
+                  .scratch_size = sizeof frame.objects};
+  std::array<u64, 6> arguments{};
+  if (frame.count > arguments.size() || !where.function->arguments(call, arguments)) return nullptr;
+  std::copy_n(arguments.begin(), frame.count, frame.values);
+  frame.values[frame.count] = result;
+  return frame.values;
+}
+
 }  // namespace
+
+void* fentry_args(Probes&, const Event& event, const Point& point, void* memory) {
+  return trampoline_args(event, point, memory, 0);
+}
+
+void* fexit_args(Probes&, const Event& event, const Point& point, void* memory) {
+  return trampoline_args(event, point, memory, static_cast<u64>(event.result));
+}
 
 void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* memory) {
   KernelFrame& frame = frame_in(memory, event);

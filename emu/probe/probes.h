@@ -75,6 +75,7 @@ class Probes : public EventSink {
 
   std::map<u32, std::weak_ptr<Point>> by_event_id;                // trace events share a point
   std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
+  std::set<const Program*> trampolined;                           // fentry and fexit programs that are attached
 
  private:
   using Points = std::vector<Point*>;

@@ -72,12 +72,6 @@ Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
   return fail(EINVAL);
 }
 
-Depth depth_of(FunctionLevel level) {
-  return level == FunctionLevel::kDispatch  ? Depth::kDispatch
-         : level == FunctionLevel::kHandler ? Depth::kHandler
-                                            : Depth::kInner;
-}
-
 // A kprobe at an address where one can be; 0: of a module that is not loaded.
 Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view symbol, u64 offset, u64 address,
                                             bool on_return, u64* hits) {
@@ -92,7 +86,7 @@ Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view sym
     KernelPlace place = kernel_place(probes.kernel().symbols(), address);
     const KernelFunction* function = find_kernel_function(place.function);
     if (!function) {
-      probes.unmodelled().note(fmt::format("kprobe {}", place.function));
+      probes.unmodelled().note("kprobe", place.function);
       return fail(ENOENT);
     }
     if (place.function.starts_with("__ia32_")) probes.unmodelled().note("events of 32-bit system calls");
@@ -169,6 +163,12 @@ Result<std::shared_ptr<Point>> dynamic_point(Probes& probes, const std::shared_p
 }
 
 }  // namespace
+
+Depth depth_of(FunctionLevel level) {
+  return level == FunctionLevel::kDispatch  ? Depth::kDispatch
+         : level == FunctionLevel::kHandler ? Depth::kHandler
+                                            : Depth::kInner;
+}
 
 Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
   if (auto known = probes.by_event_id.find(id); known != probes.by_event_id.end()) {

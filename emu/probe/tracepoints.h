@@ -8,6 +8,7 @@
 
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/events.h"
+#include "emu/kernel/functions.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/user_file.h"
 #include "emu/probe/point.h"
@@ -24,6 +25,9 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name);
 // A kprobe or kretprobe, by symbol or, without one, by address (kernel: create_local_trace_kprobe). ENOENT: unknown;
 // EINVAL: a kretprobe behind the entry; EILSEQ: no instruction starts there.
 Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u64 address, u64 offset, bool on_return);
+
+// Where a kernel function lies on the way of a system call.
+Depth depth_of(FunctionLevel level);
 
 // A uprobe or uretprobe. `path` is what queries show (kernel: create_local_trace_uprobe, __uprobe_register). EINVAL:
 // outside of the file, a counter at an odd offset or another one than the place has already; EIO.

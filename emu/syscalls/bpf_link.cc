@@ -13,6 +13,7 @@
 
 #include "emu/bpf/attach_types.h"
 #include "emu/probe/attach.h"
+#include "emu/probe/trampoline.h"
 #include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
 
@@ -20,7 +21,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxTracepointName = 127, kMaxSymbol = 512;
+constexpr size_t kMaxTracepointName = 127;
 constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
 
 Result<u64> install_link(BpfCall& call, std::shared_ptr<Link> link) {
@@ -43,28 +44,11 @@ Result<u64> link_raw_tracepoint(BpfCall& call, std::shared_ptr<Program> program,
   return install_link(call, TRY(attach_raw_tracepoint(*call.system.probes, name, std::move(program))));
 }
 
-// "vfs_read and 2 more functions", "3 functions" when they are named by address.
-std::string functions_text(BpfCall& call) {
-  const auto& multi = call.attr.link_create.kprobe_multi;
-  u64 name = 0;
-  Result<std::string> first = fail(EFAULT);
-  if (multi.syms && call.task.read(multi.syms, &name, sizeof name)) first = call.task.read_string(name, kMaxSymbol);
-  if (!first) return fmt::format("{} function{}", multi.cnt, multi.cnt == 1 ? "" : "s");
-  return multi.cnt == 1 ? *first : fmt::format("{} and {} more", *first, multi.cnt - 1);
-}
-
 // fentry, fexit, fmod_ret, freplace and LSM programs.
-Result<u64> link_trampoline(BpfCall& call, const Program& program) {
-  note_attachment(call, program, program.expected_attach_type);
-  return fail(EOPNOTSUPP);
-}
-
-// Kernel: bpf_kprobe_multi_link_attach.
-Result<u64> link_kprobe_multi(BpfCall& call, const Program& program) {
-  const auto& multi = call.attr.link_create.kprobe_multi;
-  if (multi.flags & ~u32{BPF_F_KPROBE_MULTI_RETURN}) return fail(EINVAL);
-  if (!multi.cnt || !multi.addrs == !multi.syms) return fail(EINVAL);
-  note_attachment(call, program, BPF_TRACE_KPROBE_MULTI, functions_text(call));
+Result<u64> link_trampoline(BpfCall& call, std::shared_ptr<Program> program, u64 cookie) {
+  TRY(check_runnable(call.system, *program));
+  if (auto link = TRY(attach_trampoline(*call.system.probes, program, cookie))) return install_link(call, link);
+  note_attachment(call, *program, program->expected_attach_type);
   return fail(EOPNOTSUPP);
 }
 
@@ -79,7 +63,8 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
     note_attachment(call, *program, BPF_TRACE_ITER);
     return fail(EOPNOTSUPP);
   }
-  return link_trampoline(call, *program);
+  const u64 cookie = call.attr.link_create.tracing.cookie;
+  return link_trampoline(call, std::move(program), cookie);
 }
 
 // Where to, as far as that has a name: a cgroup's path, a device's name.
@@ -131,12 +116,12 @@ Result<u64> link_create(BpfCall& call) {
     case BPF_PROG_TYPE_TRACEPOINT:
     case BPF_PROG_TYPE_KPROBE:
       if (number == BPF_PERF_EVENT) return link_perf_event(call, program);
-      return link_kprobe_multi(call, *program);
+      return fail(EOPNOTSUPP);  // kprobe.multi: the claimed kernel is built without CONFIG_FPROBE
     case BPF_PROG_TYPE_TRACING:
     case BPF_PROG_TYPE_LSM:
       return link_tracing(call, program);
     case BPF_PROG_TYPE_EXT:
-      return link_trampoline(call, *program);
+      return link_trampoline(call, std::move(program), 0);
     case BPF_PROG_TYPE_SK_MSG:
     case BPF_PROG_TYPE_SK_SKB:
     case BPF_PROG_TYPE_LIRC_MODE2:
@@ -178,7 +163,7 @@ Result<u64> raw_tracepoint_open(BpfCall& call) {
     case BPF_PROG_TYPE_LSM: {
       if (name_address) return fail(EINVAL);
       if (program->type != BPF_PROG_TYPE_TRACING || program->expected_attach_type != BPF_TRACE_RAW_TP) {
-        return link_trampoline(call, *program);
+        return link_trampoline(call, std::move(program), 0);
       }
       std::string name = TRY(tp_btf_name(*program));
       return link_raw_tracepoint(call, program, name);

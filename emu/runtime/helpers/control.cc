@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // bpf_loop, and what the attachment of the running program says.
+#include <linux/bpf.h>
+
 #include "emu/runtime/helpers/call.h"
 
 namespace bpfemu {
@@ -24,6 +26,23 @@ HELPER(help_get_attach_cookie) {
 }
 HELPER(help_get_func_ip) {
   return run->func_ip;
+}
+
+// What a trampoline lays down: the number of arguments before them, the result behind them.
+HELPER(help_get_func_arg_cnt) {
+  return reinterpret_cast<const u64*>(r1)[-1];
+}
+HELPER(help_get_func_arg) {
+  const auto* arguments = reinterpret_cast<const u64*>(r1);
+  if (low32(r2) >= arguments[-1]) return result(-EINVAL);
+  *reinterpret_cast<u64*>(r3) = arguments[low32(r2)];
+  return 0;
+}
+HELPER(help_get_func_ret) {
+  const auto* arguments = reinterpret_cast<const u64*>(r1);
+  if (run->program->expected_attach_type == BPF_TRACE_FENTRY) return result(-EOPNOTSUPP);
+  *reinterpret_cast<u64*>(r2) = arguments[arguments[-1]];
+  return 0;
 }
 
 // A CPU without last branch records.

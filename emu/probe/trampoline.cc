@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/trampoline.h"
+
+#include <fmt/format.h>
+
+#include "emu/kernel/functions.h"
+#include "emu/probe/contexts.h"
+#include "emu/probe/probes.h"
+#include "emu/probe/tracepoints.h"
+
+namespace bpfemu {
+
+TracingLink::TracingLink(std::shared_ptr<Program> program, std::unique_ptr<Point> point)
+    : Link(BPF_LINK_TYPE_TRACING, std::move(program)), point_(std::move(point)) {
+  point_->probes().trampolined.insert(program_.get());
+}
+
+TracingLink::~TracingLink() { point_->probes().trampolined.erase(program_.get()); }
+
+void TracingLink::fill_info(bpf_link_info& info, std::string&) const {
+  info.tracing.attach_type = program_->expected_attach_type;
+  info.tracing.target_obj_id = program_->attach_btf->id();
+  info.tracing.target_btf_id = program_->attach_btf_id;
+}
+
+std::string TracingLink::fdinfo() const {
+  return fmt::format("attach_type:\t{}\ntarget_obj_id:\t{}\ntarget_btf_id:\t{}\n", program_->expected_attach_type,
+                     program_->attach_btf->id(), program_->attach_btf_id);
+}
+
+Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<Program> program, u64 cookie) {
+  const bool on_return = program->expected_attach_type == BPF_TRACE_FEXIT;
+  if (program->type != BPF_PROG_TYPE_TRACING || (!on_return && program->expected_attach_type != BPF_TRACE_FENTRY) ||
+      program->attach_program || !program->attach_btf) {
+    return nullptr;
+  }
+  const Btf& btf = *program->attach_btf;
+  const char* name = btf.type_name(program->attach_btf_id);
+  const KernelFunction* function = name ? find_kernel_function(name) : nullptr;
+  if (!function) return nullptr;
+  if (probes.trampolined.contains(program.get())) return fail(EBUSY);
+  const btf_type& prototype = *btf.type(btf.type(program->attach_btf_id)->type);
+  Point::Where where{.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter,
+                     .depth = depth_of(function->level),
+                     .syscalls = function->syscalls,
+                     .context = on_return ? fexit_args : fentry_args,
+                     .function = function,
+                     .address = probes.kernel().symbols().address(name),
+                     .on_return = on_return,
+                     .record_size = static_cast<u32>(btf.params(prototype).size() * sizeof(u64)),
+                     .name = name,
+                     .newest_first = true};
+  auto point = std::make_unique<Point>(probes, std::move(where));
+  TRY(point->attach({program, cookie}));
+  return std::make_shared<TracingLink>(std::move(program), std::move(point));
+}
+
+}  // namespace bpfemu
