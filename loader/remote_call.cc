@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thread's stops: its registers, letting it go on, and system calls run in its name.
 #include <elf.h>
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <linux/seccomp.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/auxv.h>
-#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -107,7 +102,6 @@ Result<void> TracedTask::resume(int request, int signal) {
     saved_mask_.reset();
   }
   if (std::exchange(interrupt_again_, false)) (void)interrupt();
-  if (std::exchange(stop_again_, false)) ::syscall(SYS_tgkill, tgid(), tid_, SIGSTOP);
   traced_at_resume = traced;
   at_ = At::kRunning;
   displaced_ = false;
@@ -201,33 +195,39 @@ bool TracedTask::is_dead() const {
   return state == 'Z' || state == 'X';
 }
 
-// Waits for the end of one step of a remote call. Signals are blocked, so what else stops the thread is SIGSTOP, a
-// group stop or an interrupt, which have to wait, or its death.
+// A status in the middle of a remote call. Signals are blocked, so what else stops the thread is SIGSTOP, a group stop
+// or an interrupt, which it passes over, or its death. Empty: it goes on, to another status.
+Result<std::optional<StopEvent>> TracedTask::sort(Waited waited) {
+  const StopEvent event = decode(waited);
+  ++stops_;
+  interrupted = false;
+  int signal = 0;
+  switch (event.kind) {
+    case StopEvent::Kind::kSyscall:
+    case StopEvent::Kind::kSeccomp: return event;
+    case StopEvent::Kind::kSignal:
+      if (event.value != SIGSTOP) return fail(EFAULT);
+      // Taken at once: a SIGCONT that comes while we hold it back could not undo it.
+      signal = SIGSTOP;
+      break;
+    case StopEvent::Kind::kGroupStop: interrupt_again_ = true; break;
+    case StopEvent::Kind::kTrap: break;
+    default:
+      gone();
+      note_stop(*this, event);
+      env_.postponed.push_back(event);
+      return fail(ESRCH);
+  }
+  if (!env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, signal)) return gone(), fail(ESRCH);
+  return std::nullopt;
+}
+
+// Waits for the end of one step of a remote call.
 Result<StopEvent> TracedTask::await() {
   for (;;) {
     const Result<Waited> waited = next_status();
     if (!waited) return gone(), fail(ESRCH);
-    const StopEvent event = decode(*waited);
-    ++stops_;
-    interrupted = false;
-    switch (event.kind) {
-      case StopEvent::Kind::kSyscall:
-      case StopEvent::Kind::kSeccomp: return event;
-      case StopEvent::Kind::kSignal:
-        if (event.value != SIGSTOP) return fail(EFAULT);
-        stop_again_ = true;
-        [[fallthrough]];
-      case StopEvent::Kind::kTrap:
-      case StopEvent::Kind::kGroupStop:
-        interrupt_again_ = interrupt_again_ || event.kind == StopEvent::Kind::kGroupStop;
-        if (!env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0)) return gone(), fail(ESRCH);
-        break;
-      default:
-        gone();
-        note_stop(*this, event);
-        env_.postponed.push_back(event);
-        return fail(ESRCH);
-    }
+    if (const auto event = TRY(sort(*waited))) return *event;
   }
 }
 
@@ -303,63 +303,6 @@ Result<void> TracedTask::rewind_to_call() {
   TRY(set_signal_mask(*saved_mask_));
   saved_mask_.reset();
   return {};
-}
-
-// getpid(secret) waits for the listener, which answers it with a descriptor.
-Result<int> TracedTask::notify_fd(int fd, bool cloexec) {
-  TRY(begin_call(SYS_getpid, {env_.secret.first, env_.secret.second}));
-  if (!env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0)) return gone(), fail(ESRCH);
-  seccomp_notif request = {};
-  for (;;) {
-    pollfd ready{env_.listener, POLLIN, 0};
-    if (::poll(&ready, 1, 5) > 0 && (ready.revents & POLLIN)) {
-      request = {};
-      if (::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_RECV, &request) == 0) break;
-    }
-    // Not there yet, or it will never come: only a dying thread reports anything else now.
-    const Result<Waited> waited = env_.os.wait(tid_, false);
-    if (!waited || (waited->tid == 0 && is_dead())) return gone(), fail(ESRCH);
-    if (waited->tid == 0) continue;
-    const StopEvent event = decode(*waited);
-    if (event.kind == StopEvent::Kind::kSeccomp || event.kind == StopEvent::Kind::kTrap) {
-      env_.os.ptrace(PTRACE_SYSCALL, tid_, 0, 0);
-      continue;
-    }
-    gone();
-    note_stop(*this, event);
-    env_.postponed.push_back(event);
-    return fail(ESRCH);
-  }
-  seccomp_notif_addfd add = {};
-  add.id = request.id;
-  add.flags = SECCOMP_ADDFD_FLAG_SEND;
-  add.srcfd = fd;
-  add.newfd_flags = cloexec ? O_CLOEXEC : 0;
-  bool replied_without = false;
-  if (::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
-    seccomp_notif_resp response = {};
-    response.id = request.id;
-    response.error = -errno;
-    replied_without = ::ioctl(env_.listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0;
-  }
-  TRY(await());
-  // A signal to us, such as the waker's, took the descriptor back after the reply, 0, had been made; or the thread died.
-  if (replied_without) return notify_fd(fd, cloexec);
-  return static_cast<int>(TRY(finish_call()));
-}
-
-// Without a listener the thread opens our descriptor by its path.
-Result<int> TracedTask::open_fd(int fd, bool cloexec) {
-  const std::string path = fmt::format("/proc/{}/fd/{}", ::getpid(), fd);
-  const int mode = ::fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK);
-  const u64 at = TRY(scratch(path.size() + 1));
-  TRY(write(at, path.c_str(), path.size() + 1));
-  const u64 flags = mode | (cloexec ? O_CLOEXEC : 0);
-  return static_cast<int>(TRY(call(SYS_openat, {static_cast<u64>(AT_FDCWD), at, flags})));
-}
-
-Result<int> TracedTask::install_fd(int fd, bool cloexec) {
-  return env_.listener >= 0 ? notify_fd(fd, cloexec) : open_fd(fd, cloexec);
 }
 
 }  // namespace bpfemu

@@ -146,6 +146,7 @@ class TracedTask final : public Task {
   Result<void> put(const Machine& machine);
   Result<StopEvent> step(int request);
   Result<StopEvent> await();
+  Result<std::optional<StopEvent>> sort(Waited waited);
   Result<Waited> next_status();
   bool is_dead() const;
   Result<void> begin_call(long number, const std::array<u64, 6>& args);
@@ -153,6 +154,7 @@ class TracedTask final : public Task {
   Result<u64> syscall_instruction();
   Result<void> block_signals();
   Result<int> notify_fd(int fd, bool cloexec);
+  Result<u64> await_notification();
   Result<int> open_fd(int fd, bool cloexec);
 
   TaskEnv& env_;
@@ -162,7 +164,6 @@ class TracedTask final : public Task {
   u64 stops_ = 0;
   bool regs_known_ = false;
   bool displaced_ = false;
-  bool stop_again_ = false;       // a remote call swallowed a SIGSTOP
   bool interrupt_again_ = false;  // a group stop was passed over by a remote call
   std::optional<u64> saved_mask_;
   std::optional<Interrupted> rewound_;
