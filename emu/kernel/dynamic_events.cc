@@ -225,6 +225,12 @@ std::string DynamicEvents::profile(bool uprobe) const {
   return out;
 }
 
+u32 DynamicEvent::record_size() const {
+  u32 size = record_head();
+  for (const FetchArg& arg : probes[0]->args) size += arg.size();
+  return size;
+}
+
 // kernel: print_event_fields, traceprobe_set_print_fmt.
 std::string DynamicEvent::format() const {
   const auto& args = probes[0]->args;
@@ -233,7 +239,7 @@ std::string DynamicEvent::format() const {
                                  : "\tfield:unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;\n";
   std::string text = is_return ? "(%lx <- %lx)" : "(%lx)";
   std::string values = is_return ? ", REC->__probe_func, REC->__probe_ret_ip" : ", REC->__probe_ip";
-  u32 offset = is_return ? 24 : 16;
+  u32 offset = record_head();
   for (const FetchArg& arg : args) {
     fields += fmt::format("\tfield:{};\toffset:{};\tsize:{};\tsigned:{};\n", declaration(arg), offset, arg.size(),
                           int(arg.type->is_signed));

@@ -107,6 +107,7 @@ class PerfEvent : public Object {
   u64 usage_count(const TaskUsage& usage) const;
   u64 period_ns() const;
   void overflow(RunScope& scope, PerfSample& sample, void* context);
+  std::vector<u8> record_of_probe(const PtRegs& regs, s32 tid);
 
   Probes& probes_;
   Spec spec_;

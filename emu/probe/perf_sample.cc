@@ -64,6 +64,24 @@ void PerfEvent::overflow(RunScope& scope, PerfSample& sample, void* context) {
   perf_event_sample(&scope.run(), state(), sample);
 }
 
+// The record of an event that tools define: where it was hit (kernel: kprobe_perf_func, uprobe_perf_func). The rest of it
+// stays zero, aloud.
+std::vector<u8> PerfEvent::record_of_probe(const PtRegs& regs, s32 tid) {
+  struct {
+    RecordHead head;
+    u64 place;
+  } known{{static_cast<u16>(attr().config), 0, 0, tid}, regs.rip};
+  const Point::Where& where = point()->where();
+  if (where.probe == Point::Probe::kKernel) --known.place;  // registers are those behind the breakpoint
+  if (where.on_return || where.record_size > sizeof known) {
+    probes_.unmodelled().note("perf's records of return probes and fetch arguments");
+    known.place = where.on_return ? 0 : known.place;
+  }
+  std::vector<u8> record(std::max<size_t>(where.record_size, sizeof known));
+  memcpy(record.data(), &known, sizeof known);
+  return record;
+}
+
 // kernel: perf_swevent_event. A period is the number of hits from one sample to the next.
 void PerfEvent::hit(RunScope& scope, void* context) {
   Task& task = *scope.task();
@@ -78,7 +96,14 @@ void PerfEvent::hit(RunScope& scope, void* context) {
   left_ = 0;
   SampleOf of(scope, *this);
   of.sample.period = each ? 1 : period;
-  if (spec_.sort == Sort::kTracepoint) {
+  std::vector<u8> probe_record;
+  if (spec_.sort == Sort::kTracepoint && point()->where().probe != Point::Probe::kNone) {
+    if ((attr().sample_type & PERF_SAMPLE_RAW) && state().ring) {
+      probe_record = record_of_probe(*static_cast<PtRegs*>(context), static_cast<s32>(of.sample.tid));
+      of.sample.raw = probe_record.data();
+      of.sample.raw_size = static_cast<u32>(probe_record.size());
+    }
+  } else if (spec_.sort == Sort::kTracepoint) {
     RecordHead head{static_cast<u16>(attr().config), 0, 0, static_cast<s32>(of.sample.tid)};
     memcpy(context, &head, sizeof head);
     of.sample.raw = context;

@@ -149,6 +149,7 @@ Result<std::shared_ptr<Point>> dynamic_point(Probes& probes, const std::shared_p
   Point::Where where{.address = first.address,
                      .probe = first.uprobe ? Point::Probe::kUser : Point::Probe::kKernel,
                      .on_return = first.is_return,
+                     .record_size = event->record_size(),
                      .name = first.uprobe ? first.path : first.symbol,
                      .offset = first.offset};
   ++event->users;
