@@ -30,6 +30,9 @@ Reply enter_link(System& system, Call& call);
 Reply enter_symlink(System& system, Call& call);
 Reply enter_chdir(System& system, Call& call);
 Reply enter_fchdir(System& system, Call& call);
+// close.cc
+Reply enter_close(System& system, Call& call);
+s64 exit_close(System& system, Call& call, s64 result);
 // mount.cc
 Reply enter_mount(System& system, Call& call);
 s64 exit_mount(System& system, Call& call, s64 result);
