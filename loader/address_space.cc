@@ -26,6 +26,11 @@ std::shared_ptr<AddressSpace> AddressSpace::fork_copy(pid_t child) const {
 
 // Between the copying of the memory and the report of the fork, breakpoints may have come and gone in the parent.
 void AddressSpace::settle_fork(const AddressSpace& parent) {
+  slots_.settle_fork(memory_);
+  for (auto& [address, breakpoint] : breakpoints_) {
+    if (!slots_.has(breakpoint.slot)) breakpoint.slot = 0;
+    if (!slots_.has(breakpoint.touch)) breakpoint.touch = 0;
+  }
   u8 byte = 0;
   for (const auto& [address, original] : parent.removed_)
     if (!breakpoints_.contains(address) && memory_.read(address, &byte, 1) && byte == kInt3)

@@ -69,6 +69,13 @@ bool Breakpoints::wanted_in(Id id, const AddressSpace& space) const {
   return std::any_of(threads.begin(), threads.end(), [&](pid_t tid) { return sink_->site_wanted(id, tid); });
 }
 
+// Still: a process that runs may have ended, or changed its mappings, under our hands.
+bool Breakpoints::is_mapped(AddressSpace& space, const Site& site, u64 address) {
+  if (!space.refresh()) return false;
+  const std::vector<u64> places = space.places_of(site.place);
+  return std::find(places.begin(), places.end(), address) != places.end();
+}
+
 // The kernel's verdict is the only error; where nothing but our own means fail, hits are lost, aloud.
 Result<void> Breakpoints::place(AddressSpace& space, Id id, const Site& site) {
   for (u64 address : space.places_of(site.place)) {
@@ -78,7 +85,7 @@ Result<void> Breakpoints::place(AddressSpace& space, Id id, const Site& site) {
     }
     if (!site.place.code.empty()) TRY(check_probed(site.place.code));
     const Result<void> done = space.insert(address, id, site);
-    if (!done && done.error().value != ESRCH) lose(space, id, done.error());
+    if (!done && is_mapped(space, site, address)) lose(space, id, done.error());
   }
   return {};
 }
@@ -100,6 +107,7 @@ void Breakpoints::take_out(AddressSpace& space, Id id) {
 
 void Breakpoints::lose(AddressSpace& space, Id id, Errno error) {
   take_out(space, id);
+  if (error.value == ESRCH) return;
   sink_->site_lost(id, std::strerror(error.value));
 }
 
@@ -278,6 +286,13 @@ void Breakpoints::before_signal(Task& task, bool fault) {
   // The instruction's own fault: as in the kernel, what runs into it again counts again.
   if (place->touch && fault) (void)resumes(thread, place->address, regs.rsp);
   if (!place->touch && !fault) thread.resumptions.push_back({place->address, regs.rsp, 0});
+}
+
+bool Breakpoints::steps_out(Task& task) {
+  const auto it = threads_.find(task.tid());
+  if (it == threads_.end()) return false;
+  const std::optional<SlotPlace> place = it->second.space->slots().place_of(task.regs().rip);
+  return place && !place->executed && !place->touch && place->one_step;
 }
 
 void Breakpoints::mask(pid_t tid, u64 address, void* bytes, size_t size) const {

@@ -41,6 +41,7 @@ class Breakpoints : public Sites, public TrapHandler {
   bool trapped(Task& task) override;
   // A signal is about to be delivered: a thread inside a slot is put back where the program believes it to be.
   void before_signal(Task& task, bool fault) override;
+  bool steps_out(Task& task) override;
   // Hides breakpoints in bytes read from the thread's memory.
   void mask(pid_t tid, u64 address, void* bytes, size_t size) const override;
 
@@ -61,6 +62,7 @@ class Breakpoints : public Sites, public TrapHandler {
   void move_in(pid_t tid, Thread thread);
   void move_out(pid_t tid);
   bool wanted_in(Id id, const AddressSpace& space) const;
+  static bool is_mapped(AddressSpace& space, const Site& site, u64 address);
   Result<void> place(AddressSpace& space, Id id, const Site& site);
   void place_all(AddressSpace& space);
   void take_out(AddressSpace& space, Id id);

@@ -131,6 +131,18 @@ Result<u64> call_target(const StepPlan& plan, Task& task, PtRegs& regs, u64 next
   return target;
 }
 
+bool is_one_step(const ZydisDecodedInstruction& insn) {
+  switch (insn.mnemonic) {
+    case ZYDIS_MNEMONIC_PUSHFQ:
+    case ZYDIS_MNEMONIC_PUSHF:
+    case ZYDIS_MNEMONIC_POPFQ:
+    case ZYDIS_MNEMONIC_POPF: return false;
+    default: break;
+  }
+  const bool repeats = insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
+  return !repeats && insn.meta.category != ZYDIS_CATEGORY_SYSCALL && insn.meta.category != ZYDIS_CATEGORY_SYSRET;
+}
+
 bool fits_32(s64 value) {
   return value >= std::numeric_limits<s32>::min() && value <= std::numeric_limits<s32>::max();
 }
@@ -166,6 +178,7 @@ Result<StepPlan> plan_step(std::span<const u8> bytes) {
     return StepPlan{.kind = Kind::kNop, .length = insn.length};
   if (is_relative(insn)) return plan_relative(insn);
   StepPlan plan{.kind = Kind::kOutOfLine, .length = insn.length};
+  plan.one_step = is_one_step(insn);
   if (insn.meta.category == ZYDIS_CATEGORY_CALL) {
     plan = TRY(plan_indirect_call(insn, operands[0]));
     plan.modrm_offset = insn.raw.modrm.offset;

@@ -31,6 +31,9 @@ struct StepPlan {
   s64 displacement = 0;  // of relative calls and jumps, from the next instruction
   u8 disp_offset = 0;    // where a RIP-relative disp32 stands, 0 when there is none
   u8 modrm_offset = 0;   // kCallIndirect
+  // Out of line: a single step is all that it takes, and the program cannot tell. Not of system calls, which may sleep,
+  // of repeated string instructions and of what sees the trap flag.
+  bool one_step = false;
   // kCallIndirect: where the target is. Register numbers are the encoding's (0 rax ... 15 r15), -1 none.
   s8 base = -1, index = -1;
   u8 scale = 0;

@@ -138,6 +138,11 @@ Result<siginfo_t> TracedTask::signal_info() {
   return info;
 }
 
+Result<void> TracedTask::set_signal_info(const siginfo_t& info) {
+  TRY(env_.os.ptrace(PTRACE_SETSIGINFO, tid_, 0, reinterpret_cast<u64>(&info)));
+  return {};
+}
+
 Result<u64> TracedTask::signal_mask() {
   u64 mask = 0;
   TRY(env_.os.ptrace(PTRACE_GETSIGMASK, tid_, sizeof mask, reinterpret_cast<u64>(&mask)));

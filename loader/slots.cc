@@ -2,9 +2,11 @@
 #include "loader/slots.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace bpfemu {
 
@@ -37,6 +39,20 @@ u64 free_range_near(const std::vector<MapsLine>& maps, u64 address) {
   return best;
 }
 
+// mmap of a page at `hint`. The kernel's own page of slots counts against no RLIMIT_AS: lend the process what it may have.
+Result<u64> map_page(Task& task, u64 hint) {
+  constexpr u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+  const auto map = [&] { return task.call(SYS_mmap, {hint, kPage, PROT_READ | PROT_EXEC, flags, ~u64{0}, 0}); };
+  const Result<u64> start = map();
+  rlimit limit;
+  if (start || start.error().value != ENOMEM || ::prlimit(task.tgid(), RLIMIT_AS, nullptr, &limit) != 0) return start;
+  const rlimit most{limit.rlim_max, limit.rlim_max};
+  if (limit.rlim_cur == limit.rlim_max || ::prlimit(task.tgid(), RLIMIT_AS, &most, nullptr) != 0) return start;
+  const Result<u64> again = map();
+  ::prlimit(task.tgid(), RLIMIT_AS, &limit, nullptr);
+  return again;
+}
+
 Result<SlotCode> build(const SlotUse& use, u64 slot) {
   const std::span<const u8> bytes(use.bytes);
   return use.touch ? build_touch(use.plan, bytes, use.address, slot) : build_slot(use.plan, bytes, use.address, slot);
@@ -45,11 +61,10 @@ Result<SlotCode> build(const SlotUse& use, u64 slot) {
 }  // namespace
 
 Result<Slots::Area*> Slots::map_area(Task& task, SpaceMemory& memory, u64 near) {
-  constexpr u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   for (int tries = 0; tries < kTries; ++tries) {
     const u64 hint = free_range_near(TRY(memory.maps()), near);
     if (hint == 0) return fail(ERANGE);
-    const Result<u64> start = task.call(SYS_mmap, {hint, kPage, PROT_READ | PROT_EXEC, flags, ~u64{0}, 0});
+    const Result<u64> start = map_page(task, hint);
     if (!start && start.error().value == EEXIST) continue;
     if (!start) return std::unexpected(start.error());
     std::array<u8, kPage> filler;
@@ -92,6 +107,25 @@ void Slots::give_back(u64 slot) {
   if (it != slots_.end()) it->second.given_back = true;
 }
 
+void Slots::settle_fork(SpaceMemory& memory) {
+  std::array<u8, kPage> page;
+  const std::vector<Area> before = std::exchange(areas_, {});
+  for (const Area& area : before) {
+    const auto first = slots_.lower_bound(area.start), last = slots_.lower_bound(area.start + kPage);
+    const Result<size_t> read = memory.read(area.start, page.data(), page.size());
+    if (!read || page[0] != kInt3) {
+      slots_.erase(first, last);
+      continue;
+    }
+    areas_.push_back(area);
+    for (auto it = first; it != last; ++it) {
+      const Result<SlotCode> code = build(it->second.use, it->first);
+      if (code && !std::equal(code->begin(), code->end(), page.begin() + (it->first - area.start)))
+        (void)memory.write(it->first, code->data(), code->size());
+    }
+  }
+}
+
 Result<u64> Slots::return_trampoline(Task& task, SpaceMemory& memory, u64 near) {
   if (!areas_.empty()) return areas_.front().start;
   return TRY(map_area(task, memory, near))->start;
@@ -113,7 +147,8 @@ std::optional<SlotPlace> Slots::place_of(u64 rip) const {
                    .resume = use.address + (executed ? use.plan.length : 0),
                    .popped = use.touch && offset == touch_pushed(use.plan) ? u64{8} : 0,
                    .executed = executed,
-                   .touch = use.touch};
+                   .touch = use.touch,
+                   .one_step = use.plan.one_step};
 }
 
 }  // namespace bpfemu

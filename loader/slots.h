@@ -31,6 +31,7 @@ struct SlotPlace {
   u64 popped;     // bytes to be added to rsp
   bool executed;  // the instruction has run
   bool touch;
+  bool one_step;
 };
 
 class Slots {
@@ -42,6 +43,10 @@ class Slots {
   // mmap; ERANGE: no room within reach.
   Result<u64> take(Task& task, SpaceMemory& memory, const SlotUse& use, const Inside& inside);
   void give_back(u64 slot);
+  bool has(u64 slot) const { return slots_.contains(slot); }
+  // After a fork: the child's memory is some moments older than what we know of the parent's. Pages that it has not
+  // are forgotten, and what its slots lack is written.
+  void settle_fork(SpaceMemory& memory);
 
   // An address whose int3 means "a hijacked function returned". Same errors.
   Result<u64> return_trampoline(Task& task, SpaceMemory& memory, u64 near);

@@ -98,14 +98,14 @@ Result<int> SpaceMemory::fd() {
 
 Result<size_t> SpaceMemory::read(u64 address, void* to, size_t size) {
   const ssize_t n = ::pread(TRY(fd()), to, size, static_cast<off_t>(address));
-  if (n <= 0) return fail(n < 0 ? errno : EIO);
+  if (n <= 0) return fail(n < 0 ? errno : ESRCH);  // the file of a memory that is gone is empty
   return static_cast<size_t>(n);
 }
 
 Result<void> SpaceMemory::write(u64 address, const void* from, size_t size) {
   const ssize_t written = ::pwrite(TRY(fd()), from, size, static_cast<off_t>(address));
   if (written == static_cast<ssize_t>(size)) return {};
-  return fail(written < 0 ? errno : EIO);
+  return fail(written < 0 ? errno : written == 0 ? ESRCH : EIO);
 }
 
 bool SpaceMemory::compat() {

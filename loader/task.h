@@ -84,6 +84,7 @@ class TracedTask final : public Task {
   // After a remote call at a seccomp stop: brings the thread back before its own call.
   Result<void> rewind_to_call();
   Result<siginfo_t> signal_info();
+  Result<void> set_signal_info(const siginfo_t& info);
   Result<u64> signal_mask();
   Result<void> set_signal_mask(u64 mask);
   // The same, for the program: what it has once the thread is resumed.
@@ -125,6 +126,11 @@ class TracedTask final : public Task {
     u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared
     u64 filter = 0;                // seccomp: where the program that it was given instead lies
   };
+  struct HeldSignal {
+    siginfo_t info;
+    u64 mask;  // the program's, while all but faults are blocked
+  };
+  std::optional<HeldSignal> held;  // see held_signal.h
   std::optional<Pending> pending;
   std::optional<Pending> restartable;  // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
   bool in_vfork = false;               // suspended until its vfork child is done

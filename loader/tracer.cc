@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "loader/forced_signal.h"
+#include "loader/held_signal.h"
 #include "loader/proc_files.h"
 #include "loader/stop.h"
 #include "loader/vdso.h"
@@ -181,6 +182,11 @@ void Tracer::at_stop(pid_t tid, std::function<void(Task&)> call) {
 void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
   if (event.kind != Kind::kTrap) cpu_.stopped(event.tid);
   for (const auto& call : std::exchange(task.at_stop, {})) call(task);
+  if (task.held) {
+    const int signal = release_signal(task, event);
+    if (signal > 0) return on_signal(task, signal);
+    if (signal < 0) return go(task);
+  }
   // Any stop ends an interrupt. From one where nothing can be installed the thread must come by again.
   const bool passing = event.kind == Kind::kSignal || task.at() == TracedTask::At::kInside;
   if (task.was_interrupted && passing) (void)task.interrupt();

@@ -11,6 +11,7 @@
 
 #include "loader/call_args.h"
 #include "loader/forced_signal.h"
+#include "loader/held_signal.h"
 #include "loader/own_filter.h"
 #include "loader/proc_files.h"
 #include "loader/tracer.h"
@@ -279,6 +280,8 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
 }
 
 void Tracer::on_signal(TracedTask& task, int signal) {
+  if (signal != SIGTRAP && signal != SIGSYS && env_.traps.steps_out(task) && !is_fault(task, signal))
+    return hold_signal(task);
   if (task.restarting()) task.undo_restart();
   if (std::exchange(task.entry_stop, false)) {
     set_args(task.regs(), task.pending->args);

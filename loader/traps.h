@@ -26,6 +26,8 @@ class TrapHandler {
   // Another signal is about to be delivered: rip may have to be mapped back first. `fault`: the instruction that the
   // thread stands at raised it.
   virtual void before_signal(Task&, bool /*fault*/) {}
+  // Is the thread about to run an instruction out of line, which a single step completes?
+  virtual bool steps_out(Task&) { return false; }
   // Puts the program's own bytes back over our breakpoints in a copy of its memory.
   virtual void mask(pid_t /*tid*/, u64 /*address*/, void* /*bytes*/, size_t /*size*/) const {}
 };
