@@ -158,8 +158,7 @@ void AddressSpace::mask(u64 address, void* bytes, size_t size) const {
 Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoint, bool touch,
                                    const Slots::Inside& inside) {
   u64& slot = touch ? breakpoint.touch : breakpoint.slot;
-  if (slot == 0)
-    slot = TRY(slots_.take(task, memory_, {address, touch, breakpoint.plan, breakpoint.bytes}, inside));
+  if (slot == 0) slot = TRY(slots_.take(task, memory_, {address, touch, breakpoint.plan, breakpoint.bytes}, inside));
   return slot;
 }
 

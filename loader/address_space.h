@@ -27,8 +27,8 @@ struct Site {
 struct Breakpoint {
   Sites::Id site;
   StepPlan plan;
-  InsnBytes bytes;           // the instruction; its first byte is under the int3
-  u64 slot = 0, touch = 0;   // slots, 0 until they are first needed
+  InsnBytes bytes;          // the instruction; its first byte is under the int3
+  u64 slot = 0, touch = 0;  // slots, 0 until they are first needed
   u8 original() const { return bytes[0]; }
 };
 

@@ -34,8 +34,8 @@ int release_signal(TracedTask& task, const StopEvent& event) {
   if (event.kind == StopEvent::Kind::kDead || event.kind == StopEvent::Kind::kExiting) return 0;
   (void)task.set_signal_mask(held.mask);
   const Result<siginfo_t> info = task.signal_info();
-  const bool stepped = event.kind == StopEvent::Kind::kSignal && event.value == SIGTRAP && info &&
-                       info->si_code == TRAP_TRACE;
+  const bool stepped =
+      event.kind == StopEvent::Kind::kSignal && event.value == SIGTRAP && info && info->si_code == TRAP_TRACE;
   siginfo_t sent = held.info;
   if (stepped) {
     restore_forced(task, SIGTRAP);

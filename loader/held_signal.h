@@ -11,9 +11,9 @@ namespace bpfemu {
 
 // At the signal's stop: the thread steps, and the signal is held until its next stop.
 void hold_signal(TracedTask& task);
-// At that stop, whatever it is: the program's signal mask is put back. Gives the held signal when the stop is the step's,
-// to be delivered in its stead. It is sent again, and comes by a stop of its own, when something came first (0), or
-// when the step's stop was needed for something else (-1).
+// At that stop, whatever it is: the program's signal mask is put back. Gives the held signal when the stop is the
+// step's, to be delivered in its stead. It is sent again, and comes by a stop of its own, when something came first
+// (0), or when the step's stop was needed for something else (-1).
 int release_signal(TracedTask& task, const StopEvent& event);
 
 }  // namespace bpfemu

@@ -39,7 +39,8 @@ u64 free_range_near(const std::vector<MapsLine>& maps, u64 address) {
   return best;
 }
 
-// mmap of a page at `hint`. The kernel's own page of slots counts against no RLIMIT_AS: lend the process what it may have.
+// mmap of a page at `hint`. The kernel's own page of slots counts against no RLIMIT_AS: lend the process what it may
+// have.
 Result<u64> map_page(Task& task, u64 hint) {
   constexpr u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   const auto map = [&] { return task.call(SYS_mmap, {hint, kPage, PROT_READ | PROT_EXEC, flags, ~u64{0}, 0}); };

@@ -76,7 +76,9 @@ Result<std::vector<MapsLine>> SpaceMemory::maps() const {
 
 Result<int> SpaceMemory::fd() {
   if (mem_) {
-    if (files_.open_.front() != this) files_.open_.splice(files_.open_.begin(), files_.open_, std::find(files_.open_.begin(), files_.open_.end(), this));
+    if (files_.open_.front() != this)
+      files_.open_.splice(files_.open_.begin(), files_.open_,
+                          std::find(files_.open_.begin(), files_.open_.end(), this));
     return mem_.get();
   }
   if (files_.open_.size() >= files_.limit_) files_.close_oldest();

@@ -8,9 +8,9 @@ namespace bpfemu {
 bool UprobeFilter::covers(u64 memory, Host& host) const {
   if (!everyone_.empty()) return true;
   return memory != 0 && std::ranges::any_of(targets_, [&](const Target& target) {
-    const Task* task = target.tid ? host.find_task(target.tid) : nullptr;
-    return task && task->memory_id() == memory;
-  });
+           const Task* task = target.tid ? host.find_task(target.tid) : nullptr;
+           return task && task->memory_id() == memory;
+         });
 }
 
 bool UprobeFilter::add(const PerfEvent& event, pid_t tid, bool inherit, Host& host) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Probes come and go while processes with threads call the probed functions and fork all the time: every breakpoint that
-// a child inherits is one that is known of, or none.
+// Probes come and go while processes with threads call the probed functions and fork all the time: every breakpoint
+// that a child inherits is one that is known of, or none.
 #include "probe.h"
 
 #define OUT_OF_LINE __attribute__((noipa, noinline))

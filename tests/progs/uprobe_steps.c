@@ -80,7 +80,9 @@ static void fault(void) {
   signal(SIGSEGV, SIG_DFL);
 }
 
-#define INSTRUCTION(name, text) extern const char name[]; __asm__(".text\n" #name ": " text "\n ret\n")
+#define INSTRUCTION(name, text) \
+  extern const char name[];     \
+  __asm__(".text\n" #name ": " text "\n ret\n")
 INSTRUCTION(i_lock, "lock incl (%rsp)");
 INSTRUCTION(i_int80, "int $0x80");
 INSTRUCTION(i_int3, "int3");
@@ -98,10 +100,12 @@ static void refuse(void) {
   const struct {
     const char *name, *at;
     int verdict;
-  } cases[] = {{"lock", i_lock, -524},     {"int 0x80", i_int80, -524},     {"int3", i_int3, -524},
-               {"hlt", i_hlt, -524},       {"cs nop", i_cs_nop, -524},      {"notrack jmp", i_notrack, -524},
-               {"call16", i_call16, -524}, {"vmovdqu", i_vmovdqu, -524},    {"syscall", i_syscall, 0},
-               {"fs", i_fs, 0},            {"ud2", i_ud2, 0},               {"pause", i_pause, 0}};
+  } cases[] = {{"lock", i_lock, -524},     {"int 0x80", i_int80, -524},
+               {"int3", i_int3, -524},     {"hlt", i_hlt, -524},
+               {"cs nop", i_cs_nop, -524}, {"notrack jmp", i_notrack, -524},
+               {"call16", i_call16, -524}, {"vmovdqu", i_vmovdqu, -524},
+               {"syscall", i_syscall, 0},  {"fs", i_fs, 0},
+               {"ud2", i_ud2, 0},          {"pause", i_pause, 0}};
   char path[400];
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
     const int fd = open_uprobe(kEveryone, path, file_offset(cases[i].at, path), 0, 0);
