@@ -130,6 +130,9 @@ static void* outlive(void* unused) {
   for (int i = 0; i < 5; ++i) add_one(i);
   // The event for the leader concerns nobody any longer.
   printf("after the leader: %ld %ld %ld\n", probe_hits(everyone, 6), probe_hits(ours, 1), probe_hits(returns, 6));
+  char file[400];
+  const int dead = open_uprobe(getpid(), file, file_offset((const void*)add_one, file), 0, 0);
+  printf("opened for the leader: %d\n", demanded() || dead == -ESRCH ? dead : -ESRCH);
   struct probe late = probe_function(kEveryone, (const void*)add_one, 0);
   const pid_t child = fork();
   if (child == 0) _exit((int)add_one(6));
