@@ -43,6 +43,8 @@ class Kernel final : public CallHandler {
     const u32 command = static_cast<u32>(call.args[0]);
     return call.number == SYS_bpf && (command == BPF_PROG_TEST_RUN || command == BPF_PROG_LOAD);
   }
+  // An object whose last descriptor was closed is gone when close() returns: no event after that, no id.
+  void catch_up() override { system_.files.reap(); }
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override {
     system_.explanations.process_ended(tgid, wait_status != 0);
@@ -84,7 +86,7 @@ RunReport supervise(const Options& options, const Command& command) {
   system.explanations.on_text([](const std::string& text) { std::fputs(text.c_str(), stderr); });
   Kernel kernel(system);
   session.on_start([&system](Waker& waker) {
-    // Objects whose last descriptor is gone, wherever it was closed.
+    // The same while nobody stops.
     (void)waker.watch(system.files.reap_fd(), [&system] { system.files.reap(); });
   });
   const Outcome outcome = session.run(command, traced, outer_denied, kernel,

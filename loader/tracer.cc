@@ -154,6 +154,7 @@ void Tracer::collect(Waited waited) {
 void Tracer::handle(const StopEvent& event) {
   attend();
   if (event.kind == Kind::kNone) return;
+  handler_->catch_up();
   if (!long_calls_.empty()) end_long_calls(event);
   if (event.kind == Kind::kDead) return on_dead(event);
   TracedTask* const task = tasks_.find(event.tid);

@@ -23,6 +23,8 @@ class CallHandler {
   virtual Reply enter(Call& call) = 0;
   // Its exit, when enter() asked for it: the result as the program sees it.
   virtual s64 exit(Call& call, s64 result) = 0;
+  // A thread has stopped, and nothing was made of it yet: time to notice what no stop tells, such as close().
+  virtual void catch_up() {}
   // Null: nobody listens.
   virtual EventSink* events() = 0;
   // Will enter() ask Tracer::pause() now and then?

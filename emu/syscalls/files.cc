@@ -176,7 +176,7 @@ void Files::settle() {
 }
 
 void Files::reap() {
-  for (;;) {
+  while (!carriers_.empty()) {
     epoll_event events[16];
     int count = epoll_wait(epoll_.get(), events, std::size(events), 0);
     if (count <= 0) return;

@@ -243,6 +243,7 @@ int main(void) {
 
   plain_map = create_map();
   have_kernel = plain_map >= 0 && fcntl(plain_map, F_GETFD) >= 0;
+  if (!have_kernel && getenv("BPF_DEMANDED")) printf("no bpf(): errno %d\n", errno);
   mappable_map = make_map(BPF_MAP_TYPE_ARRAY, 4096, 1, BPF_F_MMAPABLE);
   ring_map = make_map(BPF_MAP_TYPE_RINGBUF, 0, 4096, 0);
   program = load_program();
