@@ -2,6 +2,7 @@
 #include "loader/forced_signal.h"
 
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -41,20 +42,21 @@ constexpr Interruptible kInterruptible[] = {
     {SYS_semop, -1},        {SYS_semtimedop, -1},    {SYS_msgrcv, -1},       {SYS_msgsnd, -1},
     {SYS_io_getevents, -1}, {SYS_io_pgetevents, -1}, {SYS_recvfrom, -1},     {SYS_recvmsg, -1},
     {SYS_recvmmsg, -1},     {SYS_sendto, -1},        {SYS_sendmsg, -1},      {SYS_accept, -1},
-    {SYS_accept4, -1},      {SYS_connect, -1},       {SYS_futex, -1},
+    {SYS_accept4, -1},      {SYS_connect, -1},       {SYS_futex, -1},         {SYS_io_uring_enter, -1},
+    // These when their timeout is in memory that they cannot update (kernel: poll_select_finish).
+    {SYS_ppoll, -1},        {SYS_pselect6, -1},      {SYS_select, -1},
 };
-
-// Signals that the kernel drops unless somebody traces the thread.
-u64 without_effect(const SignalFacts& facts) {
-  constexpr u64 kNothingByDefault = bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT);
-  return (facts.ignored | kNothingByDefault) & ~facts.caught;
-}
 
 u64* timeout_register(PtRegs& regs, int argument) {
   return argument == 3 ? &regs.r10 : nullptr;
 }
 
 }  // namespace
+
+u64 without_effect(const SignalFacts& facts) {
+  constexpr u64 kNothingByDefault = bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT);
+  return (facts.ignored | kNothingByDefault) & ~facts.caught;
+}
 
 void shadow_sigaction(TracedTask& task, const std::array<u64, 6>& args) {
   SignalAction* const shadow = shadow_of(task.process(), args[0]);
@@ -100,6 +102,23 @@ Restart restart_interrupted(TracedTask& task, u64 asleep_ns) {
   if (ms <= 0) return Restart::kYes;
   *timeout = static_cast<u64>(std::max<s64>(0, ms - static_cast<s64>(asleep_ns / 1'000'000)));
   return Restart::kShortened;
+}
+
+// Calls that move all of what they are given, and return less only when they are interrupted.
+bool is_partial(TracedTask& task, s64 result) {
+  const PtRegs& regs = task.regs();
+  if (result <= 0 || static_cast<u64>(result) >= regs.rdx) return false;
+  switch (regs.orig_rax) {
+    case SYS_write:
+    case SYS_sendto: return true;
+    case SYS_recvfrom: return regs.r10 & MSG_WAITALL;
+    default: return false;
+  }
+}
+
+void continue_transfer(TracedTask& task, s64 moved) {
+  task.regs().rsi += static_cast<u64>(moved);
+  task.regs().rdx -= static_cast<u64>(moved);
 }
 
 bool is_ignored(TracedTask& task, int signal) {

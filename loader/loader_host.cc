@@ -11,8 +11,9 @@
 namespace bpfemu {
 
 void LoaderHost::want_syscalls(const SyscallSet& entry, const SyscallSet& exit) {
-  tracer_->report(entry, exit);
+  const SyscallSet new_exits = tracer_->report(entry, exit);
   widening_.want(entry | exit);
+  widening_.revisit(new_exits);
 }
 
 void LoaderHost::want_in_process(Task& task, const SyscallSet& calls) {

@@ -118,6 +118,14 @@ Result<u64> read_resume_address(pid_t tid) {
   return ::strtoull(text.c_str() + at + 1, nullptr, 16);
 }
 
+Result<long> read_sleeping_call(pid_t tid) {
+  const std::string call = TRY(read_proc(tid, "syscall"));
+  char* end = nullptr;
+  const long number = ::strtol(call.c_str(), &end, 10);
+  if (end == call.c_str() || number < 0 || number >= static_cast<long>(kSyscallLimit)) return fail(ENODATA);
+  return number;
+}
+
 // se.exec_start is the scheduler's clock when the thread last ran. Our own tells what that clock shows now.
 u64 read_asleep_ns(pid_t tid) {
   auto exec_start = [](pid_t of) -> double {

@@ -32,6 +32,8 @@ Result<RunState> read_run_state(pid_t tid);
 Result<char> read_state(pid_t tid);
 // Where the thread, which is in a system call or asleep, will go on; EBUSY: it runs.
 Result<u64> read_resume_address(pid_t tid);
+// The call that the thread sleeps in: ENODATA when it runs or sleeps elsewhere.
+Result<long> read_sleeping_call(pid_t tid);
 // Nanoseconds since the thread was last seen running, 0 when unknown.
 u64 read_asleep_ns(pid_t tid);
 

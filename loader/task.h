@@ -123,6 +123,7 @@ class TracedTask final : public Task {
     bool maps_text = false;        // a mapping that breakpoints want to see
     bool restore_args = false;     // registers were changed for the call
     bool shortened = false;        // its timeout, because part of it was over when it was restarted
+    u64 done = 0;                  // bytes that it had moved when it was restarted
     u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared
     u64 filter = 0;                // seccomp: where the program that it was given instead lies
   };
@@ -139,7 +140,7 @@ class TracedTask final : public Task {
   bool was_interrupted = false;        // before the stop that it is at
   std::vector<std::function<void(Task&)>> at_stop;  // to be called at its next stop
   u64 asleep_ns = 0;                   // how long it had slept when we interrupted it
-  bool silent_entry = false;           // its next call goes on after our own interrupt: probes saw its entry
+  bool silent_entry = false;           // the call that we restarted has still to stop: probes saw its entry, or not
   bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
   u32 fork_restarts = 0;               // how often signals made its fork start over since the last that succeeded
   std::optional<u64> fork_mask;        // what the program has blocked, while we block more for such a fork

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 
+#include "loader/call_args.h"
 #include "loader/forced_signal.h"
 #include "loader/held_signal.h"
 #include "loader/proc_files.h"
@@ -190,7 +191,7 @@ void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
   }
   // Any stop ends an interrupt. From one where nothing can be installed the thread must come by again.
   const bool passing = event.kind == Kind::kSignal || task.at() == TracedTask::At::kInside;
-  if (task.was_interrupted && passing) (void)task.interrupt();
+  if (passing && (task.was_interrupted || widening_.lacks(task))) (void)task.interrupt();
   switch (event.kind) {
     case Kind::kSeccomp: return on_seccomp(task);
     case Kind::kSyscall: return on_syscall(task);
@@ -200,7 +201,7 @@ void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
     case Kind::kFork:
     case Kind::kVfork:
     case Kind::kClone: return on_fork(task, event.kind);
-    case Kind::kVforkDone: task.in_vfork = false; return go(task);
+    case Kind::kVforkDone: task.in_vfork = false; return expect_exit(task), go(task);
     case Kind::kExec: return on_exec(task);
     case Kind::kExiting: return on_exiting(task);
     case Kind::kDead:
@@ -213,9 +214,17 @@ void Tracer::go(TracedTask& task) {
   (void)task.resume(task.pending || task.entry_stop ? PTRACE_SYSCALL : PTRACE_CONT);
 }
 
+// In the middle of a call that was entered before anybody wanted to see its exit.
+void Tracer::expect_exit(TracedTask& task) {
+  const u64 number = task.regs().orig_rax;
+  if (!task.pending && !task.memory().compat && number < kSyscallLimit && report_exit_[number])
+    task.pending = TracedTask::Pending{static_cast<long>(number), args_of(task.regs())};
+}
+
 void Tracer::on_fork(TracedTask& task, Kind kind) {
   const Result<u64> message = task.event_message();
   if (!message) return;
+  expect_exit(task);
   const pid_t tid = static_cast<pid_t>(*message);
   const u64 flags = clone_flags(task);
   const bool thread = flags & CLONE_THREAD, shares_memory = flags & CLONE_VM;
@@ -390,9 +399,9 @@ void Tracer::kill_all() {
   }
 }
 
-void Tracer::report(const SyscallSet& entry, const SyscallSet& exit) {
+SyscallSet Tracer::report(const SyscallSet& entry, const SyscallSet& exit) {
   report_entry_ = entry;
-  report_exit_ = exit;
+  return exit & ~std::exchange(report_exit_, exit);
 }
 
 }  // namespace bpfemu

@@ -53,8 +53,8 @@ class Tracer {
   void stop() { stopping_ = true; }
   bool wait_for_all = false;
 
-  // What probes want to see, apart from what must stop anyway.
-  void report(const SyscallSet& entry, const SyscallSet& exit);
+  // What probes want to see, apart from what must stop anyway. Gives the exits that nobody wanted before.
+  SyscallSet report(const SyscallSet& entry, const SyscallSet& exit);
   // Calls back with the thread at a stop: this one, or one that an interrupt brings about.
   void at_stop(pid_t tid, std::function<void(Task&)> call);
   void report_signals(bool on) { report_signals_ = on; }
@@ -80,7 +80,10 @@ class Tracer {
   void serve_call(TracedTask& task, long number);
   void on_restarted(TracedTask& task);
   void on_syscall(TracedTask& task);
+  void on_reentry(TracedTask& task);
   void on_signal(TracedTask& task, int signal);
+  void on_ignored_signal(TracedTask& task, int signal);
+  void pass_signal(TracedTask& task, int signal);
   bool on_own_signal(TracedTask& task, int signal);
   void on_trapped_call(TracedTask& task, const siginfo_t& info);
   void serve_trapped(TracedTask& task, long number);
@@ -101,6 +104,7 @@ class Tracer {
   void shelter_fork(TracedTask& task, const TracedTask::Pending& pending);
   static void end_shelter(TracedTask& task);
   void go(TracedTask& task);
+  void expect_exit(TracedTask& task);
   void leave_call(TracedTask& task, const TracedTask::Pending& pending);
   void signal_sent(TracedTask& task, const Call& call);
   void signal_raised(TracedTask& task, int signal);

@@ -9,6 +9,8 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "loader/call_args.h"
 #include "loader/forced_signal.h"
 #include "loader/held_signal.h"
@@ -58,6 +60,12 @@ bool is_fault(TracedTask& task, int signal) {
   if (signal != SIGSEGV && signal != SIGBUS && signal != SIGFPE && signal != SIGILL) return false;
   const Result<siginfo_t> info = task.signal_info();
   return info && info->si_code > 0;
+}
+
+// Did something end the call that the thread is in before it had a result?
+bool ends_early(TracedTask& task) {
+  const s64 result = static_cast<s64>(task.regs().rax);
+  return static_cast<s64>(task.regs().orig_rax) >= 0 && (is_restart(result) || result == -EINTR);
 }
 
 bool clears_untraced(TracedTask& task, u64 address) {
@@ -164,11 +172,11 @@ void Tracer::note_ptrace(const Call& call) {
     note("ptrace() of a traced process");
 }
 
-// Signals that have a handler wait until the fork is done. Those that would end or stop the process do not: a child
+// Signals that have a handler, or no effect, wait until the fork is done. Those that would end or stop the process do not: a child
 // must not escape a signal to its group that came before it.
 void Tracer::shelter_fork(TracedTask& task, const TracedTask::Pending& pending) {
   const Result<SignalFacts> facts = read_signal_facts(task.tid());
-  if (!facts || !task.set_signal_mask(facts->blocked | facts->caught)) return;
+  if (!facts || !task.set_signal_mask(facts->blocked | facts->caught | without_effect(*facts))) return;
   task.fork_mask = facts->blocked;
   task.pending = pending;  // for the exit stop of a fork that fails
 }
@@ -213,41 +221,50 @@ void Tracer::answer(TracedTask& task, long number, s64 value) {
 }
 
 void Tracer::on_syscall(TracedTask& task) {
-  if (std::exchange(task.entry_stop, false)) {
-    if (task.was_interrupted) (void)task.interrupt();
-    return go(task);
-  }
+  if (std::exchange(task.entry_stop, false)) return on_reentry(task);
   end_shelter(task);
   const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
-  const bool goes_on = task.was_interrupted && resume_interrupted(task, pending);
+  const bool idle = task.was_interrupted || (ends_early(task) && has_signal(task));
+  const bool goes_on = idle && resume_interrupted(task, pending);
   if (pending && !goes_on) leave_call(task, *pending);
   widening_.ensure(task);
   go(task);
 }
 
-// Our own interrupt ended the call that the thread is in: makes it go on as if nothing had happened. False: it was in
-// none, or the call has a result.
+// A call that we restarted begins. If its filters do not stop it, that is all that there is to see of its entry.
+void Tracer::on_reentry(TracedTask& task) {
+  const u64 number = task.regs().orig_rax;
+  if (number >= kSyscallLimit || !task.traced[number]) (void)task.reentered();
+  if (task.was_interrupted) (void)task.interrupt();
+  go(task);
+}
+
+// Our own interrupt, or a signal that has no effect, ended the call that the thread is in: makes it go on as if nothing
+// had happened. False: it was in none, or the call has a result.
 bool Tracer::resume_interrupted(TracedTask& task, const std::optional<TracedTask::Pending>& pending) {
   PtRegs& regs = task.regs();
   const s64 result = static_cast<s64>(regs.rax);
-  if (static_cast<s64>(regs.orig_rax) < 0 || (!is_restart(result) && result != -EINTR) || has_signal(task))
-    return false;
   TracedTask::Pending whole = pending.value_or(TracedTask::Pending{static_cast<long>(regs.orig_rax), args_of(regs)});
-  if (whole.restore_args && !whole.shortened) set_args(regs, whole.args);
-  if (is_restart(result)) {
-    if (result == kRestartBlock) task.restartable = pending;
+  const bool cut_short = task.was_interrupted && static_cast<s64>(regs.orig_rax) >= 0 && is_partial(task, result);
+  if ((!ends_early(task) && !cut_short) || is_interrupted(task)) return false;
+  if (whole.restore_args && !whole.shortened && !whole.done) set_args(regs, whole.args);
+  if (cut_short) {
+    continue_transfer(task, result);
+    regs.rax = whole.done += static_cast<u64>(result);
+    task.restart_call(regs.orig_rax);
+  } else if (is_restart(result)) {
+    if (result == kRestartBlock) task.restartable = whole;
     task.restart_call(result == kRestartBlock ? u64{SYS_restart_syscall} : regs.orig_rax);
   } else {
     const Restart restart = restart_interrupted(task, std::exchange(task.asleep_ns, 0));
     if (restart == Restart::kNo) return false;
     whole.shortened = whole.shortened || restart == Restart::kShortened;
   }
-  task.silent_entry = true;
-  if (whole.shortened) {
-    // The timeout register differs from what the program believes until the call is over.
+  task.silent_entry = task.entry_stop = true;
+  if (whole.shortened || whole.done) {
+    // The registers differ from what the program believes until the call is over.
     whole.restore_args = true;
     task.pending = whole;
-    task.entry_stop = true;
   }
   return true;
 }
@@ -256,6 +273,7 @@ bool Tracer::resume_interrupted(TracedTask& task, const std::optional<TracedTask
 void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
   PtRegs& regs = task.regs();
   s64 result = static_cast<s64>(regs.rax);
+  if (pending.done) regs.rax = static_cast<u64>(result = std::max<s64>(result, 0) + static_cast<s64>(pending.done));
   if (pending.restore_args) set_args(regs, pending.args);
   if (pending.clone_args) {
     u64 flags = 0;
@@ -282,25 +300,31 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
 void Tracer::on_signal(TracedTask& task, int signal) {
   if (signal != SIGTRAP && signal != SIGSYS && env_.traps.steps_out(task) && !is_fault(task, signal))
     return hold_signal(task);
+  if ((task.restarting() || ends_early(task)) && is_ignored(task, signal)) return on_ignored_signal(task, signal);
   if (task.restarting()) task.undo_restart();
-  if (std::exchange(task.entry_stop, false)) {
+  if (std::exchange(task.entry_stop, false) && task.pending) {
     set_args(task.regs(), task.pending->args);
     task.pending.reset();
   }
   task.silent_entry = false;
   if ((signal == SIGTRAP || signal == SIGSYS) && on_own_signal(task, signal)) return;
+  pass_signal(task, signal);
+  (void)task.resume(PTRACE_CONT, signal);
+}
+
+// Untraced, the thread would not even have woken: the call that it ended goes on.
+void Tracer::on_ignored_signal(TracedTask& task, int signal) {
+  pass_signal(task, signal);
+  if (!task.restarting()) (void)resume_interrupted(task, std::nullopt);
+  go(task);
+}
+
+void Tracer::pass_signal(TracedTask& task, int signal) {
   if (static_cast<s64>(task.regs().rax) == kRestartNoIntr && makes_task(static_cast<long>(task.regs().orig_rax)))
     ++task.fork_restarts;
   if (report_signals_) signal_raised(task, signal);
   env_.traps.before_signal(task, is_fault(task, signal));
   if (task.tgid() == root_ && signal < 64) root_signals_ |= u64{1} << (signal - 1);
-  // Untraced, an ignored signal would not even have woken the thread.
-  if (static_cast<s64>(task.regs().rax) == -EINTR && is_ignored(task, signal)) {
-    (void)restart_interrupted(task, 0);
-    (void)task.resume(PTRACE_CONT, 0);
-    return;
-  }
-  (void)task.resume(PTRACE_CONT, signal);
 }
 
 bool Tracer::on_own_signal(TracedTask& task, int signal) {

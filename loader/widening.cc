@@ -85,6 +85,23 @@ void Widening::want(Process& process, const SyscallSet& calls) {
   if (!settle(shared, nullptr)) settle(shared, interrupt_one(process));
 }
 
+void Widening::revisit(const SyscallSet& calls) {
+  if (calls.none()) return;
+  std::vector<pid_t> interrupted;
+  for (const auto& process : tasks_.processes())
+    for (TracedTask* thread : process->threads) {
+      if (thread->at() != TracedTask::At::kRunning || thread->pending || thread->interrupted || thread->in_vfork ||
+          thread->memory().compat)
+        continue;
+      const Result<long> number = read_sleeping_call(thread->tid());
+      if (number && calls[static_cast<size_t>(*number)] && interrupt_asleep(*thread))
+        interrupted.push_back(thread->tid());
+    }
+  const u64 deadline = now() + kPatience;
+  for (pid_t tid : interrupted)
+    if (TracedTask* thread = tasks_.find(tid); thread && thread->interrupted) collect(*thread, deadline);
+}
+
 // Widens the process from threads that stand still; from `interrupted` and its siblings when there is one. True when
 // no thread lacks anything.
 bool Widening::settle(const std::shared_ptr<Process>& process, TracedTask* interrupted) {
@@ -116,10 +133,13 @@ TracedTask* Widening::interrupt_one(Process& process) {
   }
   TracedTask* const chosen = running ? running : standing;
   if (!chosen) return nullptr;
-  const bool asleep = chosen == running && read_state(chosen->tid()).value_or('R') == 'S';
-  chosen->asleep_ns = asleep ? read_asleep_ns(chosen->tid()) : 0;
-  if (!chosen->interrupt()) return nullptr;
-  return running;
+  return interrupt_asleep(*chosen) ? running : nullptr;
+}
+
+bool Widening::interrupt_asleep(TracedTask& task) {
+  const bool asleep = task.at() == TracedTask::At::kRunning && read_state(task.tid()).value_or('R') == 'S';
+  task.asleep_ns = asleep ? read_asleep_ns(task.tid()) : 0;
+  return task.interrupt().has_value();
 }
 
 // Waits until the thread stops, for whatever reason; the tracer sees that stop later.

@@ -15,13 +15,17 @@ class Widening {
   void want(const SyscallSet& calls);
   // The same for one process.
   void want(Process& process, const SyscallSet& calls);
+  // Threads that sleep in one of these calls, of which nobody wanted to see the exit before: they enter it once more,
+  // silently.
+  void revisit(const SyscallSet& calls);
   // At a stop of the thread where it can make calls: installs what it lacks.
   void ensure(TracedTask& task);
+  bool lacks(const TracedTask& task) const;
 
  private:
-  bool lacks(const TracedTask& task) const;
   bool settle(const std::shared_ptr<Process>& process, TracedTask* interrupted);
   TracedTask* interrupt_one(Process& process);
+  static bool interrupt_asleep(TracedTask& task);
   bool collect(TracedTask& task, u64 deadline_ns);
 
   TaskEnv& env_;
