@@ -32,8 +32,8 @@ using Object = std::unique_ptr<bpf_object, CloseObject>;
 struct Heard {
   std::string complaints;
   const bpf_program* program = nullptr;
-  // The program had been loaded by the time of a complaint: the complaint is about something else. Looked at then, since
-  // libbpf unloads everything before it says that it failed.
+  // The program had been loaded by the time of a complaint: the complaint is about something else. Looked at then,
+  // since libbpf unloads everything before it says that it failed.
   bool loaded = false;
 };
 Heard& heard() {
@@ -189,7 +189,8 @@ class Loader {
   void say_why(const std::string& name, int error, bool explained) const {
     const std::string& all = heard().complaints;
     say(name_ + '/' + name,
-        fmt::format("{}: {}", explained ? "refused" : "refused without the verifier's saying why", std::strerror(-error)),
+        fmt::format("{}: {}", explained ? "refused" : "refused without the verifier's saying why",
+                    std::strerror(-error)),
         explained ? all.substr(0, all.find('\n') + 1) : all);
   }
 

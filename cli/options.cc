@@ -28,7 +28,7 @@ constexpr const char* kCommands =
 constexpr const char* kExplain =
     "--explain=auto explains a refused program once the process that loaded it has failed, or has ended without any\n"
     "program loaded. Left out are programs that it loaded in the end under the same name, and those by which loaders\n"
-    "ask what a kernel can do: without BTF, and short. At most 8 are explained, the same one once.\n"
+    "ask what a kernel can do: short, and without lines of source. At most 8 are explained, the same one once.\n"
     "always: each, at once.\n\n";
 
 constexpr const char* kVerifyAbout =
@@ -36,7 +36,8 @@ constexpr const char* kVerifyAbout =
     "verifier says of each.";
 
 constexpr const char* kVerifyAfter =
-    "Exit status: 0 all programs were accepted, 1 some were refused or do not fit together, 2 bad usage or an object that cannot be read,\n"
+    "Exit status: 0 all programs were accepted, 1 some were refused or do not fit together, 2 bad usage or an object\n"
+    "that cannot be read,\n"
     "125 bpfemu failed.";
 
 constexpr const char* kAfter =

@@ -75,7 +75,7 @@ errno and the verifier's log, nothing else.
 
 `bpfemu verify OBJECT` explains every program that is refused, at once. `bpfemu -- TOOL` waits until the process that
 loaded the program ends, and explains when that failed or had no program loaded. It leaves out programs that the process
-loaded in the end under the same name, and short ones without BTF: by such programs loaders ask what a kernel can do.
+loaded in the end under the same name, and short ones without lines of source: by such programs loaders ask what a kernel can do.
 `--explain=always` explains all, `--explain=never` none.
 """
 for number, (name, title, text) in enumerate(MISTAKES, 1):

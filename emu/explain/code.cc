@@ -17,29 +17,62 @@ constexpr CodeEntry kCodes[] = {
 struct Meaning {
   std::string_view part;
   Code code;
+  const char* help;  // null: the code's
 };
 constexpr Meaning kMeanings[] = {
-#define MESSAGE(part, code) {part, Code::code},
+#define MESSAGE(part, code) {part, Code::code, nullptr},
+#define MESSAGE_HELP(part, code, help) {part, Code::code, help},
 #include "emu/explain/messages.inc"
 #undef MESSAGE
+#undef MESSAGE_HELP
 };
 
-std::optional<Code> meaning_of(const LogMessage& message) {
+const Meaning* meaning_of(const LogMessage& message) {
   for (const Meaning& meaning : kMeanings) {
-    if (message.format.find(meaning.part) != std::string::npos) return meaning.code;
+    if (message.format.find(meaning.part) != std::string::npos) return &meaning;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-// Loaders put a call of this helper in place of an access that they could not relocate.
-constexpr s64 kPoison = 0xbad2310;
+// Loaders put calls of helpers that never were in place of what they could not resolve.
+struct Poison {
+  s64 first, last;
+  Code code;
+};
+constexpr Poison kPoisons[] = {
+    {0xbad2310, 0xbad2310, Code::kRelocation},  // libbpf and cilium/ebpf: an access
+    {0xdedc0de, 0xdedc0de, Code::kLeftOut},     // cilium/ebpf: a kernel function
+    {2001000000, 2001999999, Code::kLeftOut},   // libbpf: a map that is not created
+    {2002000000, 2002999999, Code::kLeftOut},   // libbpf: a kernel function
+};
 
 // What the message leaves open, the register tells.
-Code refine(Code code, const Reg& reg) {
+Code refine(Code code, const Reg& reg, bool is_call) {
   bool asks_pointer = code == Code::kNotPointer || code == Code::kArgument;
   if (asks_pointer && reg.may_be_null()) return Code::kMaybeNull;
-  if (code == Code::kNotPointer && base_type(reg.type) != kScalar) return Code::kArgument;
+  if (code == Code::kNotPointer && base_type(reg.type) != kScalar) return is_call ? Code::kArgument : Code::kOpaque;
   return code;
+}
+
+// What a call's number or an access's size tells.
+Code refine(Code code, const LogMessage& message) {
+  if (code == Code::kHelper) {
+    const s64 helper = number_after(message, "#").value_or(0);
+    for (const Poison& poison : kPoisons)
+      if (helper >= poison.first && helper <= poison.last) return poison.code;
+  }
+  const bool bounds = code == Code::kOutOfBounds || code == Code::kPacketBounds || code == Code::kStackBounds;
+  return bounds && number_after(message, " size=") == 0 ? Code::kZeroSize : code;
+}
+
+// What a load or store goes through.
+std::optional<u32> register_of(const Insn& insn) {
+  switch (BPF_CLASS(insn.code)) {
+    case BPF_LDX: return insn.src_reg;
+    case BPF_ST:
+    case BPF_STX: return insn.dst_reg;
+    default: return std::nullopt;
+  }
 }
 
 // The register that a message or one after it names: some say first what is wrong and then with which.
@@ -75,19 +108,25 @@ Cause cause_of(const Rejection& rejection) {
   Cause cause;
   if (rejection.exploring) cause.insn = rejection.insn;
   for (const LogMessage& message : rejection.messages) {
-    std::optional<Code> code = meaning_of(message);
-    if (!code) continue;
-    cause.code = *code;
+    const Meaning* meaning = meaning_of(message);
+    if (!meaning) continue;
+    cause.code = refine(meaning->code, message);
     cause.message = &message;
+    if (cause.code == meaning->code) cause.help = meaning->help;
     break;
   }
   if (!cause.message) {
     if (!rejection.messages.empty()) cause.message = &rejection.messages.back();
     return cause;
   }
-  if (cause.code == Code::kHelper && number_after(*cause.message, "#") == kPoison) cause.code = Code::kRelocation;
   cause.reg = register_of(rejection, cause.message);
-  if (cause.reg && rejection.exploring) cause.code = refine(cause.code, rejection.regs[*cause.reg]);
+  if (rejection.exploring && rejection.insn < rejection.insns.size()) {
+    const Insn& insn = rejection.insns[rejection.insn];
+    if (!cause.reg) cause.reg = register_of(insn);
+    const Code before = cause.code;
+    if (cause.reg) cause.code = refine(before, rejection.regs[*cause.reg], insn.code == (BPF_JMP | BPF_CALL));
+    if (cause.code != before) cause.help = nullptr;
+  }
   if (rejection.exploring) return cause;
   auto insn = number_after(*cause.message, "insn ");
   if (insn && *insn >= 0 && *insn < static_cast<s64>(rejection.insns.size())) cause.insn = static_cast<u32>(*insn);

@@ -29,6 +29,7 @@ struct Cause {
   Code code = Code::kOther;
   const LogMessage* message = nullptr;  // null: it said nothing
   std::optional<u32> reg;               // the register that it is about
+  const char* help = nullptr;           // null: the code's
   std::optional<u32> insn;              // the instruction, where one is at fault
 };
 Cause cause_of(const Rejection& rejection);

@@ -31,6 +31,12 @@ std::string noun(const Reg& reg) {
   }
 }
 
+// What was added to a pointer.
+std::string offset_text(const Reg& reg) {
+  if (reg.var_off.is_const()) return fmt::format("{}", reg.off + static_cast<s64>(reg.var_off.value));
+  return reg.off ? fmt::format("{} and {}", reg.off, range_text(reg.r64)) : range_text(reg.r64);
+}
+
 }  // namespace
 
 std::string describe(const Reg& reg) {
@@ -38,6 +44,8 @@ std::string describe(const Reg& reg) {
   if (reg.is_const()) return fmt::format("the number {}", static_cast<s64>(reg.var_off.value));
   if (reg.is_scalar()) return reg.r64 == Range64{} ? "any number" : fmt::format("a number, {}", range_text(reg.r64));
   std::string text = noun(reg);
+  if (base_type(reg.type) == kPtrToCtx && (reg.off || !reg.var_off.is_const() || reg.var_off.value))
+    text += fmt::format(" plus {}", offset_text(reg));
   if (reg.type & kUser) text += " of user space";
   if (reg.type & kPercpu) text += " of a per-CPU variable";
   if (reg.type & kRdonly) text += " that must not be written";
@@ -55,7 +63,7 @@ Report Explainer::run() {
   report_.verifier = verifier_words();
   explain_kind();
   report_.code = cause_.code;
-  if (report_.help.empty()) report_.help = entry_of(cause_.code).help;
+  if (report_.help.empty()) report_.help = cause_.help ? cause_.help : entry_of(cause_.code).help;
   return std::move(report_);
 }
 
@@ -66,6 +74,7 @@ void Explainer::explain_kind() {
     case Code::kUnbounded:
     case Code::kSize: return explain_bounds();
     case Code::kStackBounds: return explain_stack_bounds();
+    case Code::kZeroSize: return explain_zero_size();
     case Code::kUninitialised: return explain_uninitialised();
     case Code::kUninitStack: return explain_uninit_stack();
     case Code::kPacketBounds: return explain_packet();
@@ -76,6 +85,8 @@ void Explainer::explain_kind() {
     case Code::kGplOnly:
     case Code::kMightSleep: return explain_helper();
     case Code::kRelocation: return refused("this kernel has no such field, type or value");
+    case Code::kLeftOut: return refused("the loader found none, or was told not to create it");
+    case Code::kPointerArithmetic: return explain_arithmetic();
     case Code::kEndlessLoop: return explain_endless();
     case Code::kTooComplex: return explain_complex();
     default: return explain_register();
@@ -92,9 +103,21 @@ void Explainer::explain_register() {
   bool wants_pointer = cause_.code == Code::kNotPointer || cause_.code == Code::kArgument;
   if (wants_pointer && subject()->is_null()) return refused(fmt::format("R{} is NULL here", *cause_.reg));
   if (subject()->is_scalar() && !events.empty() && is_pointer(events.back().after.type)) {
-    note("it was a pointer, until what it belongs to was released or the packet was changed");
+    explain_stale(events.back().after.type);
   }
   refused(fmt::format("R{} is {}", *cause_.reg, describe(*subject())));
+}
+
+// A pointer that has become a number.
+void Explainer::explain_stale(RegType was) {
+  const RegType type = base_type(was);
+  if (type == kPtrToPacket || type == kPtrToPacketMeta || type == kPtrToPacketEnd) {
+    note("it was a pointer, until a call that may change the packet");
+    report_.help = "after such a call read data and data_end from the context again, and compare them again";
+  } else {
+    note("it was a pointer, until what it belongs to was released");
+    report_.help = "use the pointer before it is released, not after";
+  }
 }
 
 // From the message that counts to the last: some are said in parts.

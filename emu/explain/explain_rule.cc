@@ -37,6 +37,31 @@ std::optional<Member> context_member(const Rejection& rejection, std::string_vie
   return kernel ? member_at(*kernel, structure, offset) : std::nullopt;
 }
 
+// What a program's context is made of.
+struct Context {
+  std::string_view structure;  // "": none with members
+  std::string what;
+  s64 begin = 0, end = 0;  // of what may be accessed at all; end 0: unknown
+  bool read_only = false;
+};
+
+Context context_of(const Rejection& rejection) {
+  constexpr s64 kMaxRecord = 8192, kMaxArguments = 12;  // PERF_MAX_TRACE_SIZE, MAX_BPF_FUNC_ARGS
+  constexpr s64 kWord = sizeof(u64);
+  switch (rejection.info.type) {
+    case BPF_PROG_TYPE_TRACEPOINT: return {"", "the tracepoint's record", kWord, kMaxRecord, true};
+    case BPF_PROG_TYPE_RAW_TRACEPOINT:
+    case BPF_PROG_TYPE_TRACING:
+    case BPF_PROG_TYPE_LSM: return {"", "an array of 8-byte arguments", 0, kMaxArguments * kWord, true};
+    default: break;
+  }
+  const bool kprobe = rejection.info.type == BPF_PROG_TYPE_KPROBE;
+  const std::string_view structure = kprobe ? "pt_regs" : prog_type_entry(rejection.info.type)->context;
+  const auto member = structure.empty() ? std::nullopt : context_member(rejection, structure, 0);
+  const bool read_only = kprobe || rejection.info.type == BPF_PROG_TYPE_PERF_EVENT;
+  return {structure, fmt::format("struct {}", structure), 0, member ? member->size : 0, read_only};
+}
+
 std::string type_name(u32 type) {
   const ProgTypeEntry* entry = prog_type_entry(type);
   return entry ? entry->name : fmt::format("{}", type);
@@ -82,19 +107,31 @@ std::string release_of(std::string_view call) {
 void Explainer::explain_context() {
   auto off = number(" off="), size = number(" size=");
   const ProgTypeEntry* entry = prog_type_entry(rejection_.info.type);
-  if (!off || !entry) return explain_register();
-  std::string_view context = entry->context;
-  if (rejection_.info.type == BPF_PROG_TYPE_KPROBE) context = "pt_regs";
-  refused(fmt::format("bytes {} to {} of the context", *off, *off + size.value_or(1) - 1));
-  auto member = context.empty() ? std::nullopt : context_member(rejection_, context, *off);
-  if (!member) return note(fmt::format("the program type is {}", entry->name));
-  if (!member->name.empty()) {
-    note(fmt::format("that is `{}` of struct {}: program type {} may not {} it so", member->name, context, entry->name,
-                     BPF_CLASS(rejection_.insns[*cause_.insn].code) == BPF_LDX ? "read" : "write"));
-  } else {
-    note(fmt::format("the context of program type {} is struct {}, which has {} bytes", entry->name, context,
-                     member->size));
+  if (!off || !size || !entry || !cause_.insn) return explain_register();
+  refused(fmt::format("bytes {} to {} of the context", *off, *off + *size - 1));
+  const bool reads = BPF_CLASS(rejection_.insns[*cause_.insn].code) == BPF_LDX;
+  const Context context = context_of(rejection_);
+  if (!reads && context.read_only) {
+    report_.help = "copy what you want to change into a variable";
+    return note(fmt::format("programs of type {} only read their context", entry->name));
   }
+  if (*size && *off % *size != 0) {
+    report_.help = "read each field whole, at its own offset";
+    return note(fmt::format("{} is not a multiple of the {} bytes that are accessed", *off, *size));
+  }
+  if (*off < context.begin) {
+    report_.help = "read the fields, which follow from byte 8 on; id, comm and the like have helpers";
+    return note(fmt::format("the first {} bytes of the record are the kernel's own", context.begin));
+  }
+  if (context.end && *off + *size > context.end) {
+    report_.help = "read only what the context has: is it declared as what this program type gets?";
+    return note(fmt::format("the context of program type {} is {}, which has {} bytes", entry->name, context.what,
+                            context.end));
+  }
+  auto member = context.structure.empty() ? std::nullopt : context_member(rejection_, context.structure, *off);
+  if (!member || member->name.empty()) return note(fmt::format("the program type is {}", entry->name));
+  note(fmt::format("that is `{}` of {}: program type {} may not {} it so", member->name, context.what, entry->name,
+                   reads ? "read" : "write"));
 }
 
 void Explainer::explain_unreleased() {
@@ -118,7 +155,11 @@ void Explainer::explain_helper() {
   refused(fmt::format("{} in a program of type {}", call, type_name(type)));
   if (cause_.code != Code::kHelper) return;
   std::string types = types_with_helper(static_cast<u32>(rejection_.insns[*cause_.insn].imm));
-  if (types.empty()) {
+  if (cause_.help) return;
+  const ProgTypeEntry* own = prog_type_entry(type);
+  if (own && has_helper(*own, static_cast<u32>(rejection_.insns[*cause_.insn].imm))) {
+    report_.help = fmt::format("programs of type {} may call it, but not attached as this one is", type_name(type));
+  } else if (types.empty()) {
     report_.help = "use another helper: no program type of this kernel has it without further conditions";
   } else {
     report_.help = fmt::format("use another helper or another program type; those that may call it: {}", types);
@@ -144,6 +185,10 @@ void Explainer::explain_complex() {
     if (from.depth == to.depth && to.insn <= from.insn) ++rounds[from.insn];
   }
   auto busiest = std::max_element(rounds.begin(), rounds.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  if (auto jumps = number("sequence of ")) {
+    note(fmt::format("{} branches wait to be followed, the limit is 8192", *jumps));
+    return refused("given up here");
+  }
   note(fmt::format("{} instructions were followed over all paths, the limit is 1000000", rejection_.processed));
   if (busiest == rounds.end()) return refused("given up here");
   cause_.insn = busiest->first;

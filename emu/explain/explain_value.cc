@@ -2,6 +2,7 @@
 // Rejections for what a register or the stack holds.
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 
 #include "emu/explain/explainer.h"
 
@@ -34,6 +35,17 @@ std::optional<Region> region_of(const Reg& reg) {
     case kPtrToMem: return Region{"the memory", reg.mem_size()};
     default: return std::nullopt;
   }
+}
+
+// "0", "0 or 1", "0 to 3": what "(VALUE; MASK)" at the end of a message allows, "" when that is no range.
+std::string allowed_values(const std::string& words) {
+  const size_t at = words.rfind("should have been in (");
+  unsigned long long value = 0, mask = 0;
+  if (at == std::string::npos ||
+      std::sscanf(words.c_str() + at, "should have been in (%llx; %llx)", &value, &mask) != 2 || (mask & (mask + 1)))
+    return {};
+  if (mask == 0) return fmt::format("{}", value);
+  return fmt::format("{} {} {}", value, mask == 1 ? "or" : "to", value + mask);
 }
 
 std::string bytes_text(s64 from, s64 size) {
@@ -125,10 +137,13 @@ void Explainer::explain_bounds() {
 void Explainer::explain_stack_bounds() {
   auto off = number(" off="), size = number(" size=");
   if (off && size && *off < 0 && *off >= -kMaxStack) {
-    report_.help = "pass the size of the very buffer: sizeof(buffer)";
+    report_.help = refused_call().empty()
+                       ? "access what lies below the frame pointer only: offset plus size is at most 0"
+                       : "pass the size of the very buffer: sizeof(buffer)";
     return refused(fmt::format("{} bytes, but only {} are left from there to the end of the stack", *size, -*off));
   }
   if (off && size) {
+    if (*off >= 0) report_.help = "variables lie below the frame pointer, at negative offsets";
     return refused(fmt::format("{} bytes at {} from the frame pointer; the stack is the {} bytes below it", *size, *off,
                                kMaxStack));
   }
@@ -136,6 +151,33 @@ void Explainer::explain_stack_bounds() {
   explain_number(*cause_.reg, "offset");
   refused(fmt::format("the offset in the stack is {}", range_text(subject()->r64)));
   report_.help = "keep the index within the array: `if (index >= COUNT) return 0;`, or `index &= COUNT - 1`";
+}
+
+// The size is in the register after the memory's; a message may name the one, the other or none.
+void Explainer::explain_zero_size() {
+  const HelperProto* proto = nullptr;
+  const Insn& insn = rejection_.insns[*cause_.insn];
+  if (insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0 && rejection_.ops && rejection_.ops->helper)
+    proto = rejection_.ops->helper(static_cast<u32>(insn.imm), rejection_.info);
+  for (u32 i = 0; proto && i < std::size(proto->args); ++i) {
+    const Reg& size = rejection_.regs[BPF_REG_1 + i];
+    if (base_type(proto->args[i]) != kArgConstSize || !size.is_scalar() || size.r64.umin != 0) continue;
+    explain_number(BPF_REG_1 + i, "size");
+    if (size.r64.umax == 0) report_.help = "pass the number of bytes, which is at least 1";
+    return refused(fmt::format("the size is {}, and {} takes at least 1 byte", range_text(size.r64), refused_call()));
+  }
+  refused("a size of 0");
+}
+
+// A pointer and a number: both decide.
+void Explainer::explain_arithmetic() {
+  const Insn* insn = cause_.insn ? &rejection_.insns[*cause_.insn] : nullptr;
+  const bool adds = insn && rejection_.exploring && BPF_CLASS(insn->code) == BPF_ALU64 && BPF_SRC(insn->code) == BPF_X;
+  if (!adds || BPF_OP(insn->code) == BPF_MOV) return explain_register();
+  if (!cause_.reg) cause_.reg = insn->dst_reg;
+  for (u32 reg : {u32{insn->dst_reg}, u32{insn->src_reg}})
+    if (rejection_.regs[reg].is_scalar()) note(fmt::format("R{} is {}", reg, describe(rejection_.regs[reg])));
+  explain_register();
 }
 
 void Explainer::explain_uninitialised() {
@@ -171,8 +213,9 @@ void Explainer::explain_packet() {
   if (!events.empty() && events.back().kind == TraceEvent::Kind::kOrigin) {
     label(events.back().insn, fmt::format("the pointer comes from here: {}", events.back().what));
   }
-  if (auto check = range && *range > 0 ? last_packet_check(rejection_) : std::nullopt) {
-    label(*check, fmt::format("{} bytes are checked here", *range));
+  if (auto check = last_packet_check(rejection_)) {
+    label(*check, range && *range > 0 ? fmt::format("{} bytes are checked here", *range)
+                                      : "compared here, which on this path says nothing of this pointer's bytes");
   }
   bool fixed = subject()->var_off.is_const();
   std::string known = range && *range > 0 ? fmt::format("only {} were checked", *range) : "none were checked";
@@ -193,6 +236,8 @@ void Explainer::explain_return() {
     label(events.back().insn, fmt::format("the value comes from here: {}", events.back().what));
   }
   refused(fmt::format("R0 is {}", describe(result)));
+  const std::string allowed = allowed_values(report_.verifier);
+  if (!allowed.empty()) report_.help = fmt::format("return {}", allowed);
 }
 
 }  // namespace bpfemu

@@ -19,6 +19,7 @@ class Explainer {
   // explain.cc
   void explain_kind();
   void explain_register();
+  void explain_stale(RegType was);
   std::string verifier_words() const;
   void label(u32 insn, std::string text);
   // Where it was refused; comes last.
@@ -36,6 +37,8 @@ class Explainer {
   void explain_bounds();
   void explain_number(u32 reg, std::string_view name);
   void explain_stack_bounds();
+  void explain_zero_size();
+  void explain_arithmetic();
   void explain_uninitialised();
   void explain_uninit_stack();
   void explain_packet();

@@ -15,9 +15,10 @@ constexpr size_t kMaxShown = 8;     // with kAuto, in all
 constexpr size_t kMaxHeld = 64;     // of one process
 constexpr size_t kProbeInsns = 16;  // programs by hand that ask what a kernel can do are no longer
 
-// Did somebody write this program for its own sake?
+// Did somebody write this program for its own sake? A compiler tells lines; a loader that asks what it may do with a
+// function's BTF tells functions at most.
 bool is_compiled(const LoadRequest& request) {
-  return request.func_info_cnt || request.line_info_cnt || request.insns.size() > kProbeInsns;
+  return request.line_info_cnt || request.insns.size() > kProbeInsns;
 }
 
 }  // namespace

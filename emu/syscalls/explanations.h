@@ -4,7 +4,7 @@
 // Tools ask what a kernel can do by loading programs that may well be refused, by the hundred; such a refusal is an
 // answer, not a mistake. So by default a report waits until its process ends, and is shown when the process then turns
 // out to have failed: it ended with an error or by a signal, or without any program loaded. Not shown are programs that
-// the process loaded in the end under the same name, and those that nobody compiled: without BTF, and short.
+// the process loaded in the end under the same name, and those that nobody compiled: short, and without lines of source.
 #pragma once
 
 #include <functional>

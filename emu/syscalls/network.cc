@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where programs are attached without bpf(): sockets of packets, options of sockets, and messages to rtnetlink. The calls
-// are the host's, and what it refuses for want of privilege, or since our programs are none of its, is noted here.
+// Where programs are attached without bpf(): sockets of packets, options of sockets, and messages to rtnetlink. The
+// calls are the host's, and what it refuses for want of privilege, or since our programs are none of its, is noted
+// here.
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -66,7 +67,8 @@ void note_traffic_control(System& system, Task& task, std::string_view kind, std
   const auto body = body_of<tcmsg>(message);
   if (!body || has_net_admin(task.tid())) return;  // then it is the host's to do
   const std::string_view name = attribute(message, NLMSG_HDRLEN + NLMSG_ALIGN(sizeof *body), TCA_KIND);
-  system.unmodelled.note(kind, fmt::format("{} on {}", name.substr(0, name.find('\0')), device_name(body->tcm_ifindex)));
+  system.unmodelled.note(kind,
+                         fmt::format("{} on {}", name.substr(0, name.find('\0')), device_name(body->tcm_ifindex)));
 }
 
 void note_xdp(System& system, std::string_view message) {

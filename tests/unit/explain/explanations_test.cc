@@ -84,6 +84,15 @@ TEST_CASE("auto: probes of loaders are silent, and a flood has an end") {
   CHECK(e.texts.back() == "bpfemu: 12 more refused programs are not explained; --explain=always explains all\n");
 }
 
+TEST_CASE("auto: a short program with functions in BTF, but no lines, is a probe") {
+  Explained e(ExplainMode::kAuto);
+  LoadRequest request = program("det_arg_ctx_tag", 4);
+  request.func_info_cnt = 2;
+  e.explanations.refused(kTool, e.world, request);
+  e.explanations.process_ended(kTool, true);
+  CHECK(e.shown() == 0);
+}
+
 TEST_CASE("auto: of a process that goes on for long only the last reports are held") {
   Explained e(ExplainMode::kAuto);
   for (int i = 0; i < 1000; ++i) e.refuse("real" + std::to_string(i));
