@@ -21,17 +21,14 @@ Result<std::shared_ptr<Object>> pinnable(BpfCall& call, u32 fd) {
   return fail(EINVAL);
 }
 
-Result<std::string> pin_path(BpfCall& call) {
-  std::string path = TRY(read_path(call.task, call.attr.pathname));
-  return absolute_path(call.system, call.task, AT_FDCWD, path);
-}
-
 }  // namespace
 
 Result<u64> obj_pin(BpfCall& call) {
   if (call.attr.file_flags) return fail(EINVAL);
   auto object = TRY(pinnable(call, call.attr.bpf_fd));
-  TRY(call.system.vfs->pin(TRY(pin_path(call)), std::move(object)));
+  std::string path = TRY(read_path(call.task, call.attr.pathname));
+  Parent at = TRY(find_parent(call.system, call.task, AT_FDCWD, path));
+  TRY(call.system.vfs->pin(call.system.credentials(call.task), at, std::move(object)));
   return 0;
 }
 
@@ -39,7 +36,9 @@ Result<u64> obj_get(BpfCall& call) {
   if (call.attr.bpf_fd || (call.attr.file_flags & ~kFdFlags)) return fail(EINVAL);
   u32 flags = TRY(open_flag(call.attr.file_flags));
   int mask = flags == O_RDONLY ? R_OK : flags == O_WRONLY ? W_OK : R_OK | W_OK;
-  auto object = TRY(call.system.vfs->pinned(TRY(pin_path(call)), mask));
+  std::string path = TRY(read_path(call.task, call.attr.pathname));
+  Found found = TRY(find(call.system, call.task, AT_FDCWD, path));
+  auto object = TRY(call.system.vfs->pinned(call.system.credentials(call.task), found, mask));
   switch (object->kind()) {
     case ObjectKind::kMap: return install_map(call, TRY(call.system.maps.find(object->id())), flags);
     case ObjectKind::kProgram: return call.install(std::make_shared<ProgramFile>(TRY(call.system.programs.find(object->id()))));

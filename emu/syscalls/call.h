@@ -6,6 +6,7 @@
 #include <array>
 #include <span>
 
+#include "emu/ports/host.h"
 #include "emu/ports/task.h"
 
 namespace bpfemu {
@@ -50,7 +51,9 @@ enum class TraceWhen : u8 {
   kNarrowed,        // for some arguments only (loader/filter.cc): socket, setsockopt
   kNetlink,         // only in processes that may change network devices (rtnetlink.h): sendto, sendmsg
   kReaders,         // only in processes that hold a file that is_read(), and reads of a page at most: read
+  kOpeners,         // only in processes that opened a synthetic file: what asks for or changes what a descriptor is
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
+  kInside,          // only in processes that entered a synthetic folder: getcwd
 };
 
 struct TracedSyscall {
@@ -65,6 +68,8 @@ struct TracedSyscall {
 
 // The table, in the order of emu/abi/traced_syscalls.inc. The loader builds its filters from it.
 std::span<const TracedSyscall> traced_syscalls();
+// Those of one kind.
+const SyscallSet& calls_of(TraceWhen when);
 // Null when the call is not in the table.
 const TracedSyscall* find_traced_syscall(long number);
 

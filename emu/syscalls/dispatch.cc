@@ -32,6 +32,18 @@ constexpr auto kByNumber = [] {
 
 std::span<const TracedSyscall> traced_syscalls() { return kTable; }
 
+const SyscallSet& calls_of(TraceWhen when) {
+  static const auto kSets = [] {
+    std::array<SyscallSet, static_cast<size_t>(TraceWhen::kInside) + 1> sets;
+    for (const TracedSyscall& call : kTable) {
+      size_t number = call.when == TraceWhen::kReaders ? kSmallRead : static_cast<size_t>(call.number);
+      sets[static_cast<size_t>(call.when)].set(number);
+    }
+    return sets;
+  }();
+  return kSets[static_cast<size_t>(when)];
+}
+
 const TracedSyscall* find_traced_syscall(long number) {
   if (number < 0 || static_cast<size_t>(number) >= kByNumber.size()) return nullptr;
   u8 index = kByNumber[static_cast<size_t>(number)];

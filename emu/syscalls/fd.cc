@@ -9,6 +9,7 @@
 
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/map_mmap.h"
+#include "emu/syscalls/node_file.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -34,7 +35,7 @@ Reply enter_fcntl(System& system, Call& call) {
   constexpr u32 looked_at[] = {F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ};
   if (std::find(std::begin(looked_at), std::end(looked_at), command) == std::end(looked_at)) return Reply::native();
   auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
-  if (!file) return Reply::native();
+  if (!file || file->is_native()) return Reply::native();
   switch (command) {
     case F_GETFL: return Reply::answer(s64{file->open_flags});
     case F_SETFL: return set_flags(*file, static_cast<u32>(call.args[2]));
@@ -53,13 +54,14 @@ Reply enter_ioctl(System& system, Call& call) {
   auto* generic = std::find(std::begin(kGenericRequests), std::end(kGenericRequests), request);
   if (generic != std::end(kGenericRequests)) return Reply::native();
   auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
-  return file ? Reply::answer(file->ioctl(system, call)) : Reply::native();
+  if (!file || (file->node() && file->node()->path_only())) return Reply::native();
+  return Reply::answer(file->ioctl(system, call));
 }
 
 Reply enter_mmap(System& system, Call& call) {
   if (call.args[3] & MAP_ANONYMOUS) return Reply::native();
   auto file = system.files.ours(call.task, static_cast<int>(call.args[4]));
-  if (!file) return Reply::native();
+  if (!file || (file->node() && file->node()->path_only())) return Reply::native();
   auto address = file->mmap(system, call);
   if (address) system.files.hold(call.task, static_cast<int>(call.args[4]), *file);
   if (system.files.holds_many()) release_unmapped(system);

@@ -33,8 +33,11 @@ Result<std::string> fdinfo_text(const DescriptorPath& descriptor) {
   u64 cloexec = host_line(descriptor, "flags:", 8) & O_CLOEXEC;
   struct stat st;
   descriptor.file->stat(st);
-  return fmt::format("pos:\t0\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n", descriptor.file->open_flags | cloexec,
-                     host_line(descriptor, "mnt_id:", 10), st.st_ino) +
+  bool native = descriptor.file->is_native();
+  u64 flags = native ? host_line(descriptor, "flags:", 8) : descriptor.file->open_flags | cloexec;
+  return fmt::format("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n",
+                     native ? host_line(descriptor, "pos:", 10) : 0, flags, host_line(descriptor, "mnt_id:", 10),
+                     st.st_ino) +
          descriptor.file->fdinfo();
 }
 

@@ -3,8 +3,11 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 
 #include <algorithm>
+
+#include "emu/syscalls/node_file.h"
 
 namespace bpfemu {
 
@@ -14,15 +17,23 @@ constexpr int kSignalPipeSize = 4096;     // the least a pipe can hold: carriers
 
 }  // namespace
 
-// The supervisor's half of a carrier: the write end, and whether a byte is in the pipe.
+// The supervisor's half of a carrier: the write end, and whether a byte is in the pipe; or how inotify calls it.
 struct Files::Carrier {
   FileId id;
   UniqueFd write_end;
   std::shared_ptr<File> file;
+  int watch = -1;
   bool signalled = false;
   bool conditional = false;
   UniqueFd held;  // the very description that the tracee has, while it is mapped
 };
+
+std::vector<TraceWhen> File::stops() const {
+  std::vector<TraceWhen> when{TraceWhen::kHolders, TraceWhen::kOpeners};
+  if (pollable()) when.push_back(TraceWhen::kRings);
+  if (is_read()) when.push_back(TraceWhen::kReaders);
+  return when;
+}
 
 // An anonymous inode, as those of bpf() and perf_event_open() are: the host's own is shown.
 void File::stat(struct stat& st) const {
@@ -37,7 +48,10 @@ u32 File::poll() {
   return readable() ? condition() | EPOLLIN | EPOLLRDNORM : condition();
 }
 
-Files::Files() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+Files::Files() : epoll_(epoll_create1(EPOLL_CLOEXEC)), inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+  epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
+  if (inotify_) epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, inotify_.get(), &event);
+}
 
 Files::~Files() = default;
 
@@ -63,6 +77,28 @@ Result<int> Files::install(Task& task, std::shared_ptr<File> file, bool cloexec)
   carriers_[carrier->id] = std::move(carrier);
   if (installed) installed(task, installed_file);
   return number;
+}
+
+Result<int> Files::install_native(Task& task, std::shared_ptr<File> file, int fd, bool cloexec) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) return fail(errno);
+  int number = TRY(task.install_fd(fd, cloexec));
+  enroll(task, FileId{st.st_dev, st.st_ino}, "/proc/self/fd/" + std::to_string(fd), std::move(file));
+  return number;
+}
+
+// A carrier has no name, so its inode goes with the last descriptor and the last task that is in it, and inotify reports
+// that as IN_DELETE_SELF. Without inotify what is remembered stays.
+void Files::enroll(Task& task, FileId id, const std::string& path, std::shared_ptr<File> file) {
+  auto& carrier = carriers_[id];
+  if (!carrier) {
+    carrier = std::make_unique<Carrier>(Carrier{.id = id, .write_end = {}, .file = std::move(file)});
+    bool magic = path.starts_with("/proc/");
+    carrier->watch = inotify_add_watch(inotify_.get(), path.c_str(), IN_DELETE_SELF | (magic ? 0 : IN_DONT_FOLLOW));
+    if (carrier->watch >= 0) by_watch_[carrier->watch] = carrier.get();
+    if (carrier->file->directory()) ++folders_;
+  }
+  if (installed) installed(task, *carrier->file);
 }
 
 Result<std::shared_ptr<File>> Files::find(Task& task, int fd) { return find(TRY(task.file_id(fd))); }
@@ -175,24 +211,53 @@ void Files::settle() {
   });
 }
 
+void Files::moved(const std::string& from, const std::string& to) {
+  for (auto& [id, carrier] : carriers_) {
+    if (NodeFile* node = carrier->file->node()) node->moved(from, to);
+  }
+}
+
+// The carriers whose last copy is gone.
+std::vector<Files::Carrier*> Files::ended() {
+  std::vector<Carrier*> ended;
+  epoll_event events[16];
+  int count = epoll_wait(epoll_.get(), events, std::size(events), 0);
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.ptr) ended.push_back(static_cast<Carrier*>(events[i].data.ptr));
+  }
+  if (by_watch_.empty()) return ended;
+  alignas(inotify_event) char buffer[4096];
+  ssize_t size = read(inotify_.get(), buffer, sizeof buffer);
+  for (ssize_t at = 0; at < size;) {
+    auto* event = reinterpret_cast<inotify_event*>(buffer + at);
+    auto it = by_watch_.find(event->wd);
+    if ((event->mask & IN_DELETE_SELF) && it != by_watch_.end()) ended.push_back(it->second);
+    at += static_cast<ssize_t>(sizeof *event + event->len);
+  }
+  return ended;
+}
+
+void Files::forget(Carrier& carrier) {
+  by_file_.erase(carrier.file.get());
+  std::erase_if(by_ring_, [&](auto& entry) { return entry.second == &carrier; });
+  std::erase(signalled_, &carrier);
+  conditional_ -= carrier.conditional;
+  if (carrier.write_end) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, carrier.write_end.get(), nullptr);
+  if (carrier.watch >= 0) by_watch_.erase(carrier.watch);
+  if (carrier.file->directory()) --folders_;
+}
+
 void Files::reap() {
   while (!carriers_.empty()) {
-    epoll_event events[16];
-    int count = epoll_wait(epoll_.get(), events, std::size(events), 0);
-    if (count <= 0) return;
     // Files are destroyed after the registry forgot them all: a destructor may come back here.
     std::vector<std::unique_ptr<Carrier>> gone;
-    for (int i = 0; i < count; ++i) {
-      auto* carrier = static_cast<Carrier*>(events[i].data.ptr);
-      by_file_.erase(carrier->file.get());
-      std::erase_if(by_ring_, [&](auto& entry) { return entry.second == carrier; });
-      std::erase(signalled_, carrier);
-      conditional_ -= carrier->conditional;
+    for (Carrier* carrier : ended()) {
+      forget(*carrier);
       auto it = carriers_.find(carrier->id);
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, carrier->write_end.get(), nullptr);
       gone.push_back(std::move(it->second));
       carriers_.erase(it);
     }
+    if (gone.empty()) return;
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open file descriptions of emulated objects. Each has a carrier: a real descriptor in the tracee (the read end of a
 // pipe), known by the inode of that pipe. The supervisor keeps the write end only: a byte in it makes the carrier
-// readable, EPOLLERR on it says that the last copy anywhere is gone.
+// readable, EPOLLERR on it says that the last copy anywhere is gone. Files of the synthetic tree have other carriers
+// (node_file.h), which inotify tells the end of.
 #pragma once
 
 #include <sys/stat.h>
@@ -16,13 +17,13 @@
 #include "emu/base/fd.h"
 #include "emu/base/object.h"
 #include "emu/ports/task.h"
+#include "emu/syscalls/call.h"
 
 namespace bpfemu {
 
 class System;
 class DirectoryFile;
-struct Call;
-struct Reply;
+class NodeFile;
 
 // What an open file of ours can be asked. A kind of file overrides what it has.
 class File {
@@ -36,12 +37,18 @@ class File {
   virtual u64 fs_magic() const { return 0x09041934; }  // ANON_INODE_FS_MAGIC
   // The object behind it, null for synthetic files.
   virtual std::shared_ptr<Object> object() const { return nullptr; }
-  // The open synthetic folder, null for everything else.
+  // The open file of the synthetic tree, and folder to be listed, null for everything else.
+  virtual NodeFile* node() { return nullptr; }
   virtual DirectoryFile* directory() { return nullptr; }
+  // Do flags, ioctls and mappings of the carrier serve as the file's own?
+  virtual bool is_native() const { return false; }
+  virtual bool takes_writes() const { return false; }
+  // The calls that a process which holds it must stop at.
+  virtual std::vector<TraceWhen> stops() const;
   // ioctl, mmap, read, write on it: answered here, with the kernel's errno for a file that lacks the operation.
   virtual Result<u64> ioctl(System&, Call&) { return fail(ENOTTY); }
   virtual Result<u64> mmap(System&, Call&) { return fail(ENODEV); }
-  virtual Result<u64> write(System&, Task&, u64 /*address*/, u64 /*size*/) { return fail(EINVAL); }
+  virtual Result<u64> write(System&, Task&, std::string_view /*data*/) { return fail(EINVAL); }
   // Calls that read it are answered here when its process stops at them, which is_read() asks for. The carrier cannot
   // give what a read has to. Of bpf objects there is nothing to read (kernel: bpf_dummy_read).
   virtual Result<u64> read(Task&, u64 /*address*/, u64 /*size*/) { return fail(EINVAL); }
@@ -77,6 +84,14 @@ class Files {
 
   // Installs a carrier for `file` into the task and gives its number there: EMFILE, ENFILE, ESRCH.
   Result<int> install(Task& task, std::shared_ptr<File> file, bool cloexec);
+  // The same with a carrier that exists already: `fd`, which nothing else is to be known by.
+  Result<int> install_native(Task& task, std::shared_ptr<File> file, int fd, bool cloexec);
+  // The part of it that only remembers: `path` leads to the carrier `id`, for as long as it takes.
+  void enroll(Task& task, FileId id, const std::string& path, std::shared_ptr<File> file);
+  // A name in a tree changed, and with it what is open below.
+  void moved(const std::string& from, const std::string& to);
+  // Can a task be in a folder of ours at all?
+  bool any_folders() const { return folders_ > 0; }
   // The emulated file behind a task's descriptor: EBADF when the number is not open, null when it is not ours.
   Result<std::shared_ptr<File>> find(Task& task, int fd);
   std::shared_ptr<File> find(FileId id) const;
@@ -120,8 +135,12 @@ class Files {
   static constexpr size_t kFewHeld = 64;
   struct Carrier;
   void drain(Carrier& carrier);
+  void forget(Carrier& carrier);
+  std::vector<Carrier*> ended();
 
-  UniqueFd epoll_;
+  UniqueFd epoll_, inotify_;
+  u64 folders_ = 0;
+  std::map<int, Carrier*> by_watch_;
   std::map<FileId, std::unique_ptr<Carrier>> carriers_;
   std::map<const File*, Carrier*> by_file_;
   std::multimap<const void*, Carrier*> by_ring_;

@@ -8,28 +8,41 @@ namespace bpfemu {
 
 Reply enter_bpf(System& system, Call& call);
 
-// open.cc
+// open.cc, write.cc
 Reply enter_open(System& system, Call& call);
 Reply enter_write(System& system, Call& call);
 // stat.cc
 Reply enter_stat(System& system, Call& call);
 Reply enter_fstat(System& system, Call& call);
 Reply enter_access(System& system, Call& call);
-Reply enter_xattr(System& system, Call& call);
 Reply enter_statfs(System& system, Call& call);
 Reply enter_fstatfs(System& system, Call& call);
+// attributes.cc
+Reply enter_chmod(System& system, Call& call);
+Reply enter_chown(System& system, Call& call);
+Reply enter_utimes(System& system, Call& call);
+Reply enter_truncate(System& system, Call& call);
+Reply enter_xattr(System& system, Call& call);
+// roots.cc
+Reply enter_exec(System& system, Call& call);
+Reply enter_chroot(System& system, Call& call);
+Reply enter_new_root(System& system, Call& call);
+Reply enter_inotify(System& system, Call& call);
+Reply enter_file_handle(System& system, Call& call);
 // readlink.cc
 Reply enter_readlink(System& system, Call& call);
 // dir.cc
 Reply enter_getdents(System& system, Call& call);
 Reply enter_lseek(System& system, Call& call);
 Reply enter_mkdir(System& system, Call& call);
+Reply enter_mknod(System& system, Call& call);
 Reply enter_unlink(System& system, Call& call);
 Reply enter_rename(System& system, Call& call);
 Reply enter_link(System& system, Call& call);
 Reply enter_symlink(System& system, Call& call);
 Reply enter_chdir(System& system, Call& call);
 Reply enter_fchdir(System& system, Call& call);
+Reply enter_getcwd(System& system, Call& call);
 // close.cc
 Reply enter_close(System& system, Call& call);
 s64 exit_close(System& system, Call& call, s64 result);
@@ -40,6 +53,7 @@ Reply enter_socket(System& system, Call& call);
 s64 exit_socket(System& system, Call& call, s64 result);
 Reply enter_setsockopt(System& system, Call& call);
 Reply enter_send(System& system, Call& call);
+Reply enter_umount(System& system, Call& call);
 // identity.cc
 Reply enter_get_id(System& system, Call& call);
 Reply enter_get_res_ids(System& system, Call& call);

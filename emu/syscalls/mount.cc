@@ -1,18 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mounting what tools mount: file systems of the claimed kernel, which the synthetic tree has.
 #include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/path.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxType = 32;
+constexpr std::string_view kModelled[] = {"bpf", "tracefs", "debugfs"};
+constexpr size_t kMaxType = 32, kMaxOptions = 4096;
+constexpr u64 kPropagation = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
+
+// "mode=755,uid=0": what these file systems understand of mount's data; EINVAL.
+Result<AttributeChange> options(Call& call) {
+  AttributeChange change;
+  if (!call.args[4]) return change;
+  std::string text = TRY(call.task.read_string(call.args[4], kMaxOptions));
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string_view word = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    size_t equals = std::min(word.find('='), word.size());
+    std::string_view name = word.substr(0, equals), digits = word.substr(std::min(equals + 1, word.size()));
+    u32 value = 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, name == "mode" ? 8 : 10);
+    bool known = name == "mode" || name == "uid" || name == "gid";
+    if (word.empty() || !known) continue;
+    if (error != std::errc() || end != digits.data() + digits.size()) return fail(EINVAL);
+    (name == "mode" ? change.mode : name == "uid" ? change.uid : change.gid) = value;
+  }
+  return change;
+}
+
+Result<void> configure(System& system, Call& call, const Found& mounted) {
+  AttributeChange change = TRY(options(call));
+  if (!change.mode && !change.uid && !change.gid) return {};
+  return system.vfs->change({}, mounted, change);
+}
+
+// Remounting and changes of propagation, of a mount of ours.
+Reply change_mount(System& system, Call& call, const Found& target, u64 flags) {
+  if (!system.vfs->is_mount(target.path)) return Reply::answer(-EINVAL);
+  bool remount = (flags & MS_REMOUNT) && !(flags & MS_BIND) && target.node->type->magic != kBpffs.magic;
+  return Reply::answer(remount ? configure(system, call, target) : Result<void>());
+}
+
+Reply new_mount(System& system, Call& call, const Found& target, const std::string& type) {
+  TaskRoot root = root_of(system, call.task);
+  struct stat st;
+  if (!target.ours()) {
+    std::string folder = root.anchor + target.path;
+    if (::stat(folder.c_str(), &st) != 0) return Reply::answer(-s64{errno});
+    if (!S_ISDIR(st.st_mode)) return Reply::answer(-ENOTDIR);
+  }
+  auto mounted = system.vfs->mount(type, target, root.name);
+  if (!mounted) return Reply::answer(mounted);
+  Found place{.where = Found::Where::kOurs, .node = system.vfs->at(root.name + target.path), .path = target.path};
+  return Reply::answer(type == "bpf" || call.args[4] ? configure(system, call, place) : Result<void>());
+}
+
+bool is_modelled(std::string_view type) {
+  return std::find(std::begin(kModelled), std::end(kModelled), type) != std::end(kModelled);
+}
 
 bool is_cgroup(std::string_view type) {
   return type == "cgroup2" || type == "cgroup";
@@ -21,16 +78,41 @@ bool is_cgroup(std::string_view type) {
 }  // namespace
 
 Reply enter_mount(System& system, Call& call) {
-  static constexpr std::string_view modelled[] = {"bpf", "tracefs", "debugfs"};
-  auto type = call.task.read_string(call.args[2], kMaxType);
-  if (type && is_cgroup(*type) && system.capabilities(call.task).sys_admin) return Reply::native_then_exit();
-  if (!type || std::find(std::begin(modelled), std::end(modelled), *type) == std::end(modelled)) return Reply::native();
-  if (!system.capabilities(call.task).sys_admin) return Reply::native();
+  system.host_paths.forget();
+  u64 flags = call.args[3];
+  bool changes = flags & (MS_REMOUNT | kPropagation), moves = flags & (MS_BIND | MS_MOVE);
+  auto type = changes || moves ? Result<std::string>("") : call.task.read_string(call.args[2], kMaxType);
   auto text = read_path(call.task, call.args[1]);
-  if (!text) return Reply::native();
-  auto path = absolute_path(system, call.task, AT_FDCWD, *text);
-  if (!path) return Reply::answer(-s64{path.error().value});
-  return Reply::answer(system.vfs->mount(*type, *path));
+  if (!type || !text || text->empty()) return Reply::native();
+  auto target = find(system, call.task, AT_FDCWD, *text, {.exact = true});
+  if (!target) return Reply::answer(-s64{target.error().value});
+  if (!target->ours() && !is_modelled(*type)) {
+    system.roots_differ = true;
+    bool notes = is_cgroup(*type) && system.capabilities(call.task).sys_admin;
+    return notes ? Reply::native_then_exit() : Reply::native();
+  }
+  if (!system.capabilities(call.task).sys_admin) return Reply::answer(-EPERM);
+  if (changes) return change_mount(system, call, *target, flags);
+  if (is_modelled(*type)) return new_mount(system, call, *target, *type);
+  system.unmodelled.note("mounting " + (type->empty() ? "a folder" : *type) + " at " + target->path);
+  return Reply::answer(type->empty() ? -EINVAL : -ENODEV);
+}
+
+Reply enter_umount(System& system, Call& call) {
+  system.host_paths.forget();
+  auto text = read_path(call.task, call.args[0]);
+  if (!text || text->empty()) return Reply::native();
+  auto target = find(system, call.task, AT_FDCWD, *text, {.follow = !(call.args[1] & UMOUNT_NOFOLLOW)});
+  if (!target) return Reply::answer(-s64{target.error().value});
+  if (!target->ours()) {
+    system.roots_differ = true;
+    return Reply::native();
+  }
+  if (!system.capabilities(call.task).sys_admin) return Reply::answer(-EPERM);
+  auto done = system.vfs->umount(*target, root_of(system, call.task).name);
+  if (done || !system.vfs->is_mount(target->path)) return Reply::answer(done);
+  system.unmodelled.note("unmounting " + target->path);
+  return Reply::answer(-EBUSY);
 }
 
 // The host's: what it refuses for want of privilege, root on the claimed kernel could.

@@ -5,100 +5,125 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
-#include "emu/syscalls/dir_file.h"
-#include "emu/syscalls/fdinfo.h"
+#include <algorithm>
+#include <vector>
+
+#include "emu/base/bytes.h"
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/node_file.h"
 #include "emu/syscalls/path.h"
-#include "emu/syscalls/status.h"
 
 namespace bpfemu {
 
 namespace {
 
-// The flags of whichever open call it is; what cannot be read is left to the kernel.
-Result<int> flags_of(Call& call) {
+constexpr u64 kResolveFlags = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |
+                              RESOLVE_IN_ROOT | RESOLVE_CACHED;
+constexpr u64 kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC |
+                           O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE |
+                           0100000;  // O_LARGEFILE of the kernel, which is 0 for 64-bit programs
+constexpr u64 kPathFlags = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
+
+// What is asked for, read once.
+struct OpenCall {
+  PathArgument argument;
+  std::string path;
+  open_how how{};
+  Errno wrong{0};  // of openat2's structure, once the place is ours
+
+  int flags() const { return static_cast<int>(how.flags); }
+};
+
+// kernel: copy_struct_from_user, build_open_flags.
+Errno check_how(const open_how& how, bool tail) {
+  if (tail) return {E2BIG};
+  if ((how.flags & ~kOpenFlags) || (how.resolve & ~kResolveFlags)) return {EINVAL};
+  if ((how.resolve & RESOLVE_BENEATH) && (how.resolve & RESOLVE_IN_ROOT)) return {EINVAL};
+  bool makes = how.flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY));
+  if (makes ? how.mode & ~u64{07777} : how.mode) return {EINVAL};
+  if ((how.flags & O_PATH) && (how.flags & ~kPathFlags)) return {EINVAL};
+  if ((how.resolve & RESOLVE_CACHED) && (how.flags & (O_TRUNC | O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))) return {EAGAIN};
+  return {0};
+}
+
+Result<void> read_how(Call& call, OpenCall& open) {
+  u64 size = call.args[3];
+  if (size < sizeof open.how || size > 4096) return fail(EINVAL);
+  std::vector<u8> bytes(size);
+  TRY(call.task.read(call.args[2], bytes.data(), size));
+  open.how = load<open_how>(bytes.data());
+  bool tail = std::any_of(bytes.begin() + sizeof open.how, bytes.end(), [](u8 byte) { return byte != 0; });
+  open.wrong = check_how(open.how, tail);
+  return {};
+}
+
+// What cannot be read is left to the kernel.
+Result<OpenCall> read_call(Call& call) {
+  OpenCall open;
   switch (call.number) {
-    case SYS_open: return static_cast<int>(call.args[1]);
-    case SYS_openat: return static_cast<int>(call.args[2]);
-    case SYS_creat: return O_CREAT | O_WRONLY | O_TRUNC;
-    default: {
-      open_how how{};
-      if (call.args[3] < sizeof how) return fail(EINVAL);
-      TRY(call.task.read(call.args[2], &how, sizeof how));
-      return static_cast<int>(how.flags);
-    }
+    case SYS_open: open.how = {.flags = call.args[1], .mode = call.args[2], .resolve = 0}; break;
+    case SYS_creat: open.how = {.flags = O_CREAT | O_WRONLY | O_TRUNC, .mode = call.args[1], .resolve = 0}; break;
+    case SYS_openat: open.how = {.flags = call.args[2], .mode = call.args[3], .resolve = 0}; break;
+    default: TRY(read_how(call, open));
   }
-}
-
-PathArgument path_of(const Call& call) {
-  return call.number == SYS_open || call.number == SYS_creat ? PathArgument{-1, 0} : PathArgument{0, 1};
-}
-
-Result<u64> install(Call& call, UniqueFd fd, int flags) {
-  return static_cast<u64>(TRY(call.task.install_fd(fd.get(), flags & O_CLOEXEC)));
+  if (call.number != SYS_open && call.number != SYS_creat) open.argument = {.directory = 0, .path = 1};
+  // Only openat2 minds flags that do not go with O_PATH.
+  if (call.number != SYS_openat2 && (open.how.flags & O_PATH)) open.how.flags &= kPathFlags;
+  open.path = TRY(read_path(call.task, call.args[static_cast<size_t>(open.argument.path)]));
+  return open;
 }
 
 Result<u64> open_folder(System& system, Call& call, const Found& found, int flags) {
-  if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT)) return fail(EISDIR);
-  if (!(flags & O_PATH)) TRY(system.vfs->permits(*found.node, R_OK));
-  auto file = std::make_shared<DirectoryFile>(*system.vfs, found, static_cast<u32>(flags & ~O_CLOEXEC));
-  return static_cast<u64>(TRY(system.files.install(call.task, std::move(file), flags & O_CLOEXEC)));
+  if (flags & O_CREAT) return fail(EISDIR);
+  if ((flags & O_TMPFILE) == O_TMPFILE) return fail(EOPNOTSUPP);
+  if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) return fail(EISDIR);
+  TRY(system.vfs->permits(system.credentials(call.task), found, R_OK));
+  if (flags & O_DIRECT) return fail(EINVAL);
+  return static_cast<u64>(TRY(install_folder(system, call.task, found, flags)));
 }
 
 Result<u64> open_file(System& system, Call& call, const Found& found, int flags) {
   if (flags & O_DIRECTORY) return fail(ENOTDIR);
-  if ((flags & O_CREAT) && (flags & O_EXCL)) return fail(EEXIST);
   if (found.link()) return fail(ELOOP);  // only O_NOFOLLOW leads here
-  auto opened = TRY(system.vfs->open(found, &call.task, flags));
-  if (opened.writes) system.writers.add(opened.fd.get(), std::static_pointer_cast<FileNode>(found.node), call.task);
-  return install(call, std::move(opened.fd), flags);
+  auto opened = TRY(system.vfs->open(system.credentials(call.task), found, &call.task, flags));
+  if (flags & O_DIRECT) return fail(EINVAL);
+  auto file = std::make_shared<NodeFile>(*system.vfs, found, false, opened.writes);
+  return static_cast<u64>(
+      TRY(system.files.install_native(call.task, std::move(file), opened.fd.get(), flags & O_CLOEXEC)));
 }
 
-// A text that is made for this one opener.
-Result<u64> open_text(Call& call, std::string_view name, const std::string& text, int flags) {
-  UniqueFd content = TRY(content_fd(name, text));
-  return install(call, TRY(reopen(content.get())), flags);
-}
-
-Result<u64> open_fdinfo(Call& call, const DescriptorPath& descriptor, int flags) {
-  return open_text(call, "fdinfo", TRY(fdinfo_text(descriptor)), flags);
-}
-
-Reply open_target(System& system, Call& call, const Target& target) {
-  auto flags = flags_of(call);
-  if (!flags) return Reply::native();
-  if (target.descriptor && target.descriptor->info) return Reply::answer(open_fdinfo(call, *target.descriptor, *flags));
-  if (target.descriptor) {
-    // An anonymous inode cannot be opened anew.
-    return *flags & O_PATH ? Reply::native() : Reply::answer(-ENXIO);
+Result<u64> open_place(System& system, Call& call, const OpenCall& open, const Found& found) {
+  int flags = open.flags();
+  if (open.wrong.value) return fail(open.wrong.value);
+  if (flags & O_PATH) {
+    if ((flags & O_DIRECTORY) && !found.directory()) return fail(ENOTDIR);
+    return static_cast<u64>(TRY(install_path_only(system, call.task, found, flags)));
   }
-  if (target.found.directory()) return Reply::answer(open_folder(system, call, target.found, *flags));
-  return Reply::answer(open_file(system, call, target.found, *flags));
+  if ((flags & O_CREAT) && (flags & O_EXCL)) return fail(EEXIST);
+  return found.directory() ? open_folder(system, call, found, flags) : open_file(system, call, found, flags);
 }
 
-std::optional<std::string> asked_status(System& system, Call& call, const std::string& text) {
-  if (!text.ends_with("status")) return std::nullopt;
-  auto path = our_path(system, call.task, directory_of(call, path_of(call)), text);
-  return path ? status_text(system, *path) : std::nullopt;
+Reply open_found(System& system, Call& call, const OpenCall& open, const Found& found) {
+  if (found.where == Found::Where::kHost || found.magic) return Reply::native();
+  if (found.where == Found::Where::kElsewhere) return redirect(call, {{open.argument, found.path}});
+  if (!found.anonymous()) return Reply::answer(open_place(system, call, open, found));
+  // An anonymous inode cannot be opened anew.
+  return open.flags() & O_PATH ? Reply::native() : Reply::answer(-ENXIO);
 }
 
 }  // namespace
 
 Reply enter_open(System& system, Call& call) {
-  auto flags = flags_of(call);
-  if (!flags) return Reply::native();
-  const PathArgument argument = path_of(call);
-  auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
-  if (!text) return Reply::native();
-  if (auto status = asked_status(system, call, *text)) return Reply::answer(open_text(call, "status", *status, *flags));
-  return on_target(system, call, argument, *text, !(*flags & O_NOFOLLOW), open_target);
-}
-
-// Writes to synthetic files. They stop only in processes that opened one.
-Reply enter_write(System& system, Call& call) {
-  auto node = system.writers.find(call.task, static_cast<int>(call.args[0]));
-  if (!node) return Reply::native();
-  return Reply::answer(system.writers.write(call, *node));
+  auto open = read_call(call);
+  if (!open || open->path.empty()) return Reply::native();
+  bool exclusive = (open->flags() & O_CREAT) && (open->flags() & O_EXCL);
+  How how{.follow = !(open->flags() & O_NOFOLLOW) && !exclusive,
+          .create = (open->flags() & O_CREAT) != 0,
+          .resolve = open->how.resolve};
+  auto found = find(system, call.task, directory_of(call, open->argument), open->path, how);
+  if (found) return open_found(system, call, *open, *found);
+  if (found.error().value == EBADF) return Reply::native();
+  return Reply::answer(-s64{open->wrong.value ? open->wrong.value : found.error().value});
 }
 
 }  // namespace bpfemu

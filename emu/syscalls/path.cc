@@ -3,135 +3,121 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <unistd.h>
+#include <linux/openat2.h>
 
-#include <charconv>
-#include <string_view>
-#include <vector>
-
-#include "emu/syscalls/dir_file.h"
+#include "emu/syscalls/host_tree.h"
+#include "emu/syscalls/node_file.h"
 
 namespace bpfemu {
 
 namespace {
 
-std::string link_target(const std::string& link) {
-  char target[PATH_MAX];
-  ssize_t size = readlink(link.c_str(), target, sizeof target);
-  return size < 0 ? std::string() : std::string(target, static_cast<size_t>(size));
-}
-
-bool starts_with(std::string_view text, std::string_view head) { return text.substr(0, head.size()) == head; }
-
-// The folder that relative paths start from: EBADF, ESRCH.
-Result<std::string> base_folder(System& system, Task& task, int dirfd) {
+// The folder that relative paths start from: EBADF, ENOTDIR, ESRCH.
+Result<Found> base_folder(System& system, Task& task, int dirfd) {
   std::string process = "/proc/" + std::to_string(task.tid());
-  if (dirfd == AT_FDCWD) return link_target(process + "/cwd");
+  if (dirfd == AT_FDCWD) {
+    if (auto folder = current_folder(system, task)) return *folder;
+    return Found{.path = link_text(process + "/cwd")};
+  }
   auto file = TRY(system.files.find(task, dirfd));
-  if (file) {
-    if (auto* directory = file->directory()) return directory->path();
+  if (!file) return Found{.path = link_text(process + "/fd/" + std::to_string(dirfd))};
+  if (!file->node() || !file->node()->found().directory()) return fail(ENOTDIR);
+  return file->node()->found();
+}
+
+struct Base {
+  TaskRoot root;
+  Found folder;
+  bool hosts_alone = false;  // nothing of ours can be on the way
+};
+
+Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& text, const How& how) {
+  Base base;
+  if (text.empty()) return fail(ENOENT);
+  bool in_root = how.resolve & RESOLVE_IN_ROOT;
+  bool absolute = text[0] == '/' && !in_root;
+  if (!absolute) base.folder = TRY(base_folder(system, task, dirfd));
+  if (base.folder.ours()) {
+    base.root = root_of(system, task);
+    return base;
   }
-  return link_target(process + "/fd/" + std::to_string(dirfd));
-}
-
-// "/proc/self/x" and "/proc/thread-self/x" as the caller means them.
-std::string spell_out_self(const Task& task, const std::string& path) {
-  constexpr std::string_view self = "/proc/self", thread_self = "/proc/thread-self";
-  auto with = [&](std::string_view head, const std::string& place) -> std::optional<std::string> {
-    if (!starts_with(path, head) || (path.size() > head.size() && path[head.size()] != '/')) return std::nullopt;
-    if (path.size() == head.size()) return std::nullopt;  // the link itself is the host's
-    return "/proc/" + place + path.substr(head.size());
-  };
-  std::string group = std::to_string(task.tgid());
-  if (auto spelled = with(self, group)) return *spelled;
-  if (auto spelled = with(thread_self, group + "/task/" + std::to_string(task.tid()))) return *spelled;
-  return path;
-}
-
-// Without ".", ".." and doubled slashes. Good enough to see where a path leads: our folders have no links to elsewhere.
-std::string tidy(const std::string& path) {
-  std::vector<std::string_view> parts;
-  std::string_view rest = path;
-  while (!rest.empty()) {
-    size_t slash = rest.find('/');
-    std::string_view part = rest.substr(0, slash);
-    rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      if (!parts.empty()) parts.pop_back();
-      continue;
+  // Not below any root, or no folder: the kernel's business.
+  if (!absolute && !base.folder.path.starts_with('/')) {
+    base.hosts_alone = true;
+    return base;
+  }
+  base.root = root_of(system, task);
+  if (!base.root.anchor.empty()) {
+    // The link's text is from our root, the walk goes from the task's.
+    if (base.folder.path.starts_with(base.root.name + "/") && !base.root.name.empty()) {
+      base.folder.path.erase(0, base.root.name.size());
     }
-    parts.push_back(part);
+    return base;
   }
-  std::string tidied;
-  for (auto part : parts) tidied.append("/").append(part);
-  return tidied.empty() ? "/" : tidied;
+  if (how.exact || in_root) return base;
+  std::string whole = absolute ? text : base.folder.path + "/" + text;
+  base.hosts_alone = system.host_paths.known(whole, how.follow);
+  if (base.hosts_alone || !is_hosts_alone(whole, how.follow, *system.vfs)) return base;
+  system.host_paths.learn(whole, how.follow);
+  base.hosts_alone = true;
+  return base;
 }
 
-bool untidy(const std::string& path) {
-  return path.find("//") != std::string::npos || path.find("/.") != std::string::npos;
+Walk walk_of(const std::string& text, const Base& base, const Credentials& who, const How& how) {
+  return {.text = text, .start = base.folder, .who = who, .root = base.root.name, .follow = how.follow,
+          .create = how.create, .resolve = how.resolve};
 }
 
-std::optional<int> number(std::string_view text) {
-  int value;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
-
-std::string_view next_part(std::string_view& rest) {
-  size_t slash = rest.find('/');
-  std::string_view part = rest.substr(0, slash);
-  rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-  return part;
+// A path that the kernel refuses to copy is refused by it.
+bool is_empty_path(Call& call, PathArgument argument, const std::string& text) {
+  return text.empty() && argument.flags >= 0 && (call.args[static_cast<size_t>(argument.flags)] & AT_EMPTY_PATH);
 }
 
 }  // namespace
 
+const DescriptorPath* descriptor_of(const Found& found) {
+  return found.anonymous() ? &static_cast<DescriptorNode&>(*found.node).path : nullptr;
+}
+
 Result<std::string> read_path(Task& task, u64 address) { return task.read_string(address, PATH_MAX); }
 
-Result<std::string> absolute_path(System& system, Task& task, int dirfd, const std::string& path) {
-  if (path.empty()) return fail(ENOENT);
-  std::string absolute = path;
-  if (path[0] != '/') absolute = TRY(base_folder(system, task, dirfd)) + "/" + path;
-  if (untidy(absolute)) absolute = tidy(absolute);
-  return spell_out_self(task, absolute);
+Result<Found> find(System& system, Task& task, int dirfd, const std::string& text, const How& how) {
+  Base base = TRY(base_of(system, task, dirfd, text, how));
+  if (base.hosts_alone) return Found{};
+  TaskTree tree(system, task, base.root);
+  Credentials who = system.credentials(task);
+  return look_up(*system.vfs, tree, walk_of(text, base, who, how));
 }
 
-std::optional<std::string> our_path(System& system, Task& task, int dirfd, const std::string& path) {
-  if (path.empty()) return std::nullopt;
-  bool plain = path[0] == '/' && !untidy(path);
-  if (plain && !system.vfs->concerns(path)) return std::nullopt;
-  auto absolute = absolute_path(system, task, dirfd, path);
-  if (!absolute || !system.vfs->concerns(*absolute)) return std::nullopt;
-  return *absolute;
+Result<Parent> find_parent(System& system, Task& task, int dirfd, const std::string& text, bool exact) {
+  Base base = TRY(base_of(system, task, dirfd, text, {.follow = false, .exact = exact}));
+  if (base.hosts_alone) return Parent{};
+  TaskTree tree(system, task, base.root);
+  Credentials who = system.credentials(task);
+  return look_up_parent(*system.vfs, tree, walk_of(text, base, who, {.follow = false}));
 }
 
-std::optional<DescriptorPath> descriptor_path(System& system, const std::string& absolute) {
-  std::string_view rest = absolute;
-  if (!starts_with(rest, "/proc/")) return std::nullopt;
-  rest.remove_prefix(6);
-  auto pid = number(next_part(rest));
-  if (!pid) return std::nullopt;
-  std::string_view part = next_part(rest);
-  if (part == "task") {
-    pid = number(next_part(rest));
-    part = next_part(rest);
+Found find_descriptor(System& system, Task& task, int fd) {
+  if (fd == AT_FDCWD) return current_folder(system, task).value_or(Found{});
+  auto file = system.files.ours(task, fd);
+  if (!file) return {};
+  if (file->node()) return file->node()->found();
+  return {Found::Where::kOurs, std::make_shared<DescriptorNode>(DescriptorPath{&task, fd, file}), {}};
+}
+
+Reply redirect(Call& call, const std::vector<std::pair<PathArgument, std::string>>& paths) {
+  size_t size = 0;
+  for (auto& [argument, path] : paths) size += path.size() + 1;
+  if (size > PATH_MAX) return Reply::answer(-ENAMETOOLONG);
+  auto scratch = call.task.scratch(size);
+  if (!scratch) return Reply::answer(-s64{scratch.error().value});
+  u64 at = *scratch;
+  for (auto& [argument, path] : paths) {
+    auto written = call.task.write(at, path.c_str(), path.size() + 1);
+    if (!written) return Reply::answer(written);
+    call.args[static_cast<size_t>(argument.path)] = at;
+    at += path.size() + 1;
   }
-  if (!pid || (part != "fd" && part != "fdinfo")) return std::nullopt;
-  auto fd = number(rest);
-  Task* task = fd ? system.host.find_task(*pid) : nullptr;
-  if (!task) return std::nullopt;
-  auto file = system.files.find(*task, *fd);
-  if (!file || !*file) return std::nullopt;
-  return DescriptorPath{task, *fd, *file, part == "fdinfo"};
-}
-
-Reply redirect(Call& call, PathArgument argument, const std::string& path) {
-  auto scratch = call.task.scratch(path.size() + 1);
-  if (!scratch) return Reply::native();
-  if (!call.task.write(*scratch, path.c_str(), path.size() + 1)) return Reply::native();
-  call.args[static_cast<size_t>(argument.path)] = *scratch;
   return Reply::rewritten();
 }
 
@@ -139,25 +125,27 @@ int directory_of(const Call& call, PathArgument argument) {
   return argument.directory < 0 ? AT_FDCWD : static_cast<int>(call.args[static_cast<size_t>(argument.directory)]);
 }
 
-Reply on_target(System& system, Call& call, PathArgument argument, bool follow, TargetHandler answer) {
-  auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
-  return text ? on_target(system, call, argument, *text, follow, answer) : Reply::native();
+bool follows(const Call& call, PathArgument argument) {
+  return argument.flags < 0 || !(call.args[static_cast<size_t>(argument.flags)] & AT_SYMLINK_NOFOLLOW);
 }
 
-Reply on_target(System& system, Call& call, PathArgument argument, const std::string& text, bool follow,
-                TargetHandler answer) {
-  auto path = our_path(system, call.task, directory_of(call, argument), text);
-  if (!path) return Reply::native();
-
-  Target target{.path = *path, .descriptor = descriptor_path(system, *path), .found = {}};
-  if (target.descriptor) return answer(system, call, target);
-  auto found = system.vfs->lookup(*path, follow);
+Reply on_target(System& system, Call& call, PathArgument argument, const How& how, TargetHandler answer) {
+  auto text = read_path(call.task, call.args[static_cast<size_t>(argument.path)]);
+  if (!text) return Reply::native();
+  int folder = directory_of(call, argument);
+  if (is_empty_path(call, argument, *text)) {
+    Found found = find_descriptor(system, call.task, folder);
+    return found.ours() ? answer(system, call, found) : Reply::native();
+  }
+  if (text->empty()) return Reply::native();
+  auto found = find(system, call.task, folder, *text, how);
+  // A wrong descriptor is the kernel's to refuse.
+  if (!found && found.error().value == EBADF) return Reply::native();
   if (!found) return Reply::answer(-s64{found.error().value});
-  target.found = std::move(*found);
-  switch (target.found.where) {
+  switch (found->where) {
     case Found::Where::kHost: return Reply::native();
-    case Found::Where::kElsewhere: return redirect(call, argument, target.found.path);
-    case Found::Where::kOurs: return answer(system, call, target);
+    case Found::Where::kElsewhere: return redirect(call, {{argument, found->path}});
+    case Found::Where::kOurs: return answer(system, call, *found);
   }
   return Reply::native();
 }

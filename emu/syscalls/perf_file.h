@@ -22,7 +22,6 @@ class PerfEventFile : public File {
   bool is_read() const override {
     return event_->spec().sort != PerfEvent::Sort::kOutput || event_->attr().read_format;
   }
-  Result<u64> write(System&, Task&, u64, u64) override { return fail(EINVAL); }
   bool pollable() const override { return true; }
   const void* ring() const override { return event_->state().ring; }
   // A wakeup is reported once (kernel: perf_poll).

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 #include "emu/syscalls/handlers.h"
@@ -14,6 +15,8 @@ namespace bpfemu {
 namespace {
 
 constexpr u64 kNameMax = 255;
+// What the mount options in /proc/mounts say, and that these flags are to be believed (kernel: ST_VALID).
+constexpr long kStatfsFlags = 0x20 | ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_RELATIME;
 
 struct statx extended(const struct stat& st) {
   struct statx x {};
@@ -34,17 +37,26 @@ struct statx extended(const struct stat& st) {
   return x;
 }
 
-// Where each call of the family has its result, and which flags say that a last link is not followed.
+// Where each call of the family has its arguments.
 struct StatCall {
-  int flags = -1;   // index of the flags argument
-  int result = 1;   // index of the buffer argument
+  PathArgument path;
+  int result;
 };
 StatCall shape_of(long number) {
   switch (number) {
-    case SYS_newfstatat: return {.flags = 3, .result = 2};
-    case SYS_statx: return {.flags = 2, .result = 4};
-    default: return {};
+    case SYS_newfstatat: return {{.directory = 0, .path = 1, .flags = 3}, 2};
+    case SYS_statx: return {{.directory = 0, .path = 1, .flags = 2}, 4};
+    default: return {{}, 1};
   }
+}
+
+bool bad_flags(const Call& call) {
+  u64 known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
+  if (call.number == SYS_newfstatat) return static_cast<u32>(call.args[3]) & ~known;
+  if (call.number != SYS_statx) return false;
+  u32 flags = static_cast<u32>(call.args[2]), mask = static_cast<u32>(call.args[3]);
+  return (flags & ~(known | AT_STATX_SYNC_TYPE)) || (mask & STATX__RESERVED) ||
+         (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE;
 }
 
 Reply put_stat(Call& call, const struct stat& st) {
@@ -56,51 +68,22 @@ Reply put_stat(Call& call, const struct stat& st) {
   return Reply::answer(call.task.write(to, &st, sizeof st));
 }
 
-bool follows(const Call& call) {
-  int flags = shape_of(call.number).flags;
-  if (call.number == SYS_lstat) return false;
-  return flags < 0 || !(call.args[static_cast<size_t>(flags)] & AT_SYMLINK_NOFOLLOW);
-}
-
-Reply stat_target(System& system, Call& call, const Target& target) {
+Reply stat_target(System& system, Call& call, const Found& target) {
+  if (target.magic) return Reply::native();  // the link in /proc is the host's; what it leads to is ours
   struct stat st;
-  if (target.descriptor) {
-    // The link in /proc is the host's; what it leads to is ours.
-    if (target.descriptor->info || !follows(call)) return Reply::native();
-    target.descriptor->file->stat(st);
+  if (auto* descriptor = descriptor_of(target)) {
+    descriptor->file->stat(st);
   } else {
-    system.vfs->stat(target.found, st);
+    system.vfs->stat(target, st);
   }
   return put_stat(call, st);
 }
 
-Reply stat_descriptor(System& system, Call& call) {
-  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
-  if (!file) return Reply::native();
-  struct stat st;
-  file->stat(st);
-  return put_stat(call, st);
-}
-
-// An empty path with AT_EMPTY_PATH means the descriptor itself.
-bool means_descriptor(Call& call) {
-  int flags = shape_of(call.number).flags;
-  if (flags < 0 || !(call.args[static_cast<size_t>(flags)] & AT_EMPTY_PATH)) return false;
-  char first = 0;
-  return call.args[1] == 0 || (call.task.read(call.args[1], &first, 1) && first == 0);
-}
-
-Reply access_target(System& system, Call& call, const Target& target) {
-  if (target.descriptor) return Reply::native();
+Reply access_target(System& system, Call& call, const Found& target) {
+  if (target.magic || target.anonymous()) return Reply::native();
   int mode = static_cast<int>(call.number == SYS_access ? call.args[1] : call.args[2]);
   if (mode & ~(R_OK | W_OK | X_OK)) return Reply::answer(-EINVAL);
-  return Reply::answer(system.vfs->permits(*target.found.node, mode));
-}
-
-Reply xattr_target(System&, Call& call, const Target& target) {
-  if (target.descriptor) return Reply::native();
-  bool list = call.number == SYS_listxattr || call.number == SYS_llistxattr;
-  return Reply::answer(s64{list ? 0 : -EOPNOTSUPP});
+  return Reply::answer(system.vfs->permits(system.credentials(call.task), target, mode));
 }
 
 Reply put_statfs(Call& call, u64 magic) {
@@ -108,43 +91,41 @@ Reply put_statfs(Call& call, u64 magic) {
   fs.f_type = static_cast<__fsword_t>(magic);
   fs.f_bsize = fs.f_frsize = 4096;
   fs.f_namelen = kNameMax;
-  fs.f_flags = 0x20;  // ST_VALID
+  fs.f_flags = kStatfsFlags;
   return Reply::answer(call.task.write(call.args[1], &fs, sizeof fs));
 }
 
-Reply statfs_target(System&, Call& call, const Target& target) {
-  if (!target.descriptor) return put_statfs(call, target.found.node->type->magic);
-  return target.descriptor->info ? Reply::native() : put_statfs(call, target.descriptor->file->fs_magic());
+Reply statfs_target(System&, Call& call, const Found& target) {
+  auto* descriptor = descriptor_of(target);
+  return put_statfs(call, descriptor ? descriptor->file->fs_magic() : target.node->type->magic);
 }
 
 }  // namespace
 
 Reply enter_stat(System& system, Call& call) {
-  if (means_descriptor(call)) return stat_descriptor(system, call);
-  bool at = shape_of(call.number).flags >= 0;
-  return on_target(system, call, at ? PathArgument{0, 1} : PathArgument{-1, 0}, follows(call), stat_target);
+  if (bad_flags(call)) return Reply::native();
+  PathArgument path = shape_of(call.number).path;
+  bool follow = call.number != SYS_lstat && follows(call, path);
+  return on_target(system, call, path, {.follow = follow}, stat_target);
 }
 
-Reply enter_fstat(System& system, Call& call) { return stat_descriptor(system, call); }
+Reply enter_fstat(System& system, Call& call) {
+  Found found = find_descriptor(system, call.task, static_cast<int>(call.args[0]));
+  return found.ours() ? stat_target(system, call, found) : Reply::native();
+}
 
 Reply enter_access(System& system, Call& call) {
-  PathArgument path = call.number == SYS_access ? PathArgument{-1, 0} : PathArgument{0, 1};
-  return on_target(system, call, path, true, access_target);
+  PathArgument path;
+  if (call.number != SYS_access) path = {.directory = 0, .path = 1};
+  if (call.number == SYS_faccessat2) path.flags = 3;
+  return on_target(system, call, path, {.follow = follows(call, path)}, access_target);
 }
 
-// Files of ours have no extended attributes.
-Reply enter_xattr(System& system, Call& call) {
-  bool follow = call.number == SYS_getxattr || call.number == SYS_listxattr;
-  return on_target(system, call, PathArgument{-1, 0}, follow, xattr_target);
-}
-
-Reply enter_statfs(System& system, Call& call) {
-  return on_target(system, call, PathArgument{-1, 0}, true, statfs_target);
-}
+Reply enter_statfs(System& system, Call& call) { return on_target(system, call, {}, {}, statfs_target); }
 
 Reply enter_fstatfs(System& system, Call& call) {
-  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
-  return file ? put_statfs(call, file->fs_magic()) : Reply::native();
+  Found found = find_descriptor(system, call.task, static_cast<int>(call.args[0]));
+  return found.ours() ? statfs_target(system, call, found) : Reply::native();
 }
 
 }  // namespace bpfemu

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,14 +39,6 @@ Options completed(Options options) {
   return options;
 }
 
-SyscallSet calls_of(TraceWhen when) {
-  SyscallSet set;
-  for (const TracedSyscall& call : traced_syscalls()) {
-    if (call.when == when) set.set(when == TraceWhen::kReaders ? kSmallRead : static_cast<size_t>(call.number));
-  }
-  return set;
-}
-
 }  // namespace
 
 System::System(const Options& o, Profile p, Host& h, Sites& s)
@@ -55,7 +48,6 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       kernel(profile),
       dynamic_events(kernel, unmodelled, options.cpus_possible),
       identities(options.as_user),
-      writers(h),
       rtnetlink(h),
       host(h),
       sites(s) {}
@@ -79,16 +71,28 @@ Result<void> System::load_btf() {
   return {};
 }
 
-// A process that holds a carrier stops at calls on descriptors, and at those that wait when the carrier can be waited
-// for.
+// A process that holds a file of ours stops at the calls that the file must answer.
 void System::watch_descriptors() {
-  files.installed = [this, holders = calls_of(TraceWhen::kHolders), waiters = calls_of(TraceWhen::kRings),
-                     readers = calls_of(TraceWhen::kReaders)](Task& task, const File& file) {
-    SyscallSet calls = holders;
-    if (file.pollable()) calls |= waiters;
-    if (file.is_read()) calls |= readers;
+  files.installed = [this](Task& task, const File& file) {
+    SyscallSet calls;
+    for (TraceWhen when : file.stops()) calls |= calls_of(when);
     host.want_in_process(task, calls);
   };
+}
+
+Credentials System::credentials(const Task& task) const {
+  Credentials who;
+  if (options.as_user) {
+    auto facts = host.facts(task.tid());
+    if (facts) who.uid = facts->euid, who.gid = facts->gid;
+  }
+  u64 effective = identities.get(task.tid()).effective;
+  auto has = [=](int cap) { return (effective >> cap & 1) != 0; };
+  who.dac_override = has(CAP_DAC_OVERRIDE);
+  who.dac_read_search = has(CAP_DAC_READ_SEARCH);
+  who.chown = has(CAP_CHOWN);
+  who.fowner = has(CAP_FOWNER);
+  return who;
 }
 
 u32 System::uid_of(const Task& task) const {

@@ -19,9 +19,9 @@
 #include "emu/probe/probes.h"
 #include "emu/syscalls/explanations.h"
 #include "emu/syscalls/files.h"
+#include "emu/syscalls/host_paths.h"
 #include "emu/syscalls/identity.h"
 #include "emu/syscalls/rtnetlink.h"
-#include "emu/syscalls/writers.h"
 #include "emu/verifier/verifier.h"
 #include "emu/vfs/vfs.h"
 
@@ -46,9 +46,14 @@ class System {
   Capabilities capabilities(const Task& task) const { return identities.capabilities(task.tid()); }
   // The user that the task appears as: root, or with --as-user itself.
   u32 uid_of(const Task& task) const;
+  // As whom it asks for files.
+  Credentials credentials(const Task& task) const;
+  // The task's current folder is a synthetic one from now on.
+  void watch_inside(Task& task) { host.want_in_process(task, calls_of(TraceWhen::kInside)); }
 
   Options options;
   Profile profile;
+  bool roots_differ = false;                         // a task may have another root, or mounts of its own
   std::unique_ptr<Arena> arena;
   std::unique_ptr<TestObject> test_object;           // prog_test_struct; maps may own references to it
   Unmodelled unmodelled;
@@ -65,8 +70,8 @@ class System {
   std::shared_ptr<const Btf> vmlinux;                // id 1, null with --btf none
   VerifierWorld verifier;
   Identities identities;
-  Writers writers;
   Rtnetlink rtnetlink;
+  HostPaths host_paths;
   std::unique_ptr<Probes> probes;
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;

@@ -8,24 +8,30 @@ namespace {
 
 class BpfDirectory : public Directory {
  public:
-  explicit BpfDirectory(u32 mode) : Directory(mode, kBpffs) {}
+  using Directory::Directory;
   bool writable() const override { return true; }
-  // Names with dots are reserved (kernel: bpf_lookup).
+  // Names with dots are reserved, but in a folder without any permission (kernel: bpf_lookup).
   Result<NodePtr> child(std::string_view name) override {
     auto found = Directory::child(name);
-    if (!found && name.find('.') != std::string_view::npos) return fail(EPERM);
+    if (!found && (mode & 07777) && name.find('.') != std::string_view::npos) return fail(EPERM);
     return found;
   }
 };
 
 }  // namespace
 
-std::shared_ptr<Directory> make_bpffs(u32 mode) {
-  return std::make_shared<BpfDirectory>(mode);
+std::shared_ptr<Directory> make_bpffs(u32 mode, const FileSystemType& type) {
+  return std::make_shared<BpfDirectory>(mode, type);
+}
+
+std::shared_ptr<Directory> make_bpffs_root(const FileSystemType& type) {
+  auto root = make_bpffs(01777, type);
+  root->ino = 1;
+  return root;
 }
 
 void place_bpffs(Vfs& vfs) {
-  vfs.place(kBpffsMount, make_bpffs());
+  vfs.place(kBpffsMount, make_bpffs_root(kBpffs));
 }
 
 }  // namespace bpfemu

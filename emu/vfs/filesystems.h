@@ -14,8 +14,9 @@ void place_boot(Vfs& vfs);
 
 // tracefs' events folder.
 std::shared_ptr<Directory> make_trace_events(VfsWorld& world);
-// The root of a new bpffs, or a folder within one.
-std::shared_ptr<Directory> make_bpffs(u32 mode = 01777);
+// A folder of a bpffs, and the root of a new one.
+std::shared_ptr<Directory> make_bpffs(u32 mode, const FileSystemType& type);
+std::shared_ptr<Directory> make_bpffs_root(const FileSystemType& type);
 
 // What was written, without the newline that echo adds.
 inline std::string_view trimmed_end(std::string_view text) {

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "emu/vfs/vfs.h"
+#include "emu/vfs/node.h"
 
 namespace bpfemu {
 
@@ -34,6 +34,11 @@ Result<Opened> FileNode::open(Task* task, int flags) {
 // A page, as sysfs says; the others say nothing.
 u64 TextFile::size() const {
   return type == &kSysfs ? 4096 : 0;
+}
+
+// bpffs does not say.
+u64 LinkNode::size() const {
+  return type->magic == BPF_FS_MAGIC ? 0 : target_.size();
 }
 
 Result<u64> TextFile::write(Task*, std::string_view data) {

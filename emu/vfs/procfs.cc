@@ -121,7 +121,7 @@ class ProcRoot : public Directory {
   bool overlay() const override { return true; }
   Result<NodePtr> child(std::string_view name) override {
     bool is_process = std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (is_process || name == "self" || name == "thread-self") {
+    if (is_process) {
       return std::make_shared<ProcessDirectory>(vfs_, std::string(name));
     }
     return Directory::child(name);

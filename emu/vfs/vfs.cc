@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/vfs/vfs.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -15,8 +15,11 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMaxLinks = 40;  // kernel: MAXSYMLINKS
+constexpr u32 kFirstInstance = 64;  // device numbers of further bpffs, out of the way of the host's
 constexpr std::string_view kPrefixes[] = {"/sys/", "/proc/", "/boot/", "/lib/modules/", "/usr/lib/modules/"};
+// Where folders belong to that are in none of mount()'s places.
+constexpr std::string_view kMounts[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing", "/sys/kernel/debug",
+                                        "/sys/kernel/security", "/sys/fs/bpf", "/sys", "/proc"};
 
 // A folder that exists on the host and holds some entries of ours.
 class Overlay : public Directory {
@@ -32,34 +35,43 @@ std::string_view next_part(std::string_view& path) {
   return part;
 }
 
-bool is_last(std::string_view rest) {
-  return rest.find_first_not_of('/') == std::string_view::npos;
-}
-
-// Lexically normal: no ".", "..", "//".
-std::string normal(std::string_view path) {
-  std::string out;
-  while (!is_last(path)) {
-    std::string_view part = next_part(path);
-    if (part == "..") {
-      out.resize(out.empty() ? 0 : out.rfind('/'));
-    } else if (part != ".") {
-      out.append("/").append(part);
-    }
-  }
-  return out.empty() ? "/" : out;
+bool is_below(std::string_view path, std::string_view folder) {
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
 // FNV-1a, 32 bits as inode numbers of these file systems are.
-u64 inode_of(std::string_view path) {
+u64 inode_of(std::string_view folder, std::string_view name) {
   u32 hash = 0x811c9dc5;
-  for (unsigned char c : path) hash = (hash ^ c) * 0x01000193;
+  auto add = [&](std::string_view text) {
+    for (unsigned char c : text) hash = (hash ^ c) * 0x01000193;
+  };
+  add(folder);
+  if (!name.empty()) add("/"), add(name);
   return hash | 1;
+}
+
+bool is_sysctl(std::string_view path) { return path.starts_with("/proc/sys/"); }
+
+u32 format_of(const Node& node) {
+  switch (node.kind()) {
+    case Node::Kind::kDirectory: return S_IFDIR;
+    case Node::Kind::kLink: return S_IFLNK;
+    case Node::Kind::kAnonymous: return 0;
+    default: return S_IFREG;
+  }
+}
+
+u32 links_of(const Node& node) {
+  if (node.kind() != Node::Kind::kDirectory || node.links == 0) return node.links;
+  auto entries = const_cast<Directory&>(static_cast<const Directory&>(node)).list();
+  auto folders = std::count_if(entries.begin(), entries.end(), [](const DirEntry& e) { return e.type == DT_DIR; });
+  return 2 + static_cast<u32>(folders);
 }
 
 }  // namespace
 
-Vfs::Vfs(VfsWorld& world) : world_(world), root_(std::make_shared<Overlay>()), started_(::time(nullptr)) {
+Vfs::Vfs(VfsWorld& world) : world_(world), root_(std::make_shared<Overlay>()) {
+  ::clock_gettime(CLOCK_REALTIME, &started_);
   place_tracefs(*this);
   place_sysfs(*this);
   place_procfs(*this);
@@ -70,16 +82,15 @@ Vfs::Vfs(VfsWorld& world) : world_(world), root_(std::make_shared<Overlay>()), s
 Vfs::~Vfs() = default;
 
 bool Vfs::concerns(std::string_view path) const {
-  auto is_start = [&](std::string_view prefix) { return path.starts_with(prefix); };
-  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), is_start) ||
-         std::any_of(mounts_.begin(), mounts_.end(), is_start);
+  return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](auto prefix) { return path.starts_with(prefix); }) ||
+         std::any_of(mounts_.begin(), mounts_.end(), [&](auto& mount) { return is_below(path, mount.path); });
 }
 
 void Vfs::place(std::string_view path, NodePtr node) {
   std::shared_ptr<Directory> folder = root_;
   std::string walked;
   std::string_view part = next_part(path);
-  for (; !is_last(path); part = next_part(path)) {
+  for (; !path.empty(); part = next_part(path)) {
     walked.append("/").append(part);
     auto found = folder->child(part);
     if (!found || !*found || (*found)->kind() != Node::Kind::kDirectory) {
@@ -94,77 +105,111 @@ void Vfs::place(std::string_view path, NodePtr node) {
   folder->add(std::string(part), std::move(node));
 }
 
-Result<Found> Vfs::lookup(std::string_view path, bool follow) {
-  std::string walking = normal(path);
-  bool moved = false;
-  auto on_host = [&] { return Found{moved ? Found::Where::kElsewhere : Found::Where::kHost, nullptr, walking}; };
-  for (u32 links = 0; links <= kMaxLinks; ++links) {
-    NodePtr node = root_;
-    std::string walked;
-    std::string_view rest = walking;
-    LinkNode* link = nullptr;
-    while (!is_last(rest) && !link) {
-      if (node->kind() != Node::Kind::kDirectory) return fail(ENOTDIR);
-      auto& folder = static_cast<Directory&>(*node);
-      if (!folder.overlay()) TRY(permits(folder, X_OK));
-      std::string_view part = next_part(rest);
-      auto child = folder.child(part);
-      if (!child && folder.overlay()) return on_host();
-      if (!child) return std::unexpected(child.error());
-      if (!*child) return fail(ENOENT);
-      node = *child;
-      if (node->kind() == Node::Kind::kLink && (follow || !is_last(rest))) {
-        link = static_cast<LinkNode*>(node.get());
-      } else {
-        walked.append("/").append(part);
-      }
-    }
-    if (!link) {
-      bool host_folder = node->kind() == Node::Kind::kDirectory && static_cast<Directory&>(*node).overlay();
-      if (host_folder) return on_host();
-      return Found{Found::Where::kOurs, node, walked};
-    }
-    std::string target = link->target();
-    if (target[0] != '/') target = walked + "/" + target;
-    walking = normal(target + std::string(rest));
-    moved = true;
+NodePtr Vfs::at(std::string_view path) const {
+  NodePtr node = root_;
+  for (std::string_view part = next_part(path); !part.empty(); part = next_part(path)) {
+    if (node->kind() != Node::Kind::kDirectory) return nullptr;
+    auto child = static_cast<Directory&>(*node).child(part);
+    if (!child || !*child) return nullptr;
+    node = *child;
   }
-  return fail(ELOOP);
+  return node;
 }
 
-Result<void> Vfs::permits(const Node& node, int mask) const {
-  u32 bits = node.mode;
-  if (world_.privileged) {
-    // CAP_DAC_OVERRIDE; a file must be executable by somebody.
-    bool executable = node.kind() == Node::Kind::kDirectory || (bits & 0111) != 0;
-    if ((mask & X_OK) && !executable) return fail(EACCES);
-    return {};
+std::string_view Vfs::mount_of(std::string_view path) const {
+  std::string_view longest = "/";
+  auto consider = [&](std::string_view mount) {
+    if (mount.size() > longest.size() && is_below(path, mount)) longest = mount;
+  };
+  for (std::string_view mount : kMounts) consider(mount);
+  for (const Mounted& mount : mounts_) consider(mount.path);
+  return longest;
+}
+
+Attributes Vfs::attributes(const Found& found) const {
+  const Node& node = *found.node;
+  auto it = node.ino == 0 ? changed_.find(found.path) : changed_.end();
+  Attributes now = it != changed_.end() ? it->second : Attributes{node.mode, node.uid, node.gid, node.times};
+  for (timespec* time : {&now.times.access, &now.times.modification, &now.times.change}) {
+    if (time->tv_sec == 0 && time->tv_nsec == 0) *time = started_;
   }
-  u32 allowed = node.uid == ::geteuid() ? bits >> 6 : node.gid == ::getegid() ? bits >> 3 : bits;
-  if ((allowed & static_cast<u32>(mask)) != static_cast<u32>(mask)) return fail(EACCES);
+  return now;
+}
+
+Ownership Vfs::ownership(const Found& found) const {
+  Attributes now = attributes(found);
+  return {now.mode, now.uid, now.gid, found.directory() != nullptr};
+}
+
+Result<void> Vfs::permits(const Credentials& who, const Found& found, int mask) const {
+  if (!is_sysctl(found.path)) return bpfemu::permits(who, ownership(found), mask);
+  Credentials bare{who.uid, who.gid, false, false, false, false};  // kernel: proc_sys_permission
+  return bpfemu::permits(bare, ownership(found), mask);
+}
+
+Result<void> Vfs::change(const Credentials& who, const Found& found, const AttributeChange& change) {
+  Attributes now = attributes(found);
+  if (is_sysctl(found.path) && (change.mode || change.uid || change.gid)) return fail(EPERM);  // kernel: proc_sys_setattr
+  bool owner = owns(who, ownership(found));
+  bool same_owner = (!change.uid || *change.uid == now.uid) && (!change.gid || *change.gid == now.gid);
+  if ((change.uid || change.gid) && !who.chown && !(owner && same_owner)) return fail(EPERM);
+  if (change.mode && !owner) return fail(EPERM);
+  if (change.access || change.modification) {
+    if (!owner && change.needs_owner) return fail(EPERM);
+    if (!owner) TRY(permits(who, found, W_OK));
+  }
+  if (found.link() && change.mode) return fail(EOPNOTSUPP);
+  if (change.mode) now.mode = *change.mode & 07777;
+  if (change.uid) now.uid = *change.uid;
+  if (change.gid) now.gid = *change.gid;
+  if ((change.uid || change.gid) && !found.directory()) now.mode &= ~u32{S_ISUID};
+  if (change.access) now.times.access = *change.access;
+  if (change.modification) now.times.modification = *change.modification;
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now.times.change);
+  if (found.node->ino == 0) {
+    changed_[found.path] = now;
+  } else {
+    Node& node = *found.node;
+    node.mode = now.mode;
+    node.uid = now.uid;
+    node.gid = now.gid;
+    node.times = now.times;
+  }
   return {};
+}
+
+u64 Vfs::inode(const Found& folder, std::string_view name) const {
+  if (name.empty() && folder.node->ino) return folder.node->ino;
+  if (auto child = folder.directory()->child(name); child && *child && (*child)->ino) return (*child)->ino;
+  return inode_of(folder.path, name);
 }
 
 void Vfs::stat(const Found& found, struct stat& st) const {
   const Node& node = *found.node;
+  Attributes now = attributes(found);
   st = {};
-  u32 kind = node.kind() == Node::Kind::kDirectory ? S_IFDIR : node.kind() == Node::Kind::kLink ? S_IFLNK : S_IFREG;
   st.st_dev = makedev(0, node.type->minor);
-  st.st_ino = node.ino != 0 ? node.ino : inode_of(found.path);
-  st.st_mode = kind | node.mode;
-  st.st_nlink = kind == S_IFDIR ? 2 : 1;
-  st.st_uid = node.uid;
-  st.st_gid = node.gid;
+  st.st_ino = node.ino != 0 ? node.ino : inode_of(found.path, {});
+  st.st_mode = format_of(node) | now.mode;
+  st.st_nlink = links_of(node);
+  st.st_uid = now.uid;
+  st.st_gid = now.gid;
   st.st_size = static_cast<off_t>(node.size());
   st.st_blksize = 4096;
-  st.st_atim.tv_sec = st.st_mtim.tv_sec = st.st_ctim.tv_sec = started_;
+  st.st_atim = now.times.access;
+  st.st_mtim = now.times.modification;
+  st.st_ctim = now.times.change;
 }
 
-Result<Opened> Vfs::open(const Found& found, Task* task, int flags) {
+Result<Opened> Vfs::open(const Credentials& who, const Found& found, Task* task, int flags) {
   if (found.directory()) return fail(EISDIR);
   int access = flags & O_ACCMODE;
-  int mask = (access != O_WRONLY ? R_OK : 0) | (access != O_RDONLY ? W_OK : 0);
-  TRY(permits(*found.node, mask));
+  bool writes = access != O_RDONLY || (flags & O_TRUNC);
+  TRY(permits(who, found, (access != O_WRONLY ? R_OK : 0) | (writes ? W_OK : 0)));
+  // sysfs minds that nobody at all may (kernel: KERNFS_ROOT_EXTRA_OPEN_PERM_CHECK).
+  u32 mode = attributes(found).mode;
+  bool refused = (access != O_RDONLY && !(mode & 0222)) || (access != O_WRONLY && !(mode & 0444));
+  if (found.node->type == &kSysfs && refused) return fail(EACCES);
   if (found.pin()) {
     // A map with BTF could be read as text.
     if (found.pin()->object()->kind() == ObjectKind::kMap && access == O_RDONLY) {
@@ -176,120 +221,49 @@ Result<Opened> Vfs::open(const Found& found, Task* task, int flags) {
   return found.file()->open(task, flags);
 }
 
-Result<Vfs::Parent> Vfs::parent_of(std::string_view path) {
-  std::string whole = normal(path);
-  size_t slash = whole.rfind('/');
-  Found found = TRY(lookup(std::string_view(whole).substr(0, std::max<size_t>(slash, 1))));
-  if (!found.ours()) return fail(EPERM);
-  if (!found.directory()) return fail(ENOTDIR);
-  return Parent{std::static_pointer_cast<Directory>(found.node), whole.substr(slash + 1)};
-}
-
-Result<void> Vfs::insert(std::string_view path, const std::function<NodePtr()>& make) {
-  Parent parent = TRY(parent_of(path));
-  auto existing = parent.directory->child(parent.name);
-  if (existing) return fail(EEXIST);
-  if (existing.error().value != ENOENT) return std::unexpected(existing.error());
-  if (!parent.directory->writable()) return fail(EPERM);
-  TRY(permits(*parent.directory, W_OK | X_OK));
-  NodePtr node = make();
-  node->uid = world_.privileged ? 0 : ::geteuid();
-  node->gid = world_.privileged ? 0 : ::getegid();
-  node->ino = ++last_inode_;
-  parent.directory->add(parent.name, std::move(node));
-  return {};
-}
-
-Result<void> Vfs::mkdir(std::string_view path, u32 mode) {
-  return insert(path, [&] { return make_bpffs(mode); });
-}
-
-Result<void> Vfs::symlink(std::string_view target, std::string_view path) {
-  return insert(path, [&] { return std::make_shared<LinkNode>(std::string(target), kBpffs); });
-}
-
-Result<void> Vfs::pin(std::string_view path, std::shared_ptr<Object> object) {
-  return insert(path, [&] { return std::make_shared<PinNode>(0600, std::move(object)); });
-}
-
-Result<void> Vfs::remove(std::string_view path, bool directory) {
-  Parent parent = TRY(parent_of(path));
-  NodePtr node = TRY(parent.directory->child(parent.name));
-  if (!parent.directory->writable()) return fail(EPERM);
-  TRY(permits(*parent.directory, W_OK | X_OK));
-  bool is_directory = node->kind() == Node::Kind::kDirectory;
-  if (directory && !is_directory) return fail(ENOTDIR);
-  if (!directory && is_directory) return fail(EISDIR);
-  if (directory && !static_cast<Directory&>(*node).empty()) return fail(ENOTEMPTY);
-  parent.directory->drop(parent.name);
-  return {};
-}
-
-Result<void> Vfs::unlink(std::string_view path) {
-  return remove(path, false);
-}
-Result<void> Vfs::rmdir(std::string_view path) {
-  return remove(path, true);
-}
-
-// kernel: vfs_rename, simple_rename.
-Result<void> Vfs::rename(std::string_view from, std::string_view to, u32 flags) {
-  Parent source = TRY(parent_of(from)), destination = TRY(parent_of(to));
-  NodePtr node = TRY(source.directory->child(source.name));
-  if (source.directory->type != destination.directory->type) return fail(EXDEV);
-  if (!source.directory->writable() || !destination.directory->writable()) return fail(EPERM);
-  TRY(permits(*source.directory, W_OK | X_OK));
-  TRY(permits(*destination.directory, W_OK | X_OK));
-  if (normal(to).starts_with(normal(from) + "/")) return fail(EINVAL);
-  auto existing = destination.directory->child(destination.name);
-  if (!existing && existing.error().value != ENOENT) return std::unexpected(existing.error());
-  if (existing && (flags & RENAME_NOREPLACE)) return fail(EEXIST);
-  if (flags & ~u32{RENAME_NOREPLACE}) return fail(EINVAL);
-  if (existing && *existing == node) return {};
-  if (existing) {
-    bool folder = node->kind() == Node::Kind::kDirectory, over_folder = (*existing)->kind() == Node::Kind::kDirectory;
-    if (folder && !over_folder) return fail(ENOTDIR);
-    if (!folder && over_folder) return fail(EISDIR);
-    if (over_folder && !static_cast<Directory&>(**existing).empty()) return fail(ENOTEMPTY);
+Result<void> Vfs::mount(std::string_view type, const Found& folder, std::string_view root) {
+  std::string path = std::string(root) + folder.path;
+  NodePtr covered = at(path);
+  NodePtr mounted;
+  if (type == "bpf") {
+    u32 minor = kFirstInstance + static_cast<u32>(instances_.size());
+    instances_.push_back(std::make_unique<FileSystemType>(FileSystemType{kBpffs.name, kBpffs.magic, minor}));
+    mounted = make_bpffs_root(*instances_.back());
+  } else if (type == "tracefs" || type == "debugfs") {
+    // There is one tracefs and one debugfs, however often they are mounted; but not over itself.
+    mounted = at(type == "tracefs" ? kTracefsMount : kDebugfsMount);
+    if (covered == mounted) return fail(EBUSY);
+  } else {
+    return fail(ENODEV);
   }
-  source.directory->drop(source.name);
-  destination.directory->add(destination.name, std::move(node));
+  if (folder.ours() && !folder.directory()) return fail(ENOTDIR);
+  mounts_.push_back({path, covered});
+  place(path, std::move(mounted));
   return {};
 }
 
-Result<void> Vfs::mount(std::string_view type, std::string_view path) {
-  // There is one tracefs and one debugfs, however often they are mounted.
-  NodePtr root = type == "bpf"       ? make_bpffs()
-                 : type == "tracefs" ? TRY(lookup(kTracefsMount)).node
-                 : type == "debugfs" ? TRY(lookup(kDebugfsMount)).node
-                                     : nullptr;
-  if (!root) return fail(ENODEV);
-  std::string folder = normal(path);
-  auto found = lookup(folder);
-  if (!found) return std::unexpected(found.error());
-  // What is there already stays: the same file system over itself shows the same.
-  if (found->directory() && found->directory()->type == root->type) return {};
-  mounts_.push_back(folder);
-  place(folder, std::move(root));
+Result<void> Vfs::umount(const Found& folder, std::string_view root) {
+  std::string path = std::string(root) + folder.path;
+  auto last = std::find_if(mounts_.rbegin(), mounts_.rend(), [&](const Mounted& mount) { return mount.path == path; });
+  if (last == mounts_.rend()) return fail(EINVAL);
+  size_t slash = path.rfind('/');
+  NodePtr above = at(std::string_view(path).substr(0, slash));
+  if (above) {
+    auto& entries = static_cast<Directory&>(*above);
+    entries.drop(std::string_view(path).substr(slash + 1));
+    if (last->covered) entries.add(path.substr(slash + 1), last->covered);
+  }
+  mounts_.erase(std::next(last).base());
   return {};
 }
 
 std::vector<std::pair<std::string, const FileSystemType*>> Vfs::mounts() const {
   std::vector<std::pair<std::string, const FileSystemType*>> out{
       {kTracefsMount, &kTracefs}, {kDebugfsMount, &kDebugfs}, {kBpffsMount, &kBpffs}};
-  for (const std::string& path : mounts_) {
-    auto found = const_cast<Vfs*>(this)->lookup(path);
-    if (found && found->ours()) out.emplace_back(path, found->node->type);
+  for (const Mounted& mount : mounts_) {
+    if (NodePtr node = at(mount.path)) out.emplace_back(mount.path, node->type);
   }
   return out;
-}
-
-Result<std::shared_ptr<Object>> Vfs::pinned(std::string_view path, int access_mask) {
-  Found found = TRY(lookup(path));
-  if (!found.ours()) return fail(EACCES);
-  TRY(permits(*found.node, access_mask));
-  if (!found.pin()) return fail(EACCES);
-  return found.pin()->object();
 }
 
 }  // namespace bpfemu
