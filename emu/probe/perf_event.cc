@@ -14,7 +14,7 @@ namespace {
 
 constexpr u64 kMinPeriodNs = 10'000;  // kernel: perf_swevent_start_hrtimer
 constexpr u64 kSecondNs = 1'000'000'000;
-constexpr u64 kCounterPollNs = 10'000'000;  // how often counters that are sampled are looked at
+constexpr u64 kCounterPollNs = 50'000'000;  // how often counters that are sampled are looked at
 
 }  // namespace
 
@@ -50,6 +50,7 @@ PerfEvent::PerfEvent(Probes& probes, Spec spec, Extent extent)
   if (spec_.leader) {
     leader_ = spec_.leader.get();
     leader_->siblings_.push_back(this);
+    leader_->link_group();
     spec_.leader.reset();  // a group does not keep its leader
   }
   probes_.perf_events[s.id] = this;
@@ -83,11 +84,27 @@ Result<void> PerfEvent::listen() {
 
 // kernel: perf_group_detach: what a leader leaves behind are groups of one.
 void PerfEvent::leave_group() {
-  if (leader_) std::erase(leader_->siblings_, this);
+  if (leader_) {
+    std::erase(leader_->siblings_, this);
+    leader_->link_group();
+  }
   for (PerfEvent* sibling : std::exchange(siblings_, {})) {
     sibling->leader_ = nullptr;
+    sibling->link_group();
     sibling->apply();
   }
+}
+
+// Shows the group to those who write records.
+void PerfEvent::link_group() {
+  PerfEventState* last = &state();
+  last->leader = nullptr;
+  last->siblings = static_cast<u32>(siblings_.size());
+  for (PerfEvent* sibling : siblings_) {
+    sibling->state().leader = &state();
+    last = last->next = &sibling->state();
+  }
+  last->next = nullptr;
 }
 
 Result<void> PerfEvent::take_program(std::shared_ptr<Program> program, u64 cookie) {
@@ -159,6 +176,11 @@ void PerfEvent::update() {
   }
   if (spec_.sort == Sort::kClock) state().count = state().time - reset_at_;
   if (spec_.sort == Sort::kCounter) state().count = usage_count(tasks_.used()) - reset_at_;
+}
+
+void PerfEvent::update_group() {
+  leader().update();
+  for (PerfEvent* sibling : siblings()) sibling->update();
 }
 
 void PerfEvent::reset() {

@@ -70,8 +70,9 @@ class PerfEvent : public Object {
   // sibling counts only while its leader is enabled.
   void enable();
   void disable();
-  // Brings state().count and state().time up to date.
+  // Brings state().count and state().time up to date; of all events of the group.
   void update();
+  void update_group();
   void reset();
   // PERF_EVENT_IOC_PERIOD: EINVAL (kernel: _perf_event_period).
   Result<void> set_period(u64 value);
@@ -96,6 +97,7 @@ class PerfEvent : public Object {
   bool listens() const;  // to a user instruction
   Result<void> listen();
   void leave_group();
+  void link_group();
   void apply();
   void start_clock();
   void stop_clock();

@@ -109,7 +109,7 @@ void PerfEvent::hit(RunScope& scope, void* context) {
     of.sample.raw = context;
     of.sample.raw_size = static_cast<u32>(round_up(point()->where().record_size, sizeof(u64)));  // of a C struct
   }
-  if (attr().sample_type & PERF_SAMPLE_READ) update();
+  if (attr().sample_type & PERF_SAMPLE_READ) update_group();
   overflow(scope, of.sample, nullptr);
 }
 
@@ -133,7 +133,7 @@ void PerfEvent::sample(Task* task) {
   PtRegs* regs = task ? &task->regs() : nullptr;
   RunScope scope(probes_.runner(), task, regs, needs_of_sample(program_), spec_.cpu);
   if (!scope) return;
-  if (attr().sample_type & PERF_SAMPLE_READ) update();
+  if (attr().sample_type & PERF_SAMPLE_READ) update_group();
   SampleOf of(scope, *this);
   of.sample.period = period_ns();
   overflow(scope, of.sample, perf_event_context(scope.context_memory(), regs, period_ns()));

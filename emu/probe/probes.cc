@@ -93,7 +93,9 @@ void Probes::fire(const Point& point, const Event& event) {
     passes &= scope.call(*each.program, context, each.cookie, point.where().within ? 0 : point.where().address) != 0;
   }
   if (!passes || !event.task) return;
-  for (PerfEvent* counter : point.counters()) counter->hit(scope, context);
+  // The newest first (kernel: perf_trace_add).
+  const std::vector<PerfEvent*>& counters = point.counters();
+  for (auto counter = counters.rbegin(); counter != counters.rend(); ++counter) (*counter)->hit(scope, context);
 }
 
 void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {

@@ -43,20 +43,36 @@ Fields head_fields(const PerfEventState& event, const PerfSample& s) {
   return f;
 }
 
-// PERF_SAMPLE_READ of an event that is alone in its group (kernel: perf_output_read_one).
-Fields read_fields(Run* run, const PerfEventState& event) {
-  Fields f;
-  if (!(event.sample_type & PERF_SAMPLE_READ)) return f;
+// PERF_SAMPLE_READ, begun: what comes before the members' own words. `members`: of the group, with its leader (kernel:
+// perf_output_read_group, perf_output_read_one).
+struct ReadFields {
+  Fields head;  // the only member's count among them when the format is no group's
+  const PerfEventState* first = nullptr;
+  u64 members = 0;
+};
+
+void add_member(Fields& f, u64 format, const PerfEventState& member) {
+  f.add(format & PERF_FORMAT_ID, member.id);
+  f.add(format & PERF_FORMAT_LOST, member.lost_samples);
+}
+
+ReadFields read_fields(Run* run, const PerfEventState& event) {
+  ReadFields read;
+  if (!(event.sample_type & PERF_SAMPLE_READ)) return read;
   u64 format = event.read_format, time = event.time;
   if (event.since) time += run->env->clock(run->env->self, CLOCK_MONOTONIC) - event.since;
-  f.add(format & PERF_FORMAT_GROUP, 1);
-  f.add(!(format & PERF_FORMAT_GROUP), event.count);
-  f.add(format & PERF_FORMAT_TOTAL_TIME_ENABLED, time);
-  f.add(format & PERF_FORMAT_TOTAL_TIME_RUNNING, time);
-  f.add(format & PERF_FORMAT_GROUP, event.count);
-  f.add(format & PERF_FORMAT_ID, event.id);
-  f.add(format & PERF_FORMAT_LOST, event.lost_samples);
-  return f;
+  bool group = format & PERF_FORMAT_GROUP;
+  read.first = event.leader ? event.leader : &event;
+  if (group) read.members = 1 + read.first->siblings;
+  read.head.add(true, group ? read.members : event.count);
+  read.head.add(format & PERF_FORMAT_TOTAL_TIME_ENABLED, time);
+  read.head.add(format & PERF_FORMAT_TOTAL_TIME_RUNNING, time);
+  if (!group) add_member(read.head, format, event);
+  return read;
+}
+
+u64 read_words(const ReadFields& read, u64 format) {
+  return read.head.count + read.members * (1 + !!(format & PERF_FORMAT_ID) + !!(format & PERF_FORMAT_LOST));
 }
 
 // The registers in the order of their bits (arch/x86/include/uapi/asm/perf_regs.h); r8 to r15 follow the segments.
@@ -166,6 +182,15 @@ class Output {
     position_ += size;
   }
 
+  void put_members(const PerfEventState& first, u64 format) {
+    for (const PerfEventState* member = &first; member; member = member->next) {
+      Fields f;
+      f.add(true, member->count);
+      add_member(f, format, *member);
+      put(f);
+    }
+  }
+
   // The user's stack: what the record has room for, and how much of that could be read (kernel:
   // perf_output_sample_ustack).
   void put_stack(u64 address, u64 size) {
@@ -244,12 +269,14 @@ void perf_ring_init(PerfRing& ring, u32 pages, u64 wakeup_watermark, bool writab
 
 s64 perf_event_sample(Run* run, PerfEventState& event, const PerfSample& sample) {
   if (!event.ring) return -ENOSPC;
-  Fields head = head_fields(event, sample), read = read_fields(run, event), tail = tail_fields(event, sample);
+  Fields head = head_fields(event, sample), tail = tail_fields(event, sample);
+  ReadFields read = read_fields(run, event);
   Fields registers = register_fields(event, sample);
   bool chain = event.sample_type & PERF_SAMPLE_CALLCHAIN, raw = event.sample_type & PERF_SAMPLE_RAW;
   u64 raw_bytes = u64{sample.raw_head_size} + sample.raw_size;
   u64 raw_total = round_up(4 + raw_bytes, 8);  // the size word and the data together fill whole words
-  u64 size = sizeof(perf_event_header) + 8 * (u64{head.count} + read.count + registers.count + tail.count);
+  u64 size = sizeof(perf_event_header) +
+             8 * (u64{head.count} + registers.count + tail.count + read_words(read, event.read_format));
   if (chain) size += 8 * (1 + u64{sample.callchain_size});
   if (raw) size += raw_total;
   bool stack = event.sample_type & PERF_SAMPLE_STACK_USER;
@@ -261,7 +288,8 @@ s64 perf_event_sample(Run* run, PerfEventState& event, const PerfSample& sample)
   if (s64 error = output.begin(size, sample)) return error;
   output.put_header(PERF_RECORD_SAMPLE, sample.misc, size);
   output.put(head);
-  output.put(read);
+  output.put(read.head);
+  if (read.members) output.put_members(*read.first, event.read_format);
   if (chain) {
     output.put_word(sample.callchain_size);
     output.put_bytes(sample.callchain, 8 * u64{sample.callchain_size});

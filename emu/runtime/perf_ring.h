@@ -60,6 +60,9 @@ struct PerfEventState {
   u32 stack_user;    // attr.sample_stack_user
   s32 clock;         // clockid of PERF_SAMPLE_TIME
   PerfRing* ring;    // null until mapped
+  PerfEventState* leader;  // of its group, null: itself
+  PerfEventState* next;    // the next in the group, of the leader the first sibling
+  u32 siblings;            // of a leader
 };
 
 // What a sample can carry. Fields that the event's sample_type does not ask for are ignored.
