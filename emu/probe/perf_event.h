@@ -102,7 +102,6 @@ class PerfEvent : public Object {
   void start_clock();
   void stop_clock();
   void tick();
-  void poll_counters();
   void used(pid_t tid, const TaskUsage& since);
   PerfTasks::Visit visit();
   bool counts_usage() const { return spec_.pid > 0 || spec_.sort == Sort::kCounter; }
