@@ -50,6 +50,7 @@ s64 across(System& system, Call& call, PathArgument argument, bool makes_link = 
   if (!text) return -s64{text.error().value};
   auto parent = find_parent(system, call.task, directory_of(call, argument), *text, true);
   if (!parent) return -s64{parent.error().value};
+  if (is_served(served_mounts(system, call.task), parent->folder.path)) return -EXDEV;
   std::string anchor = root_of(system, call.task).anchor;
   struct stat st;
   // A component that is a file says ENOTDIR only with something behind it.

@@ -20,12 +20,12 @@ constexpr int kSignalPipeSize = 4096;     // the least a pipe can hold: carriers
 // The supervisor's half of a carrier: the write end, and whether a byte is in the pipe; or how inotify calls it.
 struct Files::Carrier {
   FileId id;
-  UniqueFd write_end;
+  UniqueFd write_end = {};
   std::shared_ptr<File> file;
   int watch = -1;
   bool signalled = false;
   bool conditional = false;
-  UniqueFd held;  // the very description that the tracee has, while it is mapped
+  UniqueFd held = {};  // the very description that the tracee has, while it is mapped
 };
 
 std::vector<TraceWhen> File::stops() const {
@@ -92,7 +92,7 @@ Result<int> Files::install_native(Task& task, std::shared_ptr<File> file, int fd
 void Files::enroll(Task& task, FileId id, const std::string& path, std::shared_ptr<File> file) {
   auto& carrier = carriers_[id];
   if (!carrier) {
-    carrier = std::make_unique<Carrier>(Carrier{.id = id, .write_end = {}, .file = std::move(file)});
+    carrier = std::make_unique<Carrier>(Carrier{.id = id, .file = std::move(file)});
     bool magic = path.starts_with("/proc/");
     carrier->watch = inotify_add_watch(inotify_.get(), path.c_str(), IN_DELETE_SELF | (magic ? 0 : IN_DONT_FOLLOW));
     if (carrier->watch >= 0) by_watch_[carrier->watch] = carrier.get();

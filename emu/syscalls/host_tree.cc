@@ -9,7 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <fstream>
+#include <sstream>
 
 #include "emu/syscalls/fdinfo.h"
 #include "emu/syscalls/node_file.h"
@@ -71,7 +74,25 @@ TaskRoot root_of(System& system, const Task& task) {
   return {root, same_namespace ? link_text(root) : fmt::format("/\1{}:{}", its.st_dev, its.st_ino)};
 }
 
+std::vector<std::string> served_mounts(System& system, const Task& task) {
+  std::vector<std::string> mounts;
+  if (!system.roots_differ) return mounts;
+  std::ifstream list(fmt::format("/proc/{}/mountinfo", task.tid()));
+  for (std::string line, skipped, point; std::getline(list, line);) {
+    if (line.find(" - fuse") == std::string::npos) continue;
+    std::istringstream(line) >> skipped >> skipped >> skipped >> skipped >> point;
+    mounts.push_back(point);
+  }
+  return mounts;
+}
+
+bool is_served(const std::vector<std::string>& mounts, const std::string& path) {
+  return std::any_of(mounts.begin(), mounts.end(),
+                     [&](const std::string& mount) { return path == mount || path.starts_with(mount + "/"); });
+}
+
 HostEntry TaskTree::linked(const std::string& path) const {
+  if (is_served(served_, path)) return {HostEntry::Kind::kMissing, {}, {}};
   char target[PATH_MAX];
   ssize_t size = ::readlink((root_.anchor + path).c_str(), target, sizeof target);
   if (size >= 0) return {HostEntry::Kind::kLink, std::string(target, static_cast<size_t>(size)), {}};

@@ -18,9 +18,15 @@ struct TaskRoot {
 };
 TaskRoot root_of(System& system, const Task& task);
 
+// Where a file system of a process (FUSE) is mounted for the task. A look into one might wait for a process that waits for
+// us. They cannot have come without a mount that was seen, so most of the time this asks nobody.
+std::vector<std::string> served_mounts(System& system, const Task& task);
+bool is_served(const std::vector<std::string>& mounts, const std::string& path);
+
 class TaskTree : public HostTree {
  public:
-  TaskTree(System& system, Task& task, const TaskRoot& root) : system_(system), task_(task), root_(root) {}
+  TaskTree(System& system, Task& task, const TaskRoot& root)
+      : system_(system), task_(task), root_(root), served_(served_mounts(system, task)) {}
   HostEntry look(const std::string& path) override;
 
  private:
@@ -31,6 +37,7 @@ class TaskTree : public HostTree {
   System& system_;
   Task& task_;
   const TaskRoot& root_;
+  std::vector<std::string> served_;
 };
 
 // Is an absolute path the host's alone, so that the kernel may walk it by itself? `concerns` says whether a path without links

@@ -87,7 +87,7 @@ Reply enter_mount(System& system, Call& call) {
   auto target = find(system, call.task, AT_FDCWD, *text, {.exact = true});
   if (!target) return Reply::answer(-s64{target.error().value});
   if (!target->ours() && !is_modelled(*type)) {
-    system.roots_differ = true;
+    system.roots_differ |= !(flags & kPropagation);
     bool notes = is_cgroup(*type) && system.capabilities(call.task).sys_admin;
     return notes ? Reply::native_then_exit() : Reply::native();
   }

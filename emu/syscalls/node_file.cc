@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -129,9 +131,11 @@ Result<void> enter_folder(System& system, Task& task, const Found& found) {
 
 std::optional<Found> current_folder(System& system, Task& task) {
   if (!system.files.any_folders()) return std::nullopt;
-  struct stat st;
-  if (::stat(("/proc/" + std::to_string(task.tid()) + "/cwd").c_str(), &st) != 0) return std::nullopt;
-  auto file = system.files.find(FileId{st.st_dev, st.st_ino});
+  struct statx st;
+  std::string cwd = "/proc/" + std::to_string(task.tid()) + "/cwd";
+  // The folder may be one of a traced process' own file system, which must not be asked now.
+  if (::statx(AT_FDCWD, cwd.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &st) != 0) return std::nullopt;
+  auto file = system.files.find(FileId{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino});
   if (!file || !file->node()) return std::nullopt;
   return file->node()->found();
 }

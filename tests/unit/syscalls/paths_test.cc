@@ -82,6 +82,54 @@ TEST_CASE("tracefs is there") {
   close(static_cast<int>(folder));
 }
 
+TEST_CASE("a synthetic folder can be the current one") {
+  auto& k = kernel();
+  char before[256], path[256] = {};
+  REQUIRE(getcwd(before, sizeof before));
+  CHECK(k.call(SYS_chdir, {at("/sys/kernel/tracing/README"), 0, 0, 0, 0, 0}) == -ENOTDIR);
+  REQUIRE(k.call(SYS_chdir, {at("/sys/kernel/tracing/events"), 0, 0, 0, 0, 0}) == 0);
+  CHECK(k.call(SYS_getcwd, {at(path), sizeof path, 0, 0, 0, 0}) == 27);
+  CHECK(std::string(path) == "/sys/kernel/tracing/events");
+  CHECK(k.call(SYS_getcwd, {at(path), 5, 0, 0, 0, 0}) == -ERANGE);
+  CHECK(contents(open_file("sched/sched_switch/id")).size() > 1);
+  CHECK(contents(open_file("../tracing_on")) == "1\n");
+  CHECK(k.call(SYS_readlink, {at("/proc/self/cwd"), at(path), sizeof path, 0, 0, 0}) == 26);
+  CHECK(k.call(SYS_chdir, {at("../../../.."), 0, 0, 0, 0, 0}) == 0);
+  CHECK(std::string(getcwd(path, sizeof path)) == "/");
+  REQUIRE(chdir(before) == 0);
+}
+
+TEST_CASE("links of the host lead into the tree") {
+  auto& k = kernel();
+  std::string link = "/tmp/paths_test." + std::to_string(getpid());
+  REQUIRE(symlink("/sys/kernel/tracing", link.c_str()) == 0);
+  CHECK(contents(open_file((link + "/tracing_on").c_str())) == "1\n");
+  CHECK(contents(open_file((link + "/../tracing/tracing_on").c_str())) == "1\n");
+  CHECK(contents(open_file("/proc/self/root/sys/kernel/tracing/tracing_on")) == "1\n");
+  CHECK(open_file(link.c_str(), O_RDONLY | O_NOFOLLOW) == -ELOOP);
+  CHECK(open_file("/etc/passwd/../../sys/kernel/tracing/tracing_on") == -ENOTDIR);
+  CHECK(open_file("/no/../sys/kernel/tracing/tracing_on") == -ENOENT);
+  struct stat st;
+  CHECK(k.call(SYS_lstat, {at(link.c_str()), at(&st), 0, 0, 0, 0}) == 0);
+  CHECK(S_ISLNK(st.st_mode));
+  unlink(link.c_str());
+}
+
+TEST_CASE("what is open by its path alone") {
+  auto& k = kernel();
+  s64 fd = open_file("/sys/kernel/tracing/tracing_on", O_PATH);
+  REQUIRE(fd >= 0);
+  char byte;
+  CHECK(read(static_cast<int>(fd), &byte, 1) == -1);
+  CHECK(errno == EBADF);
+  struct stat st;
+  CHECK(k.call(SYS_fstat, {static_cast<u64>(fd), at(&st), 0, 0, 0, 0}) == 0);
+  CHECK(st.st_mode == (S_IFREG | 0640));
+  CHECK(contents(open_file(("/proc/self/fd/" + std::to_string(fd)).c_str())) == "1\n");
+  CHECK(k.call(SYS_openat, {static_cast<u64>(fd), at("x"), O_RDONLY, 0, 0, 0}) == -ENOTDIR);
+  close(static_cast<int>(fd));
+}
+
 TEST_CASE("uname tells the claimed kernel") {
   utsname names;
   CHECK(kernel().call(SYS_uname, {at(&names), 0, 0, 0, 0, 0}) == 0);
