@@ -11,6 +11,7 @@ void place_sysfs(Vfs& vfs);
 void place_procfs(Vfs& vfs);
 void place_bpffs(Vfs& vfs);
 void place_boot(Vfs& vfs);
+void place_host_mounts(Vfs& vfs);  // last
 
 // tracefs' events folder.
 std::shared_ptr<Directory> make_trace_events(VfsWorld& world);

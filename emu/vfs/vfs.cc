@@ -77,6 +77,7 @@ Vfs::Vfs(VfsWorld& world) : world_(world), root_(std::make_shared<Overlay>()) {
   place_procfs(*this);
   place_bpffs(*this);
   place_boot(*this);
+  place_host_mounts(*this);
 }
 
 Vfs::~Vfs() = default;
@@ -226,9 +227,7 @@ Result<void> Vfs::mount(std::string_view type, const Found& folder, std::string_
   NodePtr covered = at(path);
   NodePtr mounted;
   if (type == "bpf") {
-    u32 minor = kFirstInstance + static_cast<u32>(instances_.size());
-    instances_.push_back(std::make_unique<FileSystemType>(FileSystemType{kBpffs.name, kBpffs.magic, minor}));
-    mounted = make_bpffs_root(*instances_.back());
+    mounted = new_bpffs();
   } else if (type == "tracefs" || type == "debugfs") {
     // There is one tracefs and one debugfs, however often they are mounted; but not over itself.
     mounted = at(type == "tracefs" ? kTracefsMount : kDebugfsMount);
@@ -237,15 +236,25 @@ Result<void> Vfs::mount(std::string_view type, const Found& folder, std::string_
     return fail(ENODEV);
   }
   if (folder.ours() && !folder.directory()) return fail(ENOTDIR);
-  mounts_.push_back({path, covered});
-  place(path, std::move(mounted));
+  cover(path, std::move(mounted), false);
   return {};
+}
+
+void Vfs::cover(const std::string& path, NodePtr node, bool of_host) {
+  mounts_.push_back({path, at(path), of_host});
+  place(path, std::move(node));
+}
+
+NodePtr Vfs::new_bpffs() {
+  u32 minor = kFirstInstance + static_cast<u32>(instances_.size());
+  instances_.push_back(std::make_unique<FileSystemType>(FileSystemType{kBpffs.name, kBpffs.magic, minor}));
+  return make_bpffs_root(*instances_.back());
 }
 
 Result<void> Vfs::umount(const Found& folder, std::string_view root) {
   std::string path = std::string(root) + folder.path;
   auto last = std::find_if(mounts_.rbegin(), mounts_.rend(), [&](const Mounted& mount) { return mount.path == path; });
-  if (last == mounts_.rend()) return fail(EINVAL);
+  if (last == mounts_.rend() || last->of_host) return fail(EINVAL);
   size_t slash = path.rfind('/');
   NodePtr above = at(std::string_view(path).substr(0, slash));
   if (above) {

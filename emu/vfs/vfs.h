@@ -123,12 +123,17 @@ class Vfs {
   // For the files that build the tree: hangs `node` at `path`, making folders on the way, overlays where the host has
   // one. A null node hides what the host has there.
   void place(std::string_view path, NodePtr node);
+  // The same for a file system, which is listed among the mounts. `of_host`: the host has one mounted there.
+  void cover(const std::string& path, NodePtr node, bool of_host);
+  // The root of one more bpffs.
+  NodePtr new_bpffs();
   VfsWorld& world() const { return world_; }
 
  private:
   struct Mounted {
     std::string path;  // as the tree calls it
     NodePtr covered;   // what the tree had there
+    bool of_host;      // it stays, or the host's would be seen
   };
   Result<void> may_create(const Credentials& who, const Parent& at, bool folder) const;
   Result<Found> may_delete(const Credentials& who, const Parent& at, bool folder) const;
