@@ -138,7 +138,7 @@ Result<void> DynamicEvents::check_place(DynamicProbe& probe) {
   if (probe.uprobe) return {};
   if (probe.symbol.empty() && probe.address == 0) return fail(EINVAL);
   // Of a module that is not loaded, or an address where nothing is: it stays, for what may be loaded there.
-  bool later = probe.symbol.empty() ? kernel_place(kernel_.symbols(), probe.address).function.empty() : !probe.address;
+  bool later = probe.symbol.empty() ? !kernel_place(kernel_.symbols(), probe.address).in_kernel() : !probe.address;
   for (const FetchArg& arg : probe.args) TRY(resolve_symbols(arg, kernel_.symbols()));
   if (later) {
     probe.address = 0;

@@ -81,7 +81,7 @@ Result<void> parse_symbol(const ProbeCommand& command, const Symbols& symbols, D
   if (known) {
     probe.address = symbols.address(place) + probe.offset;
     fetch.at_entry = kernel_place(symbols, probe.address).at_entry();
-    if (probe.is_return && !fetch.at_entry && !kernel_place(symbols, probe.address).function.empty()) {
+    if (probe.is_return && !fetch.at_entry && kernel_place(symbols, probe.address).in_kernel()) {
       return command.refuse(1, 0, kBadRetprobe);
     }
   }

@@ -3,14 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace bpfemu {
 
 namespace {
 
 // Itself, or what a part of it ("name.cold") belongs to (kernel: within_notrace_func).
 bool is_traceable(const KernelData& kernel, std::string_view function) {
-  size_t dot = function.find('.');
-  return kernel.is_traceable(function) || (dot != function.npos && kernel.is_traceable(function.substr(0, dot)));
+  return kernel.is_traceable(function) || kernel.is_traceable(function.substr(0, function.find('.')));
 }
 
 // One line of kprobes/blacklist: "0xffffffff81a43dc0-0xffffffff81a43e70\tdo_syscall_64". By name, for what tools may
@@ -23,20 +24,24 @@ bool is_blacklisted(std::string_view list, std::string_view name) {
 
 KernelPlace kernel_place(const Symbols& symbols, u64 address) {
   if (address < symbols.address("_text") || address >= symbols.address("_end")) return {};
-  const Symbol* symbol = symbols.at(address);
-  return {.function = std::string(symbol->name), .offset = address - symbol->address};
+  const Symbol* first = symbols.at(address);
+  KernelPlace place{.names = {}, .offset = address - first->address};
+  const Symbol* end = symbols.all().data() + symbols.all().size();
+  for (const Symbol* each = first; each != end && each->address == first->address; ++each) place.names.push_back(each->name);
+  return place;
 }
 
 Result<void> check_kprobe(const KernelData& kernel, Unmodelled& unmodelled, u64 address, bool on_return) {
   KernelPlace place = kernel_place(kernel.symbols(), address);
-  if (place.function.empty()) return fail(ENOENT);
-  if (!is_traceable(kernel, place.function)) return fail(EINVAL);
-  if (is_blacklisted(kernel.file("kprobes/blacklist"), place.function)) return fail(EINVAL);
+  if (!place.in_kernel()) return fail(ENOENT);
+  auto traceable = [&](std::string_view name) { return is_traceable(kernel, name); };
+  auto blacklisted = [list = kernel.file("kprobes/blacklist")](std::string_view name) { return is_blacklisted(list, name); };
+  if (std::ranges::none_of(place.names, traceable) || std::ranges::any_of(place.names, blacklisted)) return fail(EINVAL);
   if (place.at_entry()) return {};
   if (on_return) return fail(EINVAL);
   if (place.offset < kEntryNop) return fail(EILSEQ);
   if (place.offset == kEntryNop) return {};
-  unmodelled.note("kprobe", fmt::format("{}+{:#x}", place.function, place.offset));
+  unmodelled.note("kprobe", fmt::format("{}+{:#x}", place.names[0], place.offset));
   return fail(EILSEQ);
 }
 

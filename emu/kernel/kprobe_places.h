@@ -2,8 +2,8 @@
 // Where kprobes can be (kernel: register_kprobe and the checks of trace_kprobe.c).
 #pragma once
 
-#include <string>
 #include <string_view>
+#include <vector>
 
 #include "emu/base/log.h"
 #include "emu/base/result.h"
@@ -13,9 +13,10 @@ namespace bpfemu {
 
 // What an address is to the claimed kernel.
 struct KernelPlace {
-  std::string function;  // empty: outside the kernel
-  u64 offset = 0;        // within
-  bool at_entry() const { return !function.empty() && offset == 0; }
+  std::vector<std::string_view> names;  // of the function: __do_sys_getppid is __x64_sys_getppid; none: outside
+  u64 offset = 0;                       // within
+  bool in_kernel() const { return !names.empty(); }
+  bool at_entry() const { return in_kernel() && offset == 0; }
 };
 KernelPlace kernel_place(const Symbols& symbols, u64 address);
 

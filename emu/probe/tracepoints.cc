@@ -84,12 +84,12 @@ Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view sym
                      .hits = hits};
   if (address) {
     KernelPlace place = kernel_place(probes.kernel().symbols(), address);
-    const KernelFunction* function = find_kernel_function(place.function);
+    const KernelFunction* function = function_at(place);
     if (!function) {
-      probes.unmodelled().note("kprobe", place.function);
+      probes.unmodelled().note("kprobe", place.names.empty() ? symbol : place.names[0]);
       return fail(ENOENT);
     }
-    if (place.function.starts_with("__ia32_")) probes.unmodelled().note("events of 32-bit system calls");
+    if (place.names[0].starts_with("__ia32_")) probes.unmodelled().note("events of 32-bit system calls");
     where.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter;
     where.depth = depth_of(function->level);
     where.syscalls = function->syscalls;
@@ -164,6 +164,16 @@ Result<std::shared_ptr<Point>> dynamic_point(Probes& probes, const std::shared_p
 }
 
 }  // namespace
+
+// Of several names for one function, that by which calls reach it counts.
+const KernelFunction* function_at(const KernelPlace& place) {
+  const KernelFunction* found = nullptr;
+  for (std::string_view name : place.names) {
+    const KernelFunction* function = find_kernel_function(name);
+    if (function && (!found || found->syscalls.none())) found = function;
+  }
+  return found;
+}
 
 Depth depth_of(FunctionLevel level) {
   return level == FunctionLevel::kDispatch  ? Depth::kDispatch

@@ -10,6 +10,7 @@
 #include "emu/kernel/events.h"
 #include "emu/kernel/functions.h"
 #include "emu/kernel/kernel_data.h"
+#include "emu/kernel/kprobe_places.h"
 #include "emu/kernel/user_file.h"
 #include "emu/probe/point.h"
 
@@ -26,6 +27,8 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name);
 // EINVAL: a kretprobe behind the entry; EILSEQ: no instruction starts there.
 Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u64 address, u64 offset, bool on_return);
 
+// What the model knows of the function at a place, null: nothing.
+const KernelFunction* function_at(const KernelPlace& place);
 // Where a kernel function lies on the way of a system call.
 Depth depth_of(FunctionLevel level);
 

@@ -36,7 +36,8 @@ Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<
   }
   const Btf& btf = *program->attach_btf;
   const char* name = btf.type_name(program->attach_btf_id);
-  const KernelFunction* function = name ? find_kernel_function(name) : nullptr;
+  const u64 address = name ? probes.kernel().symbols().address(name) : 0;
+  const KernelFunction* function = function_at(kernel_place(probes.kernel().symbols(), address));
   if (!function) return nullptr;
   if (probes.trampolined.contains(program.get())) return fail(EBUSY);
   const btf_type& prototype = *btf.type(btf.type(program->attach_btf_id)->type);
@@ -45,7 +46,7 @@ Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<
                      .syscalls = function->syscalls,
                      .context = on_return ? fexit_args : fentry_args,
                      .function = function,
-                     .address = probes.kernel().symbols().address(name),
+                     .address = address,
                      .on_return = on_return,
                      .record_size = static_cast<u32>(btf.params(prototype).size() * sizeof(u64)),
                      .name = name,

@@ -72,6 +72,16 @@ TEST_CASE("handlers that 64-bit processes do not reach can be probed and stay si
   CHECK(error_of(w, "__x64_sys_ni_syscall", 0) == EINVAL);
 }
 
+TEST_CASE("a function has several names, and each of them will do") {
+  World w;
+  for (const char* name : {"__x64_sys_getppid", "__ia32_sys_getppid", "__do_sys_getppid"}) {
+    INFO(name);
+    auto point = kprobe(w.probes, name, 0, 0, false);
+    REQUIRE(point);
+    CHECK((*point)->where().syscalls.test(SYS_getppid));
+  }
+}
+
 TEST_CASE("the probes of one event run its programs, whenever they come") {
   World w;
   auto write = [&](const char* line) {
