@@ -18,9 +18,18 @@
 
 namespace bpfemu {
 
+// A verified program as the claimed kernel has it after its own rewriting, which dumps show. The n-th line is the n-th of
+// the program that runs.
+struct ShownProgram {
+  Insns insns;  // calls of maps' functions have a number in off (emu/verifier/fixup_phases.h)
+  std::vector<u32> subprogram_starts;
+  std::vector<bpf_func_info> func_info;
+  std::vector<bpf_line_info> line_info;
+};
+
 // The result of verification: everything that later stages (JIT, info, dump) need.
 struct VerifiedProgram {
-  Insns insns;                                       // after fix-up: what `xlated` shows, map loads resolved
+  Insns insns;                                       // after fix-up: what runs, map loads resolved
   std::vector<u32> subprogram_starts;                // instruction index of each, the first is 0
   std::vector<u16> stack_depths;                     // per subprogram, bytes
   std::vector<std::shared_ptr<MapObject>> used_maps; // in the order of first use
@@ -30,6 +39,7 @@ struct VerifiedProgram {
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
   std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
   std::vector<bpf_line_info> line_info;
+  ShownProgram shown;
   u32 processed_insns = 0;
   bool needs_ctx_rewrite = false;
   bool sleepable = false;

@@ -67,13 +67,20 @@ std::vector<u32> map_ids(const Program& program) {
   return ids;
 }
 
-// Where each line's code begins.
+// Where each line's code begins. The first line of a function has its prologue (kernel: bpf_prog_fill_jited_linfo).
 std::vector<u64> line_addresses(const Program& program) {
   std::vector<u64> addresses;
-  u64 code = kernel_address(program.code().address);
+  auto& starts = program.verified.subprogram_starts;
   for (auto& line : program.verified.line_info) {
+    auto function = std::lower_bound(starts.begin(), starts.end(), line.insn_off);
+    if (function != starts.end() && *function == line.insn_off) {
+      u64 start = function_code(program, static_cast<u32>(function - starts.begin())).address;
+      addresses.push_back(kernel_address(start));
+      continue;
+    }
     bool known = line.insn_off < program.insn_offsets().size();
-    addresses.push_back(code + (known ? program.insn_offsets()[line.insn_off] : 0));
+    u64 code = program.code().address + (known ? program.insn_offsets()[line.insn_off] : 0);
+    addresses.push_back(kernel_address(code));
   }
   return addresses;
 }
@@ -101,9 +108,9 @@ Result<void> fill_debug(BpfCall& call, const Program& program, bpf_prog_info& in
   } else if (program.attach_program && program.attach_program->btf) {
     info.attach_btf_obj_id = program.attach_program->btf->id();
   }
-  auto& verified = program.verified;
-  TRY(put_array(call, std::span<const bpf_func_info>(verified.func_info), info.nr_func_info, info.func_info));
-  TRY(put_array(call, std::span<const bpf_line_info>(verified.line_info), info.nr_line_info, info.line_info));
+  auto& shown = program.verified.shown;
+  TRY(put_array(call, std::span<const bpf_func_info>(shown.func_info), info.nr_func_info, info.func_info));
+  TRY(put_array(call, std::span<const bpf_line_info>(shown.line_info), info.nr_line_info, info.line_info));
   TRY(put_array(call, std::span<const u64>(line_addresses(program)), info.nr_jited_line_info, info.jited_line_info));
   std::vector<std::array<u8, BPF_TAG_SIZE>> tags(function_count(program), program.tag);
   TRY(put_array(call, std::span<const std::array<u8, BPF_TAG_SIZE>>(tags), info.nr_prog_tags, info.prog_tags));

@@ -46,7 +46,7 @@ u64 map_memlock(const Map& map) {
 }
 
 u64 program_memlock(const Program& program) {
-  return round_up(kProgHeader + program.verified.insns.size() * sizeof(Insn), kPageSize);
+  return round_up(kProgHeader + program.verified.shown.insns.size() * sizeof(Insn), kPageSize);
 }
 
 std::string tag_text(const Program& program) {

@@ -118,6 +118,7 @@ class Checker {
   // verifier.cc: the phases.
   Check check_all();
   Check set_attachment();
+  static ShownProgram show(FixupProgram& rewritten);
   void print_statistics(u64 nanoseconds, std::span<const Subprog> subprogs);
 
   // subprogs.cc: where functions start, jumps within them, stack use over calls.

@@ -24,11 +24,16 @@ void place_functions(FixupProgram& program) {
 
 }  // namespace
 
-Result<void> fix_up(FixupProgram& program) {
-  for (auto phase : {inline_loops, drop_dead_code, convert_accesses, prepare_calls}) TRY(phase(program));
-  forget_pseudo_sources(program.insns);
-  place_functions(program);
-  return {};
+Result<FixupProgram> fix_up(FixupProgram& program) {
+  for (auto phase : {inline_loops, drop_dead_code}) TRY(phase(program));
+  FixupProgram shown = program;
+  for (auto phase : {convert_accesses, prepare_calls}) TRY(phase(program));
+  for (auto phase : {show_accesses, show_calls}) TRY(phase(shown));
+  for (FixupProgram* each : {&program, &shown}) {
+    forget_pseudo_sources(each->insns);
+    place_functions(*each);
+  }
+  return shown;
 }
 
 }  // namespace bpfemu

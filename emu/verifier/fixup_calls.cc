@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/verifier/fixup_calls.h"
+
 #include <algorithm>
-#include <array>
 #include <span>
 
 #include "emu/base/bytes.h"
 #include "emu/runtime/maps/map.h"
 #include "emu/verifier/fixup_phases.h"
-#include "emu/verifier/fixup_rewrite.h"
 
 namespace bpfemu {
 namespace {
 
-constexpr Insn make(u8 code, u8 dst, u8 src, s16 off, s32 imm) {
-  return {.code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm};
-}
+constexpr auto make = make_insn;
 constexpr Insn move(u8 dst, u8 src) {
   return make(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
 }
@@ -28,10 +26,6 @@ constexpr Insn store(u8 dst, s16 off, u8 src) {
 }
 constexpr Insn jump(s16 off) {
   return make(BPF_JMP | BPF_JA, 0, 0, off, 0);
-}
-
-bool is_helper_call(const Insn& insn) {
-  return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
 }
 
 // bpf_loop as a loop over R6, R7, R8, which are kept at the bottom of the stack meanwhile.
@@ -64,7 +58,10 @@ auto loop_patch(s32 stack_base, u32 callback) {
   };
 }
 
-// Division by zero gives 0, the remainder the dividend.
+constexpr s32 kGfpKernel = 0xcc0, kGfpAtomic = 0xa20;
+
+}  // namespace
+
 bool guard_division(Rewrite& rewrite, u32 index, const Insn& insn) {
   u8 op = BPF_OP(insn.code);
   u8 kind = BPF_CLASS(insn.code);
@@ -113,25 +110,20 @@ Result<void> prepare_tail_call(FixupProgram& program, Rewrite& rewrite, u32 inde
   return {};
 }
 
-// The storage helpers take how they may allocate as a fifth argument that no program passes.
 bool is_storage_get(s32 helper) {
   return helper == BPF_FUNC_task_storage_get || helper == BPF_FUNC_sk_storage_get ||
          helper == BPF_FUNC_inode_storage_get;
 }
-constexpr s32 kGfpKernel = 0xcc0, kGfpAtomic = 0xa20;
 
-// The kernel reads its counter in place: the address, and a load. The load is the call itself here, which dump_insns
-// shows as the load that it stands for.
-auto jiffies_patch(const VerifierWorld& world, const Insn& call) {
-  u64 address = world.ksym ? world.ksym("jiffies") : 0;
-  return std::array{
-      make(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_0, 0, 0, static_cast<s32>(address)),
-      make(0, 0, 0, 0, static_cast<s32>(address >> 32)),
-      Insn{call},
-  };
+std::array<Insn, 2> storage_patch(const ProgInfo& program, const Insn& call) {
+  return {make(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_5, 0, 0, program.sleepable ? kGfpKernel : kGfpAtomic), call};
 }
 
-}  // namespace
+std::array<Insn, 3> jiffies_patch(const VerifierWorld& world, const Insn& call) {
+  u64 address = world.ksym ? world.ksym("jiffies") : 0;
+  return {make(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_0, 0, 0, static_cast<s32>(address)),
+          make(0, 0, 0, 0, static_cast<s32>(address >> 32)), call};
+}
 
 Result<void> inline_loops(FixupProgram& program) {
   Rewrite rewrite(program);
@@ -162,8 +154,7 @@ Result<void> prepare_calls(FixupProgram& program) {
     } else if (insn.imm == BPF_FUNC_jiffies64) {
       rewrite.replace(i, jiffies_patch(*program.info.world, insn));
     } else if (is_storage_get(insn.imm)) {
-      s32 how = program.info.sleepable ? kGfpKernel : kGfpAtomic;
-      rewrite.replace(i, std::array{make(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_5, 0, 0, how), Insn{insn}});
+      rewrite.replace(i, storage_patch(program.info, insn));
     }
   }
   return rewrite.apply();

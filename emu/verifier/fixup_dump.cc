@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "emu/verifier/prog_env.h"
+#include "emu/verifier/fixup_phases.h"
 
 namespace bpfemu {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 class Dump {
  public:
   Dump(const Program& program, const VerifierWorld& world, bool raw)
-      : program_(program), world_(world), raw_(raw), insns_(program.verified.insns) {
+      : program_(program), world_(world), raw_(raw), insns_(program.verified.shown.insns) {
     info_.type = program.type;
     info_.expected_attach_type = program.expected_attach_type;
     info_.world = &world;
@@ -49,7 +49,7 @@ class Dump {
 
  private:
   s32 function_at(size_t start) const {
-    const auto& starts = program_.verified.subprogram_starts;
+    const auto& starts = program_.verified.shown.subprogram_starts;
     auto found = std::lower_bound(starts.begin(), starts.end(), start);
     return static_cast<s32>(found - starts.begin());
   }
@@ -61,7 +61,8 @@ class Dump {
       insn.off = static_cast<s16>(distance);
       insn.imm = function_at(static_cast<size_t>(static_cast<s64>(index) + 1 + distance));
     } else if (insn.src_reg == 0) {
-      insn.imm = helper_distance(insn.imm);
+      insn.imm = insn.off ? distance(map_function(insn.off), insn.imm) : helper_distance(insn.imm);
+      insn.off = 0;
     }
     if (!raw_) insn.imm = 0;
   }
@@ -71,10 +72,14 @@ class Dump {
     if (!fresh) return known->second;
     const ProgTypeOps* ops = prog_type_ops(info_.resolved_type());
     const HelperProto* proto = ops && ops->helper ? ops->helper(static_cast<u32>(id), info_) : nullptr;
-    u64 address = proto && proto->symbol && world_.ksym ? world_.ksym(proto->symbol) : 0;
-    // A function that the claimed kernel's symbols do not name is shown by its helper's number.
-    known->second = address && base_ ? static_cast<s32>(address - base_) : id;
+    known->second = distance(proto ? proto->symbol : nullptr, id);
     return known->second;
+  }
+
+  // A function that the claimed kernel's symbols do not name is shown by its helper's number.
+  s32 distance(const char* symbol, s32 id) const {
+    u64 address = symbol && world_.ksym ? world_.ksym(symbol) : 0;
+    return address && base_ ? static_cast<s32>(address - base_) : id;
   }
 
   void show_constant(Insn& low, Insn& high, size_t index) {

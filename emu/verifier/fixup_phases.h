@@ -17,4 +17,11 @@ Result<void> convert_accesses(FixupProgram& program);
 // Divisions, tail calls and calls that need preparation (kernel: do_misc_fixups).
 Result<void> prepare_calls(FixupProgram& program);
 
+// The last two as the claimed kernel does them, for dumps: with the offsets of its own objects, look-ups in maps as the
+// instructions that it puts in their place, and calls of maps' functions. Such a call has map_function()'s number in off.
+Result<void> show_accesses(FixupProgram& program);
+Result<void> show_calls(FixupProgram& program);
+// The kernel's function that a call leads to, by the number in its off.
+const char* map_function(s16 number);
+
 }  // namespace bpfemu

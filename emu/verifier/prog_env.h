@@ -165,7 +165,8 @@ struct FixupProgram {
 };
 
 // Kernel: from optimize_bpf_loop to fixup_call_args: dead code, context accesses, inlining, call offsets; the map loads
-// get their arena addresses. EINVAL, EFAULT, ENOMEM as there.
-Result<void> fix_up(FixupProgram& program);
+// get their arena addresses. EINVAL, EFAULT, ENOMEM as there. What comes back is the program as the claimed kernel would
+// have rewritten it, which dumps show: other offsets in contexts, look-ups in maps inlined. Its lines are the same ones.
+Result<FixupProgram> fix_up(FixupProgram& program);
 
 }  // namespace bpfemu

@@ -69,9 +69,18 @@ void Checker::print_statistics(u64 nanoseconds, std::span<const Subprog> subprog
              insns_processed_, kInsnLimit, max_states_per_insn_, total_states_, peak_states_, longest_read_walk_);
 }
 
+ShownProgram Checker::show(FixupProgram& rewritten) {
+  ShownProgram shown{std::move(rewritten.insns), {}, std::move(rewritten.func_info), std::move(rewritten.line_info)};
+  for (size_t i = 0; i + 1 < rewritten.subprogs.size(); ++i) {
+    shown.subprogram_starts.push_back(rewritten.subprogs[i].start);
+  }
+  return shown;
+}
+
 Result<VerifiedProgram> Checker::run() {
   auto started = std::chrono::steady_clock::now();
   FixupProgram program{info_, *ops_, log_, {}, {}, {}, {}, {}, {}, {}};
+  ShownProgram shown;
   Check checked = check_all();
   if (checked) {
     program.insns = std::move(insns_);
@@ -84,7 +93,12 @@ Result<VerifiedProgram> Checker::run() {
     program.privileged = capable_;
     program.bypass_spec_v1 = bypass_spec_v1_;
     program.bypass_spec_v4 = bypass_spec_v4_;
-    checked = fix_up(program);
+    auto rewritten = fix_up(program);
+    if (rewritten) {
+      shown = show(*rewritten);
+    } else {
+      checked = std::unexpected(rewritten.error());
+    }
   } else {
     program.subprogs = std::move(subprogs_);
   }
@@ -102,6 +116,7 @@ Result<VerifiedProgram> Checker::run() {
   }
   for (const InsnAux& aux : program.aux) verified.called_maps.push_back(aux.map ? &aux.map->map() : nullptr);
   verified.insns = std::move(program.insns);
+  verified.shown = std::move(shown);
   verified.used_maps = std::move(program.used_maps);
   verified.used_btfs = std::move(program.used_btfs);
   verified.kfuncs = kfunc_names();

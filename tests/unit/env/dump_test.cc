@@ -35,7 +35,7 @@ VerifierWorld world() {
 std::unique_ptr<Program> program(u32 type) {
   auto program = std::make_unique<Program>();
   program->type = type;
-  program->verified.insns = {make(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_perf_event_output),
+  program->verified.shown.insns = {make(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_perf_event_output),
                              make(BPF_JMP | BPF_CALL, BPF_PSEUDO_CALL, 0, 5),
                              make(BPF_JMP | kTailCall, 0, 0, 0),
                              make(BPF_LDX | kProbeMem | BPF_W, 1, 8, 0),
@@ -43,7 +43,7 @@ std::unique_ptr<Program> program(u32 type) {
                              make(0, 0, 0, 0),
                              make(BPF_JMP | BPF_EXIT, 0, 0, 0),
                              make(BPF_JMP | BPF_EXIT, 0, 0, 0)};
-  program->verified.subprogram_starts = {0, 7};
+  program->verified.shown.subprogram_starts = {0, 7};
   return program;
 }
 

@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "emu/runtime/contexts.h"
+#include "emu/verifier/fixup_phases.h"
 #include "emu/verifier/prog_env.h"
+#include "emu/verifier/show_maps.h"
 
 using namespace bpfemu;
 
@@ -55,7 +57,9 @@ struct Fixture {
     program->insns = std::move(insns);
   }
   const Insns& run() {
-    REQUIRE(fix_up(*program).has_value());
+    auto rewritten = fix_up(*program);
+    REQUIRE(rewritten.has_value());
+    shown = rewritten->insns;
     REQUIRE(program->aux.size() == program->insns.size());
     REQUIRE(program->subprogs.back().start == program->insns.size());
     return program->insns;
@@ -69,6 +73,7 @@ struct Fixture {
     }
   }
 
+  Insns shown;  // what dumps show, once run
   ProgInfo info;
   VerifierLog log{1, 65536};
   std::unique_ptr<FixupProgram> program;
@@ -196,4 +201,42 @@ TEST_CASE("a jump that becomes too long is refused") {
   auto result = fix_up(*f.program);
   REQUIRE_FALSE(result.has_value());
   CHECK(result.error().value == ERANGE);
+}
+
+TEST_CASE("packet loads are shown as the calls that the kernel makes of them") {
+  Insn load = make(BPF_LD | BPF_ABS | BPF_B, 0, 0, 0, 12), indirect = make(BPF_LD | BPF_IND | BPF_W, 0, 7, 0, 2);
+  Fixture f(BPF_PROG_TYPE_SOCKET_FILTER, {load, indirect, kExit});
+  f.check({load, indirect, kExit});
+  REQUIRE(f.shown.size() == 14);
+  CHECK(same(f.shown[0], make(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 12)));
+  CHECK(same(f.shown[1], make(BPF_ALU64 | BPF_MOV | BPF_X, 1, 6, 0, 0)));
+  CHECK(map_function(f.shown[2].off) == std::string("bpf_skb_load_helper_8_no_cache"));
+  CHECK(same(f.shown[3], make(BPF_JMP | BPF_JSGE | BPF_K, 0, 0, 2, 0)));
+  CHECK(same(f.shown[6], make(BPF_ALU64 | BPF_MOV | BPF_X, 2, 7, 0, 0)));
+  CHECK(same(f.shown[7], make(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, 2)));
+  CHECK(map_function(f.shown[9].off) == std::string("bpf_skb_load_helper_32_no_cache"));
+}
+
+TEST_CASE("what fentry programs ask of their context is shown as loads") {
+  Fixture f(BPF_PROG_TYPE_TRACING, {call(BPF_FUNC_get_func_ip), call(BPF_FUNC_get_func_ret), jeq(0, 0, -2), kExit});
+  f.info.expected_attach_type = BPF_TRACE_FENTRY;
+  f.run();
+  REQUIRE(f.shown.size() == 4);
+  CHECK(same(f.shown[0], make(BPF_LDX | BPF_MEM | BPF_DW, 0, 1, -16, 0)));
+  CHECK(same(f.shown[1], make(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, -EOPNOTSUPP)));
+  CHECK(same(f.shown[2], jeq(0, 0, -2)));
+}
+
+TEST_CASE("every function of a map has a number") {
+  for (u32 type = 0; type < 40; ++type) {
+    for (int call = 0; call < static_cast<int>(MapCall::kCount); ++call) {
+      s16 number = map_function_number(type, static_cast<MapCall>(call));
+      if (number) CHECK(map_function(number) != nullptr);
+    }
+  }
+  CHECK(map_function(map_function_number(BPF_MAP_TYPE_LRU_HASH, MapCall::kDelete)) ==
+        std::string("htab_lru_map_delete_elem"));
+  CHECK(map_function(map_function_number(BPF_MAP_TYPE_STACK, MapCall::kPop)) == std::string("stack_map_pop_elem"));
+  CHECK(map_function_number(BPF_MAP_TYPE_RINGBUF, MapCall::kLookup) == 0);
+  CHECK(map_function_number(BPF_MAP_TYPE_HASH, MapCall::kPush) == 0);
 }
