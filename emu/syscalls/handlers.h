@@ -67,5 +67,7 @@ Reply enter_fcntl(System& system, Call& call);
 Reply enter_read(System& system, Call& call);
 Reply enter_ioctl(System& system, Call& call);
 Reply enter_mmap(System& system, Call& call);
+Reply enter_mprotect(System& system, Call& call);
+Reply enter_mremap(System& system, Call& call);
 
 }  // namespace bpfemu

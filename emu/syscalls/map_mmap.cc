@@ -82,6 +82,7 @@ Result<void> MmapRequest::check(u32 mode) const {
 }
 
 Result<u64> map_arena(System& system, Task& task, const MmapRequest& request, u64 arena_address) {
+  system.arena_mapped = true;
   auto fd = TRY(ArenaDescriptor::open(system, task, request.write()));
   u64 flags = (request.flags & ~kMapTypeMask) | MAP_SHARED;
   auto ranges = system.arena->file_ranges(arena_address, request.size);
@@ -124,22 +125,31 @@ Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode) {
   return address;
 }
 
-ArenaMappings::ArenaMappings(System& system) : arena_(*system.arena) {
+std::vector<ArenaMapping> arena_mappings(System& system, pid_t group) {
+  std::vector<ArenaMapping> mappings;
   struct stat arena;
-  if (fstat(arena_.fd(), &arena) != 0) return;
+  if (!system.arena_mapped || fstat(system.arena->fd(), &arena) != 0) return mappings;
+  std::string path = "/proc/" + std::to_string(group) + "/maps";
+  std::FILE* maps = std::fopen(path.c_str(), "re");
+  if (!maps) return mappings;
+  char line[4096];
+  while (std::fgets(line, sizeof line, maps)) {
+    unsigned long start, end, offset, inode;
+    char protection[8];
+    if (std::sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, protection, &offset, &inode) != 5) continue;
+    // The supervisor's own mapping is the arena as a whole.
+    bool own = start >= kArenaBase && end <= kArenaBase + kArenaSpan;
+    if (!own && inode == arena.st_ino) mappings.push_back({start, end, offset, protection[1] == 'w'});
+  }
+  std::fclose(maps);
+  return mappings;
+}
+
+ArenaMappings::ArenaMappings(System& system) : arena_(*system.arena) {
   for (pid_t group : system.host.thread_groups()) {
-    std::FILE* maps = std::fopen(("/proc/" + std::to_string(group) + "/maps").c_str(), "re");
-    if (!maps) continue;
-    char line[4096];
-    while (std::fgets(line, sizeof line, maps)) {
-      unsigned long start, end, offset, inode;
-      char protection[8];
-      if (std::sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, protection, &offset, &inode) != 5) continue;
-      // The supervisor's own mapping is the arena as a whole.
-      bool own = start >= kArenaBase && end <= kArenaBase + kArenaSpan;
-      if (!own && inode == arena.st_ino) ranges_.push_back({offset, offset + (end - start), protection[1] == 'w'});
+    for (const ArenaMapping& mapping : arena_mappings(system, group)) {
+      ranges_.push_back({mapping.offset, mapping.offset + (mapping.end - mapping.start), mapping.writable});
     }
-    std::fclose(maps);
   }
 }
 

@@ -28,6 +28,13 @@ Result<u64> map_arena(System& system, Task& task, const MmapRequest& request, u6
 
 // mmap of a map's descriptor (kernel: bpf_map_mmap).
 Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode);
+// Where a process has pages of the arena, from /proc/PID/maps: empty when it is gone, or nobody ever mapped any.
+struct ArenaMapping {
+  u64 start, end;  // in the process
+  u64 offset;      // of the arena's file
+  bool writable;
+};
+std::vector<ArenaMapping> arena_mappings(System& system, pid_t group);
 // What the traced processes have mapped of the arena, now.
 class ArenaMappings {
  public:

@@ -64,6 +64,7 @@ class System {
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
   std::unique_ptr<SockObjects> sock_objects;         // struct sock
   IdSpace<MapObject> maps;
+  bool arena_mapped = false;                         // some process has had pages of the arena
   IdSpace<Program> programs;
   IdSpace<Btf> btfs;
   IdSpace<Link> links;
