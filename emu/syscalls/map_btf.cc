@@ -51,35 +51,43 @@ std::optional<u32> find_struct(const Btf& btf, const btf_type& value, std::strin
   return found;
 }
 
-// A pointer tagged kptr or kptr_ref and what it points to, as names (kernel: btf_find_kptr, btf_parse_kptrs).
-std::optional<KptrField> find_kptr(const Btf& btf, const Part& part, const std::shared_ptr<const Btf>& vmlinux) {
-  const btf_type* pointer = btf.skip_modifiers(part.type_id);
-  if (!pointer || Btf::kind(*pointer) != BTF_KIND_PTR || part.bit_offset % 64 != 0) return std::nullopt;
-  const btf_type* tag = btf.type(pointer->type);
+// A pointer tagged kptr or kptr_ref and what it points to, as names; none: not such a pointer (kernel: btf_find_kptr,
+// btf_parse_kptrs). EINVAL, ENOENT: another tag, several, or what programs cannot own.
+Result<std::optional<KptrField>> find_kptr(const Btf& btf, const Part& part, const std::shared_ptr<const Btf>& vmlinux) {
+  const btf_type* pointer = btf.type(part.type_id);
+  const btf_type* tag = pointer && Btf::kind(*pointer) == BTF_KIND_PTR ? btf.type(pointer->type) : nullptr;
   if (!tag || Btf::kind(*tag) != BTF_KIND_TYPE_TAG) return std::nullopt;
+  const btf_type* tagged = btf.type(tag->type);
+  if (tagged && Btf::kind(*tagged) == BTF_KIND_TYPE_TAG) return fail(EINVAL);
   std::string_view tag_name = btf.type_name(pointer->type);
-  if (tag_name != "kptr" && tag_name != "kptr_ref") return std::nullopt;
+  if (tag_name != "kptr" && tag_name != "kptr_ref") return fail(EINVAL);
   u32 target_id = 0;
   const btf_type* target = btf.skip_modifiers(tag->type, &target_id);
-  if (!target || Btf::kind(*target) != BTF_KIND_STRUCT || !vmlinux) return std::nullopt;
-  auto kernel_id = vmlinux->find(btf.type_name(target_id), BTF_KIND_STRUCT);
-  if (!kernel_id) return std::nullopt;
+  if (!target || Btf::kind(*target) != BTF_KIND_STRUCT || !vmlinux) return fail(EINVAL);
+  const u32 kernel_id = TRY(vmlinux->find(btf.type_name(target_id), BTF_KIND_STRUCT));
   const bool referenced = tag_name == "kptr_ref";
+  const auto destructor = referenced ? kptr_destructor(btf.type_name(target_id)) : nullptr;
+  if (referenced && !destructor) return fail(ENOENT);
   return KptrField{.offset = part.bit_offset / 8,
                    .referenced = referenced,
                    .btf = vmlinux,
-                   .btf_id = *kernel_id,
-                   .destructor = referenced ? kptr_destructor(btf.type_name(target_id)) : nullptr};
+                   .btf_id = kernel_id,
+                   .destructor = destructor};
 }
 
+// All of them, or none when the kernel finds fault with any member: it then takes the map for one without
+// (map_value_has_kptrs of an error). Every member of a struct must lie at a multiple of 8, pointer or not.
 std::vector<KptrField> find_kptrs(const Btf& btf, const btf_type& value, const std::shared_ptr<const Btf>& vmlinux) {
+  constexpr u32 kPointer = sizeof(u64);
   std::vector<KptrField> fields;
   for (const Part& part : parts_of(btf, value)) {
-    if (auto field = find_kptr(btf, part, vmlinux)) fields.push_back(*field);
+    if (part.size && part.size != kPointer) continue;
+    if (part.bit_offset % (kPointer * 8) != 0) return {};
+    auto field = find_kptr(btf, part, vmlinux);
+    if (!field) return {};
+    if (*field) fields.push_back(**field);
   }
-  const bool owns_others = std::ranges::any_of(fields, [](const auto& f) { return f.referenced && !f.destructor; });
-  if (fields.size() > kMaxKptrs || owns_others) fields.clear();
-  return fields;
+  return fields.size() > kMaxKptrs ? std::vector<KptrField>() : fields;
 }
 
 bool is_u32(const Btf& btf, u32 id) {

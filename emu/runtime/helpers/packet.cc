@@ -53,6 +53,8 @@ s64 for_xdp_bytes(RunXdp& xdp, u32 offset, u32 size, Piece piece) {
 
 HELPER(help_skb_load_bytes) {
   RunSkb& skb = skb_at(r1);
+  // Behind the context of a flow dissector's test run is no sk_buff (kernel: bpf_flow_dissector_load_bytes).
+  if (skb.program_type == BPF_PROG_TYPE_FLOW_DISSECTOR) return result(load_packet(1, 0, 0, r3, low32(r4)));
   u32 offset = low32(r2) > kMaxOffset ? ~u32{0} : low32(r2);
   return result(load_packet(skb.data, skb.data_end, offset, r3, low32(r4)));
 }

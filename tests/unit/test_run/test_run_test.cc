@@ -434,6 +434,20 @@ TEST_CASE("flow dissector") {
   CHECK(keys.thoff == 64);
 }
 
+// Measured on a real 6.1: the context has no sk_buff.
+TEST_CASE("a flow dissector's test run has no packet to load from") {
+  auto loads = program(BPF_PROG_TYPE_FLOW_DISSECTOR, {{BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0},
+                                                      {BPF_ALU64 | BPF_MOV | BPF_X, 3, 1, 0, 0},
+                                                      {BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, offsetof(RunSkb, cb)},
+                                                      {BPF_ALU64 | BPF_MOV | BPF_K, 4, 0, 0, 8},
+                                                      {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_skb_load_bytes},
+                                                      kExit});
+  Packet packet;
+  Caller caller = with_packet(packet);
+  REQUIRE(caller.run(loads) == 0);
+  CHECK(static_cast<s32>(caller.attr.test.retval) == -EFAULT);
+}
+
 TEST_CASE("socket lookup") {
   auto port = program(BPF_PROG_TYPE_SK_LOOKUP, {result(SK_DROP),
                                                 {kLoadW, 2, 1, offsetof(RunSkLookup, local_port), 0},
