@@ -99,4 +99,6 @@ u32 LoaderHost::cpu_of(Task& task) {
   return facts ? facts->cpu : 0;
 }
 
+u64 LoaderHost::cgroup_of(Task& task) { return cgroup_id(task.tid()); }
+
 }  // namespace bpfemu

@@ -22,6 +22,7 @@ class LoaderHost final : public Host {
   Task* find_task(pid_t tid) override { return tasks_.find(tid); }
   Result<TaskFacts> facts(pid_t tid) override;
   u32 cpu_of(Task& task) override;
+  u64 cgroup_of(Task& task) override;
   bool pause() override { return tracer_->pause(); }
   std::vector<pid_t> thread_groups() override { return tasks_.thread_groups(); }
   std::vector<pid_t> threads() override { return tasks_.threads(); }

@@ -9,7 +9,11 @@
 
 namespace bpfemu {
 
-// TaskFacts from stat and status; start times have the resolution of a clock tick.
+// The id of the task's cgroup, which is the inode of its folder in cgroup2 (kernel: cgroup_id). The root's where cgroup2
+// is not mounted, or does not show it.
+u64 cgroup_id(pid_t tid);
+
+// TaskFacts from stat, status and cgroup; start times have the resolution of a clock tick.
 Result<TaskFacts> read_facts(pid_t tid);
 
 // /proc/TID/status, as far as signals go.

@@ -68,6 +68,11 @@ class Host {
 
   virtual Task* find_task(pid_t tid) = 0;             // nullptr when not supervised
   virtual Result<TaskFacts> facts(pid_t tid) = 0;     // ESRCH
+  // The id of the cgroup that it is in now.
+  virtual u64 cgroup_of(Task& task) {
+    auto known = facts(task.tid());
+    return known ? known->cgroup_id : 1;
+  }
   // The CPU that the stopped thread last ran on; asked at every event of a program that shows it, so make it cheap.
   virtual u32 cpu_of(Task& task) {
     auto found = facts(task.tid());

@@ -35,7 +35,10 @@ ProgramNeeds needs_of(const Program& program) {
   for (const Insn& insn : program.verified.insns) {
     if (!is_helper_call(insn)) continue;
     const u8 shown = helper_needs(static_cast<u32>(insn.imm));
-    needs.add({.cpu = (shown & kNeedsCpu) != 0, .comm = (shown & kNeedsComm) != 0, .user = (shown & kNeedsUser) != 0});
+    needs.add({.cpu = (shown & kNeedsCpu) != 0,
+               .comm = (shown & kNeedsComm) != 0,
+               .user = (shown & kNeedsUser) != 0,
+               .cgroup = (shown & kNeedsCgroup) != 0});
   }
   for (const auto& map : program.verified.used_maps) needs.cpu |= map->ops().per_cpu;
   return needs;
@@ -80,6 +83,7 @@ Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
     run.ns_ino = pid_namespace_ino_;
     memcpy(run.comm, facts->comm, sizeof run.comm);
   }
+  if (needs.cgroup) known.task.cgroup_id = host_.cgroup_of(task);
   if (needs.comm) {
     if (!known.comm) {
       known.comm.reset(open(fmt::format("/proc/{}/comm", task.tid()).c_str(), O_RDONLY | O_CLOEXEC));

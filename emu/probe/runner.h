@@ -38,9 +38,12 @@ struct ProgramNeeds {
   bool cpu = false;  // the real CPU: per-CPU maps, bpf_get_smp_processor_id, perf buffers
   bool comm = false;
   bool user = false;  // uid and gid
+  bool cgroup = false;
 
-  void add(const ProgramNeeds& other) { cpu |= other.cpu, comm |= other.comm, user |= other.user; }
-  static ProgramNeeds everything() { return {true, true, true}; }
+  void add(const ProgramNeeds& other) {
+    cpu |= other.cpu, comm |= other.comm, user |= other.user, cgroup |= other.cgroup;
+  }
+  static ProgramNeeds everything() { return {true, true, true, true}; }
 };
 
 // Read off the instructions; a program with tail calls may need everything.

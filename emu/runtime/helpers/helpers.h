@@ -17,6 +17,7 @@ enum HelperNeed : u8 {
   kNeedsCpu = 1 << 0,   // the real CPU
   kNeedsComm = 1 << 1,
   kNeedsUser = 1 << 2,  // uid and gid
+  kNeedsCgroup = 1 << 3,
 };
 u8 helper_needs(u32 id);
 

@@ -43,6 +43,20 @@ TEST_CASE("the name of a task is always the current one") {
   REQUIRE(write(comm.get(), before, static_cast<size_t>(size - 1)) == size - 1);
 }
 
+TEST_CASE("the cgroup is the current one, for those who ask") {
+  World w;
+  TaskFacts facts{.tid = w.task.tid(), .tgid = w.task.tid()};
+  auto cgroup = [&](ProgramNeeds needs) {
+    w.host.task_facts[w.task.tid()] = facts;
+    return RunScope(w.probes.runner(), &w.task, nullptr, needs).run().task->cgroup_id;
+  };
+  facts.cgroup_id = 1234;
+  CHECK(cgroup({}) == 1234);
+  facts.cgroup_id = 5678;
+  CHECK(cgroup({}) == 1234);
+  CHECK(cgroup({.cgroup = true}) == 5678);
+}
+
 TEST_CASE("a task that is gone runs nothing") {
   World w;
   fakes::FakeTask gone(99999, 99999);
