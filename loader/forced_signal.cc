@@ -129,12 +129,12 @@ bool is_ignored(TracedTask& task, int signal) {
 bool is_interrupted(TracedTask& task) {
   const Result<SignalFacts> facts = read_signal_facts(task.tid());
   if (!facts) return true;
-  return (facts->pending & ~task.program_mask().value_or(facts->blocked) & ~without_effect(*facts)) != 0;
+  return (facts->pending() & ~task.program_mask().value_or(facts->blocked) & ~without_effect(*facts)) != 0;
 }
 
 bool has_signal(TracedTask& task) {
   const Result<SignalFacts> facts = read_signal_facts(task.tid());
-  return facts && (facts->pending & ~task.program_mask().value_or(facts->blocked)) != 0;
+  return facts && (facts->pending() & ~task.program_mask().value_or(facts->blocked)) != 0;
 }
 
 bool is_restart(s64 result) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/proc_files.h"
 
+#include <fmt/format.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@ namespace {
 constexpr u64 kSecond = 1'000'000'000;
 // Fields of stat by their number in proc(5), which counts pid and comm.
 constexpr size_t kMinorFaults = 10 - 3, kMajorFaults = 12 - 3, kUserTime = 14 - 3, kSystemTime = 15 - 3;
-constexpr size_t kPriority = 18 - 3, kStartTime = 22 - 3, kProcessor = 39 - 3;
+constexpr size_t kParent = 4 - 3, kPriority = 18 - 3, kStartTime = 22 - 3, kExitSignal = 38 - 3, kProcessor = 39 - 3;
 
 u64 now(clockid_t clock) {
   timespec t;
@@ -89,11 +90,39 @@ Result<SignalFacts> read_signal_facts(pid_t tid) {
   SignalFacts facts;
   facts.tgid = status_field(status, "Tgid", 10);
   facts.parent_tgid = status_field(status, "PPid", 10);
-  facts.pending = status_field(status, "SigPnd", 16) | status_field(status, "ShdPnd", 16);
+  const size_t state = status.find("\nState:\t");
+  facts.state = state == status.npos ? 0 : status[state + 8];
+  facts.thread_pending = status_field(status, "SigPnd", 16);
+  facts.shared_pending = status_field(status, "ShdPnd", 16);
   facts.blocked = status_field(status, "SigBlk", 16);
   facts.ignored = status_field(status, "SigIgn", 16);
   facts.caught = status_field(status, "SigCgt", 16);
   return facts;
+}
+
+Result<ChildFacts> read_child_facts(pid_t tgid) {
+  const std::string stat = TRY(read_proc(tgid, "stat"));
+  const std::vector<std::string_view> fields = stat_fields(stat);
+  if (fields.size() <= kExitSignal) return fail(ESRCH);
+  return ChildFacts{static_cast<pid_t>(number(fields[kParent])), static_cast<int>(number(fields[kExitSignal]))};
+}
+
+std::string read_comm(pid_t tid) {
+  std::string comm = read_proc(tid, "comm").value_or("");
+  if (!comm.empty() && comm.back() == '\n') comm.pop_back();
+  return comm;
+}
+
+Result<pid_t> read_pidfd(pid_t tid, int fd) {
+  const std::string info = TRY(read_proc(tid, fmt::format("fdinfo/{}", fd).c_str()));
+  return static_cast<pid_t>(status_field(info, "Pid", 10));
+}
+
+// proc(5): "ID: 0", "signal: 60/...", "notify: signal/tid.2634".
+bool timer_wants_thread(pid_t tgid, int timer) {
+  const std::string timers = read_proc(tgid, "timers").value_or("");
+  const size_t at = timers.find(fmt::format("ID: {}\n", timer)), notify = timers.find("notify: ", at);
+  return at != timers.npos && notify != timers.npos && timers.compare(notify, 19, "notify: signal/tid.") == 0;
 }
 
 Result<u32> read_cpu(pid_t tid) {

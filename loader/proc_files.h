@@ -19,9 +19,24 @@ Result<TaskFacts> read_facts(pid_t tid);
 // /proc/TID/status, as far as signals go.
 struct SignalFacts {
   pid_t tgid = 0, parent_tgid = 0;
-  u64 pending = 0, blocked = 0, ignored = 0, caught = 0;
+  char state = 0;  // as read_state
+  u64 thread_pending = 0, shared_pending = 0, blocked = 0, ignored = 0, caught = 0;
+  u64 pending() const { return thread_pending | shared_pending; }
 };
 Result<SignalFacts> read_signal_facts(pid_t tid);
+
+// Whom the end of a process is told, and by which signal.
+struct ChildFacts {
+  pid_t parent = 0;
+  int exit_signal = 0;
+};
+Result<ChildFacts> read_child_facts(pid_t tgid);
+// The thread's name, empty when it is gone.
+std::string read_comm(pid_t tid);
+// The process that the thread's pidfd `fd` stands for.
+Result<pid_t> read_pidfd(pid_t tid, int fd);
+// Does the process' POSIX timer signal one thread (SIGEV_THREAD_ID)?
+bool timer_wants_thread(pid_t tgid, int timer);
 
 // The CPU that the thread runs on, or ran on last.
 Result<u32> read_cpu(pid_t tid);

@@ -29,9 +29,12 @@ struct SignalAction {
 
 struct Process {
   pid_t tgid = 0;
+  pid_t parent = 0;  // the thread that forked it, 0: nobody we know of
   std::shared_ptr<Memory> memory;
   SyscallSet own_calls;                  // what this process alone is traced for (TraceWhen::kRings, kWriters)
   SignalAction trap_action, sys_action;  // SIGTRAP and SIGSYS as the program set them: our own stops reset them
+  bool dying = false;                    // it was sent a signal that ends it (kernel: SIGNAL_GROUP_EXIT)
+  u64 signals_reported = 0;              // sent since EventSink was told, bit by bit, and not delivered yet
   std::vector<TracedTask*> threads;
 };
 

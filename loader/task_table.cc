@@ -71,6 +71,11 @@ void TaskTable::remove(pid_t tid) {
   tasks_.erase(tid);
 }
 
+void TaskTable::parent_died(pid_t tgid) {
+  for (const auto& [tid, task] : tasks_)
+    if (task->facts.parent_tgid == tgid) task->facts_fresh = false;
+}
+
 std::vector<pid_t> TaskTable::keep_only(TracedTask& task, pid_t old_tid) {
   if (TracedTask* old = find(old_tid); old && old != &task) {
     task.traced = old->traced;

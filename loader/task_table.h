@@ -26,6 +26,8 @@ class TaskTable {
   TracedTask& add_thread(TracedTask& creator, pid_t tid);
   TracedTask& add_process(TracedTask& creator, pid_t pid, bool shares_memory);
   void remove(pid_t tid);
+  // Its children have another parent now.
+  void parent_died(pid_t tgid);
   // `task` (the id of the thread group) has become the thread that was `old_tid`; its siblings are no more. Gives the
   // ids of the threads that vanished.
   std::vector<pid_t> keep_only(TracedTask& task, pid_t old_tid);

@@ -237,6 +237,7 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
     child->pending = task.pending;  // its own return from the call, which handlers do not see
     if (child->pending) child->pending->handled = false;
     child->fork_mask = task.fork_mask;
+    if (!thread) child->process().parent = flags & CLONE_PARENT ? task.process().parent : task.tid();
     env_.traps.task_cloned(task.tid(), tid, shares_memory);
   }
   task.fork_restarts = 0;
@@ -326,12 +327,28 @@ void Tracer::note_set_uid(const TracedTask& task) {
     note("the privileges of a set-user-ID program");
 }
 
+// A thread that is killed in a call leaves that call first.
+void Tracer::end_call(TracedTask& task, EventSink& sink) {
+  const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
+  if (!pending || pending->number < 0 || !report_exit_[pending->number]) return;
+  if (pending->number == SYS_exit || pending->number == SYS_exit_group) return;
+  PtRegs& regs = task.regs();
+  const s64 result = static_cast<s64>(regs.rax);
+  if (pending->restore_args) set_args(regs, pending->args);
+  if (static_cast<long>(regs.orig_rax) == pending->number && result != -ENOSYS)  // what it is before the call
+    sink.syscall_exited(task, regs, pending->number, result);
+}
+
 void Tracer::on_exiting(TracedTask& task) {
   const Result<u64> status = task.event_message();
   task.facts.exit_code = status ? static_cast<int>(*status) : 0;
-  if (EventSink* sink = handler_->events()) sink->task_exiting(task, task.facts.exit_code);
+  task.facts_fresh = false;  // nobody tells of a new priority
   task.exit_reported = true;
-  task.pending.reset();
+  if (EventSink* sink = handler_->events()) {
+    end_call(task, *sink);
+    sink->task_exiting(task, task.facts.exit_code);
+    if (report_signals_) child_died(task, task.facts.exit_code);
+  }
   (void)task.resume(PTRACE_CONT);
 }
 
@@ -355,6 +372,7 @@ void Tracer::on_dead(const StopEvent& event) {
   // The thread group's leader is reported dead after all others.
   if (task->tid() == task->tgid()) handler_->process_ended(task->tgid(), event.value);
   tasks_.remove(event.tid);
+  tasks_.parent_died(event.tid);
   if (!parked_.empty()) adopt_parked();
 }
 

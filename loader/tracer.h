@@ -93,6 +93,7 @@ class Tracer {
   void on_fork(TracedTask& task, Kind kind);
   void on_exec(TracedTask& task);
   void on_exiting(TracedTask& task);
+  void end_call(TracedTask& task, EventSink& sink);
   void on_dead(const StopEvent& event);
   void gone(pid_t tid);
 
@@ -107,6 +108,9 @@ class Tracer {
   void expect_exit(TracedTask& task);
   void leave_call(TracedTask& task, const TracedTask::Pending& pending);
   void signal_sent(TracedTask& task, const Call& call);
+  std::vector<pid_t> members(const TracedTask& task, pid_t target) const;
+  void generate(TracedTask& sender, GeneratedSignal made, pid_t target);
+  void child_died(TracedTask& task, int status);
   void signal_raised(TracedTask& task, int signal);
   bool resume_interrupted(TracedTask& task, const std::optional<TracedTask::Pending>& pending);
   void adopt(pid_t tid);

@@ -116,7 +116,10 @@ void Tracer::serve_call(TracedTask& task, long number) {
   EventSink* const sink = handler_->events();
   TracedTask::Pending pending = task.pending.value_or(TracedTask::Pending{number, args_of(task.regs())});
   task.restartable.reset();
-  if (sink && !silent && number >= 0 && report_entry_[number]) sink->syscall_entered(task, task.regs(), number);
+  if (sink && !silent && number >= 0) {
+    if (report_entry_[number]) sink->syscall_entered(task, task.regs(), number);
+    if (report_signals_ && signal_calls()[number]) signal_sent(task, {task, number, args_of(task.regs())});
+  }
 
   Call call{task, number, args_of(task.regs())};
   bool changed = own_call(task, call, pending);
@@ -130,7 +133,7 @@ void Tracer::serve_call(TracedTask& task, long number) {
   if (changed) set_args(task.regs(), call.args);
   pending.restore_args = pending.restore_args || changed;
   pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
-  const bool reported = sink && number >= 0 && (report_exit_[number] || (report_signals_ && signal_calls()[number]));
+  const bool reported = sink && number >= 0 && report_exit_[number];
   if (reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args || pending.filter)
     task.pending = pending;
   if (makes_task(number) && task.fork_restarts >= kForkRestarts) shelter_fork(task, pending);
@@ -293,7 +296,6 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
   if (sets_facts(pending.number)) task.facts_fresh = false;
   EventSink* const sink = handler_->events();
   if (!sink || pending.number < 0) return;
-  if (report_signals_ && result == 0) signal_sent(task, {task, pending.number, pending.args});
   if (report_exit_[pending.number]) sink->syscall_exited(task, regs, pending.number, result);
 }
 

@@ -67,6 +67,11 @@ The verifier knows the context and the helpers of all of these; which of them an
 All of `syscalls:*` as tracepoints, and: %s. Other events of the kernel can be listed and read in tracefs; attaching to
 them is noted as not modelled.
 
+`signal_generate` tells of what supervised processes send, of the ends of their children, and of what the kernel sends them.
+Not of signals from outside and of PR_SET_PDEATHSIG (noted), nor of the SIGCHLD that an orphan's reaper gets for a child
+that had ended before its parent did. Kernel stacks are those of Debian's build; where the way to an event was not recorded, as from
+timer interrupts, there is none, which is noted. So is a raw tracepoint program that asks for `struct linux_binprm`.
+
 ## Kernel functions that probes hit
 
 kprobe, kretprobe, fentry and fexit on `__x64_sys_*`, `__ia32_*` (which 64-bit processes never reach) and: %s. Others exist

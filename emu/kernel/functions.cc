@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
 #include <initializer_list>
 #include <map>
@@ -68,6 +69,15 @@ open_how how_of(u64 flags, u64 mode) {
   return how;
 }
 
+// kernel: copy_struct_from_user. What the kernel does not know must be zero.
+bool read_how(Task& task, u64 address, u64 size, struct open_how& how) {
+  if (size < sizeof how || size > kPageBytes) return false;
+  std::array<u8, kPageBytes> given;
+  if (!task.read(address, given.data(), size)) return false;
+  memcpy(&how, given.data(), sizeof how);
+  return std::all_of(given.begin() + sizeof how, given.begin() + static_cast<long>(size), [](u8 b) { return b == 0; });
+}
+
 // do_sys_openat2(int dfd, const char __user *filename, struct open_how *how), as each of the four calls makes it.
 bool open_how(const KernelCall& call, Arguments& arguments) {
   const auto& a = call.args;
@@ -85,8 +95,7 @@ bool open_how(const KernelCall& call, Arguments& arguments) {
     default:  // openat2 looks at its struct first, and goes no further when that is wrong
       dfd = a[0];
       name = a[1];
-      if (a[3] < sizeof how || a[3] > kPageBytes || !call.task || !call.task->read(a[2], &how, sizeof how))
-        return false;
+      if (!call.task || !read_how(*call.task, a[2], a[3], how)) return false;
       if (!(how.flags & O_PATH)) how.flags |= kLargeFile;
   }
   auto* placed = place(call, how);
@@ -119,8 +128,8 @@ Functions all_functions() {
     function.arguments = only_regs;
     function.syscalls.set(call.number);
   }
-#define KERNEL_FUNCTION(symbol, level, arguments, ...) \
-  functions[symbol] = {symbol, FunctionLevel::level, set_of({__VA_ARGS__}), arguments};
+#define KERNEL_FUNCTION(symbol, level, arguments, caller, ...) \
+  functions[symbol] = {symbol, FunctionLevel::level, set_of({__VA_ARGS__}), arguments, StackPart::caller};
 #include "emu/abi/kernel_functions.inc"
 #undef KERNEL_FUNCTION
   return functions;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "emu/kernel/stacks.h"
 #include "emu/ports/host.h"
 
 namespace bpfemu {
@@ -36,7 +37,8 @@ struct KernelFunction {
   FunctionLevel level = FunctionLevel::kHandler;
   SyscallSet syscalls;
   ArgumentBuilder arguments = nullptr;
-  bool returns_result = true;  // rax at its return is the system call's result
+  StackPart caller = StackPart::kInCall;  // whose frames lie around it
+  bool returns_result = true;             // rax at its return is the system call's result
 };
 
 // Null: when it is reached is not modelled. Handlers of calls that no 64-bit process makes are reached by no call.

@@ -55,6 +55,11 @@ const Symbols& KernelData::symbols() const {
   return *symbols_;
 }
 
+const KernelStacks& KernelData::stacks() const {
+  if (!stacks_) stacks_ = std::make_unique<KernelStacks>(symbols());
+  return *stacks_;
+}
+
 const Events& KernelData::events() const {
   if (!events_) events_ = std::make_unique<Events>(unpacked("events"));
   return *events_;

@@ -13,6 +13,7 @@
 #include "emu/btf/btf.h"
 #include "emu/kernel/events.h"
 #include "emu/kernel/profile.h"
+#include "emu/kernel/stacks.h"
 #include "emu/kernel/symbols.h"
 
 namespace bpfemu {
@@ -24,6 +25,7 @@ class KernelData {
   // The BTF of the claimed kernel; its bytes are unpacked at the first question. ENOENT: no such data file.
   Result<std::shared_ptr<Btf>> btf() const;
   const Symbols& symbols() const;
+  const KernelStacks& stacks() const;
   const Events& events() const;
   // available_filter_functions, one name a line.
   const std::string& traceable_functions() const;
@@ -39,6 +41,7 @@ class KernelData {
 
   std::string folder_, name_;
   mutable std::unique_ptr<Symbols> symbols_;
+  mutable std::unique_ptr<KernelStacks> stacks_;
   mutable std::unique_ptr<Events> events_;
   mutable std::optional<std::string> functions_, config_, files_;
   mutable std::unordered_set<std::string_view> traceable_;  // the lines of functions_

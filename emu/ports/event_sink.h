@@ -10,6 +10,27 @@
 
 namespace bpfemu {
 
+// What in the kernel made a signal.
+enum class SignalOrigin : u8 {
+  kOther,
+  kCall,        // a system call, for one target
+  kGroupCall,   // kill() of a process group
+  kExit,        // a process ended: to its parent
+  kLastThread,  // the same, when the leader had ended before
+  kFault,       // an exception of the target itself
+};
+
+// signal:signal_generate (kernel: __send_signal_locked).
+struct GeneratedSignal {
+  int signal = 0, error = 0, code = 0;  // si_signo, si_errno, si_code
+  pid_t target = 0;                     // thread
+  std::string comm{};                   // the target's
+  bool group = false;                   // to its process
+  int outcome = 0;                      // TRACE_SIGNAL_DELIVERED 0, IGNORED 1, ALREADY_PENDING 2
+  SignalOrigin origin = SignalOrigin::kOther;
+  int status = 0;  // kExit, kLastThread: the sender's wait status
+};
+
 // Events, as the loader reports them. Each is called with the thread stopped at the very point.
 class EventSink {
  public:
@@ -22,9 +43,8 @@ class EventSink {
   virtual void task_exiting(Task& task, int status) = 0;
   // Nothing more comes of it. Between its exit and this it may still be the sender of a signal.
   virtual void task_gone(pid_t tid) = 0;
-  // `result`: TRACE_SIGNAL_DELIVERED 0, IGNORED 1, ...; the sender is `task`.
-  virtual void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
-                                int result) = 0;
+  // `sender` null: a timer went off while the CPU was idle.
+  virtual void signal_generated(Task* sender, const GeneratedSignal& signal) = 0;
   // False: nobody wants the site in the thread's address space, it can be taken out there (UPROBE_HANDLER_REMOVE).
   virtual bool site_hit(Task& task, Sites::Id site, PtRegs& regs) = 0;
   // Does somebody (kernel: filter_chain)?

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "emu/kernel/functions.h"
+#include "emu/kernel/kernel_data.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
 
@@ -65,6 +66,24 @@ void* trampoline_args(const Event& event, const Point& point, void* memory, u64 
   return frame.values;
 }
 
+// Does the system call come to the function at all?
+bool reaches(KernelFrame& frame, const Event& event, const Point& point, std::array<u64, 6>& arguments) {
+  KernelCall call{.task = event.task,
+                  .number = event.number,
+                  .args = syscall_arguments(*event.regs),
+                  .regs = reinterpret_cast<u64>(&frame.user),
+                  .scratch = frame.objects,
+                  .scratch_size = sizeof frame.objects};
+  return point.where().function->arguments(call, arguments);
+}
+
+// Where the function's caller goes on.
+u64 return_address(const Event& event, const Point& point) {
+  KernelFrames frames;
+  point.probes().kernel().stacks().append(point.where().function->caller, event.number, frames);
+  return frames.ips[0];
+}
+
 }  // namespace
 
 void* fentry_args(Probes&, const Event& event, const Point& point, void* memory) {
@@ -72,19 +91,14 @@ void* fentry_args(Probes&, const Event& event, const Point& point, void* memory)
 }
 
 void* fexit_args(Probes&, const Event& event, const Point& point, void* memory) {
+  if (is_first_return(event)) return nullptr;
   return trampoline_args(event, point, memory, static_cast<u64>(event.result));
 }
 
 void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* memory) {
   KernelFrame& frame = frame_in(memory, event);
-  KernelCall call{.task = event.task,
-                  .number = event.number,
-                  .args = syscall_arguments(*event.regs),
-                  .regs = reinterpret_cast<u64>(&frame.user),
-                  .scratch = frame.objects,
-                  .scratch_size = sizeof frame.objects};
   std::array<u64, 6> arguments{};
-  if (!point.where().function->arguments(call, arguments)) return nullptr;
+  if (!reaches(frame, event, point, arguments)) return nullptr;
   PtRegs& regs = frame.regs;
   regs.rdi = arguments[0];
   regs.rsi = arguments[1];
@@ -93,13 +107,18 @@ void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* m
   regs.r8 = arguments[4];
   regs.r9 = arguments[5];
   regs.rip = point.where().address + 1;  // behind the breakpoint, as handlers see it
+  frame.stack[0] = return_address(event, point);
   return &regs;
 }
 
+// Returns what the call returned, where the call came that far.
 void* kernel_return_regs(Probes&, const Event& event, const Point& point, void* memory) {
+  if (is_first_return(event)) return nullptr;
   KernelFrame& frame = frame_in(memory, event);
+  std::array<u64, 6> arguments{};
+  if (!reaches(frame, event, point, arguments)) return nullptr;
   frame.regs.rax = point.where().function->returns_result ? static_cast<u64>(event.result) : 0;
-  frame.regs.rip = point.where().address;
+  frame.regs.rip = return_address(event, point);
   return &frame.regs;
 }
 

@@ -57,8 +57,12 @@ void* process_fork_args(Probes& probes, const Event& event, const Point&, void* 
 }
 
 // (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
-void* process_exec_args(Probes& probes, const Event& event, const Point&, void* memory) {
+void* process_exec_args(Probes& probes, const Event& event, const Point& point, void* memory) {
   Args& args = args_in(memory);
+  constexpr u32 kBeforeProgram = 2 * sizeof(u64);
+  if (point.programs()[0].program->verified.max_ctx_offset > kBeforeProgram) {
+    probes.unmodelled().note("struct linux_binprm of sched_process_exec");
+  }
   args.value[0] = task_struct(probes, event.task->tid());
   args.value[1] = static_cast<u64>(s64{event.other});
   return args.value;

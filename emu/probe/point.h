@@ -46,6 +46,10 @@ struct Attachment {
   u64 cookie = 0;
 };
 
+// What a tracepoint calls (kernel: its probe functions): of all trace events there one, of all of `syscalls` together
+// one, of each raw tracepoint program its own.
+enum class Listener : u8 { kEvents, kSyscallEvents, kRaw };
+
 // Lays out what a program finds behind R1 in `memory` (kContextSize bytes of arena): the address for R1, or null when
 // the event does not concern the point after all.
 using ContextBuilder = void* (*)(Probes& probes, const Event& event, const Point& point, void* memory);
@@ -66,10 +70,12 @@ class Point {
     bool within = false;                       // kprobes: behind the function's entry, where bpf_get_func_ip says 0
     u64 address = 0;                           // kprobes: of the probed instruction; uprobes: filled in at the hit
     Probe probe = Probe::kNone;
-    bool on_return = false;  // kretprobe, uretprobe
-    u32 record_size = ~0u;   // tracepoints: bytes of context that programs may read
-    std::string name{};      // of the event, symbol or file, as queries show it
-    u64 offset = 0;          // kprobes and uprobes: within symbol or file
+    bool on_return = false;         // kretprobe, uretprobe
+    u32 record_size = ~0u;          // tracepoints: bytes of context that programs may read
+    std::string name{};             // of the event, symbol or file, as queries show it
+    Listener listener{};            // tracepoints: as which of them
+    std::string_view tracepoint{};  // the kernel's own, of which several events may be made ("sys_enter"); static
+    u64 offset = 0;                 // kprobes and uprobes: within symbol or file
     Sites::Id site = 0;
     bool newest_first = false;  // kprobes and uprobes: the handler added last runs first
     u64* hits = nullptr;        // counts what passes, with or without programs (kprobe_profile)
@@ -102,8 +108,8 @@ class Point {
   // Takes away the first place of `program`.
   void detach(const Program& program);
 
-  // Uprobes: an event of the point is opened for `tid`, -1 for every task, and closed (kernel: uprobe_perf_open). Errors
-  // of Sites::apply.
+  // Uprobes: an event of the point is opened for `tid`, -1 for every task, and closed (kernel: uprobe_perf_open).
+  // Errors of Sites::apply.
   Result<void> open(const PerfEvent& event, pid_t tid, bool inherit);
   void close(const PerfEvent& event);
   UprobeFilter filter;

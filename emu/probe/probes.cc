@@ -19,6 +19,11 @@ void insert(std::vector<Point*>& points, Point& point, bool inwards) {
   points.insert(std::ranges::find_if(points, before), &point);
 }
 
+// The system call that the thread is in, -1: none.
+long call_of(Task& task) {
+  return static_cast<long>(task.regs().orig_rax);
+}
+
 template <class Lists>
 void for_each_syscall(const SyscallSet& syscalls, Lists& lists, auto&& change) {
   for (size_t number = 0; number < kSyscallLimit; ++number) {
@@ -35,6 +40,7 @@ Probes::~Probes() = default;
 
 void Probes::add(Point& point) {
   const Point::Where& where = point.where();
+  if (!where.tracepoint.empty()) listeners_.emplace(where.tracepoint, where.listener);
   switch (where.moment) {
     case Moment::kNever: return;
     case Moment::kSyscallEnter:
@@ -50,6 +56,9 @@ void Probes::add(Point& point) {
 void Probes::remove(Point& point) {
   const Point::Where& where = point.where();
   auto take = [&](Points& points) { std::erase(points, &point); };
+  if (auto listener = listeners_.find({where.tracepoint, where.listener}); listener != listeners_.end()) {
+    listeners_.erase(listener);
+  }
   for_each_syscall(where.syscalls, entered_, take);
   for_each_syscall(where.syscalls, exited_, take);
   for (auto& [moment, points] : others_) take(points);
@@ -88,6 +97,7 @@ void Probes::fire(const Point& point, const Event& event) {
   scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context) return;
+  scope.at(point, event);
   bool passes = true;
   for (const Attachment& each : point.programs()) {
     passes &= scope.call(*each.program, context, each.cookie, point.where().within ? 0 : point.where().address) != 0;
@@ -100,6 +110,11 @@ void Probes::fire(const Point& point, const Event& event) {
 
 void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
   for (auto& [id, event] : perf_events) call(*event);
+}
+
+u32 Probes::listeners(std::string_view tracepoint) const {
+  auto count = [&](Listener as) { return static_cast<u32>(listeners_.count({tracepoint, as})); };
+  return std::min(count(Listener::kEvents), 1u) + std::min(count(Listener::kSyscallEvents), 1u) + count(Listener::kRaw);
 }
 
 void Probes::fire_all(const Points& points, const Event& event) {
@@ -119,19 +134,24 @@ void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {
   for_each_perf_event([&](PerfEvent& each) { each.task_forked(parent.tid(), child, thread); });
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
-  fire_all(others_[Moment::kFork], Event{.task = &parent, .regs = &parent.regs(), .other = child});
+  fire_all(others_[Moment::kFork],
+           Event{.task = &parent, .regs = &parent.regs(), .number = call_of(parent), .other = child});
 }
 
-void Probes::task_executed(Task& task, pid_t old_tid, const std::string& path) {
+void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filename) {
   runner_.forget(old_tid);
   runner_.forget(task.tid());
   for (Point* point : targeted_) point->filter.executed(task.tid(), old_tid);
   for_each_perf_event([&](PerfEvent& each) { each.task_executed(old_tid, task.tid()); });
-  fire_all(others_[Moment::kExec], Event{.task = &task, .regs = &task.regs(), .other = old_tid, .text = path.c_str()});
+  // The new program's registers say execve whatever the call was; only execveat gives such names.
+  const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
+  fire_all(others_[Moment::kExec],
+           Event{.task = &task, .regs = &task.regs(), .number = number, .other = old_tid, .text = filename.c_str()});
 }
 
 void Probes::task_exiting(Task& task, int status) {
-  fire_all(others_[Moment::kExit], Event{.task = &task, .regs = &task.regs(), .result = status});
+  fire_all(others_[Moment::kExit],
+           Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 
@@ -140,17 +160,19 @@ void Probes::task_gone(pid_t tid) {
   runner_.forget(tid);
 }
 
-void Probes::signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
-                              int result) {
-  fire_all(others_[Moment::kSignal], Event{.task = &task,
-                                           .regs = &task.regs(),
-                                           .other = target,
-                                           .text = comm,
-                                           .signal = signal,
-                                           .error = error,
-                                           .code = code,
-                                           .outcome = result,
-                                           .group = group});
+void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
+  fire_all(others_[Moment::kSignal], Event{.task = sender,
+                                           .regs = sender ? &sender->regs() : nullptr,
+                                           .number = sender ? call_of(*sender) : -1,
+                                           .result = signal.status,
+                                           .other = signal.target,
+                                           .text = signal.comm.c_str(),
+                                           .signal = signal.signal,
+                                           .error = signal.error,
+                                           .code = signal.code,
+                                           .outcome = signal.outcome,
+                                           .group = signal.group,
+                                           .origin = signal.origin});
 }
 
 void Probes::filter_changed(Point& point) {
@@ -175,7 +197,8 @@ const Probes::Points& Probes::points_of(Sites::Id site, bool on_return) const {
 bool Probes::site_wanted(Sites::Id site, pid_t tid) {
   const Task* task = host().find_task(tid);
   auto concerned = [&](const Point* point) { return task && concerns(*point, *task); };
-  return std::ranges::any_of(points_of(site, false), concerned) || std::ranges::any_of(points_of(site, true), concerned);
+  return std::ranges::any_of(points_of(site, false), concerned) ||
+         std::ranges::any_of(points_of(site, true), concerned);
 }
 
 void Probes::site_lost(Sites::Id site, const char* why) {

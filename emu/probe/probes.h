@@ -44,8 +44,7 @@ class Probes : public EventSink {
   void task_executed(Task& task, pid_t old_tid, const std::string& path) override;
   void task_exiting(Task& task, int status) override;
   void task_gone(pid_t tid) override;
-  void signal_generated(Task& task, int signal, int error, int code, const char* comm, pid_t target, bool group,
-                        int result) override;
+  void signal_generated(Task* sender, const GeneratedSignal& signal) override;
   bool site_hit(Task& task, Sites::Id site, PtRegs& regs) override;
   bool site_wanted(Sites::Id site, pid_t tid) override;
   void site_lost(Sites::Id site, const char* why) override;
@@ -70,6 +69,9 @@ class Probes : public EventSink {
   Unmodelled& unmodelled() { return parts_.unmodelled; }
   const KernelData& kernel() { return parts_.kernel; }
   DynamicEvents& dynamic_events() { return parts_.dynamic_events; }
+  // How many listeners a kernel tracepoint has, and how many arguments (0: the model never fires it).
+  u32 listeners(std::string_view tracepoint) const;
+  static u32 tracepoint_arguments(std::string_view tracepoint);
   u64 next_perf_id() { return ++last_perf_id_; }
   std::map<u64, PerfEvent*> perf_events;  // all there are, by id
 
@@ -90,6 +92,7 @@ class Probes : public EventSink {
   std::map<Moment, Points> others_;                     // fork, exec, exit, ...
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;
   std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
+  std::multiset<std::pair<std::string_view, Listener>> listeners_;
   bool wanted_signals_ = false;
   u64 last_perf_id_ = 0;
   SyscallSet wanted_entry_, wanted_exit_;  // what the host was told

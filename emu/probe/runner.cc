@@ -15,6 +15,7 @@
 
 #include "emu/arena/vcpu.h"
 #include "emu/base/bytes.h"
+#include "emu/probe/kernel_stack.h"
 #include "emu/probe/point.h"
 #include "emu/runtime/helpers/helpers.h"
 
@@ -113,8 +114,8 @@ s64 read_user(void* self, void* to, u64 address, u64 size) {
 
 constexpr u64 kWord = 8, kStringChunk = 512;
 
-// kernel: strncpy_from_user. That copies words and zeroes what follows the NUL in its word, but goes on byte by byte once
-// a word cannot be read or does not fit. It shows: programs take the buffer for a map's key.
+// kernel: strncpy_from_user. That copies words and zeroes what follows the NUL in its word, but goes on byte by byte
+// once a word cannot be read or does not fit. It shows: programs take the buffer for a map's key.
 s64 read_user_str(void* self, char* to, u64 address, u64 size) {
   Task* task = scope_of(self).task();
   if (!task) return -EFAULT;
@@ -186,20 +187,27 @@ struct RunScopeEnv {
   static u64 task_struct(void* self, Run* run) {
     return run->task->tid ? scope_of(self).runner().task_struct(static_cast<pid_t>(run->task->tid)) : 0;
   }
-  // The probed function, then the way that every system call comes. A clock that ticks while a thread runs finds it in
-  // user mode, where there is no kernel stack.
+  // Raw tracepoints hand out no registers, so that their stacks begin in the program itself (kernel:
+  // bpf_get_stack_raw_tp).
   static s64 kernel_stack(void* self, Run* run, u64* ips, u32 max) {
-    if (run->program && run->program->type == BPF_PROG_TYPE_PERF_EVENT) {
+    RunScope& scope = scope_of(self);
+    if (!scope.point_) {
+      // A clock that ticks while a thread runs finds it in user mode.
       if (!run->regs) missing(self, "the kernel stack of an idle CPU");
       return 0;
     }
-    auto& symbol = scope_of(self).runner().outlets_.symbol;
-    u64 frames[] = {run->func_ip, symbol ? symbol("do_syscall_64") : 0,
-                    symbol ? symbol("entry_SYSCALL_64_after_hwframe") : 0};
-    u32 count = 0;
-    for (u64 frame : frames) {
-      if (frame && count < max) ips[count++] = frame;
+    KernelFrames frames;
+    const Point::Where& where = scope.point_->where();
+    auto& shown_at = scope.runner().outlets_.kernel_address;
+    const bool raw = where.listener == Listener::kRaw;
+    if (raw) frames.push(shown_at ? shown_at(run->return_ip) : run->return_ip);
+    // The frames between a subprogram and the program's own are not looked for.
+    if ((raw && scope.subprograms_) || !kernel_frames(*scope.point_, *scope.event_, frames)) {
+      missing(self, fmt::format("kernel stack at {}, reached in a way that was not recorded", where.name).c_str());
+      return -EFAULT;
     }
+    const u32 count = std::min(frames.count, max);
+    std::copy_n(frames.ips, count, ips);
     return count;
   }
   static u64 test_object(void* self) {
@@ -290,6 +298,7 @@ void* RunScope::context_memory() {
 u64 RunScope::call(const Program& program, void* context, u64 cookie, u64 func_ip) {
   ProgramText& text = program.text();
   run_.program = &text;
+  subprograms_ = program.verified.subprogram_starts.size() > 1;
   run_.context = context;
   run_.cookie = cookie;
   run_.func_ip = func_ip;

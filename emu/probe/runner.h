@@ -23,14 +23,14 @@ namespace bpfemu {
 
 // Where running programs reach out to.
 struct Outlets {
-  std::function<void(const void* ring)> wake;        // who polls a struct Map or struct PerfRing
-  TraceLog* trace = nullptr;                         // bpf_trace_printk's lines
-  std::function<u64(const TaskFacts&)> task_struct;  // arena address of the task's task_struct, 0: none
-  std::function<u64()> test_object;                  // arena address of prog_test_struct, 0: none
-  std::function<bool(RunSock&)> show_sock;           // fills in RunSock::object
-  std::function<void(pid_t)> task_gone;              // the thread ended or runs another program
-  std::function<u64(std::string_view)> symbol;       // address of a kernel function, 0: unknown
+  std::function<void(const void* ring)> wake;                // who polls a struct Map or struct PerfRing
+  TraceLog* trace = nullptr;                                 // bpf_trace_printk's lines
+  std::function<u64(const TaskFacts&)> task_struct;          // arena address of the task's task_struct, 0: none
+  std::function<u64()> test_object;                          // arena address of prog_test_struct, 0: none
+  std::function<bool(RunSock&)> show_sock;                   // fills in RunSock::object
+  std::function<void(pid_t)> task_gone;                      // the thread ended or runs another program
   std::function<std::optional<SymbolPlace>(u64)> symbol_at;  // the kernel function or object that an address lies in
+  std::function<u64(u64)> kernel_address;                    // where kallsyms shows program code that lies in the arena
 };
 
 // What of the task a program looks at. Finding these costs system calls, so only who asks pays.
@@ -49,7 +49,9 @@ struct ProgramNeeds {
 // Read off the instructions; a program with tail calls may need everything.
 ProgramNeeds needs_of(const Program& program);
 
+class Point;
 class RunScope;
+struct Event;
 
 // What outlives a single run: the vCPUs, and what is known about tasks.
 class Runner {
@@ -107,17 +109,23 @@ class RunScope {
   bool at_site() const { return at_site_; }
   // Gives the vCPU away while `meanwhile` runs; the next one may be another.
   void lend(const std::function<void()>& meanwhile);
+  // Which event it is, for the kernel's stack; without, the task is in user mode. Both must outlive the scope.
+  void at(const Point& point, const Event& event) { point_ = &point, event_ = &event; }
   // kContextSize bytes of arena to lay a context out in, the vCPU's own.
   void* context_memory();
   // R0 of the program.
   u64 call(const Program& program, void* context, u64 cookie = 0, u64 func_ip = 0);
 
  private:
+  friend struct RunScopeEnv;
   Runner& runner_;
   Task* task_;
   bool at_site_ = false;
   Env env_;
   RunTask idle_{};
+  const Point* point_ = nullptr;
+  const Event* event_ = nullptr;
+  bool subprograms_ = false;  // the program that runs has some
   Run run_{};
 };
 

@@ -35,7 +35,7 @@ bool is_syscall_moment(Moment moment) {
 }
 
 Point::Where place(const Modelled& modelled) {
-  Point::Where where{.moment = modelled.moment, .name = std::string(modelled.name)};
+  Point::Where where{.moment = modelled.moment, .name = std::string(modelled.name), .tracepoint = modelled.name};
   if (is_syscall_moment(modelled.moment)) where.syscalls.set();
   return where;
 }
@@ -55,7 +55,9 @@ Result<Point::Where> syscall_event(const TraceEvent& event) {
   if (!call) return fail(EINVAL);
   Point::Where where{.moment = entering ? Moment::kSyscallEnter : Moment::kSyscallExit,
                      .context = entering ? sys_enter_record : sys_exit_record,
-                     .name = std::string(event.name)};
+                     .name = std::string(event.name),
+                     .listener = Listener::kSyscallEvents,
+                     .tracepoint = entering ? "sys_enter" : "sys_exit"};
   where.syscalls.set(call->number);
   return where;
 }
@@ -181,6 +183,11 @@ Depth depth_of(FunctionLevel level) {
                                             : Depth::kInner;
 }
 
+u32 Probes::tracepoint_arguments(std::string_view tracepoint) {
+  auto modelled = std::ranges::find(kModelled, tracepoint, &Modelled::name);
+  return modelled == std::end(kModelled) ? 0 : modelled->arg_count;
+}
+
 Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
   if (auto known = probes.by_event_id.find(id); known != probes.by_event_id.end()) {
     if (auto point = known->second.lock()) return point;
@@ -204,6 +211,7 @@ Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name) {
     if (name != modelled.name) continue;
     Point::Where where = place(modelled);
     where.context = modelled.args;
+    where.listener = Listener::kRaw;
     where.record_size = modelled.arg_count * sizeof(u64);
     return where;
   }

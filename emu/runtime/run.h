@@ -61,6 +61,7 @@ struct Run {
   PtRegs* regs;             // user registers of the event, for stacks; may be null
   u64 cookie;               // bpf_get_attach_cookie
   u64 func_ip;              // bpf_get_func_ip
+  u64 return_ip;            // of the program, while a helper takes its stack
   u32 cpus;                 // number of possible CPUs
   u32 tail_calls;
   u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)

@@ -119,8 +119,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.test_object = [&s] { return s.test_object->address(); };
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->forget(tid); };
-  outlets.symbol = [&s](std::string_view name) { return s.kernel.symbols().address(name); };
   outlets.symbol_at = [&s](u64 address) { return s.kernel.symbols().locate(address); };
+  outlets.kernel_address = [](u64 address) { return kernel_address(address); };
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,
                     .host = host,

@@ -51,6 +51,7 @@ s64 get_stack(Run* run, u8* to, u32 size, u64 flags) {
 }  // namespace
 
 HELPER(help_get_stackid) {
+  run->return_ip = address_of(__builtin_return_address(0));
   if (r3 & ~kStackidFlags) return result(-EINVAL);
   u32 skip = r3 & BPF_F_SKIP_FIELD_MASK;
   u64 ips[kMaxStackDepth];
@@ -60,6 +61,7 @@ HELPER(help_get_stackid) {
 }
 
 HELPER(help_get_stack) {
+  run->return_ip = address_of(__builtin_return_address(0));
   s64 r = get_stack(run, pointer_to<u8>(r2), low32(r3), r4);
   if (r < 0) __builtin_memset(pointer_to(r2), 0, low32(r3));
   return result(r);

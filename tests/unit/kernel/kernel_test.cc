@@ -123,6 +123,32 @@ TEST_CASE("symbols") {
   CHECK(functions.find("\n__x64_sys_openat\n") != std::string::npos);
 }
 
+TEST_CASE("stacks") {
+  struct Row {
+    StackPart part;
+    long call;
+  };
+  constexpr long kEvery = -1;
+  const Row rows[] = {
+#define KERNEL_FRAMES(part, of, frames, next) {StackPart::part, of},
+#include "emu/abi/kernel_stacks.inc"
+#undef KERNEL_FRAMES
+  };
+  for (const Row& row : rows) {
+    INFO(int(row.part) << " in " << row.call);
+    KernelFrames frames;
+    CHECK(kernel().stacks().append(row.part, row.call, frames));
+    CHECK(frames.count > 0);
+  }
+  KernelFrames frames;
+  CHECK_FALSE(kernel().stacks().append(StackPart::kFork, SYS_getpid, frames));
+  frames = {};
+  REQUIRE(kernel().stacks().append(StackPart::kCloser, SYS_close, frames));
+  REQUIRE(frames.count == 3);
+  CHECK(frames.ips[0] == kernel().symbols().address("__x64_sys_close") + 13);
+  CHECK(kernel().symbols().at(frames.ips[2])->name == "entry_SYSCALL_64_after_hwframe");
+}
+
 TEST_CASE("recorded files") {
   CHECK(kernel().config().find("CONFIG_BPF_SYSCALL=y\n") != std::string::npos);
   CHECK(kernel().file("kprobes/blacklist").find("asm_exc_divide_error\n") != std::string_view::npos);
@@ -186,7 +212,13 @@ TEST_CASE("arguments of kernel functions") {
   call.args = {3, 0x1234, reinterpret_cast<u64>(&wanted), sizeof wanted};
   REQUIRE(inner->arguments(call, out));
   CHECK(reinterpret_cast<open_how*>(out[2])->flags == O_PATH);
-  call.args[2] = 0;
+  // Measured: a tail that is not zero, or longer than a page, is E2BIG before the function is called.
+  open_how longer[3] = {wanted, {}, {}};
+  call.args = {3, 0x1234, reinterpret_cast<u64>(longer), sizeof longer};
+  CHECK(inner->arguments(call, out));
+  longer[2].resolve = 1;
+  CHECK_FALSE(inner->arguments(call, out));
+  call.args = {3, 0x1234, 0, sizeof wanted};
   CHECK_FALSE(inner->arguments(call, out));
 
   const KernelFunction* dragonos = find_kernel_function("dragonos_kernel::syscall::Syscall::handle");

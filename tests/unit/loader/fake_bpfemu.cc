@@ -69,7 +69,7 @@ class Fake final : public CallHandler, public EventSink {
   void task_executed(Task&, pid_t, const std::string&) override { ++execs_; }
   void task_exiting(Task&, int) override { ++exits_seen_; }
   void task_gone(pid_t) override {}
-  void signal_generated(Task&, int, int, int, const char*, pid_t, bool, int) override {}
+  void signal_generated(Task*, const GeneratedSignal&) override {}
   bool site_hit(Task&, Sites::Id, PtRegs&) override { return true; }
   bool site_wanted(Sites::Id, pid_t) override { return false; }
   void site_lost(Sites::Id, const char*) override {}

@@ -43,7 +43,7 @@ class Answers final : public CallHandler, public EventSink {
   }
   void task_exiting(Task& task, int) override { seen.push_back("exits " + std::to_string(task.tid() - kFirst)); }
   void task_gone(pid_t tid) override { seen.push_back("gone " + std::to_string(tid - kFirst)); }
-  void signal_generated(Task&, int, int, int, const char*, pid_t, bool, int) override {}
+  void signal_generated(Task*, const GeneratedSignal&) override {}
   bool site_hit(Task&, Sites::Id, PtRegs&) override { return true; }
   bool site_wanted(Sites::Id, pid_t) override { return false; }
   void site_lost(Sites::Id, const char*) override {}

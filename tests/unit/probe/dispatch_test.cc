@@ -160,6 +160,36 @@ TEST_CASE("system call numbers are in rsi of the dispatchers") {
   CHECK(w.host.entry.none());
 }
 
+TEST_CASE("a function returns only where the call came that far") {
+  World w;
+  int entered = 0, returned = 0;
+  auto probe = [&](const char* symbol, bool on_return) {
+    auto point = kprobe(w.probes, symbol, 0, 0, on_return);
+    REQUIRE(point);
+    int& count = on_return ? returned : entered;
+    REQUIRE((*point)->attach({make_program(BPF_PROG_TYPE_KPROBE, [&](Run*, void*) { return u64(++count); }), 0}));
+    return std::move(*point);
+  };
+  auto call = [&](PtRegs regs, long number, s64 result) {
+    w.probes.syscall_entered(w.task, regs, number);
+    w.probes.syscall_exited(w.task, regs, number, result);
+  };
+  auto entry = probe("ksys_mmap_pgoff", false), exit = probe("ksys_mmap_pgoff", true);
+  PtRegs regs{};
+  regs.r9 = 1;  // mmap(2) refuses the offset itself
+  call(regs, SYS_mmap, -EINVAL);
+  CHECK((entered == 0 && returned == 0));
+  regs.r9 = 4096;
+  call(regs, SYS_mmap, -EINVAL);
+  CHECK((entered == 1 && returned == 1));
+  // A new task does not return from its creator's functions.
+  auto clone = probe("__x64_sys_clone", true), dispatch = probe("x64_sys_call", true);
+  call({}, SYS_clone, 4242);
+  CHECK(returned == 3);
+  w.probes.syscall_exited(w.task, regs, SYS_clone, 0);
+  CHECK(returned == 3);
+}
+
 TEST_CASE("kprobes that cannot be") {
   World w;
   CHECK(kprobe(w.probes, "no_such_function", 0, 0, false).error() == Errno{ENOENT});
@@ -214,7 +244,7 @@ TEST_CASE("process events") {
   });
   w.probes.task_forked(w.task, 4242, false);
   w.probes.task_executed(w.task, 77, "/bin/true");
-  w.probes.signal_generated(w.task, 15, 0, 0, "victim", 4242, true, 0);
+  w.probes.signal_generated(&w.task, {.signal = 15, .target = 4242, .comm = "victim", .group = true});
   w.probes.task_exiting(w.task, 0);
   CHECK(ran == 4);
   std::string long_path(8192, 'x');

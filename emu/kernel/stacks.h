@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stacks of the claimed kernel: which functions lie between an event and the user's system call or fault, and where
+// each of them goes on. The rows are in emu/abi/kernel_stacks.inc.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "emu/base/types.h"
+
+namespace bpfemu {
+
+class Symbols;
+
+enum class StackPart : u8 {
+  kBottom,
+  kInCall,
+  kLeavingCall,
+  kDispatched,
+  kOpener,
+  kCloser,
+  kSyscallEnter,
+  kSyscallExit,
+  kFirstReturn,
+  kFork,
+  kExec,
+  kExit,
+  kNotifyParent,
+  kNotifyParentOfLeader,
+  kExitCall,
+  kKilledInCall,
+  kKilledInUser,
+  kPageFault,
+  kInvalidOpcode,
+  kProtectionFault,
+  kBreakpointTrap,
+  kInterrupt,
+  kSend,
+  kSender,
+  kGroupSender,
+  kForced,
+  kForcedByPageFault,
+  kForcedByInvalidOpcode,
+  kForcedByProtectionFault,
+  kForcedByBreakpoint,
+};
+
+// Addresses, innermost first.
+struct KernelFrames {
+  static constexpr u32 kMost = 24;
+  u64 ips[kMost] = {};
+  u32 count = 0;
+
+  void push(u64 ip) {
+    if (count < kMost) ips[count++] = ip;
+  }
+};
+
+class KernelStacks {
+ public:
+  explicit KernelStacks(const Symbols& symbols);
+  // Appends the part and all that follow it outwards, in this system call (-1: in none). False: not recorded.
+  bool append(StackPart part, long call, KernelFrames& frames) const;
+
+ private:
+  struct Row {
+    StackPart part;
+    long call;
+    StackPart next;
+    std::vector<u64> ips;
+  };
+  const Row* find(StackPart part, long call) const;
+
+  std::vector<Row> rows_;
+};
+
+}  // namespace bpfemu

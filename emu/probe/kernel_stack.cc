@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/kernel_stack.h"
+
+#include <fmt/format.h>
+#include <sys/syscall.h>
+
+#include "emu/kernel/functions.h"
+#include "emu/kernel/kernel_data.h"
+#include "emu/probe/probes.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kCodeSegment32 = 0x23;
+constexpr int kSignalMask = 0x7f;  // of a wait status
+constexpr int kSigIll = 4, kSigTrap = 5, kSigBus = 7, kSigSegv = 11;
+constexpr int kFromKernel = 0x80;  // SI_KERNEL
+
+// A frame of one of the functions that the kernel has for each number of arguments: one more is one more push or move.
+struct PerArgument {
+  std::string_view prefix;
+  u32 offset, step;
+};
+constexpr PerArgument kTraceRun{"bpf_trace_run", 64, 5}, kIterator{"__traceiter_", 33, 8};
+
+class Stack {
+ public:
+  Stack(const Point& point, const Event& event, KernelFrames& frames)
+      : probes_(point.probes()), where_(point.where()), event_(event), frames_(frames) {}
+
+  bool build() {
+    // 32-bit calls come through other entries.
+    if (event_.regs && event_.regs->cs == kCodeSegment32) return false;
+    if (where_.probe == Point::Probe::kKernel) return kprobe();
+    if (where_.probe == Point::Probe::kUser || where_.listener == Listener::kSyscallEvents) return true;
+    return !where_.tracepoint.empty() && listener() && place();
+  }
+
+ private:
+  bool append(StackPart part) { return probes_.kernel().stacks().append(part, event_.number, frames_); }
+
+  bool kprobe() {
+    if (!where_.on_return) frames_.push(where_.address + 1);  // behind the breakpoint
+    return append(where_.function->caller);
+  }
+
+  bool per_argument(const PerArgument& f, std::string_view name) {
+    u32 arguments = probes_.tracepoint_arguments(where_.tracepoint);
+    u64 start = probes_.kernel().symbols().address(fmt::format("{}{}", f.prefix, name));
+    frames_.push(start + f.offset + arguments * f.step);
+    return start != 0 && arguments != 0;
+  }
+
+  // What lies between the tracepoint and the program. A single listener is called directly.
+  bool listener() {
+    u32 arguments = probes_.tracepoint_arguments(where_.tracepoint);
+    if (where_.listener == Listener::kRaw && !per_argument(kTraceRun, std::to_string(arguments))) return false;
+    return probes_.listeners(where_.tracepoint) < 2 || per_argument(kIterator, where_.tracepoint);
+  }
+
+  bool place() {
+    switch (where_.moment) {
+      case Moment::kSyscallEnter: return append(StackPart::kSyscallEnter);
+      case Moment::kSyscallExit:
+        return append(is_first_return(event_) ? StackPart::kFirstReturn : StackPart::kSyscallExit);
+      case Moment::kFork: return append(StackPart::kFork);
+      case Moment::kExec: return append(StackPart::kExec);
+      case Moment::kExit: return append(StackPart::kExit) && death();
+      case Moment::kSignal: return signal();
+      default: return false;
+    }
+  }
+
+  // How the thread came to do_exit.
+  bool death() {
+    const int signal = static_cast<int>(event_.result) & kSignalMask;
+    const bool asked = event_.number == SYS_exit || event_.number == SYS_exit_group;
+    if (asked && signal == 0) return append(StackPart::kExitCall);
+    if (event_.number >= 0) return append(StackPart::kKilledInCall);
+    return append(StackPart::kKilledInUser) && append(interruption(signal));
+  }
+
+  // What took the thread out of user mode when this signal ended it.
+  static StackPart interruption(int signal) {
+    switch (signal) {
+      case kSigSegv:
+      case kSigBus: return StackPart::kPageFault;
+      case kSigIll: return StackPart::kInvalidOpcode;
+      case kSigTrap: return StackPart::kBreakpointTrap;
+      default: return StackPart::kInterrupt;
+    }
+  }
+
+  bool signal() {
+    switch (event_.origin) {
+      case SignalOrigin::kCall: return append(StackPart::kSend) && append(StackPart::kSender);
+      case SignalOrigin::kGroupCall: return append(StackPart::kSend) && append(StackPart::kGroupSender);
+      case SignalOrigin::kExit: return append(StackPart::kNotifyParent) && death();
+      case SignalOrigin::kLastThread: return append(StackPart::kNotifyParentOfLeader) && death();
+      case SignalOrigin::kFault: return append(StackPart::kForced) && fault();
+      case SignalOrigin::kOther: return false;
+    }
+    return false;
+  }
+
+  bool fault() {
+    const bool unspecific = event_.code == kFromKernel;
+    switch (event_.signal) {
+      case kSigSegv: return append(unspecific ? StackPart::kForcedByProtectionFault : StackPart::kForcedByPageFault);
+      case kSigBus: return append(StackPart::kForcedByPageFault);
+      case kSigIll: return append(StackPart::kForcedByInvalidOpcode);
+      case kSigTrap: return unspecific && append(StackPart::kForcedByBreakpoint);
+      default: return false;
+    }
+  }
+
+  Probes& probes_;
+  const Point::Where& where_;
+  const Event& event_;
+  KernelFrames& frames_;
+};
+
+}  // namespace
+
+bool kernel_frames(const Point& point, const Event& event, KernelFrames& frames) {
+  return Stack(point, event, frames).build();
+}
+
+}  // namespace bpfemu
