@@ -89,7 +89,8 @@ void Explainer::explain_number(u32 reg, std::string_view name) {
       case TraceEvent::Kind::kLost: break;
     }
   }
-  if (!events.empty() && !compared) note(fmt::format("no comparison on this path limits the {}", name));
+  if (!events.empty() && !compared && cause_.code != Code::kZeroSize)
+    note(fmt::format("no comparison on this path limits the {}", name));
 }
 
 void Explainer::explain_bounds() {
