@@ -189,6 +189,12 @@ void PerfEvent::reset() {
   state().count = 0;
 }
 
+Result<void> PerfEvent::set_filter(std::string_view text, std::string_view format) {
+  if (filter_) return fail(EEXIST);
+  filter_ = TRY(EventFilter::parse(text, format));
+  return {};
+}
+
 Result<void> PerfEvent::set_period(u64 value) {
   bool sampling = attr().sample_period != 0;
   if (!sampling || value == 0 || (!attr().freq && value & (u64{1} << 63))) return fail(EINVAL);

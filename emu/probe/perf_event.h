@@ -6,11 +6,13 @@
 #include <linux/perf_event.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "emu/base/object.h"
 #include "emu/bpf/program.h"
+#include "emu/kernel/event_filter.h"
 #include "emu/probe/perf_buffer.h"
 #include "emu/probe/perf_tasks.h"
 #include "emu/probe/point.h"
@@ -74,6 +76,9 @@ class PerfEvent : public Object {
   void update();
   void update_group();
   void reset();
+  // PERF_EVENT_IOC_SET_FILTER: what does not pass is not counted. Programs run regardless. EEXIST: it has one; errors of
+  // EventFilter::parse (kernel: ftrace_profile_set_filter).
+  Result<void> set_filter(std::string_view text, std::string_view format);
   // PERF_EVENT_IOC_PERIOD: EINVAL (kernel: _perf_event_period).
   Result<void> set_period(u64 value);
   // Overflows until it disables itself (PERF_EVENT_IOC_REFRESH); 0: for ever.
@@ -108,6 +113,7 @@ class PerfEvent : public Object {
   u64 usage_count(const TaskUsage& usage) const;
   u64 period_ns() const;
   void overflow(RunScope& scope, PerfSample& sample, void* context);
+  bool passes(RunScope& scope, void* record) const;
   std::vector<u8> record_of_probe(const PtRegs& regs, s32 tid);
 
   Probes& probes_;
@@ -124,6 +130,7 @@ class PerfEvent : public Object {
   u64 timer_ = 0;          // 0: none
   u64 reset_at_ = 0;       // what a counter that goes on showed when it was reset
   u64 left_ = 0;           // counted since the last sample
+  std::optional<EventFilter> filter_;
 };
 
 }  // namespace bpfemu

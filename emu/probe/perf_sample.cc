@@ -82,12 +82,30 @@ std::vector<u8> PerfEvent::record_of_probe(const PtRegs& regs, s32 tid) {
   return record;
 }
 
+// kernel: perf_tp_filter_match.
+bool PerfEvent::passes(RunScope& scope, void* record) const {
+  if (!filter_) return true;
+  const Task& task = *scope.task();
+  const RecordHead head{static_cast<u16>(attr().config), 0, 0, static_cast<s32>(task.tid())};
+  memcpy(record, &head, sizeof head);
+  FilteredRecord filtered{.record = {static_cast<const u8*>(record), point()->where().record_size},
+                          .cpu = scope.run().cpu->id,
+                          .comm = {}};
+  TaskFacts facts;
+  if (filter_->asks_comm()) {
+    if (auto found = probes_.host().facts(task.tid())) facts = *found;
+    filtered.comm = {facts.comm, strnlen(facts.comm, sizeof facts.comm)};
+  }
+  return filter_->matches(filtered);
+}
+
 // kernel: perf_swevent_event. A period is the number of hits from one sample to the next.
 void PerfEvent::hit(RunScope& scope, void* context) {
   Task& task = *scope.task();
   if (!state().active || !tasks_.has(task.tid())) return;
   if (attr().exclude_kernel && !point()->where().in_user()) return;
   if (spec_.cpu >= 0 && probes_.host().cpu_of(task) != static_cast<u32>(spec_.cpu)) return;
+  if (!passes(scope, context)) return;
   ++state().count;
   u64 period = attr().freq ? 1 : attr().sample_period;
   if (period == 0) return;

@@ -72,9 +72,18 @@ Result<u64> set_output(Request& r) {
   return 0;
 }
 
+// kernel: perf_event_set_filter.
 Result<u64> set_filter(Request& r) {
-  r.system.unmodelled.note("PERF_EVENT_IOC_SET_FILTER");
-  return fail(EINVAL);
+  auto text = r.task.read_string(r.arg, kPageSize);
+  if (!text) return fail(text.error().value == ENAMETOOLONG ? EINVAL : text.error().value);
+  if (!r.event.tracing()) return fail(EINVAL);
+  const TraceEvent* event = r.system.kernel.events().find(static_cast<u32>(r.event.attr().config));
+  if (r.event.attr().type != PERF_TYPE_TRACEPOINT || !event) {
+    r.system.unmodelled.note("PERF_EVENT_IOC_SET_FILTER of probes");
+    return fail(EINVAL);
+  }
+  TRY(r.event.set_filter(*text, event->format));
+  return 0;
 }
 
 Result<u64> set_bpf(Request& r) {

@@ -52,6 +52,24 @@ TEST_CASE("an event at a point counts while it is enabled, for its task, and if 
   CHECK(hit() == 1);
 }
 
+TEST_CASE("a filter says what counts") {
+  World w;
+  auto attr = attr_of(PERF_TYPE_TRACEPOINT, w.event_id("syscalls", "sys_enter_getpgid"));
+  auto point = *tracepoint(w.probes, attr.config);
+  auto event = *PerfEvent::create(w.probes, {.sort = Sort::kTracepoint, .attr = attr, .pid = -1, .cpu = -1, .point = point});
+  const std::string_view format = w.kernel.events().find("syscalls", "sys_enter_getpgid")->format;
+  CHECK(event->set_filter("nofield == 3", format).error().value == EINVAL);
+  CHECK(event->set_filter("pid == 3 && common_pid == " + std::to_string(w.task.tid()), format));
+  CHECK(event->set_filter("pid == 4", format).error().value == EEXIST);
+  int runs = 0;
+  REQUIRE(set_perf_event_program(*event, make_program(BPF_PROG_TYPE_TRACEPOINT, [&](Run*, void*) { return ++runs, 1; }), 0));
+  PtRegs regs{};
+  for (regs.rdi = 0; regs.rdi < 5; ++regs.rdi) w.probes.syscall_entered(w.task, regs, 121);
+  event->update();
+  CHECK(event->state().count == 1);
+  CHECK(runs == 5);
+}
+
 TEST_CASE("a sibling counts while its leader is enabled") {
   World w;
   auto attr = attr_of(PERF_TYPE_TRACEPOINT, w.event_id("syscalls", "sys_enter_read"));
