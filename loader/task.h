@@ -55,6 +55,7 @@ class TracedTask final : public Task {
   Result<void> write(u64 address, const void* from, size_t size) override;
   Result<std::string> read_string(u64 address, size_t limit) override;
   PtRegs& regs() override;
+  bool entry_seen() const override { return !unseen_entry; }
   Result<u64> call(long number, std::array<u64, 6> args) override;
   Result<int> install_fd(int fd, bool cloexec) override;
   Result<FileId> file_id(int fd) override;
@@ -141,6 +142,7 @@ class TracedTask final : public Task {
   std::vector<std::function<void(Task&)>> at_stop;  // to be called at its next stop
   u64 asleep_ns = 0;                   // how long it had slept when we interrupted it
   bool silent_entry = false;           // the call that we restarted has still to stop: probes saw its entry, or not
+  bool unseen_entry = false;           // the call that it is in began before anybody wanted to see its end
   bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
   u32 fork_restarts = 0;               // how often signals made its fork start over since the last that succeeded
   std::optional<u64> fork_mask;        // what the program has blocked, while we block more for such a fork

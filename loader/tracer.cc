@@ -217,8 +217,9 @@ void Tracer::go(TracedTask& task) {
 // In the middle of a call that was entered before anybody wanted to see its exit.
 void Tracer::expect_exit(TracedTask& task) {
   const u64 number = task.regs().orig_rax;
-  if (!task.pending && !task.memory().compat && number < kSyscallLimit && report_exit_[number])
-    task.pending = TracedTask::Pending{static_cast<long>(number), args_of(task.regs())};
+  if (task.pending || task.memory().compat || number >= kSyscallLimit || !report_exit_[number]) return;
+  task.pending = TracedTask::Pending{static_cast<long>(number), args_of(task.regs())};
+  task.unseen_entry = true;
 }
 
 void Tracer::on_fork(TracedTask& task, Kind kind) {

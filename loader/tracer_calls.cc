@@ -116,6 +116,7 @@ void Tracer::serve_call(TracedTask& task, long number) {
   EventSink* const sink = handler_->events();
   TracedTask::Pending pending = task.pending.value_or(TracedTask::Pending{number, args_of(task.regs())});
   task.restartable.reset();
+  task.unseen_entry = task.unseen_entry && silent;
   if (sink && !silent && number >= 0) {
     if (report_entry_[number]) sink->syscall_entered(task, task.regs(), number);
     if (report_signals_ && signal_calls()[number]) signal_sent(task, {task, number, args_of(task.regs())});
@@ -264,6 +265,7 @@ bool Tracer::resume_interrupted(TracedTask& task, const std::optional<TracedTask
     whole.shortened = whole.shortened || restart == Restart::kShortened;
   }
   task.silent_entry = task.entry_stop = true;
+  task.unseen_entry = task.unseen_entry || !pending;
   if (whole.shortened || whole.done) {
     // The registers differ from what the program believes until the call is over.
     whole.restore_args = true;

@@ -42,6 +42,8 @@ class Task {
 
   // Registers at the current stop.
   virtual PtRegs& regs() = 0;
+  // Did anybody see the beginning of the call that the thread is in? It may have slept there when the first probe came.
+  virtual bool entry_seen() const { return true; }
 
   // Runs one system call in the thread and gives its result; an error of the call itself is the Errno.
   virtual Result<u64> call(long number, std::array<u64, 6> args) = 0;

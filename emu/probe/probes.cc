@@ -128,7 +128,11 @@ void Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
 
 void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
   if (number < 0 || size_t(number) >= kSyscallLimit) return;
-  fire_all(exited_[number], Event{.task = &task, .regs = &regs, .number = number, .result = result});
+  for (const Point* point : exited_[number]) {
+    // Kretprobes and fexit programs take hold of a return when the function is entered.
+    if (point->where().on_return && !task.entry_seen()) continue;
+    fire(*point, Event{.task = &task, .regs = &regs, .number = number, .result = result});
+  }
 }
 
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {

@@ -287,6 +287,32 @@ static void prepare(void) {
   CHECK(flock(lock, LOCK_EX) == 0 && fcntl(lock, F_SETLK, &whole) == 0);
 }
 
+static void close_all(void) {
+  kill(sleeper, SIGKILL);
+  ended(sleeper);
+  const int all[] = {pipe_[0], pipe_[1], pair[0], pair[1], listener};
+  for (size_t n = 0; n < sizeof all / sizeof all[0]; ++n) close(all[n]);
+}
+
+// What takes hold of a return when the function is entered does not see the end of a call that began before.
+static void returns_of_read(void) {
+  prepare();
+  sleeper = fork();
+  if (sleeper == 0) {
+    for (shared->done = 0; byte_of_pipe();) ++shared->done;
+    _exit(1);
+  }
+  until_asleep(sleeper);
+  const struct counter returns = count_returns(sleeper, "ksys_read");
+  for (int n = 1; n <= 3; ++n) {
+    write_byte();
+    for (int ms = 0; shared->done < n && ms < 20000; ++ms) sleep_ms(1);
+    until_asleep(sleeper);
+  }
+  printf("read: %ld of 3 returns\n", end_count(returns, 2));
+  close_all();
+}
+
 static void one_case(size_t i) {
   prepare();
   sleeper = fork();
@@ -308,10 +334,7 @@ static void one_case(size_t i) {
   printf("%s%s: %s, %ld entries, %ld exits; then %ld entries, %ld exits\n", cases[i].name, cases[i].how,
          shared->woken ? "as if nothing had happened" : "disturbed", end_count(begin, again) - again, end_count(end, 1),
          end_count(entries, kCalls), end_count(exits, kCalls));
-  kill(sleeper, SIGKILL);
-  ended(sleeper);
-  const int all[] = {pipe_[0], pipe_[1], pair[0], pair[1], listener};
-  for (size_t n = 0; n < sizeof all / sizeof all[0]; ++n) close(all[n]);
+  close_all();
 }
 
 int main(void) {
@@ -324,6 +347,7 @@ int main(void) {
   queue = msgget(IPC_PRIVATE, 0600);
   semaphore = semget(IPC_PRIVATE, 1, 0600);
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) one_case(i);
+  returns_of_read();
   msgctl(queue, IPC_RMID, NULL);
   semctl(semaphore, 0, IPC_RMID);
   unlink(fifo);

@@ -14,7 +14,7 @@ static inline long bpf_call(int command, union bpf_attr* attr) {
 }
 
 // Counts what one process does in the map's only element.
-static inline int load_counter(int map, pid_t pid) {
+static inline int load_counter(int type, int map, pid_t pid) {
   const struct bpf_insn code[] = {
       {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid},
       {.code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = 0, .imm = 32},
@@ -31,7 +31,7 @@ static inline int load_counter(int map, pid_t pid) {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
       {.code = BPF_JMP | BPF_EXIT},
   };
-  union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_TRACEPOINT, .insn_cnt = sizeof code / sizeof code[0]};
+  union bpf_attr attr = {.prog_type = type, .insn_cnt = sizeof code / sizeof code[0]};
   attr.insns = (uintptr_t)code;
   attr.license = (uintptr_t) "GPL";
   return bpf_call(BPF_PROG_LOAD, &attr);
@@ -41,24 +41,45 @@ struct counter {
   int map, event;
 };
 
+// Counts at the event that `attr` describes.
+static inline struct counter count_event(pid_t pid, int program_type, struct perf_event_attr* event) {
+  struct counter counter = {-1, -1};
+  union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+  event->size = sizeof *event;
+  event->sample_period = 1;
+  counter.map = bpf_call(BPF_MAP_CREATE, &attr);
+  const int program = load_counter(program_type, counter.map, pid);
+  const int fd = syscall(SYS_perf_event_open, event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+  if (fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) == 0) counter.event = fd;
+  close(program);
+  return counter;
+}
+
+static inline unsigned number_in(const char* path) {
+  unsigned number = 0;
+  FILE* file = fopen(path, "r");
+  if (file && fscanf(file, "%u", &number) != 1) number = 0;
+  if (file) fclose(file);
+  return number;
+}
+
 static inline struct counter count(pid_t pid, const char* moment, const char* call) {
   struct counter counter = {-1, -1};
   char path[128];
-  unsigned id = 0;
   snprintf(path, sizeof path, "/sys/kernel/tracing/events/syscalls/sys_%s_%s/id", moment, call);
-  FILE* file = fopen(path, "r");
-  if (file && fscanf(file, "%u", &id) == 1) {
-    union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
-    struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof event, .config = id};
-    event.sample_period = 1;
-    counter.map = bpf_call(BPF_MAP_CREATE, &attr);
-    const int program = load_counter(counter.map, pid);
-    const int fd = syscall(SYS_perf_event_open, &event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-    if (fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) == 0) counter.event = fd;
-    close(program);
-  }
-  if (file) fclose(file);
+  struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .config = number_in(path)};
+  if (event.config) counter = count_event(pid, BPF_PROG_TYPE_TRACEPOINT, &event);
   if (counter.event < 0 && getenv("BPF_DEMANDED")) printf("cannot probe %s of %s: errno %d\n", moment, call, errno);
+  return counter;
+}
+
+// Counts the returns of a kernel function.
+static inline struct counter count_returns(pid_t pid, const char* function) {
+  struct counter counter = {-1, -1};
+  struct perf_event_attr event = {.type = number_in("/sys/bus/event_source/devices/kprobe/type"), .config = 1};
+  event.kprobe_func = (uintptr_t)function;
+  if (event.type) counter = count_event(pid, BPF_PROG_TYPE_KPROBE, &event);
+  if (counter.event < 0 && getenv("BPF_DEMANDED")) printf("cannot probe returns of %s: errno %d\n", function, errno);
   return counter;
 }
 
