@@ -173,11 +173,15 @@ class FilterParser {
   Result<EventFilter::Predicate> subject(std::string_view name) {
     auto field = std::find_if(fields_.begin(), fields_.end(), [=](const EventField& f) { return f.name == name; });
     if (field == fields_.end()) {
-      if (name == "CPU" || name == "cpu") return EventFilter::Predicate{Source::kCpu, {.is_signed = true}, {}, 0, {}};
-      if (name == "COMM" || name == "comm") return EventFilter::Predicate{Source::kComm, {}, {}, 0, {}};
-      return fail(EINVAL);
+      EventFilter::Predicate generic{};
+      if (name != "CPU" && name != "cpu" && name != "COMM" && name != "comm") return fail(EINVAL);
+      generic.source = name == "CPU" || name == "cpu" ? Source::kCpu : Source::kComm;
+      generic.field.is_signed = true;
+      return generic;
     }
-    EventFilter::Predicate predicate{source_of(*field), *field, {}, 0, {}};
+    EventFilter::Predicate predicate{};
+    predicate.source = source_of(*field);
+    predicate.field = *field;
     predicate.field.type = predicate.field.name = {};
     return predicate;
   }
@@ -213,11 +217,15 @@ class FilterParser {
     if (predicate.op == Op::kGlob) return fail(EINVAL);
     rest();
     const std::string_view digits = take_word([](char c) { return is_word(c) || c == '-'; });
-    const auto number = predicate.field.is_signed
-                            ? kstrtol(digits).transform([](s64 value) { return static_cast<u64>(value); })
-                            : kstrtoul(digits);
-    if (!number) return fail(EINVAL);
-    predicate.number = *number;
+    if (predicate.field.is_signed) {
+      auto number = kstrtol(digits);
+      if (!number) return fail(EINVAL);
+      predicate.number = static_cast<u64>(*number);
+    } else {
+      auto number = kstrtoul(digits);
+      if (!number) return fail(EINVAL);
+      predicate.number = *number;
+    }
     return {};
   }
 
