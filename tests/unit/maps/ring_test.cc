@@ -305,6 +305,31 @@ TEST_CASE("perf records that are written backward stop at data_tail") {
   CHECK(full.sample("12345678") == 0);
 }
 
+TEST_CASE("a sample reads the members of its event's group") {
+  PerfWorld w(1, PERF_SAMPLE_READ);
+  PerfEventState sibling{}, another{};
+  w.event.count = 1, sibling.count = 2, another.count = 3;
+  sibling.id = 78, another.id = 79;
+  w.event.next = &sibling, sibling.next = &another;
+  sibling.leader = another.leader = &w.event;
+  w.event.siblings = 2;
+  w.event.time = 500;
+  w.event.read_format = PERF_FORMAT_GROUP | PERF_FORMAT_ID | PERF_FORMAT_TOTAL_TIME_ENABLED;
+  REQUIRE(w.sample("") == 0);
+  std::string record = w.consume();
+  REQUIRE(record.size() == 8 * 9);
+  for (u64 expected : {u64{3}, u64{500}, u64{1}, u64{77}, u64{2}, u64{78}, u64{3}, u64{79}}) {
+    record.erase(0, 8);
+    CHECK(load<u64>(record.data()) == expected);
+  }
+  w.event.read_format = PERF_FORMAT_ID;
+  REQUIRE(w.sample("") == 0);
+  record = w.consume();
+  REQUIRE(record.size() == 8 * 3);
+  CHECK(load<u64>(record.data() + 8) == 1);
+  CHECK(load<u64>(record.data() + 16) == 77);
+}
+
 TEST_CASE("the user's registers and stack in a sample") {
   PerfWorld w(1, PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER);
   Env env = *w.run.env;
