@@ -144,8 +144,10 @@ void Tracer::signal_raised(TracedTask& task, int signal) {
   GeneratedSignal made{.signal = signal, .error = info->si_errno, .code = info->si_code, .group = true};
   TracedTask* sender = &task;
   const bool in_call = static_cast<s64>(task.regs().orig_rax) >= 0;
-  if (reported && (info->si_code <= 0 || !is_fault(signal))) return;
-  if (signal == SIGCHLD && info->si_code > 0) {
+  // A stopped child and its end may be told of one after the other.
+  const bool of_child = signal == SIGCHLD && info->si_code > 0;
+  if (of_child ? info->si_code <= CLD_DUMPED : reported && (info->si_code <= 0 || !is_fault(signal))) return;
+  if (of_child) {
     if (TracedTask* child = tasks_.find(info->si_pid)) sender = child;
   } else if (info->si_code == SI_USER && info->si_pid == task.tgid() && (signal == SIGPIPE || signal == SIGXFSZ)) {
     made.group = false;  // the thread's own call went wrong (kernel: send_sig)
