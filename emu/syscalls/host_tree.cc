@@ -71,7 +71,8 @@ TaskRoot root_of(System& system, const Task& task) {
   bool same_namespace = link_text("/proc/self/ns/mnt") == link_text(process + "/ns/mnt");
   bool same_root = own.st_dev == its.st_dev && own.st_ino == its.st_ino;
   if (same_root) return {same_namespace ? std::string() : root, {}};
-  return {root, same_namespace ? link_text(root) : fmt::format("/\1{}:{}", its.st_dev, its.st_ino)};
+  std::string path = link_text(root);
+  return {root, same_namespace ? path : fmt::format("/\1{}:{}", its.st_dev, its.st_ino), path};
 }
 
 std::vector<std::string> served_mounts(System& system, const Task& task) {

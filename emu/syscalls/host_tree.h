@@ -15,6 +15,7 @@ namespace bpfemu {
 struct TaskRoot {
   std::string anchor;  // what leads there from ours: "", or "/proc/TID/root"
   std::string name;    // what the tree calls it: "" when it is ours, else nothing of the tree is below it that was not mounted there
+  std::string path = "/";  // as links in /proc show it
 };
 TaskRoot root_of(System& system, const Task& task);
 

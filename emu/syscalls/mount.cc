@@ -10,6 +10,7 @@
 
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/host_tree.h"
+#include "emu/syscalls/node_file.h"
 #include "emu/syscalls/path.h"
 
 namespace bpfemu {
@@ -67,6 +68,19 @@ Reply new_mount(System& system, Call& call, const Found& target, const std::stri
   return Reply::answer(type == "bpf" || call.args[4] ? configure(system, call, place) : Result<void>());
 }
 
+// Is something open in the mount, or somebody in one of its folders?
+bool is_busy(System& system, const std::string& mount) {
+  system.files.reap();
+  bool busy = false;
+  system.files.for_each([&](File& file) {
+    NodeFile* node = file.node();
+    if (!node) return;
+    const std::string& path = node->found().path;
+    busy |= path == mount || path.starts_with(mount + "/");
+  });
+  return busy;
+}
+
 bool is_modelled(std::string_view type) {
   return std::find(std::begin(kModelled), std::end(kModelled), type) != std::end(kModelled);
 }
@@ -109,6 +123,7 @@ Reply enter_umount(System& system, Call& call) {
     return Reply::native();
   }
   if (!system.capabilities(call.task).sys_admin) return Reply::answer(-EPERM);
+  if (!(call.args[1] & MNT_DETACH) && is_busy(system, target->path)) return Reply::answer(-EBUSY);
   auto done = system.vfs->umount(*target, root_of(system, call.task).name);
   if (done || !system.vfs->is_mount(target->path)) return Reply::answer(done);
   system.unmodelled.note("unmounting " + target->path);

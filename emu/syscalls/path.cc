@@ -31,6 +31,20 @@ struct Base {
   bool hosts_alone = false;  // nothing of ours can be on the way
 };
 
+// The folder is known by its path from our root, the walk goes from the task's.
+void start_below_root(Base& base) {
+  std::string& path = base.folder.path;
+  const std::string& top = base.root.path;
+  if (top == "/") return;
+  if (path == top) {
+    path = "/";
+  } else if (path.starts_with(top + "/")) {
+    path.erase(0, top.size());
+  } else {
+    base.root = {};  // a folder that was opened before the root changed
+  }
+}
+
 Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& text, const How& how) {
   Base base;
   if (text.empty()) return fail(ENOENT);
@@ -48,10 +62,7 @@ Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& t
   }
   base.root = root_of(system, task);
   if (!base.root.anchor.empty()) {
-    // The link's text is from our root, the walk goes from the task's.
-    if (base.folder.path.starts_with(base.root.name + "/") && !base.root.name.empty()) {
-      base.folder.path.erase(0, base.root.name.size());
-    }
+    if (!absolute) start_below_root(base);
     return base;
   }
   if (how.exact || in_root) return base;
