@@ -11,6 +11,7 @@
 
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/ksyms.h"
+#include "emu/syscalls/map_show.h"
 
 namespace bpfemu {
 
@@ -139,6 +140,10 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .privileged = !s.options.as_user,
                                                     .vmlinux = s.vmlinux,
                                                     .program_symbols = [&s] { return program_symbols(s.programs); },
+                                                    .show_pin = [&s](Object& object, Task& reader) -> Result<std::string> {
+                                                      if (object.kind() != ObjectKind::kMap) return fail(EIO);
+                                                      return show_map(s, reader, static_cast<MapObject&>(object));
+                                                    },
                                                     .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.watch_descriptors();

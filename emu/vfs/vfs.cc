@@ -212,11 +212,9 @@ Result<Opened> Vfs::open(const Credentials& who, const Found& found, Task* task,
   bool refused = (access != O_RDONLY && !(mode & 0222)) || (access != O_WRONLY && !(mode & 0444));
   if (found.node->type == &kSysfs && refused) return fail(EACCES);
   if (found.pin()) {
-    // A map with BTF could be read as text.
-    if (found.pin()->object()->kind() == ObjectKind::kMap && access == O_RDONLY) {
-      world_.unmodelled.note("reading a pinned map as a file");
-    }
-    return fail(EIO);
+    if (!world_.show_pin || !task) return fail(EIO);
+    UniqueFd text = TRY(content_fd("bpfemu", TRY(world_.show_pin(*found.pin()->object(), *task))));
+    return Opened{TRY(reopen(text.get(), access))};
   }
   if (!found.file()) return fail(ELOOP);
   return found.file()->open(task, flags);

@@ -327,7 +327,7 @@ bool Fuzzer::sweep() {
   if (open.size() > baseline_ + kKeptOpen) {
     for (const std::string& name : open) std::fprintf(stderr, "  %s\n", name.c_str());
   }
-  empty("armed sites", sites_.armed.empty());
+  empty("armed sites", sites_.sites.empty());
   return good_;
 }
 

@@ -152,6 +152,7 @@ enum MapTrait : u32 {
   kCgroupStorage = 1 << 7,  // a program has at most one of the type
   kRing = 1 << 8,           // its mapping is a ring buffer's
   kKeyless = 1 << 9,        // values are pushed and popped
+  kShown = 1 << 10,         // pinned with BTF, its file shows the elements (kernel: map_seq_show_elem)
 };
 
 // One line of emu/abi/map_types.inc.
