@@ -154,15 +154,15 @@ Result<void> check_probed(std::span<const u8> bytes) {
   auto byte = [&](size_t i) -> u8 { return i < bytes.size() ? bytes[i] : 0; };
   bool short_operand = false;
   for (; is_one_of(kRefusedPrefixes, byte(at)) || is_one_of(kOtherPrefixes, byte(at)); ++at) {
-    if (is_one_of(kRefusedPrefixes, byte(at)) || at >= kMaxInsnLength) return fail(kErrNotProbed);
+    if (is_one_of(kRefusedPrefixes, byte(at)) || at >= kMaxInsnLength) return fail(ENOTSUPP);
     short_operand = short_operand || byte(at) == kOperandSize;
   }
   if ((byte(at) & 0xf0) == 0x40) ++at;  // REX
   const size_t vex = vex_length(byte(at));
   const u8 opcode = byte(at + vex), next = byte(at + vex + 1);
-  if (is_one_of(kRefused, opcode)) return fail(kErrNotProbed);
-  if (vex == 0 && masks_traps(opcode, next)) return fail(kErrNotProbed);
-  if (vex == 0 && short_operand && is_relative_branch(opcode, next)) return fail(kErrNotProbed);
+  if (is_one_of(kRefused, opcode)) return fail(ENOTSUPP);
+  if (vex == 0 && masks_traps(opcode, next)) return fail(ENOTSUPP);
+  if (vex == 0 && short_operand && is_relative_branch(opcode, next)) return fail(ENOTSUPP);
   return {};
 }
 

@@ -40,7 +40,7 @@ struct StepPlan {
   bool memory = false, rip_relative = false;
 };
 
-// Does the kernel probe the instruction at the head of `bytes`? kErrNotProbed (kernel: arch_uprobe_analyze_insn).
+// Does the kernel probe the instruction at the head of `bytes`? ENOTSUPP (kernel: arch_uprobe_analyze_insn).
 Result<void> check_probed(std::span<const u8> bytes);
 
 // Decodes that instruction. ENOTSUP: it is one that the kernel probes and we cannot step (invalid ones, far calls,

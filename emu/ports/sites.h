@@ -10,7 +10,6 @@
 namespace bpfemu {
 
 inline constexpr size_t kSiteCode = 16;   // kernel: MAX_UINSN_BYTES
-inline constexpr int kErrNotProbed = 524;  // ENOTSUPP: the instruction cannot be probed
 
 // Where a uprobe is: an offset in a file, whatever its name is by now.
 struct UserPlace {

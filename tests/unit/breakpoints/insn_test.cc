@@ -62,7 +62,7 @@ TEST_CASE("instructions are classified by whether they can run elsewhere") {
 TEST_CASE("what the kernel does not probe is refused") {
   const auto probed = [](std::initializer_list<int> bytes) {
     const auto verdict = check_probed(code(bytes));
-    if (!verdict) CHECK(verdict.error() == Errno{kErrNotProbed});
+    if (!verdict) CHECK(verdict.error() == Errno{ENOTSUPP});
     return verdict.has_value();
   };
   CHECK_FALSE(probed({0xcc}));                                // int3
