@@ -28,7 +28,7 @@ struct VfsWorld {
   // Lines of loaded programs for /proc/kallsyms ("ffffffffc0001000 t bpf_prog_TAG_name\t[bpf]\n"); may be empty.
   std::function<std::string()> program_symbols;
   // What reading a pinned object shows; EIO: it has no text.
-  std::function<Result<std::string>(Object& object, Task& reader)> show_pin;
+  std::function<Result<std::string>(Object& object, Task& reader)> show_pin = {};
   // The sysctl kernel.bpf_stats_enabled changed.
   std::function<void(bool)> set_bpf_stats;
   Sysctls sysctls = {};
