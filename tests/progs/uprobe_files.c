@@ -172,7 +172,11 @@ static int settles(int value) {
 // One for each breakpoint of the process, whoever many listen to it.
 static void counters(void) {
   const int real = open_uprobe(kEveryone, self, offset, 0, 0);
-  const int known = demanded() || is_open(real);
+  // Events alone do not tell: a kernel with made-up answers to bpf() has the host's.
+  union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+  const int map = bpf_call(BPF_MAP_CREATE, &attr);
+  const int known = demanded() || (is_open(real) && is_open(map));
+  if (is_open(map)) close(map);
   close(real);
 #define SAY(what, value, expected) printf("%s: %d\n", what, known ? (value) : (expected))
   struct probe first = probe_config(kOnlyUs, self, offset, REF_CTR(counter), 0);
