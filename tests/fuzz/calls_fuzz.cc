@@ -309,6 +309,7 @@ bool Fuzzer::sweep() {
   for (const char* path : {"/sys/fs/bpf/d/a", "/sys/fs/bpf/d", "/sys/fs/bpf/a", "/sys/fs/bpf/b", "/sys/fs/bpf/x.y"}) {
     unlinked(path);
   }
+  system_->files.release_unmapped([](Extent) { return false; });
   system_->files.reap();
   auto empty = [this](const char* what, bool none) {
     if (none) return;
