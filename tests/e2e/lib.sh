@@ -16,6 +16,10 @@ if ! as_nobody test -x "$bpfemu"; then
 fi
 export TMPDIR=$dir LC_ALL=C.UTF-8
 failures=0
+# For scripts that run there: ends $tool. bpftrace does not see a SIGINT that arrives just when its epoll_wait times out,
+# on real kernels either; then the next one ends it.
+# shellcheck disable=SC2016,SC2034
+end_tool='while kill -INT $tool 2>/dev/null; do sleep 0.2; done; wait $tool'
 
 # run COMMAND...: under $prefix bpfemu $OPTIONS as uid 65534; its output (both streams) in $out, its status in $status.
 run() { out=$(as_nobody env HOME="$dir" timeout -k 5 "${LIMIT:-120}" ${prefix:-} "$bpfemu" ${OPTIONS:-} -- "$@" 2>&1); status=$?; }
