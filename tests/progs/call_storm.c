@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hard case 7: calls that bring a descriptor or a mapping into the caller, under storms of signals of every
 // disposition, stops and kills. None fails, each signal arrives once and in order, and nothing is left over.
+// usage: call_storm [ROUNDS], so many calls of each kind in a storm, for longer runs.
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <sys/epoll.h>
@@ -9,6 +10,7 @@
 
 enum { kRounds = 60, kQueued = 200 };
 
+static int rounds = kRounds;
 static volatile sig_atomic_t handled, queued, disordered;
 static int plain_map, mappable_map, ring_map, program;
 
@@ -128,9 +130,9 @@ enum { kKinds = sizeof kinds / sizeof kinds[0] };
 // Where there is no bpf() to be had there is nothing to fail.
 static int have_kernel;
 
-static void every_kind(const char* storm, int rounds) {
+static void every_kind(const char* storm, int times) {
   int failures = 0;
-  for (int round = 0; round < rounds && have_kernel; ++round)
+  for (int round = 0; round < times && have_kernel; ++round)
     for (int kind = 0; kind < kKinds; ++kind) {
       const int fd = kinds[kind].call();
       if (fd < 0 && ++failures < 5) printf("%s: %s: %s\n", storm, kinds[kind].name, strerror(errno));
@@ -170,7 +172,7 @@ static void end_storm(pid_t sender) {
 
 static void storm_of(int signal, const char* name) {
   const pid_t sender = begin_storm(getpid(), syscall(SYS_gettid), signal);
-  every_kind(name, kRounds);
+  every_kind(name, rounds);
   while (signal == SIGURG && !handled) sleep_ms(1);
   end_storm(sender);
 }
@@ -186,7 +188,7 @@ static void storm_of_queued(void) {
     }
     _exit(0);
   }
-  every_kind("queued", kRounds);
+  every_kind("queued", rounds);
   while (queued < kQueued) sleep_ms(1);
   ended(sender);
   printf("queued: %d arrived, %d out of order\n", (int)queued, (int)disordered);
@@ -206,7 +208,7 @@ static void storm_of_stops(void) {
     }
     _exit(0);
   }
-  every_kind("stopped", kRounds / 2);
+  every_kind("stopped", rounds / 2);
   *over = 1;
   CHECK(ended(sender) == 0);
   munmap(over, 4096);
@@ -233,7 +235,8 @@ static void* without_leader(void* leader) {
   exit(0);
 }
 
-int main(void) {
+int main(int argc, char** argv) {
+  if (argc > 1) rounds = atoi(argv[1]);
   setvbuf(stdout, NULL, _IOLBF, 0);
   struct sigaction action = {.sa_handler = on_handled, .sa_flags = SA_RESTART};
   sigaction(SIGURG, &action, NULL);
