@@ -65,12 +65,13 @@ Code refine(Code code, const LogMessage& message) {
   return bounds && number_after(message, " size=") == 0 ? Code::kZeroSize : code;
 }
 
-// What a load or store goes through.
+// What a load or store goes through. The field has room for registers that there are not.
 std::optional<u32> register_of(const Insn& insn) {
+  const u32 reg = BPF_CLASS(insn.code) == BPF_LDX ? insn.src_reg : insn.dst_reg;
   switch (BPF_CLASS(insn.code)) {
-    case BPF_LDX: return insn.src_reg;
+    case BPF_LDX:
     case BPF_ST:
-    case BPF_STX: return insn.dst_reg;
+    case BPF_STX: return reg < kRegs ? std::optional(reg) : std::nullopt;
     default: return std::nullopt;
   }
 }

@@ -164,6 +164,12 @@ TEST_CASE("what is wrong before any path is followed") {
       Code::kBadReference);
 }
 
+TEST_CASE("registers that there are not") {
+  for (const u8 reg : {11, 15})
+    for (const Insn& insn : {load(BPF_W, 0, reg, 0), load(BPF_W, reg, 1, 0), store(BPF_W, reg, 1, 0), copy(0, reg)})
+      CHECK(report({insn, mov(0, 0), leave()}).verifier == fmt::format("R{} is invalid", reg));
+}
+
 TEST_CASE("the report as text") {
   CHECK(to_text(report({mov(3, 1), call(BPF_FUNC_get_prandom_u32), copy(0, 3), leave()})) ==
         "error[BV012]: register read before it is written (program it)\n"
