@@ -16,17 +16,28 @@ namespace {
 
 constexpr size_t kMaxText = 16 << 20;
 
-// "1: ", "{1,2,}: "; nothing for the one value of a data section.
-std::string key_text(const MapObject& map, std::span<const u8> key) {
-  if (!map.btf_key_type_id) return {};
-  if (map.ops().btf == BtfRule::kArrayIndex || map.ops().btf == BtfRule::kIntKey) {
-    return fmt::format("{}: ", load<u32>(key.data()));
-  }
-  return btf_show(*map.btf, map.btf_key_type_id, key) + ": ";
+// Through which type a map's values are shown: the tool's, or the kernel's own structure.
+struct ValueType {
+  const Btf* btf = nullptr;
+  u32 id = 0;
+};
+
+ValueType value_type(const System& system, const MapObject& map) {
+  if (map.btf_vmlinux_value_type_id) return {system.vmlinux.get(), map.btf_vmlinux_value_type_id};
+  return {map.btf.get(), map.btf_value_type_id};
 }
 
-std::string value_text(const MapObject& map, std::span<const u8> value) {
-  auto shown = [&](std::span<const u8> one) { return btf_show(*map.btf, map.btf_value_type_id, one) + "\n"; };
+// "1: ", "{1,2,}: "; nothing for the one value of a data section or of a kernel structure.
+std::string key_text(const MapObject& map, std::span<const u8> key) {
+  const bool number = map.ops().btf == BtfRule::kArrayIndex || map.ops().btf == BtfRule::kIntKey;
+  if (map.map().type == BPF_MAP_TYPE_PROG_ARRAY || (number && map.btf_key_type_id)) {
+    return fmt::format("{}: ", load<u32>(key.data()));
+  }
+  return map.btf_key_type_id ? btf_show(*map.btf, map.btf_key_type_id, key) + ": " : std::string();
+}
+
+std::string value_text(const MapObject& map, ValueType type, std::span<const u8> value) {
+  auto shown = [&](std::span<const u8> one) { return btf_show(*type.btf, type.id, one) + "\n"; };
   if (!map.ops().per_cpu) return shown(value);
   std::string text = "{\n";
   const size_t stride = round_up(map.map().value_size, sizeof(u64));
@@ -39,7 +50,8 @@ std::string value_text(const MapObject& map, std::span<const u8> value) {
 }  // namespace
 
 Result<std::string> show_map(System& system, Task& task, MapObject& map) {
-  if (!has_trait(map.map(), kShown) || !map.btf || !map.btf_value_type_id) return fail(EIO);
+  const ValueType type = value_type(system, map);
+  if (!has_trait(map.map(), kShown) || !type.btf || !type.id) return fail(EIO);
   std::string text =
       "# WARNING!! The output is for debug purpose only\n"
       "# WARNING!! The output format will change\n";
@@ -49,7 +61,7 @@ Result<std::string> show_map(System& system, Task& task, MapObject& map) {
   for (bool first = true; ops.get_next_key(map.map(), first ? nullptr : key.data(), next.data()) == 0; first = false) {
     key.swap(next);
     if (ops.copy_value(run, map.map(), key.data(), value.data()) < 0) continue;  // gone meanwhile
-    text += key_text(map, key) + value_text(map, value);
+    text += key_text(map, key) + value_text(map, type, value);
     if (text.size() > kMaxText) {
       system.unmodelled.note("reading a large pinned map as a file");
       return fail(EFBIG);

@@ -4,6 +4,7 @@
 #include <linux/types.h>
 
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 enum color { RED, GREEN = 5, BLUE = -1 };
 struct inner {
@@ -70,6 +71,22 @@ struct {
   __uint(max_entries, 2);
   __type(value, int);
 } queue SEC(".maps");
+MAP(prog_array, PROG_ARRAY, 3, int, int);
+struct {
+  __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+  __uint(max_entries, 1);
+  __uint(key_size, 4);
+  __uint(value_size, 4);
+} prog_array_no_btf SEC(".maps");
+#define STORAGE(name, kind, key_type)          \
+  struct {                                     \
+    __uint(type, BPF_MAP_TYPE_##kind##STORAGE); \
+    __type(key, key_type);                     \
+    __type(value, struct inner);               \
+  } name SEC(".maps")
+STORAGE(cgroup_storage, CGROUP_, struct bpf_cgroup_storage_key);
+STORAGE(cgroup_storage_shared, CGROUP_, __u64);
+STORAGE(cgroup_storage_percpu, PERCPU_CGROUP_, struct bpf_cgroup_storage_key);
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
@@ -87,4 +104,14 @@ SEC("socket") int use_all(void* context) {
   (void)context;
   return ++zero + answer + text[0] + p->a;
 }
+
+// As much of the kernel's structure as is needed here; libbpf finds the members by their names.
+struct sock;
+struct tcp_congestion_ops {
+  unsigned (*ssthresh)(struct sock*);
+  char name[16];
+};
+SEC("struct_ops/threshold") unsigned BPF_PROG(threshold, struct sock* socket) { return socket != 0; }
+SEC(".struct_ops") struct tcp_congestion_ops congestion = {.ssthresh = (void*)threshold, .name = "shown"};
+
 char _license[] SEC("license") = "GPL";
