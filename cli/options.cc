@@ -143,6 +143,7 @@ Parsed parse_arguments(int argc, const char* const* argv) {
                "One line on stderr at the end: how often threads stopped, how many calls were answered");
   app.add_flag("--strict", run.strict, "Exit with 120 when something that the kernel has was not modelled");
   app.add_flag("--trace", run.options.trace, "One line on stderr for each call that was answered");
+  app.add_flag("-v,--verbose", run.command.verbose, "Say on stderr in which way COMMAND is root");
   app.add_flag("--wait-all", run.command.wait_all, "Go on until everything that COMMAND started has ended");
 
   const int own = count_own(app, argc, argv);

@@ -69,7 +69,8 @@ constexpr Narrowed kNarrowed[] = {
 // Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own.
 constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
                                  SYS_setreuid, SYS_setregid,        SYS_setresuid, SYS_setresgid,
-                                 SYS_setfsuid, SYS_setfsgid,        SYS_seccomp,   SYS_ptrace};
+                                 SYS_setfsuid, SYS_setfsgid,        SYS_capset,    SYS_unshare,
+                                 SYS_setns,    SYS_seccomp,         SYS_ptrace};
 
 // Null where the call stops always or never. Anonymous mappings are nobody's business; the other conditions are the
 // loader's, and give way when the table wants every call.

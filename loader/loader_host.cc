@@ -16,6 +16,11 @@ void LoaderHost::want_syscalls(const SyscallSet& entry, const SyscallSet& exit) 
   widening_.revisit(new_exits);
 }
 
+void LoaderHost::set_root(const Root& root, pid_t first) {
+  root_ = root;
+  user_namespace_ = user_namespace(first);
+}
+
 void LoaderHost::want_in_process(Task& task, const SyscallSet& calls) {
   if (TracedTask* traced = tasks_.find(task.tid())) widening_.want(traced->process(), calls);
 }
@@ -35,12 +40,17 @@ Host::TimerId LoaderHost::add_timer(u64 period_ns, std::function<void()> fire) {
   return waker_.add_timer(period_ns, period_ns, std::move(fire));
 }
 
-// Read once; exec, prctl(PR_SET_NAME) and the set*id family make them stale.
+// Read once; exec, prctl(PR_SET_NAME) and what changes credentials make them stale.
 Result<TaskFacts> LoaderHost::facts(pid_t tid) {
   TracedTask* const task = tasks_.find(tid);
   if (!task) return fail(ESRCH);
   if (!task->facts_fresh) {
     TaskFacts fresh = TRY(read_facts(tid));
+    fresh.uid = root_.shown_uid(fresh.uid);
+    fresh.euid = root_.shown_uid(fresh.euid);
+    fresh.gid = root_.shown_gid(fresh.gid);
+    // Capabilities in a namespace below are none over what the kernel model has.
+    fresh.capabilities = user_namespace(tid) == user_namespace_ ? root_.granted(fresh.capabilities) : 0;
     fresh.exit_code = task->facts.exit_code;
     if (task->born_ns != 0) {
       fresh.start_time_ns = task->born_ns;

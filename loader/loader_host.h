@@ -12,8 +12,11 @@ class LoaderHost final : public Host {
  public:
   LoaderHost(TaskTable& tasks, Widening& widening, Waker& waker) : tasks_(tasks), widening_(widening), waker_(waker) {}
   void set_tracer(Tracer* tracer) { tracer_ = tracer; }
+  // How the command is root, and its first process, which is in the user namespace that they all begin in.
+  void set_root(const Root& root, pid_t first);
 
   void want_syscalls(const SyscallSet& entry, const SyscallSet& exit) override;
+  void want_everywhere(const SyscallSet& calls) override { widening_.want(calls); }
   void want_in_process(Task& task, const SyscallSet& calls) override;
   void want_signals(bool on) override;
   u64 clock(int clock_id) override;
@@ -41,6 +44,8 @@ class LoaderHost final : public Host {
   Widening& widening_;
   Waker& waker_;
   Tracer* tracer_ = nullptr;
+  Root root_;
+  u64 user_namespace_ = 0;
   std::vector<Place> running_;  // as it was when somebody looked last
   u64 look_again_ns_ = 0;
   u64 turn_ = 0;

@@ -60,6 +60,11 @@ u64 cgroup_id(pid_t tid) {
   return folder.st_ino;
 }
 
+u64 user_namespace(pid_t tid) {
+  struct stat link;
+  return ::stat(fmt::format("/proc/{}/ns/user", tid).c_str(), &link) == 0 ? link.st_ino : 1;
+}
+
 Result<TaskFacts> read_facts(pid_t tid) {
   const std::string stat = TRY(read_proc(tid, "stat")), status = TRY(read_proc(tid, "status"));
   const std::vector<std::string_view> fields = stat_fields(stat);
@@ -75,6 +80,7 @@ Result<TaskFacts> read_facts(pid_t tid) {
     facts.euid = ::strtoul(end, nullptr, 10);
   }
   facts.gid = status_field(status, "Gid", 10);
+  facts.capabilities = facts.local_capabilities = status_field(status, "CapEff", 16);
   const size_t open = stat.find('('), close = stat.rfind(')');
   stat.copy(facts.comm, std::min<size_t>(close - open - 1, 15), open + 1);
   facts.priority = 100 + static_cast<s64>(number(fields[kPriority]));

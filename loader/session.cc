@@ -78,27 +78,29 @@ Session::Session(TrapHandler& traps)
   harden();
 }
 
-Outcome Session::run(const Command& command, const SyscallSet& traced, const SyscallSet& outer_denied,
-                     CallHandler& handler, std::function<void(std::string_view)> note) {
+Outcome Session::run(const Command& command, const Root& root, const SyscallSet& traced,
+                     const SyscallSet& outer_denied, CallHandler& handler,
+                     std::function<void(std::string_view)> note) {
   using Kind = Outcome::Kind;
   if (nested()) return {Kind::kNested, 0};
   FilterSpec base;
   base.trace = traced;
   base.base = true;
   base.secret = &env_.secret;
-  Result<Spawn> spawn = Spawn::start(command.argv, base, outer_denied, inherited_);
+  Result<Spawn> spawn = Spawn::start(command.argv, root, base, outer_denied, inherited_);
   if (!spawn) return {Kind::kFailed, spawn.error().value};
-  const pid_t root = spawn->pid();
+  const pid_t first = spawn->pid();
   tracer_.wait_for_all = command.wait_all;
   tracer_.note = std::move(note);
   if (Result<void> r = tracer_.start(*spawn, fully_traced(base), handler); !r) {
-    ::kill(root, SIGKILL);
+    ::kill(first, SIGKILL);
     const bool denied = spawn->failure() == Spawn::Failure::kNone && r.error().value == EPERM;
     return denied ? Outcome{Kind::kPtraceDenied, EPERM} : failure(*spawn, command.argv.front(), r.error().value);
   }
+  host_.set_root(root, first);
   UniqueFd listener = spawn->take_listener();
   env_.listener = listener.get();
-  if (Result<void> r = waker_.start(passed_on_mask(), [&](const auto& info) { pass_on(info, root); }); !r)
+  if (Result<void> r = waker_.start(passed_on_mask(), [&](const auto& info) { pass_on(info, first); }); !r)
     return {Kind::kFailed, r.error().value};
   started_(waker_);
   tracer_.attend = [this] {
@@ -111,11 +113,11 @@ Outcome Session::run(const Command& command, const SyscallSet& traced, const Sys
 }
 
 // One that went to our whole process group has reached the command by itself: wait a moment and see.
-void Session::pass_on(const signalfd_siginfo& info, pid_t root) {
+void Session::pass_on(const signalfd_siginfo& info, pid_t first) {
   const int signal = static_cast<int>(info.ssi_signo);
   if (info.ssi_code == SI_KERNEL) return;
-  waker_.add_timer(kDelay, 0, [this, signal, root] {
-    if (!tracer_.delivered_to_root(signal)) ::kill(root, signal);
+  waker_.add_timer(kDelay, 0, [this, signal, first] {
+    if (!tracer_.delivered_to_root(signal)) ::kill(first, signal);
     tracer_.forget_root_signals();
   });
 }

@@ -12,6 +12,7 @@ namespace bpfemu {
 struct Command {
   std::vector<std::string> argv;
   u64 timeout_ns = 0;     // 0: none
+  bool verbose = false;   // say on stderr how it is run
   bool wait_all = false;  // outlive the command until all that it started has ended
 };
 
@@ -31,11 +32,11 @@ class Session {
   void on_start(std::function<void(Waker&)> started) { started_ = std::move(started); }
 
   // `traced`: calls that the handler answers; `outer_denied`: those of them that container runtimes deny.
-  Outcome run(const Command& command, const SyscallSet& traced, const SyscallSet& outer_denied, CallHandler& handler,
-              std::function<void(std::string_view)> note);
+  Outcome run(const Command& command, const Root& root, const SyscallSet& traced, const SyscallSet& outer_denied,
+              CallHandler& handler, std::function<void(std::string_view)> note);
 
  private:
-  void pass_on(const signalfd_siginfo& info, pid_t root);
+  void pass_on(const signalfd_siginfo& info, pid_t first);
 
   Inherited inherited_;
   RealTraceOs os_;

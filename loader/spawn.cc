@@ -12,6 +12,8 @@
 #include <atomic>
 #include <utility>
 
+#include "loader/root_way.h"
+
 namespace bpfemu {
 
 // Shared by supervisor and child.
@@ -54,6 +56,7 @@ long install_base(FilterSpec base) {
 
 struct Child {
   const std::vector<std::string>& argv;
+  const Root& root;
   const FilterSpec& base;
   const SyscallSet& probes;
   const Inherited& inherited;
@@ -63,6 +66,14 @@ struct Child {
     page.error = errno;
     page.failure = failure;
     ::_exit(127);
+  }
+
+  // First: with the namespace's capabilities filters need no no_new_privs.
+  void enter() {
+    const Result<void> entered = enter_user_namespace(root.uid, root.gid);
+    if (entered) return;
+    errno = entered.error().value;
+    die(Spawn::Failure::kRoot);
   }
 
   void filter() {
@@ -81,6 +92,7 @@ struct Child {
 
   [[noreturn]] void run() {
     while (!page.go.load()) ::syscall(SYS_futex, &page.go, FUTEX_WAIT, 0, nullptr, nullptr, 0);
+    if (root.way == RootWay::kNamespace) enter();
     filter();
     inherited.restore();
     std::vector<char*> words;
@@ -107,8 +119,8 @@ void Inherited::restore() const {
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
 }
 
-Result<Spawn> Spawn::start(const std::vector<std::string>& argv, FilterSpec base, const SyscallSet& probes,
-                           const Inherited& inherited) {
+Result<Spawn> Spawn::start(const std::vector<std::string>& argv, const Root& root, FilterSpec base,
+                           const SyscallSet& probes, const Inherited& inherited) {
   void* memory = ::mmap(nullptr, sizeof(SpawnPage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return fail(errno);
   auto* page = new (memory) SpawnPage{};
@@ -119,7 +131,7 @@ Result<Spawn> Spawn::start(const std::vector<std::string>& argv, FilterSpec base
     ::munmap(page, sizeof *page);
     return fail(error);
   }
-  if (pid == 0) Child{argv, base, probes, inherited, *page}.run();
+  if (pid == 0) Child{argv, root, base, probes, inherited, *page}.run();
   return Spawn(static_cast<pid_t>(pid), page);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emu/base/fd.h"
+#include "emu/ports/root.h"
 #include "loader/filter.h"
 #include "loader/trace_os.h"
 
@@ -33,8 +34,8 @@ class Spawn {
   static constexpr s64 kProbeAnswer = 0x6570;
 
   // A child that waits for go(). `probes`: calls that an outer filter may deny; they get SIGSYS stops if it does.
-  static Result<Spawn> start(const std::vector<std::string>& argv, FilterSpec base, const SyscallSet& probes,
-                             const Inherited& inherited);
+  static Result<Spawn> start(const std::vector<std::string>& argv, const Root& root, FilterSpec base,
+                             const SyscallSet& probes, const Inherited& inherited);
   Spawn(Spawn&&) noexcept;
   Spawn& operator=(Spawn&&) = delete;
   ~Spawn();
@@ -44,7 +45,7 @@ class Spawn {
   Result<void> seize(TraceOs& os);
 
   // After its first exec, or its exit:
-  enum class Failure : int { kNone, kFilter, kExec };
+  enum class Failure : int { kNone, kRoot, kFilter, kExec };
   Failure failure() const;
   int error() const;
   UniqueFd take_listener();

@@ -11,6 +11,7 @@
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/map_mmap.h"
 #include "loader/breakpoints.h"
+#include "loader/root_way.h"
 
 namespace bpfemu {
 
@@ -50,6 +51,9 @@ class Kernel final : public CallHandler {
     system_.explanations.process_ended(tgid, wait_status != 0);
     release_unmapped(system_);
   }
+  void thread_forked(pid_t parent, pid_t child) override { system_.identities.forked(parent, child); }
+  void thread_executed(pid_t tid, pid_t old_tid) override { system_.identities.executed(tid, old_tid); }
+  void thread_gone(pid_t tid) override { system_.identities.gone(tid); }
   u32 version_code() override { return system_.profile.code; }
   u64 answered() const { return answered_; }
 
@@ -70,7 +74,10 @@ class Kernel final : public CallHandler {
 
 }  // namespace
 
-RunReport supervise(const Options& options, const Command& command) {
+RunReport supervise(const Options& wanted, const Command& command) {
+  Options options = wanted;
+  options.root = wanted.as_user ? Root{.way = RootWay::kBare} : find_root();
+  if (command.verbose) fmt::print(stderr, "bpfemu: {}\n", describe(options.root));
   Breakpoints breakpoints;
   Session session(breakpoints);
   const Result<std::unique_ptr<System>> created = System::create(options, session.host(), breakpoints);
@@ -78,9 +85,8 @@ RunReport supervise(const Options& options, const Command& command) {
   System& system = **created;
   breakpoints.set_sink(system.probes.get());
 
-  SyscallSet traced, outer_denied;
+  SyscallSet outer_denied;
   for (const TracedSyscall& call : traced_syscalls()) {
-    if (call.when == TraceWhen::kAlways) traced.set(call.number);
     if (call.outer_denies) outer_denied.set(call.number);
   }
   system.explanations.on_text([](const std::string& text) { std::fputs(text.c_str(), stderr); });
@@ -89,7 +95,7 @@ RunReport supervise(const Options& options, const Command& command) {
     // The same while nobody stops.
     (void)waker.watch(system.files.reap_fd(), [&system] { system.files.reap(); });
   });
-  const Outcome outcome = session.run(command, traced, outer_denied, kernel,
+  const Outcome outcome = session.run(command, options.root, calls_at_start(options.root), outer_denied, kernel,
                                       [&system](std::string_view what) { system.unmodelled.note(what); });
   system.explanations.finish();
   return {outcome, system.unmodelled.lines(), session.trace_counts(), kernel.answered()};

@@ -240,6 +240,7 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
     child->fork_mask = task.fork_mask;
     if (!thread) child->process().parent = flags & CLONE_PARENT ? task.process().parent : task.tid();
     env_.traps.task_cloned(task.tid(), tid, shares_memory);
+    handler_->thread_forked(task.tid(), tid);
   }
   task.fork_restarts = 0;
   end_shelter(task);
@@ -274,6 +275,7 @@ void Tracer::adopt(pid_t tid) {
   if (creator) {
     task.traced = creator->traced_at_resume;
     task.fork_mask = creator->fork_mask;
+    handler_->thread_forked(creator->tid(), tid);
   }
   task.starting = true;
   env_.traps.task_started(tid);
@@ -294,6 +296,7 @@ void Tracer::on_exec(TracedTask& task) {
   const Result<u64> message = task.event_message();
   if (!message) return;
   const pid_t old_tid = static_cast<pid_t>(*message);
+  handler_->thread_executed(task.tid(), old_tid);
   for (pid_t tid : tasks_.keep_only(task, old_tid)) gone(tid);
   task.executed(tasks_.new_memory());
   task.memory().compat = task.regs().cs == kCodeSegment32;
@@ -357,6 +360,7 @@ void Tracer::on_exiting(TracedTask& task) {
 void Tracer::gone(pid_t tid) {
   if (EventSink* sink = handler_->events()) sink->task_gone(tid);
   env_.traps.task_gone(tid);
+  handler_->thread_gone(tid);
 }
 
 void Tracer::on_dead(const StopEvent& event) {

@@ -29,6 +29,10 @@ class CallHandler {
   virtual EventSink* events() = 0;
   // Will enter() ask Tracer::pause() now and then?
   virtual bool takes_long(const Call&) { return false; }
+  // A thread or process begins as its parent is, runs another program, has given its number back.
+  virtual void thread_forked(pid_t /*parent*/, pid_t /*child*/) {}
+  virtual void thread_executed(pid_t /*tid*/, pid_t /*old_tid*/) {}
+  virtual void thread_gone(pid_t /*tid*/) {}
   // The last thread of a process is gone.
   virtual void process_ended(pid_t /*tgid*/, int /*wait_status*/) {}
   // LINUX_VERSION_CODE for the vDSO of new programs, 0: leave it.

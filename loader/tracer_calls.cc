@@ -50,7 +50,10 @@ bool sets_facts(long number) {
     case SYS_setresuid:
     case SYS_setresgid:
     case SYS_setfsuid:
-    case SYS_setfsgid: return true;
+    case SYS_setfsgid:
+    case SYS_capset:
+    case SYS_unshare:
+    case SYS_setns: return true;
     default: return false;
   }
 }
@@ -135,7 +138,9 @@ void Tracer::serve_call(TracedTask& task, long number) {
   pending.restore_args = pending.restore_args || changed;
   pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
   const bool reported = sink && number >= 0 && report_exit_[number];
-  if (reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args || pending.filter)
+  const bool seen = reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args ||
+                    pending.filter || (sets_facts(number) && number != SYS_prctl);
+  if (seen)
     task.pending = pending;
   if (makes_task(number) && task.fork_restarts >= kForkRestarts) shelter_fork(task, pending);
   go(task);

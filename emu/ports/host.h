@@ -18,7 +18,9 @@ inline constexpr size_t kSmallRead = kSyscallLimit - 1;
 // Facts about a process or thread that helpers and tracefs show; read from /proc by the loader.
 struct TaskFacts {
   pid_t tid = 0, tgid = 0, parent_tid = 0, parent_tgid = 0;
-  u32 uid = 0, gid = 0, euid = 0;
+  u32 uid = 0, gid = 0, euid = 0;  // as seen from the first supervised process (struct Root)
+  u64 capabilities = 0;     // effective ones, over what the first process has a say in
+  u64 local_capabilities = 0;  // those that the host gives it, in whatever user namespace it is
   u64 start_time_ns = 0;    // CLOCK_MONOTONIC at creation of the thread
   u64 start_boottime_ns = 0;
   char comm[16] = {};
@@ -54,6 +56,8 @@ class Host {
   // What probes need: every supervised thread stops at entry (exit) of these calls from now on. A larger set than the
   // last escalates filters; a smaller one only makes the loader resume at once what no longer matters.
   virtual void want_syscalls(const SyscallSet& entry, const SyscallSet& exit) = 0;
+  // The same, apart from probes and for good.
+  virtual void want_everywhere(const SyscallSet& /*calls*/) {}
   // The same for the calling thread's process alone, and for what it forks later: the poll family once it holds a
   // pollable carrier, writes once it opened a synthetic file for writing (TraceWhen::kRings, kWriters).
   virtual void want_in_process(Task& /*task*/, const SyscallSet& /*calls*/) {}

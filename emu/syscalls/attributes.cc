@@ -141,11 +141,12 @@ Reply enter_chmod(System& system, Call& call) {
 }
 
 Reply enter_chown(System& system, Call& call) {
-  if (call.number == SYS_fchown) return on_descriptor(system, call, chown_target);
+  size_t ids = first_after_path(call.number);
+  if (call.number == SYS_fchown) return give_owner(system, call, on_descriptor(system, call, chown_target), ids);
   PathArgument path;
   if (call.number == SYS_fchownat) path = {.directory = 0, .path = 1, .flags = 4};
   bool follow = call.number != SYS_lchown && follows(call, path);
-  return on_target(system, call, path, {.follow = follow}, chown_target);
+  return give_owner(system, call, on_target(system, call, path, {.follow = follow}, chown_target), ids);
 }
 
 // A null path means the descriptor itself (futimens).

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "emu/ports/host.h"
+#include "emu/ports/root.h"
 #include "emu/ports/task.h"
 
 namespace bpfemu {
@@ -53,6 +54,7 @@ enum class TraceWhen : u8 {
   kReaders,         // only in processes that hold a file that is_read(), and reads of a page at most: read
   kOpeners,         // only in processes that opened a synthetic file: what asks for or changes what a descriptor is
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
+  kAnsweredRoot,    // only where the host cannot make tools root (RootWay::kAnswered): who they are
   kInside,          // only in processes that entered a synthetic folder: getcwd
 };
 
@@ -70,6 +72,8 @@ struct TracedSyscall {
 std::span<const TracedSyscall> traced_syscalls();
 // Those of one kind.
 const SyscallSet& calls_of(TraceWhen when);
+// Those that stop in every process from the beginning.
+SyscallSet calls_at_start(const Root& root);
 // Null when the call is not in the table.
 const TracedSyscall* find_traced_syscall(long number);
 

@@ -125,10 +125,12 @@ Reply enter_unlink(System& system, Call& call) {
   bool at = call.number == SYS_unlinkat;
   if (at && (call.args[2] & ~u64{AT_REMOVEDIR})) return Reply::native();
   bool folder = at ? (call.args[2] & AT_REMOVEDIR) != 0 : call.number == SYS_rmdir;
-  return change_folder(system, call, first_path(at), [&](const Parent& parent) {
+  PathArgument path = first_path(at);
+  Reply reply = change_folder(system, call, path, [&](const Parent& parent) {
     Credentials who = system.credentials(call.task);
     return folder ? system.vfs->rmdir(who, parent) : system.vfs->unlink(who, parent);
   });
+  return lose_owner(system, call, reply, path.directory, path.path);
 }
 
 Reply enter_rename(System& system, Call& call) {
@@ -143,7 +145,9 @@ Reply enter_rename(System& system, Call& call) {
     std::vector<std::pair<PathArgument, std::string>> moved;
     if (!from.elsewhere.empty()) moved.emplace_back(first_path(at), from.elsewhere);
     if (!to.elsewhere.empty()) moved.emplace_back(second_path(at), to.elsewhere);
-    return moved.empty() ? Reply::native() : redirect(call, moved);
+    if (!moved.empty()) return redirect(call, moved);
+    if (flags & RENAME_EXCHANGE) return Reply::native();
+    return lose_owner(system, call, Reply::native(), second_path(at).directory, second_path(at).path);
   }
   if (!from.parent) return from.reply.kind == Reply::Kind::kAnswered ? from.reply : Reply::answer(across(system, call, first_path(at)));
   if (!to.parent) return to.reply.kind == Reply::Kind::kAnswered ? to.reply : Reply::answer(across(system, call, second_path(at)));

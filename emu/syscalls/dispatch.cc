@@ -44,6 +44,13 @@ const SyscallSet& calls_of(TraceWhen when) {
   return kSets[static_cast<size_t>(when)];
 }
 
+SyscallSet calls_at_start(const Root& root) {
+  SyscallSet calls = calls_of(TraceWhen::kAlways);
+  // The host's owners are shown as a namespace would.
+  if (root.answered()) calls |= SyscallSet(calls_of(TraceWhen::kAnsweredRoot)).set(SYS_fstat);
+  return calls;
+}
+
 const TracedSyscall* find_traced_syscall(long number) {
   if (number < 0 || static_cast<size_t>(number) >= kByNumber.size()) return nullptr;
   u8 index = kByNumber[static_cast<size_t>(number)];

@@ -11,15 +11,17 @@ Reply enter_bpf(System& system, Call& call);
 // open.cc, write.cc
 Reply enter_open(System& system, Call& call);
 Reply enter_write(System& system, Call& call);
-// stat.cc
+// stat.cc, owners.cc
 Reply enter_stat(System& system, Call& call);
+s64 exit_stat(System& system, Call& call, s64 result);
 Reply enter_fstat(System& system, Call& call);
 Reply enter_access(System& system, Call& call);
 Reply enter_statfs(System& system, Call& call);
 Reply enter_fstatfs(System& system, Call& call);
-// attributes.cc
+// attributes.cc, owners.cc
 Reply enter_chmod(System& system, Call& call);
 Reply enter_chown(System& system, Call& call);
+s64 exit_chown(System& system, Call& call, s64 result);
 Reply enter_utimes(System& system, Call& call);
 Reply enter_truncate(System& system, Call& call);
 Reply enter_xattr(System& system, Call& call);
@@ -31,12 +33,13 @@ Reply enter_inotify(System& system, Call& call);
 Reply enter_file_handle(System& system, Call& call);
 // readlink.cc
 Reply enter_readlink(System& system, Call& call);
-// dir.cc
+// dir.cc, owners.cc
 Reply enter_getdents(System& system, Call& call);
 Reply enter_lseek(System& system, Call& call);
 Reply enter_mkdir(System& system, Call& call);
 Reply enter_mknod(System& system, Call& call);
 Reply enter_unlink(System& system, Call& call);
+s64 exit_unlink(System& system, Call& call, s64 result);
 Reply enter_rename(System& system, Call& call);
 Reply enter_link(System& system, Call& call);
 Reply enter_symlink(System& system, Call& call);
@@ -57,6 +60,11 @@ Reply enter_umount(System& system, Call& call);
 // identity.cc
 Reply enter_get_id(System& system, Call& call);
 Reply enter_get_res_ids(System& system, Call& call);
+Reply enter_set_ids(System& system, Call& call);
+Reply enter_set_fs_id(System& system, Call& call);
+Reply enter_set_groups(System& system, Call& call);
+Reply enter_get_groups(System& system, Call& call);
+s64 exit_get_groups(System& system, Call& call, s64 result);
 Reply enter_capget(System& system, Call& call);
 Reply enter_capset(System& system, Call& call);
 Reply enter_set_limit(System& system, Call& call);

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <vector>
+
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/system.h"
 
@@ -12,7 +14,8 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kAll = (u64{1} << (CAP_LAST_CAP + 1)) - 1;
+constexpr u64 kAll = Root::kAllCapabilities;
+constexpr u32 kUnchanged = ~u32{0};
 
 // Kernel: cap_validate_magic: how many 32-bit words each version of the header speaks of, 0 for an unknown one.
 u32 words_of(u32 version) {
@@ -46,10 +49,26 @@ u64 joined(u32 low, u32 high) { return u64{high} << 32 | low; }
 
 }  // namespace
 
+u64 Identities::effective(pid_t tid) const {
+  if (root_.way == RootWay::kBare) return 0;
+  if (root_.answered()) return get(tid).effective;
+  auto facts = host_.facts(tid);
+  return facts ? facts->capabilities : 0;
+}
+
+Capabilities Identities::capabilities(pid_t tid) const {
+  u64 held = effective(tid);
+  auto has = [=](int cap) { return (held >> cap & 1) != 0; };
+  bool admin = has(CAP_SYS_ADMIN);
+  return {.bpf = admin || has(CAP_BPF),
+          .perfmon = admin || has(CAP_PERFMON),
+          .net_admin = has(CAP_NET_ADMIN),
+          .sys_admin = admin};
+}
+
 CapabilitySets Identities::get(pid_t tid) const {
   auto it = changed_.find(tid);
-  if (it != changed_.end()) return it->second;
-  return as_user_ ? CapabilitySets{0, 0, 0} : CapabilitySets{kAll, kAll, 0};
+  return it != changed_.end() ? it->second : CapabilitySets{kAll, kAll, 0};
 }
 
 Result<void> Identities::set(pid_t tid, const CapabilitySets& sets) {
@@ -59,22 +78,25 @@ Result<void> Identities::set(pid_t tid, const CapabilitySets& sets) {
   return {};
 }
 
-Capabilities Identities::capabilities(pid_t tid) const {
-  u64 effective = get(tid).effective;
-  auto has = [=](int cap) { return (effective >> cap & 1) != 0; };
-  bool admin = has(CAP_SYS_ADMIN);
-  return {.bpf = admin || has(CAP_BPF),
-          .perfmon = admin || has(CAP_PERFMON),
-          .net_admin = has(CAP_NET_ADMIN),
-          .sys_admin = admin};
+void Identities::forked(pid_t parent, pid_t child) {
+  auto it = changed_.find(parent);
+  if (it != changed_.end()) changed_[child] = it->second;
 }
 
+void Identities::executed(pid_t tid, pid_t old_tid) {
+  u64 inheritable = get(old_tid).inheritable;
+  changed_.erase(old_tid);
+  changed_.erase(tid);
+  if (inheritable) changed_[tid] = {kAll, kAll, inheritable};
+}
+
+// Every id of such a namespace is 0.
 Reply enter_get_id(System& system, Call&) {
-  return system.identities.as_user() ? Reply::native() : Reply::answer(s64{0});
+  return system.identities.root().answered() ? Reply::answer(s64{0}) : Reply::native();
 }
 
 Reply enter_get_res_ids(System& system, Call& call) {
-  if (system.identities.as_user()) return Reply::native();
+  if (!system.identities.root().answered()) return Reply::native();
   u32 root = 0;
   for (size_t i = 0; i < 3; ++i) {
     auto written = call.task.write(call.args[i], &root, sizeof root);
@@ -83,8 +105,44 @@ Reply enter_get_res_ids(System& system, Call& call) {
   return Reply::answer(s64{0});
 }
 
+// No other id has a place there (kernel: make_kuid), and -1 leaves an id as it is where there are several.
+Reply enter_set_ids(System& system, Call& call) {
+  if (!system.identities.root().answered()) return Reply::native();
+  size_t count = 1;
+  if (call.number == SYS_setreuid || call.number == SYS_setregid) count = 2;
+  if (call.number == SYS_setresuid || call.number == SYS_setresgid) count = 3;
+  for (size_t i = 0; i < count; ++i) {
+    u32 id = static_cast<u32>(call.args[i]);
+    if (id != 0 && (count == 1 || id != kUnchanged)) return Reply::answer(-EINVAL);
+  }
+  return Reply::answer(s64{0});
+}
+
+// They tell no errors, only what the id was.
+Reply enter_set_fs_id(System& system, Call&) {
+  return system.identities.root().answered() ? Reply::answer(s64{0}) : Reply::native();
+}
+
+// user_namespaces(7): "deny" was written before the groups were mapped.
+Reply enter_set_groups(System& system, Call&) {
+  return system.identities.root().answered() ? Reply::answer(-EPERM) : Reply::native();
+}
+
+// The host's groups: its own is 0 there, and no other has a place.
+Reply enter_get_groups(System& system, Call& call) {
+  return system.identities.root().answered() && call.args[0] ? Reply::native_then_exit() : Reply::native();
+}
+
+s64 exit_get_groups(System& system, Call& call, s64 result) {
+  if (result <= 0) return result;
+  std::vector<u32> groups(static_cast<size_t>(result));
+  if (!call.task.read(call.args[1], groups.data(), groups.size() * sizeof(u32))) return -EFAULT;
+  for (u32& group : groups) group = system.identities.root().shown_gid(group);
+  return call.task.write(call.args[1], groups.data(), groups.size() * sizeof(u32)) ? result : -EFAULT;
+}
+
 Reply enter_capget(System& system, Call& call) {
-  if (system.identities.as_user()) return Reply::native();
+  if (!system.identities.root().answered()) return Reply::native();
   auto cap = read_header(call);
   // With no buffer this is the question for the version.
   if (!cap) return Reply::answer(cap.error().value == EINVAL && !call.args[1] ? 0 : -s64{cap.error().value});
@@ -102,7 +160,7 @@ Reply enter_capget(System& system, Call& call) {
 }
 
 Reply enter_capset(System& system, Call& call) {
-  if (system.identities.as_user()) return Reply::native();
+  if (!system.identities.root().answered()) return Reply::native();
   auto cap = read_header(call);
   if (!cap) return Reply::answer(-s64{cap.error().value});
   if (cap->header.pid != 0 && cap->header.pid != call.task.tid()) return Reply::answer(-EPERM);
@@ -121,7 +179,7 @@ Reply enter_set_limit(System& system, Call& call) {
   bool prlimit = call.number == SYS_prlimit64;
   u32 resource = static_cast<u32>(call.args[prlimit ? 1 : 0]);
   u64 limit = call.args[prlimit ? 2 : 1];
-  if (system.identities.as_user() || resource != RLIMIT_MEMLOCK || !limit) return Reply::native();
+  if (system.identities.root().way == RootWay::kBare || resource != RLIMIT_MEMLOCK || !limit) return Reply::native();
   rlimit wanted;
   if (!call.task.read(limit, &wanted, sizeof wanted)) return Reply::answer(-EFAULT);
   if (wanted.rlim_cur > wanted.rlim_max) return Reply::answer(-EINVAL);

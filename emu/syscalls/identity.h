@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which capabilities a traced thread appears to have: all of root's, until it drops some itself; none with --as-user.
+// Who a traced thread is and what it may do. Where the host's answers are right they are asked for (TaskFacts); else
+// (RootWay::kAnswered) ids are those of a user namespace with one id, 0, and capabilities are kept here: all of root's,
+// until the thread drops some.
 #pragma once
 
 #include <map>
 
 #include "emu/bpf/capabilities.h"
-#include "emu/ports/task.h"
+#include "emu/ports/host.h"
+#include "emu/ports/root.h"
 
 namespace bpfemu {
 
@@ -15,19 +18,27 @@ struct CapabilitySets {
 
 class Identities {
  public:
-  explicit Identities(bool as_user) : as_user_(as_user) {}
+  Identities(const Root& root, Host& host) : root_(root), host_(host) {}
 
+  const Root& root() const { return root_; }
+  // Effective capabilities over the modelled kernel.
+  u64 effective(pid_t tid) const;
+  // capable() as bpf() asks it.
+  Capabilities capabilities(pid_t tid) const;
+
+  // The rest is for kAnswered alone.
   CapabilitySets get(pid_t tid) const;
   // EPERM: more than is permitted (kernel: cap_capset).
   Result<void> set(pid_t tid, const CapabilitySets& sets);
-  // The thread runs another program: root gets everything again.
-  void forget(pid_t tid) { changed_.erase(tid); }
-  // capable() as bpf() asks it.
-  Capabilities capabilities(pid_t tid) const;
-  bool as_user() const { return as_user_; }
+  // A child has what its parent has; exec gives root everything but what is inheritable only by itself
+  // (kernel: cap_bprm_creds_from_file); a number that is free again says nothing.
+  void forked(pid_t parent, pid_t child);
+  void executed(pid_t tid, pid_t old_tid);
+  void gone(pid_t tid) { changed_.erase(tid); }
 
  private:
-  bool as_user_;
+  const Root root_;
+  Host& host_;
   std::map<pid_t, CapabilitySets> changed_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mounting what tools mount: file systems of the claimed kernel, which the synthetic tree has.
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
@@ -81,6 +83,14 @@ bool is_busy(System& system, const std::string& mount) {
   return busy;
 }
 
+// The root of a user namespace may do in mounts of its own what FS_USERNS_MOUNT allows, which bpffs alone has.
+bool may_mount(System& system, const Task& task, std::string_view type) {
+  if (system.capabilities(task).sys_admin) return true;
+  auto facts = system.host.facts(task.tid());
+  if (type != kBpffs.name || !facts || !(facts->local_capabilities >> CAP_SYS_ADMIN & 1)) return false;
+  return link_text("/proc/self/ns/mnt") != link_text(fmt::format("/proc/{}/ns/mnt", task.tid()));
+}
+
 bool is_modelled(std::string_view type) {
   return std::find(std::begin(kModelled), std::end(kModelled), type) != std::end(kModelled);
 }
@@ -105,7 +115,7 @@ Reply enter_mount(System& system, Call& call) {
     bool notes = is_cgroup(*type) && system.capabilities(call.task).sys_admin;
     return notes ? Reply::native_then_exit() : Reply::native();
   }
-  if (!system.capabilities(call.task).sys_admin) return Reply::answer(-EPERM);
+  if (!may_mount(system, call.task, changes ? target->node->type->name : *type)) return Reply::answer(-EPERM);
   if (changes) return change_mount(system, call, *target, flags);
   if (is_modelled(*type)) return new_mount(system, call, *target, *type);
   system.unmodelled.note("mounting " + (type->empty() ? "a folder" : *type) + " at " + target->path);
@@ -122,7 +132,7 @@ Reply enter_umount(System& system, Call& call) {
     system.roots_differ = true;
     return Reply::native();
   }
-  if (!system.capabilities(call.task).sys_admin) return Reply::answer(-EPERM);
+  if (!may_mount(system, call.task, target->node->type->name)) return Reply::answer(-EPERM);
   if (!(call.args[1] & MNT_DETACH) && is_busy(system, target->path)) return Reply::answer(-EBUSY);
   auto done = system.vfs->umount(*target, root_of(system, call.task).name);
   if (done || !system.vfs->is_mount(target->path)) return Reply::answer(done);

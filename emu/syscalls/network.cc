@@ -2,6 +2,7 @@
 // Where programs are attached without bpf(): sockets of packets, options of sockets, and messages to rtnetlink. The
 // calls are the host's, and what it refuses for want of privilege, or since our programs are none of its, is noted
 // here.
+#include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -11,13 +12,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -26,16 +27,12 @@ namespace {
 
 constexpr size_t kMaxMessage = 4096;
 
-// Has the host given the task CAP_NET_ADMIN, in whatever user namespace it is?
-bool has_net_admin(pid_t tid) {
-  constexpr int kCapNetAdmin = 12;
-  std::ifstream status(fmt::format("/proc/{}/status", tid));
-  for (std::string word; status >> word;) {
-    if (word != "CapEff:") continue;
-    status >> word;
-    return std::strtoull(word.c_str(), nullptr, 16) >> kCapNetAdmin & 1;
-  }
-  return false;
+// Has the host given the task CAP_NET_ADMIN over its network? A user namespace has it over networks made there.
+bool has_net_admin(System& system, const Task& task) {
+  auto facts = system.host.facts(task.tid());
+  if (!facts || !(facts->local_capabilities >> CAP_NET_ADMIN & 1)) return false;
+  if (system.identities.root().way != RootWay::kNamespace) return true;
+  return link_text("/proc/self/ns/net") != link_text(fmt::format("/proc/{}/ns/net", task.tid()));
 }
 
 // The first attribute of a type in [at, end) of a message, empty when there is none.
@@ -65,7 +62,7 @@ std::string device_name(int index) {
 
 void note_traffic_control(System& system, Task& task, std::string_view kind, std::string_view message) {
   const auto body = body_of<tcmsg>(message);
-  if (!body || has_net_admin(task.tid())) return;  // then it is the host's to do
+  if (!body || has_net_admin(system, task)) return;  // then it is the host's to do
   const std::string_view name = attribute(message, NLMSG_HDRLEN + NLMSG_ALIGN(sizeof *body), TCA_KIND);
   system.unmodelled.note(kind,
                          fmt::format("{} on {}", name.substr(0, name.find('\0')), device_name(body->tcm_ifindex)));

@@ -106,12 +106,12 @@ Reply enter_stat(System& system, Call& call) {
   if (bad_flags(call)) return Reply::native();
   PathArgument path = shape_of(call.number).path;
   bool follow = call.number != SYS_lstat && follows(call, path);
-  return on_target(system, call, path, {.follow = follow}, stat_target);
+  return show_owner(system, on_target(system, call, path, {.follow = follow}, stat_target));
 }
 
 Reply enter_fstat(System& system, Call& call) {
   Found found = find_descriptor(system, call.task, static_cast<int>(call.args[0]));
-  return found.ours() ? stat_target(system, call, found) : Reply::native();
+  return show_owner(system, found.ours() ? stat_target(system, call, found) : Reply::native());
 }
 
 Reply enter_access(System& system, Call& call) {

@@ -47,7 +47,7 @@ std::string replaced(std::string_view line, const CapabilitySets& sets) {
 }  // namespace
 
 std::optional<std::string> status_text(System& system, const std::string& path) {
-  if (system.identities.as_user()) return std::nullopt;
+  if (!system.identities.root().answered()) return std::nullopt;
   auto tid = thread_of(path);
   if (!tid || !system.host.find_task(*tid)) return std::nullopt;
   std::FILE* file = std::fopen(path.c_str(), "re");

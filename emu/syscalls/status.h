@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// /proc/PID/status of a supervised process, which shows the root that tools appear to be.
+// /proc/PID/status of a supervised process, which shows the root that tools are told to be.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace bpfemu {
 
-// The text for an absolute path; none when it is another file, another process, or --as-user holds.
+// The text for an absolute path; none when it is another file, another process, or where the host's own is right.
 std::optional<std::string> status_text(System& system, const std::string& path);
 
 }  // namespace bpfemu

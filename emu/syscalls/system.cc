@@ -37,6 +37,7 @@ u32 host_cpus(int name) { return static_cast<u32>(std::clamp<long>(sysconf(name)
 Options completed(Options options) {
   if (!options.cpus_possible) options.cpus_possible = std::max(host_cpus(_SC_NPROCESSORS_CONF), options.cpus_online);
   if (!options.cpus_online) options.cpus_online = std::min(host_cpus(_SC_NPROCESSORS_ONLN), options.cpus_possible);
+  if (options.as_user) options.root = {.way = RootWay::kBare};
   return options;
 }
 
@@ -48,7 +49,7 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       explanations(options.explain),
       kernel(profile),
       dynamic_events(kernel, unmodelled, options.cpus_possible),
-      identities(options.as_user),
+      identities(options.root, h),
       rtnetlink(h),
       host(h),
       sites(s) {}
@@ -83,11 +84,11 @@ void System::watch_descriptors() {
 
 Credentials System::credentials(const Task& task) const {
   Credentials who;
-  if (options.as_user) {
+  if (!identities.root().answered()) {
     auto facts = host.facts(task.tid());
     if (facts) who.uid = facts->euid, who.gid = facts->gid;
   }
-  u64 effective = identities.get(task.tid()).effective;
+  u64 effective = identities.effective(task.tid());
   auto has = [=](int cap) { return (effective >> cap & 1) != 0; };
   who.dac_override = has(CAP_DAC_OVERRIDE);
   who.dac_read_search = has(CAP_DAC_READ_SEARCH);
@@ -97,7 +98,7 @@ Credentials System::credentials(const Task& task) const {
 }
 
 u32 System::uid_of(const Task& task) const {
-  if (!options.as_user) return 0;
+  if (identities.root().answered()) return 0;
   auto facts = host.facts(task.tid());
   return facts ? facts->uid : 0;
 }

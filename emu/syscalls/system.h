@@ -21,6 +21,7 @@
 #include "emu/syscalls/files.h"
 #include "emu/syscalls/host_paths.h"
 #include "emu/syscalls/identity.h"
+#include "emu/syscalls/owners.h"
 #include "emu/syscalls/rtnetlink.h"
 #include "emu/verifier/verifier.h"
 #include "emu/vfs/vfs.h"
@@ -30,6 +31,7 @@ namespace bpfemu {
 struct Options {
   u32 cpus_online = 0, cpus_possible = 0;            // 0: as the host
   bool as_user = false;                              // what an unprivileged bpf() gives, instead of root's view
+  Root root = {};                                    // else: in which way the tools are root
   std::string btf;                                   // "", "host", "none" or a file
   bool trace = false;                                // one line on stderr per answered call
   ExplainMode explain = ExplainMode::kAuto;          // which refused programs are explained on stderr
@@ -42,9 +44,9 @@ class System {
   static Result<std::unique_ptr<System>> create(const Options& options, Host& host, Sites& sites);
   ~System();
 
-  // What a traced task may do: everything but what it dropped itself, or nothing with --as-user.
+  // What a traced task may do: what root may and it did not drop itself, or nothing with --as-user.
   Capabilities capabilities(const Task& task) const { return identities.capabilities(task.tid()); }
-  // The user that the task appears as: root, or with --as-user itself.
+  // The user that the task is to the modelled kernel.
   u32 uid_of(const Task& task) const;
   // As whom it asks for files.
   Credentials credentials(const Task& task) const;
@@ -71,6 +73,7 @@ class System {
   std::shared_ptr<const Btf> vmlinux;                // id 1, null with --btf none
   VerifierWorld verifier;
   Identities identities;
+  Owners owners;                                     // that only root could have given
   Rtnetlink rtnetlink;
   HostPaths host_paths;
   std::unique_ptr<Probes> probes;

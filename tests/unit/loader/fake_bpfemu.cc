@@ -150,7 +150,7 @@ int main(int argc, char** argv) {
   SyscallSet traced, denied;
   for (long number : {SYS_bpf, SYS_openat, SYS_execve}) traced.set(number);
   denied.set(SYS_bpf);
-  const Outcome outcome = session.run(command, traced, denied, fake,
+  const Outcome outcome = session.run(command, Root{}, traced, denied, fake,
                                       [](std::string_view what) { std::fprintf(stderr, "note: %s\n", what.data()); });
   if (outcome.kind != Outcome::Kind::kEnded) {
     std::fprintf(stderr, "fake_bpfemu: failed (%d): %s\n", static_cast<int>(outcome.kind),
