@@ -67,7 +67,7 @@ Survivor::Survivor() {
   program_id_ = id_of(program_);
   void* const mapped = mmap(nullptr, kElements * 8, PROT_READ | PROT_WRITE, MAP_SHARED, array_, 0);
   mapped_ = mapped == MAP_FAILED ? nullptr : static_cast<u64*>(mapped);
-  const struct probe probe = probe_function(kOnlyUs, reinterpret_cast<const void*>(probed), 0);
+  const struct counter probe = probe_function(kOnlyUs, reinterpret_cast<const void*>(probed), 0);
   counter_ = probe.map;
   event_ = probe.event;
 }
@@ -103,7 +103,7 @@ bool Survivor::check_program() {
 
 bool Survivor::check_probe() {
   for (int i = 0; i < 3; ++i, ++calls_) probed(i);
-  const long hits = probe_hits({counter_, event_}, static_cast<long>(calls_));
+  const long hits = counted({counter_, event_}, static_cast<long>(calls_));
   return good(event_ >= 0 && hits == static_cast<long>(calls_), "hits of the probe");
 }
 

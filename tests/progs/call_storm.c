@@ -2,11 +2,9 @@
 // Hard case 7: calls that bring a descriptor or a mapping into the caller, under storms of signals of every
 // disposition, stops and kills. None fails, each signal arrives once and in order, and nothing is left over.
 // usage: call_storm [ROUNDS], so many calls of each kind in a storm, for longer runs.
-#include <linux/bpf.h>
-#include <linux/perf_event.h>
 #include <sys/epoll.h>
 
-#include "check.h"
+#include "counter.h"
 
 enum { kRounds = 60, kQueued = 200 };
 
@@ -23,10 +21,6 @@ static void on_queued(int signal, siginfo_t* info, void* context) {
   (void)signal, (void)context;
   if (info->si_value.sival_int != queued) ++disordered;
   ++queued;
-}
-
-static long bpf_call(int command, union bpf_attr* attr) {
-  return syscall(SYS_bpf, command, attr, sizeof *attr);
 }
 
 static int make_map(int type, unsigned value_size, unsigned entries, unsigned flags) {

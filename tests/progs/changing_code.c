@@ -9,7 +9,7 @@
 static const unsigned char kCode[] = {0x55, 0x48, 0x89, 0xe5, 0xb8, 42, 0, 0, 0, 0x5d, 0xc3};
 enum { kOutOfLine = 4, kPage = 4096 };  // the second instruction that is probed runs out of line
 static int file;
-static struct probe first, second;
+static struct counter first, second;
 
 static int call(void* code, int times) {
   int sum = 0;
@@ -24,7 +24,7 @@ static void* map(int flags, int prot) {
 }
 
 static void say(const char* what, int sum, long expected) {
-  printf("%s: %d, hits %ld %ld\n", what, sum, probe_hits(first, expected), probe_hits(second, expected));
+  printf("%s: %d, hits %ld %ld\n", what, sum, counted(first, expected), counted(second, expected));
 }
 
 static int file_is_intact(void) {
@@ -35,7 +35,7 @@ static int file_is_intact(void) {
 // A library that comes and goes at whatever address.
 static void reload_library(void) {
   long calls = 0;
-  struct probe probe = {-1, -1};
+  struct counter probe = {-1, -1};
   for (int i = 0; i < 4; ++i) {
     void* const library = dlopen("libm.so.6", RTLD_NOW);
     double (*lgamma)(double) = (double (*)(double))dlsym(library, "lgamma");
@@ -44,8 +44,8 @@ static void reload_library(void) {
     for (int n = 0; n <= i; ++n, ++calls) CHECK(lgamma(2) == 0);
     dlclose(library);
   }
-  printf("library: %ld calls, %ld hits\n", calls, probe_hits(probe, calls));
-  probe_end(probe);
+  printf("library: %ld calls, %ld hits\n", calls, counted(probe, calls));
+  end_count(probe, 0);
 }
 
 int main(void) {
@@ -91,8 +91,8 @@ int main(void) {
   // Something else is mapped: still nobody touches what was written.
   munmap(map(MAP_PRIVATE, PROT_READ | PROT_EXEC), kPage);
   say("and after a mapping", call(again, 3), 21);
-  probe_end(first);
-  probe_end(second);
+  end_count(first, 0);
+  end_count(second, 0);
   // The last descriptor's closing shows in the code as soon as the supervisor hears of it.
   for (int tries = 0; memcmp(code, kCode, sizeof kCode) != 0 && tries < 10000; ++tries) sleep_ms(1);
   CHECK(memcmp(again, fresh, sizeof fresh) == 0);

@@ -56,11 +56,11 @@ OUT_OF_LINE int looks(void) {
 }
 
 struct Both {
-  probe entry, exit;
+  counter entry, exit;
   explicit Both(const void* function)
       : entry(probe_function(kEveryone, function, 0)), exit(probe_function(kEveryone, function, 1)) {}
   void say(const char* what, long entries, long exits) const {
-    printf("%s: %ld entries, %ld returns\n", what, probe_hits(entry, entries), probe_hits(exit, exits));
+    printf("%s: %ld entries, %ld returns\n", what, counted(entry, entries), counted(exit, exits));
   }
 };
 

@@ -72,7 +72,7 @@ int main(void) {
   // The second process meets the probe while its filter is there already, those after it have it before.
   long calls = 0;
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  struct probe probe = {-1, -1};
+  struct counter probe = {-1, -1};
   for (int round = 0; round < 6; ++round) {
     int gate[2];
     CHECK(pipe(gate) == 0);
@@ -95,7 +95,7 @@ int main(void) {
     printf("%s: %d\n", names[round % 3], ended(child));
     close(gate[0]), close(gate[1]);
   }
-  printf("hits %ld\n", probe_hits(probe, calls));
+  printf("hits %ld\n", counted(probe, calls));
 
   // What it kills for, it kills for.
   const pid_t child = fork();

@@ -55,12 +55,12 @@ int main(void) {
     if (workers[i] == 0) _exit(work());
   }
   for (int i = 0; i < kToggles; ++i) {
-    const struct probe first = probe_function(kEveryone, (const void*)inner, i & 1);
-    const struct probe second = probe_function(kEveryone, (const void*)outer, i >> 1 & 1);
+    const struct counter first = probe_function(kEveryone, (const void*)inner, i & 1);
+    const struct counter second = probe_function(kEveryone, (const void*)outer, i >> 1 & 1);
     if (i % 3 == 0) sleep_ms(2);
-    probe_end(first);
+    end_count(first, 0);
     if (i % 5 == 0) sleep_ms(3);
-    probe_end(second);
+    end_count(second, 0);
   }
   *stop = 1;
   int failed = 0;

@@ -34,14 +34,14 @@ __asm__(
 void calls_on(void* stack);
 
 static void grow(const char* name, long (*function)(long), const void* site) {
-  struct probe probe = probe_function(kEveryone, site, 0);
+  struct counter probe = probe_function(kEveryone, site, 0);
   long sum = 0;
   for (int i = 0; i < 2; ++i) sum += function(500);
   const pid_t child = fork();
   if (child == 0) _exit(function(900) == 900);
   CHECK(ended(child) == 1);
-  printf("%s: %ld, hits %ld\n", name, sum, probe_hits(probe, 1900));
-  probe_end(probe);
+  printf("%s: %ld, hits %ld\n", name, sum, counted(probe, 1900));
+  end_count(probe, 0);
 }
 
 static char* page;
@@ -65,18 +65,18 @@ static void fault(void) {
   sigaction(SIGSEGV, &action, NULL);
   page = mmap(NULL, 2 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   mprotect(page, kPage, PROT_NONE);
-  struct probe probe = probe_function(kEveryone, faulty, 0);
+  struct counter probe = probe_function(kEveryone, faulty, 0);
   expected_rip = faulty, expected_address = page;
   ((long (*)(void*))faulty)(page);
-  printf("fault: %d, hits %ld\n", faults, probe_hits(probe, 2));
-  probe_end(probe);
+  printf("fault: %d, hits %ld\n", faults, counted(probe, 2));
+  end_count(probe, 0);
 
   mprotect(page, kPage, PROT_NONE);
   probe = probe_function(kEveryone, stack_call, 0);
   expected_rip = stack_call, expected_address = page + kPage - 8;
   calls_on(page + kPage);
-  printf("fault of a call's stack: %d, hits %ld\n", faults, probe_hits(probe, 2));
-  probe_end(probe);
+  printf("fault of a call's stack: %d, hits %ld\n", faults, counted(probe, 2));
+  end_count(probe, 0);
   signal(SIGSEGV, SIG_DFL);
 }
 
@@ -115,7 +115,7 @@ static void refuse(void) {
   }
 }
 
-static struct probe everyone, ours, returns;
+static struct counter everyone, ours, returns;
 
 static void* outlive(void* unused) {
   (void)unused;
@@ -129,18 +129,18 @@ static void* outlive(void* unused) {
   }
   for (int i = 0; i < 5; ++i) add_one(i);
   // The event for the leader concerns nobody any longer.
-  printf("after the leader: %ld %ld %ld\n", probe_hits(everyone, 6), probe_hits(ours, 1), probe_hits(returns, 6));
+  printf("after the leader: %ld %ld %ld\n", counted(everyone, 6), counted(ours, 1), counted(returns, 6));
   char file[400];
   const int dead = open_uprobe(getpid(), file, file_offset((const void*)add_one, file), 0, 0);
   printf("opened for the leader: %d\n", demanded() || dead == -ESRCH ? dead : -ESRCH);
-  struct probe late = probe_function(kEveryone, (const void*)add_one, 0);
+  struct counter late = probe_function(kEveryone, (const void*)add_one, 0);
   const pid_t child = fork();
   if (child == 0) _exit((int)add_one(6));
   CHECK(ended(child) == 7);
   for (int i = 0; i < 4; ++i) add_one(i);
-  printf("placed after its exit: %ld\n", probe_hits(late, 5));
-  probe_end(late);
-  probe_end(everyone);
+  printf("placed after its exit: %ld\n", counted(late, 5));
+  end_count(late, 0);
+  end_count(everyone, 0);
   CHECK(add_one(1) == 2);
   fflush(stdout);
   _exit(9);
@@ -174,10 +174,10 @@ static void come_and_go(void) {
   long lost = 0, sum = 0;
   int before = 0;
   for (int i = 0; i < 300; ++i) {
-    struct probe probe = probe_function(kEveryone, (const char*)add_one, i & 1);
+    struct counter probe = probe_function(kEveryone, (const char*)add_one, i & 1);
     sum += add_one(0);
-    lost += probe_hits(probe, 1) != 1;
-    probe_end(probe);
+    lost += counted(probe, 1) != 1;
+    end_count(probe, 0);
     if (i == 50) before = mappings();
   }
   printf("come and go: %ld, lost %ld, %d more mappings\n", sum, lost, mappings() - before);
