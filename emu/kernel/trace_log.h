@@ -13,12 +13,12 @@
 
 namespace bpfemu {
 
-// The head of a line of the trace ("   cat-1234    [000] d..31   12.345678: ").
+// The head of a line of the trace ("   cat-1234    [000] ...21   12.345678: ").
 struct TraceContext {
   std::string_view comm;
   u32 pid = 0, cpu = 0;
   u64 time_ns = 0;
-  char flags[6] = "d..31";
+  std::string_view flags = "...21";
 };
 
 class TraceLog {

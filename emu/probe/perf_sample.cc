@@ -151,6 +151,7 @@ void PerfEvent::sample(Task* task) {
   PtRegs* regs = task ? &task->regs() : nullptr;
   RunScope scope(probes_.runner(), task, regs, needs_of_sample(program_), spec_.cpu);
   if (!scope) return;
+  scope.set_in_interrupt();
   if (attr().sample_type & PERF_SAMPLE_READ) update_group();
   SampleOf of(scope, *this);
   of.sample.period = period_ns();

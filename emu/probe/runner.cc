@@ -17,6 +17,7 @@
 #include "emu/base/bytes.h"
 #include "emu/probe/kernel_stack.h"
 #include "emu/probe/point.h"
+#include "emu/probe/trace_flags.h"
 #include "emu/runtime/helpers/helpers.h"
 
 namespace bpfemu {
@@ -230,11 +231,15 @@ struct RunScopeEnv {
   static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
 
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
-    TraceLog* log = scope_of(self).runner().outlets_.trace;
+    const RunScope& scope = scope_of(self);
+    TraceLog* log = scope.runner_.outlets_.trace;
     if (!log) return;
-    log->bpf_printk(
-        {.comm = run->task->comm, .pid = run->task->tid, .cpu = run->cpu->id, .time_ns = clock(self, CLOCK_MONOTONIC)},
-        {text, size});
+    log->bpf_printk({.comm = run->task->comm,
+                     .pid = run->task->tid,
+                     .cpu = run->cpu->id,
+                     .time_ns = clock(self, CLOCK_MONOTONIC),
+                     .flags = trace_flags(*run->program, scope.point_, scope.event_, scope.in_interrupt_)},
+                    {text, size});
   }
 
   static Env make(RunScope* scope) {

@@ -107,6 +107,8 @@ class RunScope {
   // The event is the hit of a uprobe: user stacks start as they do there.
   void set_at_site(bool at_site) { at_site_ = at_site; }
   bool at_site() const { return at_site_; }
+  // A clock's interrupt runs the program.
+  void set_in_interrupt() { in_interrupt_ = true; }
   // Gives the vCPU away while `meanwhile` runs; the next one may be another.
   void lend(const std::function<void()>& meanwhile);
   // Which event it is, for the kernel's stack; without, the task is in user mode. Both must outlive the scope.
@@ -120,7 +122,7 @@ class RunScope {
   friend struct RunScopeEnv;
   Runner& runner_;
   Task* task_;
-  bool at_site_ = false;
+  bool at_site_ = false, in_interrupt_ = false;
   Env env_;
   RunTask idle_{};
   const Point* point_ = nullptr;

@@ -262,12 +262,12 @@ std::string drained(int fd) {
 
 TEST_CASE("the trace buffer hands each line to one reader") {
   TraceLog log;
-  TraceContext context{.comm = "cat", .pid = 1234, .cpu = 1, .time_ns = 12345678900};
+  TraceContext context{.comm = "cat", .pid = 1234, .cpu = 1, .time_ns = 12345678900, .flags = "...21"};
   log.bpf_printk(context, "before");
-  CHECK(log.listing(2).ends_with("             cat-1234    [001] d..31    12.345679: bpf_trace_printk: before\n"));
+  CHECK(log.listing(2).ends_with("             cat-1234    [001] ...21    12.345679: bpf_trace_printk: before\n"));
   auto reader = log.open_pipe(true);
   REQUIRE(reader);
-  CHECK(drained(reader->get()) == "             cat-1234    [001] d..31    12.345679: bpf_trace_printk: before\n");
+  CHECK(drained(reader->get()) == "             cat-1234    [001] ...21    12.345679: bpf_trace_printk: before\n");
   CHECK(drained(reader->get()).empty());
   log.bpf_printk(context, "after\n");
   CHECK(drained(reader->get()).ends_with("bpf_trace_printk: after\n"));

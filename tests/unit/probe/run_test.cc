@@ -163,9 +163,13 @@ TEST_CASE("bpf_trace_printk ends up in the trace") {
   World w;
   RunScope scope(w.probes.runner(), &w.task, nullptr, ProgramNeeds::everything());
   const Env& env = *scope.run().env;
+  ProgramText program{};
+  program.type = BPF_PROG_TYPE_RAW_TRACEPOINT;
+  scope.run().program = &program;
   env.trace_printk(env.self, &scope.run(), "hello", 5);
   std::string text = w.trace_log.listing(4);
   CHECK(text.find("probe_test-") != std::string::npos);
+  CHECK(text.find("] ...2. ") != std::string::npos);
   CHECK(text.find("bpf_trace_printk: hello") != std::string::npos);
 }
 

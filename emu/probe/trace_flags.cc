@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/trace_flags.h"
+
+#include <linux/bpf.h>
+
+#include <csignal>
+
+#include "emu/probe/event.h"
+#include "emu/probe/point.h"
+
+namespace bpfemu {
+
+namespace {
+
+// Signals are generated under the lock of their handlers, those of ended children under the list of tasks' lock, too.
+enum class Locks { kNone, kSignal, kTasks };
+
+Locks locks_at(const Point* point, const Event* event) {
+  if (!point || !event || point->where().moment != Moment::kSignal) return Locks::kNone;
+  const bool child = event->signal == SIGCHLD && event->code >= CLD_EXITED && event->code <= CLD_CONTINUED;
+  return child ? Locks::kTasks : Locks::kSignal;
+}
+
+bool is_raw_tracepoint(const ProgramText& program) {
+  if (program.type == BPF_PROG_TYPE_TRACING) return program.expected_attach_type == BPF_TRACE_RAW_TP;
+  return program.type == BPF_PROG_TYPE_RAW_TRACEPOINT || program.type == BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE;
+}
+
+}  // namespace
+
+// bpf_trace_printk itself disables preemption once; tracepoints and kprobes do so around the program, and whatever is no
+// raw tracepoint disables migration.
+std::string_view trace_flags(const ProgramText& program, const Point* point, const Event* event, bool in_interrupt) {
+  const Locks locks = locks_at(point, event);
+  if (is_raw_tracepoint(program)) {
+    return locks == Locks::kTasks ? "d..4." : locks == Locks::kSignal ? "d..3." : "...2.";
+  }
+  if (program.type == BPF_PROG_TYPE_PERF_EVENT) return in_interrupt ? "d.h1." : "d..2.";
+  const bool kprobe = program.type == BPF_PROG_TYPE_KPROBE && (!point || point->where().probe == Point::Probe::kKernel);
+  if (program.type != BPF_PROG_TYPE_TRACEPOINT && !kprobe) return "...11";
+  return locks == Locks::kTasks ? "d..41" : locks == Locks::kSignal ? "d..31" : "...21";
+}
+
+}  // namespace bpfemu
