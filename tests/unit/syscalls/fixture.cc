@@ -22,6 +22,8 @@ Kernel::Kernel() {
   host.tasks[task.tid()] = &task;
   Options options;
   options.cpus_possible = options.cpus_online = 2;
+  options.root.uid = getuid();
+  options.root.gid = getgid();
   auto created = System::create(options, host, sites);
   if (!created) std::abort();
   system = std::move(*created);
@@ -39,7 +41,8 @@ s64 Kernel::call(long number, std::array<u64, 6> args) {
   if (reply.kind == Reply::Kind::kAnswered) return reply.value;
   auto result = task.call(number, call.args);
   s64 value = as_return(result);
-  return reply.kind == Reply::Kind::kNativeThenExit && traced->exit ? traced->exit(*system, call, value) : value;
+  Call ended{task, number, args};
+  return reply.kind == Reply::Kind::kNativeThenExit && traced->exit ? traced->exit(*system, ended, value) : value;
 }
 
 s64 Kernel::bpf_in_place(int command, bpf_attr& attr) {
