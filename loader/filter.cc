@@ -54,17 +54,18 @@ struct Narrowed {
   long number;
   int arg;
   u32 op;
-  u32 values[3];
+  u32 values[4];
   bool stop_if;
 };
 constexpr Narrowed kNarrowed[] = {
-    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, 0, 0}, true},           // the child would escape
-    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSYS}, true},  // our own traps reset these two
-    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SECCOMP}, true},  // comm is cached; see own_filter.h
-    {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, 0, 0}, false},  // carriers and code come from files
+    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, 0, 0, 0}, true},           // the child would escape
+    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSYS, SIGSYS}, true},  // our own traps reset these two
+    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SECCOMP, PR_SET_SECCOMP}, true},  // comm is cached; see own_filter.h
+    {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, 0, 0, 0}, false},  // carriers and code come from files
     // Through these programs are attached, whoever is on the other side (emu/syscalls/network.cc).
-    {SYS_socket, 0, BPF_JEQ, {AF_PACKET, AF_XDP, AF_XDP}, true},
-    {SYS_setsockopt, 2, BPF_JEQ, {NETLINK_EXT_ACK, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF}, true},
+    {SYS_socket, 0, BPF_JEQ, {AF_PACKET, AF_XDP, AF_XDP, AF_XDP}, true},
+    // And SO_PASSCRED asks for ids (emu/syscalls/socket_ids.cc).
+    {SYS_setsockopt, 2, BPF_JEQ, {NETLINK_EXT_ACK, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, SO_PASSCRED}, true},
 };
 // Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own.
 constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
@@ -104,12 +105,17 @@ Code getpid_body(const FilterSpec& spec, u32 otherwise) {
 Code narrowed_body(const Narrowed& n) {
   const u32 met = n.stop_if ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW;
   const u32 unmet = n.stop_if ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE;
-  return {load(arg_low(n.arg)), jump(n.op, n.values[0], 2, 0), jump(n.op, n.values[1], 1, 0),
-          jump(n.op, n.values[2], 0, 1), give(met), give(unmet)};
+  return {load(arg_low(n.arg)),
+          jump(n.op, n.values[0], 3, 0),
+          jump(n.op, n.values[1], 2, 0),
+          jump(n.op, n.values[2], 1, 0),
+          jump(n.op, n.values[3], 0, 1),
+          give(met),
+          give(unmet)};
 }
 
 // A read that fills more than a page is nobody's business, unless every read is.
-constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097}, false};
+constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097, 4097}, false};
 
 Code body_of(const FilterSpec& spec, long number) {
   if (number == static_cast<long>(kSmallRead)) return {give(SECCOMP_RET_ALLOW)};

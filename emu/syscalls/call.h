@@ -55,6 +55,7 @@ enum class TraceWhen : u8 {
   kOpeners,         // only in processes that opened a synthetic file: what asks for or changes what a descriptor is
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
   kAnsweredRoot,    // only where the host cannot make tools root (RootWay::kAnswered): who they are
+  kPeers,           // the same, and only in processes that ask who sends to them (socket_ids.h): recvmsg
   kInside,          // only in processes that entered a synthetic folder: getcwd
 };
 

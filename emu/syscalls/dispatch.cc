@@ -46,8 +46,8 @@ const SyscallSet& calls_of(TraceWhen when) {
 
 SyscallSet calls_at_start(const Root& root) {
   SyscallSet calls = calls_of(TraceWhen::kAlways);
-  // The host's owners are shown as a namespace would.
-  if (root.answered()) calls |= SyscallSet(calls_of(TraceWhen::kAnsweredRoot)).set(SYS_fstat);
+  // The host's owners are shown as in a namespace, and credentials sent from one.
+  if (root.answered()) calls |= SyscallSet(calls_of(TraceWhen::kAnsweredRoot)).set(SYS_fstat).set(SYS_sendmsg);
   return calls;
 }
 

@@ -56,8 +56,14 @@ Reply enter_socket(System& system, Call& call);
 s64 exit_socket(System& system, Call& call, s64 result);
 Reply enter_setsockopt(System& system, Call& call);
 Reply enter_send(System& system, Call& call);
+// socket_ids.cc
+Reply enter_recvmsg(System& system, Call& call);
+s64 exit_recvmsg(System& system, Call& call, s64 result);
+Reply enter_getsockopt(System& system, Call& call);
+s64 exit_getsockopt(System& system, Call& call, s64 result);
+// mount.cc
 Reply enter_umount(System& system, Call& call);
-// identity.cc
+// ids.cc, capabilities.cc, limits.cc
 Reply enter_get_id(System& system, Call& call);
 Reply enter_get_res_ids(System& system, Call& call);
 Reply enter_set_ids(System& system, Call& call);
@@ -67,6 +73,7 @@ Reply enter_get_groups(System& system, Call& call);
 s64 exit_get_groups(System& system, Call& call, s64 result);
 Reply enter_capget(System& system, Call& call);
 Reply enter_capset(System& system, Call& call);
+Reply enter_prctl(System& system, Call& call);
 Reply enter_set_limit(System& system, Call& call);
 // uname.cc
 Reply enter_uname(System& system, Call& call);

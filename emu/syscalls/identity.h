@@ -12,8 +12,11 @@
 
 namespace bpfemu {
 
+// Those of root, as long as nothing is dropped.
 struct CapabilitySets {
-  u64 effective, permitted, inheritable;
+  u64 effective = Root::kAllCapabilities, permitted = Root::kAllCapabilities, inheritable = 0;
+  u64 bounding = Root::kAllCapabilities, ambient = 0;
+  bool no_new_privs = false;
 };
 
 class Identities {
@@ -28,10 +31,11 @@ class Identities {
 
   // The rest is for kAnswered alone.
   CapabilitySets get(pid_t tid) const;
-  // EPERM: more than is permitted (kernel: cap_capset).
+  void keep(pid_t tid, const CapabilitySets& sets) { changed_[tid] = sets; }
+  // What capset(2) sets of them. EPERM: more than is permitted (kernel: cap_capset).
   Result<void> set(pid_t tid, const CapabilitySets& sets);
-  // A child has what its parent has; exec gives root everything but what is inheritable only by itself
-  // (kernel: cap_bprm_creds_from_file); a number that is free again says nothing.
+  // A child has what its parent has; exec gives root everything that is not bounded (kernel: cap_bprm_creds_from_file); a
+  // number that is free again says nothing.
   void forked(pid_t parent, pid_t child);
   void executed(pid_t tid, pid_t old_tid);
   void gone(pid_t tid) { changed_.erase(tid); }

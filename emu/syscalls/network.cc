@@ -19,6 +19,7 @@
 
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/host_tree.h"
+#include "emu/syscalls/socket_ids.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -123,6 +124,7 @@ s64 exit_socket(System& system, Call& call, s64 result) {
 Reply enter_setsockopt(System& system, Call& call) {
   const int fd = static_cast<int>(call.args[0]), level = static_cast<int>(call.args[1]),
             option = static_cast<int>(call.args[2]);
+  if (level == SOL_SOCKET && option == SO_PASSCRED) watch_peers(system, call.task);
   if (!system.capabilities(call.task).net_admin) return Reply::native();
   if (level == SOL_NETLINK && option == NETLINK_EXT_ACK) system.rtnetlink.add(call.task, fd);
   if (level != SOL_SOCKET || (option != SO_ATTACH_BPF && option != SO_ATTACH_REUSEPORT_EBPF)) return Reply::native();
@@ -136,7 +138,7 @@ Reply enter_setsockopt(System& system, Call& call) {
 
 Reply enter_send(System& system, Call& call) {
   if (system.rtnetlink.contains(call.task, static_cast<int>(call.args[0]))) note_message(system, call.task, sent(call));
-  return Reply::native();
+  return call.number == SYS_sendmsg ? send_credentials(system, call) : Reply::native();
 }
 
 }  // namespace bpfemu

@@ -31,13 +31,14 @@ std::string replaced(std::string_view line, const CapabilitySets& sets) {
   } shown[] = {{"Uid:", "0\t0\t0\t0"},
                {"Gid:", "0\t0\t0\t0"},
                {"TracerPid:", "0"},
-               {"NoNewPrivs:", "0"},
+               {"NoNewPrivs:", fmt::format("{:d}", sets.no_new_privs)},
                {"Seccomp:", "0"},
                {"Seccomp_filters:", "0"},
                {"CapInh:", fmt::format("{:016x}", sets.inheritable)},
                {"CapPrm:", fmt::format("{:016x}", sets.permitted)},
                {"CapEff:", fmt::format("{:016x}", sets.effective)},
-               {"CapBnd:", fmt::format("{:016x}", sets.permitted)}};
+               {"CapBnd:", fmt::format("{:016x}", sets.bounding)},
+               {"CapAmb:", fmt::format("{:016x}", sets.ambient)}};
   for (auto& row : shown) {
     if (line.starts_with(row.name)) return fmt::format("{}\t{}\n", row.name, row.value);
   }

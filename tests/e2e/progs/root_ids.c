@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -67,6 +68,42 @@ static void show_status(void) {
   fclose(status);
 }
 
+static void show_prctl(const char* who) {
+  printf("%s: bounding %d %d, ambient %d, no_new_privs %d\n", who, prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN),
+         prctl(PR_CAPBSET_READ, CAP_CHOWN), prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0),
+         prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+  fflush(stdout);
+}
+
+// Who is at the other end, and who sends, by default and by what it says.
+static void show_peers(void) {
+  int pair[2], one = 1;
+  struct ucred who;
+  socklen_t size = sizeof who;
+  socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+  getsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &who, &size);
+  printf("peer: %d %d %d\n", who.pid == getpid(), who.uid, who.gid);
+  setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+  for (int i = 0; i < 3; i++) {
+    union {
+      struct cmsghdr head;
+      char bytes[CMSG_SPACE(sizeof who)];
+    } control = {.head = {CMSG_LEN(sizeof who), SOL_SOCKET, SCM_CREDENTIALS}};
+    struct ucred mine = {getpid(), i == 2 ? 77 : 0, 0};
+    memcpy(CMSG_DATA(&control.head), &mine, sizeof mine);
+    struct iovec byte = {"x", 1};
+    struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1};
+    if (i) message.msg_control = &control, message.msg_controllen = sizeof control;
+    say("sendmsg", sendmsg(pair[0], &message, 0));
+    char got;
+    byte = (struct iovec){&got, 1};
+    message = (struct msghdr){.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    if (recvmsg(pair[1], &message, MSG_DONTWAIT) < 0) break;
+    memcpy(&who, CMSG_DATA(&control.head), sizeof who);
+    printf("sender: %d %d %d\n", who.pid == getpid(), who.uid, who.gid);
+  }
+}
+
 static void use_bpf(const char* who) {
   union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
   printf("bpf() of %s: ", who);
@@ -95,6 +132,7 @@ static void set_ids(void) {
 int main(int argc, char** argv) {
   if (argc > 2) {  // after exec
     show_caps("exec");
+    show_prctl("exec");
     use_bpf("exec");
     return 0;
   }
@@ -102,6 +140,9 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "root")) set_ids();  // root itself could
   show_ids();
   show_status();
+  show_prctl("root");
+  if (strcmp(argv[1], "root")) show_peers();
+  say("bound", prctl(PR_CAPBSET_DROP, CAP_CHOWN));
   close(open("own", O_CREAT | O_WRONLY, 0644));
   show_stat("own");
   show_stat("/etc/hostname");
@@ -122,6 +163,7 @@ int main(int argc, char** argv) {
   use_bpf("none");
   in_child(show_caps, "child");
   in_child(use_bpf, "child");
+  say("bound", prctl(PR_CAPBSET_DROP, CAP_CHOWN));
   caps.data[0].permitted = 1u << CAP_CHOWN;
   say("take one", syscall(SYS_capset, &caps.header, caps.data));
   execl("/proc/self/exe", argv[0], argv[1], "again", NULL);

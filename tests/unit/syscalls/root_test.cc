@@ -39,13 +39,16 @@ TEST_CASE("dropped capabilities survive fork, end at exec, and are no later thre
   Identities& ids = k.system->identities;
   constexpr pid_t kParent = 1'000'001, kChild = 1'000'002, kThread = 1'000'003;
   CHECK(ids.capabilities(kParent).bpf);
-  REQUIRE(ids.set(kParent, {0, u64{1} << CAP_BPF, 0}));
+  const auto sets = [](u64 effective, u64 permitted) {
+    return CapabilitySets{.effective = effective, .permitted = permitted};
+  };
+  REQUIRE(ids.set(kParent, sets(0, u64{1} << CAP_BPF)));
   ids.forked(kParent, kChild);
   CHECK(!ids.capabilities(kChild).bpf);
-  CHECK(ids.set(kChild, {u64{1} << CAP_BPF, u64{1} << CAP_BPF, 0}));
+  CHECK(ids.set(kChild, sets(u64{1} << CAP_BPF, u64{1} << CAP_BPF)));
   CHECK(ids.capabilities(kChild).bpf);
   CHECK(!ids.capabilities(kChild).sys_admin);
-  CHECK(ids.set(kChild, {0, u64{1} << CAP_CHOWN, 0}).error().value == EPERM);
+  CHECK(ids.set(kChild, sets(0, u64{1} << CAP_CHOWN)).error().value == EPERM);
   ids.gone(kChild);
   CHECK(ids.capabilities(kChild).sys_admin);
   // A thread that executes becomes its process' leader.
