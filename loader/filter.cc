@@ -67,11 +67,13 @@ constexpr Narrowed kNarrowed[] = {
     // And SO_PASSCRED asks for ids (emu/syscalls/socket_ids.cc).
     {SYS_setsockopt, 2, BPF_JEQ, {NETLINK_EXT_ACK, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, SO_PASSCRED}, true},
 };
-// Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own.
+// Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own, masks of
+// CPUs (cpu_follower.h).
 constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
                                  SYS_setreuid, SYS_setregid,        SYS_setresuid, SYS_setresgid,
                                  SYS_setfsuid, SYS_setfsgid,        SYS_capset,    SYS_unshare,
-                                 SYS_setns,    SYS_seccomp,         SYS_ptrace};
+                                 SYS_setns,    SYS_seccomp,         SYS_ptrace,    SYS_sched_getaffinity,
+                                 SYS_sched_setaffinity};
 
 // Null where the call stops always or never. Anonymous mappings are nobody's business; the other conditions are the
 // loader's, and give way when the table wants every call.

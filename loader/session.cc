@@ -103,6 +103,11 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   if (Result<void> r = waker_.start(passed_on_mask(), [&](const auto& info) { pass_on(info, first); }); !r)
     return {Kind::kFailed, r.error().value};
   started_(waker_);
+  tracer_.cpu().start_looking = [this] {
+    look_timer_ = waker_.add_timer(CpuFollower::kLookEvery, CpuFollower::kLookEvery, [this] {
+      if (!tracer_.cpu().look()) waker_.cancel_timer(look_timer_);
+    });
+  };
   tracer_.attend = [this] {
     if (waker_.pending()) waker_.attend();
   };

@@ -47,6 +47,7 @@ class Session {
   Tracer tracer_;
   LoaderHost host_;
   std::function<void(Waker&)> started_ = [](Waker&) {};
+  u64 look_timer_ = 0;
   bool timed_out_ = false;
 };
 

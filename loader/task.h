@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "emu/ports/host.h"
+#include "loader/cpu_pin.h"
 #include "loader/event.h"
 #include "loader/filter.h"
 #include "loader/process.h"
@@ -127,6 +128,7 @@ class TracedTask final : public Task {
     u64 done = 0;                  // bytes that it had moved when it was restarted
     u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared
     u64 filter = 0;                // seccomp: where the program that it was given instead lies
+    bool shows_cpus = false;       // no thread is pinned before it is over
   };
   struct HeldSignal {
     siginfo_t info;
@@ -145,6 +147,7 @@ class TracedTask final : public Task {
   bool unseen_entry = false;           // the call that it is in began before anybody wanted to see its end
   bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
   u32 fork_restarts = 0;               // how often signals made its fork start over since the last that succeeded
+  std::shared_ptr<const OwnCpus> own_cpus;  // it was pinned once, or made by one that was (see cpu_follower.h)
   std::optional<u64> fork_mask;        // what the program has blocked, while we block more for such a fork
   bool exit_reported = false;
   bool starting = false;  // created, and not at its first stop yet

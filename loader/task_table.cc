@@ -80,6 +80,7 @@ std::vector<pid_t> TaskTable::keep_only(TracedTask& task, pid_t old_tid) {
   if (TracedTask* old = find(old_tid); old && old != &task) {
     task.traced = old->traced;
     task.pending = old->pending;
+    task.own_cpus = old->own_cpus;
   }
   std::vector<pid_t> vanished;
   for (TracedTask* sibling : task.process().threads)

@@ -182,7 +182,7 @@ void Tracer::at_stop(pid_t tid, std::function<void(Task&)> call) {
 }
 
 void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
-  if (event.kind != Kind::kTrap) cpu_.stopped(event.tid);
+  if (event.kind != Kind::kTrap) cpu_.stopped(task);
   for (const auto& call : std::exchange(task.at_stop, {})) call(task);
   if (task.held) {
     const int signal = release_signal(task, event);
@@ -238,6 +238,7 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
     child->pending = task.pending;  // its own return from the call, which handlers do not see
     if (child->pending) child->pending->handled = false;
     child->fork_mask = task.fork_mask;
+    child->own_cpus = task.own_cpus;
     if (!thread) child->process().parent = flags & CLONE_PARENT ? task.process().parent : task.tid();
     env_.traps.task_cloned(task.tid(), tid, shares_memory);
     handler_->thread_forked(task.tid(), tid);
@@ -277,6 +278,7 @@ void Tracer::adopt(pid_t tid) {
     task.fork_mask = creator->fork_mask;
     handler_->thread_forked(creator->tid(), tid);
   }
+  task.own_cpus = creator ? creator->own_cpus : cpu_.last_pin();
   task.starting = true;
   env_.traps.task_started(tid);
   parked_.erase(tid);
@@ -286,6 +288,7 @@ void Tracer::adopt(pid_t tid) {
 
 void Tracer::on_first_stop(TracedTask& task) {
   task.starting = false;
+  CpuFollower::started(task);
   end_shelter(task);
   const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
   widening_.ensure(task);
@@ -297,9 +300,11 @@ void Tracer::on_exec(TracedTask& task) {
   if (!message) return;
   const pid_t old_tid = static_cast<pid_t>(*message);
   handler_->thread_executed(task.tid(), old_tid);
+  cpu_.executed(task.tid(), old_tid);
   for (pid_t tid : tasks_.keep_only(task, old_tid)) gone(tid);
   task.executed(tasks_.new_memory());
   task.memory().compat = task.regs().cs == kCodeSegment32;
+  if (task.memory().compat) cpu_.let_go();  // its look at masks would not stop
   shadow_exec(task.process());
   task.restartable.reset();
   task.facts_fresh = task.in_vfork = task.silent_entry = false;
@@ -359,6 +364,7 @@ void Tracer::on_exiting(TracedTask& task) {
 // Nothing more comes of the thread.
 void Tracer::gone(pid_t tid) {
   if (EventSink* sink = handler_->events()) sink->task_gone(tid);
+  cpu_.gone(tid);
   env_.traps.task_gone(tid);
   handler_->thread_gone(tid);
 }

@@ -62,6 +62,7 @@ class Tracer {
   // Calls back with the thread at a stop: this one, or one that an interrupt brings about.
   void at_stop(pid_t tid, std::function<void(Task&)> call);
   void report_signals(bool on) { report_signals_ = on; }
+  CpuFollower& cpu() { return cpu_; }
   // From within enter(): lets others go on. True: the call is to end with EINTR.
   bool pause() { return long_calls_.pause(); }
   // The calls that send signals.

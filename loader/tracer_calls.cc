@@ -139,7 +139,7 @@ void Tracer::serve_call(TracedTask& task, long number) {
   pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
   const bool reported = sink && number >= 0 && report_exit_[number];
   const bool seen = reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args ||
-                    pending.filter || (sets_facts(number) && number != SYS_prctl);
+                    pending.filter || pending.shows_cpus || (sets_facts(number) && number != SYS_prctl);
   if (seen)
     task.pending = pending;
   if (makes_task(number) && task.fork_restarts >= kForkRestarts) shelter_fork(task, pending);
@@ -207,6 +207,11 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
     case SYS_rt_sigaction: shadow_sigaction(task, call.args); return false;
     case SYS_mmap:
       pending.maps_text = !(call.args[3] & MAP_ANONYMOUS) && env_.traps.wants_mapping(task.tid(), call.args[2]);
+      return false;
+    case SYS_sched_getaffinity:
+    case SYS_sched_setaffinity:
+      cpu_.asks(task, call.number, call.args, tasks_);
+      pending.shows_cpus = true;
       return false;
     case SYS_seccomp: return install_filter(task, call, pending);
     case SYS_ptrace: note_ptrace(call); return false;

@@ -92,6 +92,8 @@ class Host {
   virtual Result<TaskUsage> usage(pid_t /*tid*/) { return fail(ESRCH); }
   // The threads that are on a CPU at this instant; `cpu` -1: on any.
   virtual std::vector<pid_t> running(int /*cpu*/) { return {}; }
+  // The CPU masks of threads are about to be shown: from now until the calling thread goes on they are the program's.
+  virtual void show_cpus() {}
   // Calls back with the thread stopped where it is, as soon as it can be; never, when it ends before that.
   virtual void at_stop(pid_t /*tid*/, std::function<void(Task&)> /*call*/) {}
 };

@@ -48,9 +48,10 @@ std::string replaced(std::string_view line, const CapabilitySets& sets) {
 }  // namespace
 
 std::optional<std::string> status_text(System& system, const std::string& path) {
-  if (!system.identities.root().answered()) return std::nullopt;
   auto tid = thread_of(path);
   if (!tid || !system.host.find_task(*tid)) return std::nullopt;
+  system.host.show_cpus();
+  if (!system.identities.root().answered()) return std::nullopt;
   std::FILE* file = std::fopen(path.c_str(), "re");
   if (!file) return std::nullopt;
   CapabilitySets sets = system.identities.get(*tid);
