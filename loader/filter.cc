@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include <initializer_list>
+#include <optional>
 
 namespace bpfemu {
 
@@ -119,9 +120,25 @@ Code narrowed_body(const Narrowed& n) {
 // A read that fills more than a page is nobody's business, unless every read is.
 constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097, 4097}, false};
 
+// So few bytes are, where a descriptor may be an object's, but not what goes to a terminal or a log.
+Code brief_body() {
+  constexpr u32 kLastStandard = 2, kBrief = 1024;
+  return {load(arg_low(0)), jump(BPF_JGT, kLastStandard, 0, 2), load(arg_low(2)), jump(BPF_JGT, kBrief, 0, 1),
+          give(SECCOMP_RET_ALLOW), give(SECCOMP_RET_TRACE)};
+}
+
+// The conditions that stand for numbers of their own in the set of calls.
+std::optional<Code> conditional_body(const FilterSpec& spec, long number) {
+  if (spec.trace[number]) return std::nullopt;
+  if (number == SYS_read && spec.trace[kSmallRead]) return narrowed_body(kSmallReads);
+  if (number == SYS_read && spec.trace[kBriefRead]) return brief_body();
+  if (number == SYS_write && spec.trace[kBriefWrite]) return brief_body();
+  return std::nullopt;
+}
+
 Code body_of(const FilterSpec& spec, long number) {
-  if (number == static_cast<long>(kSmallRead)) return {give(SECCOMP_RET_ALLOW)};
-  if (number == SYS_read && spec.trace[kSmallRead] && !spec.trace[SYS_read]) return narrowed_body(kSmallReads);
+  if (number >= static_cast<long>(kBriefWrite)) return {give(SECCOMP_RET_ALLOW)};
+  if (const std::optional<Code> conditional = conditional_body(spec, number)) return *conditional;
   u32 action = SECCOMP_RET_ALLOW;
   if (spec.trap[number]) action = SECCOMP_RET_TRAP | kTrapTag;
   if (spec.trace[number]) action = SECCOMP_RET_TRACE;

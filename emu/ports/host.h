@@ -12,8 +12,9 @@ namespace bpfemu {
 
 inline constexpr size_t kSyscallLimit = 512;
 using SyscallSet = std::bitset<kSyscallLimit>;
-// In a set: read() of at most a page. Larger ones read files, and are many.
-inline constexpr size_t kSmallRead = kSyscallLimit - 1;
+// In a set: read() of at most a page, which is what counters give; larger ones read files, and are many. And read() and
+// write() of at most 1024 bytes on descriptors above 2.
+inline constexpr size_t kSmallRead = kSyscallLimit - 1, kBriefRead = kSyscallLimit - 2, kBriefWrite = kSyscallLimit - 3;
 
 // Facts about a process or thread that helpers and tracefs show; read from /proc by the loader.
 struct TaskFacts {

@@ -45,7 +45,8 @@ Reply enter_fcntl(System& system, Call& call) {
 
 Reply enter_read(System& system, Call& call) {
   auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
-  if (!file || !file->object()) return Reply::native();
+  if (!file || file->node()) return Reply::native();
+  if (!(file->mode & kModeRead)) return Reply::answer(-EBADF);
   return Reply::answer(file->read(call.task, call.args[1], call.args[2]));
 }
 

@@ -29,7 +29,7 @@ struct Files::Carrier {
 };
 
 std::vector<TraceWhen> File::stops() const {
-  std::vector<TraceWhen> when{TraceWhen::kHolders, TraceWhen::kOpeners};
+  std::vector<TraceWhen> when{TraceWhen::kHolders, TraceWhen::kOpeners, TraceWhen::kObjects};
   if (pollable()) when.push_back(TraceWhen::kRings);
   if (is_read()) when.push_back(TraceWhen::kReaders);
   return when;

@@ -21,6 +21,8 @@
 
 namespace bpfemu {
 
+inline constexpr u32 kModeRead = 1, kModeWrite = 2;  // FMODE_READ, FMODE_WRITE
+
 class System;
 class DirectoryFile;
 class NodeFile;
@@ -72,7 +74,7 @@ class File {
   // What of the arena an mmap of it shows. While that is mapped the kernel keeps the file.
   virtual Extent mapping() const { return {}; }
 
-  u32 mode = 3;              // FMODE_READ | FMODE_WRITE of the description
+  u32 mode = kModeRead | kModeWrite;  // of the description
   u32 open_flags = 2;        // O_RDWR, as fdinfo and F_GETFL show it
 };
 

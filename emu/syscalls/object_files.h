@@ -13,8 +13,6 @@
 
 namespace bpfemu {
 
-inline constexpr u32 kModeRead = 1, kModeWrite = 2;  // FMODE_READ, FMODE_WRITE
-
 class MapFile : public File {
  public:
   // `flags`: O_RDONLY, O_WRONLY or O_RDWR.

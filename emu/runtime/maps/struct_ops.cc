@@ -33,10 +33,12 @@ s64 copy_value(Run*, Map& map, const void* key, void* value) {
   return 0;
 }
 
-// The checks that come before the value is looked at.
-s64 update_value(Run*, Map&, const void* key, const void*, u64 flags) {
+// The checks that come before the members are looked at. The value begins with the kernel's own counter and state.
+s64 update_value(Run*, Map& map, const void* key, const void* value, u64 flags) {
   if (flags) return -EINVAL;
-  return load<u32>(key) != 0 ? -E2BIG : -ENOTSUPP;
+  if (load<u32>(key) != 0) return -E2BIG;
+  if (map.value_size < sizeof(u64)) return -ENOTSUPP;
+  return load<u64>(value) != 0 ? -EINVAL : -ENOTSUPP;
 }
 
 }  // namespace
