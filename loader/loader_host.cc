@@ -18,7 +18,7 @@ void LoaderHost::want_syscalls(const SyscallSet& entry, const SyscallSet& exit) 
 
 void LoaderHost::set_root(const Root& root, pid_t first) {
   root_ = root;
-  user_namespace_ = user_namespace(first);
+  user_namespace_ = namespace_of(first, "user");
 }
 
 void LoaderHost::want_in_process(Task& task, const SyscallSet& calls) {
@@ -50,7 +50,7 @@ Result<TaskFacts> LoaderHost::facts(pid_t tid) {
     fresh.euid = root_.shown_uid(fresh.euid);
     fresh.gid = root_.shown_gid(fresh.gid);
     // Capabilities in a namespace below are none over what the kernel model has.
-    fresh.capabilities = user_namespace(tid) == user_namespace_ ? root_.granted(fresh.capabilities) : 0;
+    fresh.capabilities = namespace_of(tid, "user") == user_namespace_ ? root_.granted(fresh.capabilities) : 0;
     fresh.exit_code = task->facts.exit_code;
     if (task->born_ns != 0) {
       fresh.start_time_ns = task->born_ns;
@@ -60,6 +60,17 @@ Result<TaskFacts> LoaderHost::facts(pid_t tid) {
     task->facts_fresh = true;
   }
   return task->facts;
+}
+
+// Most are in our own namespace.
+Task* LoaderHost::find_local(Task& caller, pid_t tid) {
+  const Result<TaskFacts> own = facts(caller.tid());
+  if (!own || own->local_tid == caller.tid()) return find_task(tid);
+  for (pid_t other : tasks_.threads()) {
+    const Result<TaskFacts> its = facts(other);
+    if (its && its->local_tid == tid && its->pid_namespace == own->pid_namespace) return find_task(other);
+  }
+  return nullptr;
 }
 
 // Our own stops are no context switches of the program's.

@@ -23,6 +23,7 @@ class LoaderHost final : public Host {
   TimerId add_timer(u64 period_ns, std::function<void()> fire) override;
   void cancel_timer(TimerId id) override { waker_.cancel_timer(id); }
   Task* find_task(pid_t tid) override { return tasks_.find(tid); }
+  Task* find_local(Task& caller, pid_t tid) override;
   Result<TaskFacts> facts(pid_t tid) override;
   u32 cpu_of(Task& task) override;
   u64 cgroup_of(Task& task) override;

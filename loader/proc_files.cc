@@ -39,6 +39,13 @@ const char* cgroup_mount() {
   return "";
 }
 
+// The last number on a line of status: "NSpid:\t4711\t1" has one for each namespace, from ours on.
+pid_t innermost(const std::string& status, const char* key) {
+  const size_t at = status.find(fmt::format("\n{}:", key)), end = status.find('\n', at + 1);
+  const size_t last = status.rfind('\t', end);
+  return at == status.npos || last == status.npos ? 0 : ::atoi(status.c_str() + last + 1);
+}
+
 u64 number(std::string_view text) {
   return ::strtoull(std::string(text).c_str(), nullptr, 10);
 }
@@ -60,9 +67,9 @@ u64 cgroup_id(pid_t tid) {
   return folder.st_ino;
 }
 
-u64 user_namespace(pid_t tid) {
+u64 namespace_of(pid_t tid, const char* kind) {
   struct stat link;
-  return ::stat(fmt::format("/proc/{}/ns/user", tid).c_str(), &link) == 0 ? link.st_ino : 1;
+  return ::stat(fmt::format("/proc/{}/ns/{}", tid, kind).c_str(), &link) == 0 ? link.st_ino : 1;
 }
 
 Result<TaskFacts> read_facts(pid_t tid) {
@@ -73,6 +80,9 @@ Result<TaskFacts> read_facts(pid_t tid) {
   facts.tid = tid;
   facts.tgid = status_field(status, "Tgid", 10);
   facts.parent_tid = facts.parent_tgid = status_field(status, "PPid", 10);
+  facts.local_tid = innermost(status, "NSpid");
+  facts.local_tgid = innermost(status, "NStgid");
+  facts.pid_namespace = namespace_of(tid, "pid");
   const size_t uids = status.find("\nUid:\t");
   if (uids != status.npos) {
     char* end = nullptr;

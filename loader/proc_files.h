@@ -13,8 +13,8 @@ namespace bpfemu {
 // is not mounted, or does not show it.
 u64 cgroup_id(pid_t tid);
 
-// Which user namespace the thread is in. Never 0; the same for all whose namespace may not be seen.
-u64 user_namespace(pid_t tid);
+// The inode of the thread's namespace of a kind ("user", "pid"). Never 0; the same for all whose may not be seen.
+u64 namespace_of(pid_t tid, const char* kind);
 
 // TaskFacts from stat, status and cgroup; start times have the resolution of a clock tick.
 Result<TaskFacts> read_facts(pid_t tid);

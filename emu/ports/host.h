@@ -19,6 +19,8 @@ inline constexpr size_t kSmallRead = kSyscallLimit - 1, kBriefRead = kSyscallLim
 // Facts about a process or thread that helpers and tracefs show; read from /proc by the loader.
 struct TaskFacts {
   pid_t tid = 0, tgid = 0, parent_tid = 0, parent_tgid = 0;
+  pid_t local_tid = 0, local_tgid = 0;  // as its own pid namespace has them
+  u64 pid_namespace = 0;    // inode of that
   u32 uid = 0, gid = 0, euid = 0;  // as seen from the first supervised process (struct Root)
   u64 capabilities = 0;     // effective ones, over what the first process has a say in
   u64 local_capabilities = 0;  // those that the host gives it, in whatever user namespace it is
@@ -72,6 +74,8 @@ class Host {
   virtual void cancel_timer(TimerId id) = 0;
 
   virtual Task* find_task(pid_t tid) = 0;             // nullptr when not supervised
+  // The one that the caller means by `tid`, as its own pid namespace has it (kernel: find_task_by_vpid).
+  virtual Task* find_local(Task& /*caller*/, pid_t tid) { return find_task(tid); }
   virtual Result<TaskFacts> facts(pid_t tid) = 0;     // ESRCH
   // The id of the cgroup that it is in now.
   virtual u64 cgroup_of(Task& task) {

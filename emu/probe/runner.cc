@@ -76,13 +76,15 @@ Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
       return nullptr;
     }
     RunTask& run = known.task;
-    run.tid = run.ns_tid = static_cast<u32>(facts->tid);
-    run.tgid = run.ns_tgid = static_cast<u32>(facts->tgid);
+    run.tid = static_cast<u32>(facts->tid);
+    run.tgid = static_cast<u32>(facts->tgid);
+    run.ns_tid = facts->local_tid ? static_cast<u32>(facts->local_tid) : run.tid;
+    run.ns_tgid = facts->local_tgid ? static_cast<u32>(facts->local_tgid) : run.tgid;
     run.uid = facts->uid;
     run.gid = facts->gid;
     run.cgroup_id = facts->cgroup_id;
     run.ns_dev = pid_namespace_dev_;
-    run.ns_ino = pid_namespace_ino_;
+    run.ns_ino = facts->pid_namespace ? facts->pid_namespace : pid_namespace_ino_;
     memcpy(run.comm, facts->comm, sizeof run.comm);
   }
   if (needs.cgroup) known.task.cgroup_id = host_.cgroup_of(task);

@@ -225,7 +225,7 @@ Result<u64> link_info(BpfCall& call, const Link& link) {
 
 // What another task's descriptor is. The model has carriers in supervised tasks only; what others have is the host's.
 Result<std::shared_ptr<File>> file_of_task(BpfCall& call, pid_t pid, int fd) {
-  if (Task* task = call.system.host.find_task(pid)) return call.system.files.find(*task, fd);
+  if (Task* task = call.system.host.find_local(call.task, pid)) return call.system.files.find(*task, fd);
   struct stat st;
   std::string process = "/proc/" + std::to_string(pid);
   if (::stat(process.c_str(), &st) != 0) return fail(ENOENT);

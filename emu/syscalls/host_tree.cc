@@ -106,12 +106,22 @@ HostEntry TaskTree::look(const std::string& path) {
   return linked(path);
 }
 
+// Does the task's /proc number processes as its own pid namespace does, and not as ours?
+bool TaskTree::numbers_locally() const {
+  struct stat own, its;
+  return !root_.anchor.empty() && ::stat("/proc", &own) == 0 && ::stat((root_.anchor + "/proc").c_str(), &its) == 0 &&
+         own.st_dev != its.st_dev;
+}
+
 // "/proc/PID/..." and "/proc/PID/task/TID/...": "self" as the caller means it, and where magic links lead.
 HostEntry TaskTree::of_process(std::string_view rest, const std::string& path) {
   std::string_view part = next_part(rest);
-  if (rest.empty() && part == "self") return {HostEntry::Kind::kLink, std::to_string(task_.tgid()), {}};
-  if (rest.empty() && part == "thread-self") {
-    return {HostEntry::Kind::kLink, fmt::format("{}/task/{}", task_.tgid(), task_.tid()), {}};
+  bool local = numbers_locally();
+  if (rest.empty() && (part == "self" || part == "thread-self")) {
+    Result<TaskFacts> facts = fail(ESRCH);
+    if (local) facts = system_.host.facts(task_.tid());
+    pid_t tgid = facts ? facts->local_tgid : task_.tgid(), tid = facts ? facts->local_tid : task_.tid();
+    return {HostEntry::Kind::kLink, part == "self" ? std::to_string(tgid) : fmt::format("{}/task/{}", tgid, tid), {}};
   }
   auto pid = number(part);
   part = next_part(rest);
@@ -120,7 +130,7 @@ HostEntry TaskTree::of_process(std::string_view rest, const std::string& path) {
     part = next_part(rest);
   }
   if (!pid || part.empty()) return linked(path);
-  Task* owner = system_.host.find_task(*pid);
+  Task* owner = local ? system_.host.find_local(task_, *pid) : system_.host.find_task(*pid);
   if (rest.empty() && part == "status") {
     auto text = status_text(system_, path);
     return text ? text_node(std::move(*text), 0444) : HostEntry{};

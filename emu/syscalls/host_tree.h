@@ -31,6 +31,7 @@ class TaskTree : public HostTree {
   HostEntry look(const std::string& path) override;
 
  private:
+  bool numbers_locally() const;
   HostEntry of_process(std::string_view rest, const std::string& path);
   HostEntry descriptor(Task& owner, std::string_view number, bool info, const std::string& path);
   HostEntry linked(const std::string& path) const;

@@ -210,8 +210,9 @@ Result<u64> open_event(Open& open) {
     if (open.flags & PERF_FLAG_FD_OUTPUT) output = leader;
     if (open.flags & PERF_FLAG_FD_NO_GROUP) leader = nullptr;
   }
-  if (open.pid == 0) open.pid = open.task.tid();
-  const Task* target = open.pid > 0 ? system.host.find_task(open.pid) : nullptr;
+  const Task* target = open.pid == 0 ? &open.task : nullptr;
+  if (open.pid > 0) target = system.host.find_local(open.task, open.pid);
+  if (target) open.pid = target->tid();
   // Also of one that has exited, and leads threads that live (kernel: find_get_context).
   if (open.pid < -1 || (open.pid > 0 && (!target || target->memory_id() == 0))) return fail(ESRCH);
   if (open.pid != -1 && leader && leader->attr().inherit != open.attr.inherit) return fail(EINVAL);
