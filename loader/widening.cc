@@ -2,6 +2,7 @@
 #include "loader/widening.h"
 
 #include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -44,6 +45,15 @@ std::vector<u8> image_of(const std::vector<sock_filter>& code, u64 address) {
   return image;
 }
 
+// A thread that has dropped CAP_SYS_ADMIN since may do it with no_new_privs only.
+Result<u64> install(TracedTask& task, u64 flags, u64 program) {
+  const std::array<u64, 6> args = {SECCOMP_SET_MODE_FILTER, flags, program};
+  const Result<u64> installed = task.call(SYS_seccomp, args);
+  if (installed || installed.error().value != EACCES) return installed;
+  TRY(task.call(SYS_prctl, {PR_SET_NO_NEW_PRIVS, 1}));
+  return task.call(SYS_seccomp, args);
+}
+
 }  // namespace
 
 bool Widening::lacks(const TracedTask& task) const {
@@ -61,10 +71,10 @@ void Widening::ensure(TracedTask& task) {
   const std::vector<u8> image = image_of(build_filter(spec), *at);
   if (!task.write(*at, image.data(), image.size())) return;
   // A positive result names a thread with a filter of its own: then each thread is on its own.
-  const Result<u64> all = task.call(SYS_seccomp, {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, *at});
+  const Result<u64> all = install(task, SECCOMP_FILTER_FLAG_TSYNC, *at);
   if (all && *all == 0) {
     for (TracedTask* thread : task.process().threads) thread->traced |= spec.trace;
-  } else if (task.call(SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, *at})) {
+  } else if (install(task, 0, *at)) {
     task.traced |= spec.trace;
   }
 }

@@ -24,6 +24,8 @@ struct Root {
 
   // Are not all ids and capabilities the host's to tell?
   bool answered() const { return way == RootWay::kAnswered; }
+  // Is the host's root one of a container, which is told that it has all capabilities?
+  bool lacks() const { return way == RootWay::kReal && lacking != 0; }
   bool pretended() const { return way == RootWay::kAnswered || way == RootWay::kNamespace; }
   // The host's id, as seen from the first supervised process.
   u32 shown_uid(u32 id) const { return pretended() ? shown(id, uid) : id; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Capabilities where they are answered (RootWay::kAnswered): capget(2), capset(2), and prctl(2) as far as it is about them.
+// The root of a container is shown those that it lacks, too.
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -74,6 +75,7 @@ s64 change_ambient(CapabilitySets& sets, const std::array<u64, 6>& args) {
 }  // namespace
 
 Reply enter_capget(System& system, Call& call) {
+  if (system.identities.root().lacks()) return Reply::native_then_exit();
   if (!system.identities.root().answered()) return Reply::native();
   auto cap = read_header(call);
   // With no buffer this is the question for the version.
@@ -91,7 +93,38 @@ Reply enter_capget(System& system, Call& call) {
   return Reply::answer(call.task.write(call.args[1], data, cap->words * sizeof data[0]));
 }
 
+s64 exit_capget(System& system, Call& call, s64 result) {
+  auto cap = read_header(call);
+  __user_cap_data_struct data[2]{};
+  if (result != 0 || !cap || !call.task.read(call.args[1], data, cap->words * sizeof data[0])) return result;
+  const Root& root = system.identities.root();
+  u64 effective = root.granted(joined(data[0].effective, data[1].effective));
+  u64 permitted = root.granted(joined(data[0].permitted, data[1].permitted));
+  for (u32 i = 0; i < 2; ++i) {
+    data[i].effective = static_cast<u32>(effective >> 32 * i);
+    data[i].permitted = static_cast<u32>(permitted >> 32 * i);
+  }
+  (void)call.task.write(call.args[1], data, cap->words * sizeof data[0]);
+  return result;
+}
+
+// What capget made up cannot be kept by the kernel.
+Reply set_real(const Root& root, Call& call) {
+  auto cap = read_header(call);
+  __user_cap_data_struct data[2]{};
+  auto at = call.task.scratch(sizeof data);
+  if (!cap || !at || !call.task.read(call.args[1], data, cap->words * sizeof data[0])) return Reply::native();
+  for (u32 i = 0; i < 2; ++i) {
+    u32 had = ~static_cast<u32>(root.lacking >> 32 * i);
+    data[i] = {data[i].effective & had, data[i].permitted & had, data[i].inheritable & had};
+  }
+  if (!call.task.write(*at, data, sizeof data)) return Reply::native();
+  call.args[1] = *at;
+  return Reply::rewritten();
+}
+
 Reply enter_capset(System& system, Call& call) {
+  if (system.identities.root().lacks()) return set_real(system.identities.root(), call);
   if (!system.identities.root().answered()) return Reply::native();
   auto cap = read_header(call);
   if (!cap) return Reply::answer(-s64{cap.error().value});

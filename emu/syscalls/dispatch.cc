@@ -49,6 +49,7 @@ SyscallSet calls_at_start(const Root& root) {
   SyscallSet calls = calls_of(TraceWhen::kAlways);
   // The host's owners are shown as in a namespace, and credentials sent from one.
   if (root.answered()) calls |= SyscallSet(calls_of(TraceWhen::kAnsweredRoot)).set(SYS_fstat).set(SYS_sendmsg);
+  if (root.lacks()) calls.set(SYS_capget);
   return calls;
 }
 

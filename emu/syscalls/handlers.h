@@ -72,6 +72,7 @@ Reply enter_set_groups(System& system, Call& call);
 Reply enter_get_groups(System& system, Call& call);
 s64 exit_get_groups(System& system, Call& call, s64 result);
 Reply enter_capget(System& system, Call& call);
+s64 exit_capget(System& system, Call& call, s64 result);
 Reply enter_capset(System& system, Call& call);
 Reply enter_prctl(System& system, Call& call);
 Reply enter_set_limit(System& system, Call& call);

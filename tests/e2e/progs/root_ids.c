@@ -129,7 +129,17 @@ static void set_ids(void) {
   say("setgroups", setgroups(0, NULL));
 }
 
+// Drops everything, waits for the file "go", and is then seen by probes that came after.
+static void drop_and_call(void) {
+  struct Caps caps = own_caps();
+  memset(caps.data, 0, sizeof caps.data);
+  say("drop all", syscall(SYS_capset, &caps.header, caps.data));
+  while (access("go", F_OK)) usleep(10000);
+  for (int i = 0; i < 100; i++) getpgid(0);
+}
+
 int main(int argc, char** argv) {
+  if (!strcmp(argv[1], "late")) return drop_and_call(), 0;
   if (argc > 2) {  // after exec
     show_caps("exec");
     show_prctl("exec");
