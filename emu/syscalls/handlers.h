@@ -52,6 +52,7 @@ s64 exit_close(System& system, Call& call, s64 result);
 // mount.cc
 Reply enter_mount(System& system, Call& call);
 s64 exit_mount(System& system, Call& call, s64 result);
+Reply enter_fsopen(System& system, Call& call);
 Reply enter_socket(System& system, Call& call);
 s64 exit_socket(System& system, Call& call, s64 result);
 Reply enter_setsockopt(System& system, Call& call);

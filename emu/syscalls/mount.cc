@@ -140,9 +140,19 @@ Reply enter_umount(System& system, Call& call) {
   return Reply::answer(-EBUSY);
 }
 
+// The other way to mount. Without it tools go back to mount(), as on kernels before 5.2.
+Reply enter_fsopen(System& system, Call& call) {
+  auto type = call.task.read_string(call.args[0], kMaxType);
+  if (!type || !(is_modelled(*type) || is_cgroup(*type)) || !system.capabilities(call.task).sys_admin)
+    return Reply::native();
+  if (is_cgroup(*type)) return Reply::native_then_exit();
+  system.unmodelled.note("fsopen() of " + *type);
+  return Reply::answer(-ENOSYS);
+}
+
 // The host's: what it refuses for want of privilege, root on the claimed kernel could.
 s64 exit_mount(System& system, Call& call, s64 result) {
-  auto type = call.task.read_string(call.args[2], kMaxType);
+  auto type = call.task.read_string(call.args[call.number == SYS_mount ? 2 : 0], kMaxType);
   if (result == -EPERM && type && is_cgroup(*type)) system.unmodelled.note("mounting " + *type);
   return result;
 }
