@@ -114,8 +114,9 @@ static void write_file(const char* path, const char* text) {
   close(file);
 }
 
-// The process in the other namespace has the file under a name that nobody else sees.
-static int elsewhere(int go) {
+// The process in the other namespaces has the file under a name that others see through its root alone. It has no
+// capabilities here: who probes is its parent.
+static int elsewhere(int ready, int go) {
   char map[64], byte;
   struct stat own_folder;  // bpfemu's tools appear as root; this is who they are
   CHECK(stat("/proc/self", &own_folder) == 0);
@@ -139,27 +140,35 @@ static int elsewhere(int go) {
   const pid_t child = fork();
   if (child == 0) _exit(chroot("/mnt/root") == 0 && chdir("/") == 0 ? execute(self, "5") : 98);
   CHECK(ended(child) == 0);
-  struct counter probe = probe_file(kEveryone, "/mnt/own", offset, 0);
+  CHECK(write(ready, "x", 1) == 1 && read(go, &byte, 1) == 1);
   CHECK(execute("/mnt/own", "4") == 0);
-  printf("a file of another namespace: %ld\n", counted(probe, 4));
-  fflush(stdout);
-  CHECK(read(go, &byte, 1) == 0);
   return 0;
 }
 
 static void namespaces(void) {
-  int go[2];
+  int ready[2], go[2];
+  char byte, own[64];
   struct counter probe = probe_file(kEveryone, self, offset, 0);
-  CHECK(pipe2(go, O_CLOEXEC) == 0);
+  CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
   fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
-    close(go[1]);
-    _exit(elsewhere(go[0]));
+    close(ready[0]), close(go[1]);
+    _exit(elsewhere(ready[1], go[0]));
   }
-  close(go[1]);
+  close(ready[1]), close(go[0]);
+  long there = 4;
+  if (read(ready[0], &byte, 1) == 1) {
+    snprintf(own, sizeof own, "/proc/%d/root/mnt/own", child);
+    struct counter in_root = probe_file(kEveryone, own, offset, 0);
+    CHECK(write(go[1], "x", 1) == 1);
+    while (waitid(P_PID, child, &(siginfo_t){0}, WEXITED | WNOWAIT) != 0) continue;
+    there = counted(in_root, 4);
+    end_count(in_root, 0);
+  }
   const int status = ended(child);
-  if (status == 77) printf("a file of another namespace: 4\n");
+  close(ready[0]), close(go[1]);
+  printf("a file of another namespace: %ld\n", there);
   printf("a bind mount and another root: %ld\n", status == 77 ? 8 : counted(probe, 8));
   end_count(probe, 0);
 }
