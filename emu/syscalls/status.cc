@@ -24,7 +24,21 @@ std::optional<pid_t> thread_of(std::string_view path) {
   return tid;
 }
 
-std::string replaced(std::string_view line, const CapabilitySets& sets) {
+// "Groups:\t5 100 ", as such a namespace has them.
+std::string groups(std::string_view line, const Root& root) {
+  std::string text = "Groups:\t";
+  const char *at = line.data() + text.size(), *end = line.data() + line.size();
+  for (u32 group = 0; at < end; ++at) {
+    auto [next, error] = std::from_chars(at, end, group);
+    if (error != std::errc()) break;
+    text += fmt::format("{}{}", text.ends_with('\t') ? "" : " ", root.shown_gid(group));
+    at = next;
+  }
+  return text + " \n";
+}
+
+std::string replaced(std::string_view line, const CapabilitySets& sets, const Root& root) {
+  if (line.starts_with("Groups:\t")) return groups(line, root);
   const struct {
     std::string_view name;
     std::string value;
@@ -57,7 +71,7 @@ std::optional<std::string> status_text(System& system, const std::string& path) 
   CapabilitySets sets = system.identities.get(*tid);
   std::string text;
   char line[4096];
-  while (std::fgets(line, sizeof line, file)) text += replaced(line, sets);
+  while (std::fgets(line, sizeof line, file)) text += replaced(line, sets, system.identities.root());
   std::fclose(file);
   return text;
 }

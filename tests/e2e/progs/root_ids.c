@@ -64,7 +64,7 @@ static void show_status(void) {
   char line[256];
   FILE* status = fopen("/proc/self/status", "r");
   while (fgets(line, sizeof line, status))
-    if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4) || !strncmp(line, "CapEff:", 7)) fputs(line, stdout);
+    if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4) || !strncmp(line, "Groups:", 7) || !strncmp(line, "CapEff:", 7)) fputs(line, stdout);
   fclose(status);
 }
 

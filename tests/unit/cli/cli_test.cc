@@ -48,10 +48,11 @@ TEST_CASE("options end at the first word that is none") {
 
 TEST_CASE("options mean what they say") {
   const Parsed parsed = parse({"--as-user", "--cpus", "2/4", "--stats", "--strict", "--timeout", "1.5", "--trace", "--wait-all",
-                               "--btf", "host", "--", "x"});
+                               "-v", "--btf", "host", "--", "x"});
   REQUIRE(parsed.invocation);
   const Invocation& run = *parsed.invocation;
   CHECK(run.options.as_user);
+  CHECK(run.command.verbose);
   CHECK(run.options.cpus_online == 2);
   CHECK(run.options.cpus_possible == 4);
   CHECK(run.strict);
