@@ -79,6 +79,7 @@ Reply enter_prctl(System& system, Call& call);
 Reply enter_set_limit(System& system, Call& call);
 // uname.cc
 Reply enter_uname(System& system, Call& call);
+s64 exit_uname(System& system, Call& call, s64 result);
 // fd.cc
 Reply enter_fcntl(System& system, Call& call);
 Reply enter_read(System& system, Call& call);
