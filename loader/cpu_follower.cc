@@ -37,15 +37,14 @@ CpuFollower::CpuFollower() {
 // A majority vote over a window of stops finds the busiest thread without counting each.
 void CpuFollower::stopped(TracedTask& task) {
   const pid_t tid = task.tid();
+  remember(tid);
   if (!asking_.empty()) std::erase(asking_, tid);
   if (tid == pin_.tid()) {
     ++stops_pinned_;
     return;
   }
   pin_.release();
-  run_ = tid == last_ ? run_ + 1 : 1;
-  last_ = tid;
-  if (run_ % kAlone == 0) pin(task);
+  if (run_ % alone_ == 0) pin(task);
   if (tid == candidate_) {
     ++votes_;
   } else if (votes_ == 0) {
@@ -57,6 +56,15 @@ void CpuFollower::stopped(TracedTask& task) {
   if (++stops_ < window_) return;
   window_ = follow() ? kFirstWindow : std::min(2 * window_, kLongestWindow);
   stops_ = votes_ = 0;
+}
+
+void CpuFollower::remember(pid_t tid) {
+  run_ = tid == last_ ? run_ + 1 : 1;
+  changes_ += tid != last_;
+  last_ = tid;
+  if (++history_ < kHistory) return;
+  alone_ = changes_ <= kFewChanges ? kAloneAgain : kAlone;
+  history_ = changes_ = 0;
 }
 
 bool CpuFollower::follow() {
@@ -71,9 +79,9 @@ bool CpuFollower::follow() {
   return true;
 }
 
-// A 32-bit program's look at masks would not stop.
+// A 32-bit program's look at masks would not stop, nor does a read of /proc/PID/status that is open.
 void CpuFollower::pin(TracedTask& task) {
-  if (pinned_ < 0 || !start_looking || !asking_.empty() || task.memory().compat) return;
+  if (pinned_ < 0 || !start_looking || !asking_.empty() || task.shows_cpus || task.memory().compat) return;
   const std::shared_ptr<const OwnCpus> own = pin_.pin(task.tid(), pinned_);
   if (!own) return;
   task.own_cpus = own;
@@ -86,7 +94,8 @@ bool CpuFollower::look() {
   if (pin_.tid() == 0 || idle || ++looks_ == kLooksPinned) {
     looking_ = pin_.tid() != 0 && !idle;
     pin_.release();
-    run_ = 0;
+    run_ = history_ = changes_ = 0;
+    alone_ = kAlone;
     stops_ = votes_ = 0;
     window_ = kFirstWindow;
   }

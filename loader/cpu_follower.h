@@ -37,7 +37,7 @@ class CpuFollower {
   void gone(pid_t tid);
   // What a thread may have been forked by whose end we saw first.
   std::shared_ptr<const OwnCpus> last_pin() const { return pin_.own(); }
-  // Somebody is about to see masks of CPUs.
+  // Whoever is pinned must not be.
   void let_go() { pin_.release(); }
   // The thread's sched_getaffinity or sched_setaffinity is about to run.
   void asks(TracedTask& task, long number, const std::array<u64, 6>& args, TaskTable& tasks);
@@ -45,8 +45,10 @@ class CpuFollower {
  private:
   // Looking costs as much as some stops: often while the thread moves, such as at its start, else seldom.
   static constexpr u32 kFirstWindow = 8, kLongestWindow = 256;
-  // Whoever made so many stops one after the other is alone with that.
-  static constexpr u32 kAlone = 32;
+  // Whoever made so many stops one after the other is alone with that; fewer are enough where threads seldom change, such
+  // as a shell and the programs that it waits for: at most kFewChanges among kHistory stops.
+  static constexpr u32 kAlone = 32, kAloneAgain = 4;
+  static constexpr u32 kHistory = 64, kFewChanges = 8;
   // A pin that is used less is not worth the CPU that the thread cannot go to.
   static constexpr u32 kFewStops = 32;
   // So many looks, then the scheduler may say again where there is room.
@@ -55,6 +57,7 @@ class CpuFollower {
   // False: we are where the busiest thread is, or cannot go there.
   bool follow();
   void pin(TracedTask& task);
+  void remember(pid_t tid);
 
   cpu_set_t all_ = {};
   int pinned_ = -1;
@@ -67,6 +70,8 @@ class CpuFollower {
   u32 looks_ = 0, stops_pinned_ = 0;
   pid_t last_ = 0;
   u32 run_ = 0;                // stops of `last_` in a row
+  u32 alone_ = kAlone;
+  u32 history_ = 0, changes_ = 0;
   std::vector<pid_t> asking_;  // threads in a call that sees masks
 };
 

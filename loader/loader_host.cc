@@ -120,6 +120,13 @@ u32 LoaderHost::cpu_of(Task& task) {
   return facts ? facts->cpu : 0;
 }
 
+void LoaderHost::show_cpus(pid_t tid) {
+  TracedTask* const task = tasks_.find(tid);
+  if (!task) return;
+  task->shows_cpus = true;
+  tracer_->cpu().let_go();
+}
+
 u64 LoaderHost::cgroup_of(Task& task) { return cgroup_id(task.tid()); }
 
 }  // namespace bpfemu

@@ -29,7 +29,7 @@ class LoaderHost final : public Host {
   u64 cgroup_of(Task& task) override;
   bool pause() override { return tracer_->pause(); }
   std::vector<pid_t> thread_groups() override { return tasks_.thread_groups(); }
-  void show_cpus() override { tracer_->cpu().let_go(); }
+  void show_cpus(pid_t tid) override;
   std::vector<pid_t> threads() override { return tasks_.threads(); }
   Result<TaskUsage> usage(pid_t tid) override;
   std::vector<pid_t> running(int cpu) override;

@@ -49,6 +49,7 @@ void TracedTask::stopped(At at) {
   at_ = at;
   ++stops_;
   regs_known_ = false;
+  rseq_cpu_.reset();
   displaced_ = false;
   group_stopped = false;
   was_interrupted = std::exchange(interrupted, false);

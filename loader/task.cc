@@ -174,6 +174,7 @@ Result<u64> TracedTask::scratch(size_t size) {
 }
 
 Result<u32> TracedTask::rseq_cpu() {
+  if (rseq_cpu_ && at_ != At::kRunning) return *rseq_cpu_;
   if (!rseq_ || *rseq_ == 0) {
     __ptrace_rseq_configuration rseq = {};
     TRY(env_.os.ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid_, sizeof rseq, reinterpret_cast<u64>(&rseq)));
@@ -183,7 +184,7 @@ Result<u32> TracedTask::rseq_cpu() {
   // struct rseq: cpu_id_start, cpu_id.
   u32 cpus[2];
   TRY(read(*rseq_, cpus, sizeof cpus));
-  return cpus[1];
+  return *(rseq_cpu_ = cpus[1]);
 }
 
 }  // namespace bpfemu

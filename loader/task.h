@@ -147,6 +147,7 @@ class TracedTask final : public Task {
   bool unseen_entry = false;           // the call that it is in began before anybody wanted to see its end
   bool entry_stop = false;             // the next syscall stop is an entry stop, of a call that we restarted
   u32 fork_restarts = 0;               // how often signals made its fork start over since the last that succeeded
+  bool shows_cpus = false;             // somebody may read its mask at any time
   std::shared_ptr<const OwnCpus> own_cpus;  // it was pinned once, or made by one that was (see cpu_follower.h)
   std::optional<u64> fork_mask;        // what the program has blocked, while we block more for such a fork
   bool exit_reported = false;
@@ -180,7 +181,8 @@ class TracedTask final : public Task {
   std::optional<u64> saved_mask_;
   std::optional<Interrupted> rewound_;
   u64 scratch_page_ = 0;
-  std::optional<u64> rseq_;  // address of its rseq area, 0: none
+  std::optional<u64> rseq_;      // address of its rseq area, 0: none
+  std::optional<u32> rseq_cpu_;  // what it said at this stop
   union {
     Machine machine_;
     PtRegs regs_;

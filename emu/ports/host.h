@@ -97,8 +97,9 @@ class Host {
   virtual Result<TaskUsage> usage(pid_t /*tid*/) { return fail(ESRCH); }
   // The threads that are on a CPU at this instant; `cpu` -1: on any.
   virtual std::vector<pid_t> running(int /*cpu*/) { return {}; }
-  // The CPU masks of threads are about to be shown: from now until the calling thread goes on they are the program's.
-  virtual void show_cpus() {}
+  // A file that shows the thread's CPU mask is about to be opened, and may be read whenever its reader likes: from now on
+  // the mask is the program's.
+  virtual void show_cpus(pid_t /*tid*/) {}
   // Calls back with the thread stopped where it is, as soon as it can be; never, when it ends before that.
   virtual void at_stop(pid_t /*tid*/, std::function<void(Task&)> /*call*/) {}
 };

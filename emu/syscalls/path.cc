@@ -12,14 +12,14 @@ namespace bpfemu {
 
 namespace {
 
-// The folder that relative paths start from: EBADF, ENOTDIR, ESRCH.
+// The folder that relative paths start from: ENOTDIR. No path: a wrong descriptor.
 Result<Found> base_folder(System& system, Task& task, int dirfd) {
   std::string process = "/proc/" + std::to_string(task.tid());
   if (dirfd == AT_FDCWD) {
     if (auto folder = current_folder(system, task)) return *folder;
     return Found{.path = link_text(process + "/cwd")};
   }
-  auto file = TRY(system.files.find(task, dirfd));
+  auto file = system.files.ours(task, dirfd);
   if (!file) return Found{.path = link_text(process + "/fd/" + std::to_string(dirfd))};
   if (!file->node() || !file->node()->found().directory()) return fail(ENOTDIR);
   return file->node()->found();
@@ -45,6 +45,11 @@ void start_below_root(Base& base) {
   }
 }
 
+// A name in a folder of the host's whose path has no links (it is /proc's), itself not followed: there is nothing to walk.
+bool is_name(const std::string& text, const How& how) {
+  return !how.follow && text.find('/') == std::string::npos && text != "." && text != "..";
+}
+
 Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& text, const How& how) {
   Base base;
   if (text.empty()) return fail(ENOENT);
@@ -66,8 +71,9 @@ Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& t
     return base;
   }
   if (how.exact || in_root) return base;
-  std::string whole = absolute ? text : base.folder.path + "/" + text;
-  base.hosts_alone = system.host_paths.known(whole, how.follow);
+  std::string whole = absolute ? text : base.folder.path + (base.folder.path == "/" ? "" : "/") + text;
+  base.hosts_alone = (!absolute && is_name(text, how) && !system.vfs->concerns(whole)) ||
+                     system.host_paths.known(whole, how.follow);
   if (base.hosts_alone || !is_hosts_alone(whole, how.follow, *system.vfs)) return base;
   system.host_paths.learn(whole, how.follow);
   base.hosts_alone = true;

@@ -64,7 +64,7 @@ std::string replaced(std::string_view line, const CapabilitySets& sets, const Ro
 std::optional<std::string> status_text(System& system, const std::string& path) {
   auto tid = thread_of(path);
   if (!tid || !system.host.find_task(*tid)) return std::nullopt;
-  system.host.show_cpus();
+  system.host.show_cpus(*tid);
   if (!system.identities.root().answered()) return std::nullopt;
   std::FILE* file = std::fopen(path.c_str(), "re");
   if (!file) return std::nullopt;

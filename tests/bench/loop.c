@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times one kind of operation in a loop and prints nanoseconds per operation. usage: loop KIND COUNT
-// Kinds: getppid, open (open and close), stat, exec (fork, exec of /bin/true, wait), hit (a call of hit()).
+// Kinds: getppid, open (open and close), stat, exec (fork, exec of /bin/true, wait), hit (a call of hit()), threads (stat
+// in eight threads, each COUNT / 8 times).
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,11 +38,25 @@ static void do_exec(void) {
   waitpid(child, NULL, 0);
 }
 
+enum { kThreads = 8 };
+
+static void *stat_often(void *count) {
+  for (long i = 0; i < *(long *)count / kThreads; i++) do_stat();
+  return NULL;
+}
+
+static void do_threads(long count) {
+  pthread_t threads[kThreads];
+  for (int i = 0; i < kThreads; i++)
+    if (pthread_create(&threads[i], NULL, stat_often, &count)) exit(1);
+  for (int i = 0; i < kThreads; i++) pthread_join(threads[i], NULL);
+}
+
 int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*operation)(void);
-  } kinds[] = {{"getppid", do_getppid}, {"open", do_open}, {"stat", do_stat}, {"exec", do_exec}, {"hit", hit}};
+  } kinds[] = {{"getppid", do_getppid}, {"open", do_open}, {"stat", do_stat}, {"exec", do_exec}, {"hit", hit}, {"threads", NULL}};
   if (argc < 3) return 2;
   long count = atol(argv[2]);
   for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -48,7 +64,10 @@ int main(int argc, char **argv) {
     double best = 1e18;
     for (int round = 0; round < 5; round++) {
       double start = now();
-      for (long i = 0; i < count; i++) kinds[k].operation();
+      if (kinds[k].operation)
+        for (long i = 0; i < count; i++) kinds[k].operation();
+      else
+        do_threads(count);
       double each = (now() - start) / (double)count;
       if (each < best) best = each;
     }
