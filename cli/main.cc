@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -20,6 +21,16 @@ void die_of(int signal) {
   ::raise(signal);
 }
 
+// A descriptor that takes the place of an absent 0, 1 or 2 would be read from and written to; the command finds them as
+// they were, since these close at its exec.
+void occupy_standard_descriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest that is free: this one.
+    if (::open("/dev/null", O_RDWR | O_CLOEXEC) < 0) (void)::open("/", O_PATH | O_CLOEXEC);
+  }
+}
+
 bool first_is(int argc, char** argv, std::string_view word) {
   return argc > 1 && argv[1] == word;
 }
@@ -27,6 +38,7 @@ bool first_is(int argc, char** argv, std::string_view word) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_descriptors();
   if (first_is(argc, argv, bpfemu::kLoadObjects))
     return bpfemu::load_objects(bpfemu::from_arguments({argv + 1, argv + argc}));
   const bpfemu::Parsed parsed =

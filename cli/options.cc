@@ -139,6 +139,10 @@ Parsed parse_arguments(int argc, const char* const* argv) {
   app.add_option("--explain", run.options.explain, "Explain refused programs on stderr (default: auto, see below)")
       ->transform(CLI::CheckedTransformer(kExplainModes))
       ->option_text("auto|always|never");
+  app.add_option("--io-uring", run.options.native_io_uring,
+                 "io_uring is absent (default), or the host's: bpfemu does not see what is done through it")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"absent", false}, {"native", true}}))
+      ->option_text("absent|native");
   app.add_flag("--stats", run.stats,
                "One line on stderr at the end: how often threads stopped, how many calls were answered");
   app.add_flag("--strict", run.strict, "Exit with 120 when something that the kernel has was not modelled");

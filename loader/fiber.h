@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work with a stack of its own that can be left in the middle and taken up again: calls that take long stand aside for
-// the stops of others. One runs at a time, in the thread that resumes it.
+// Work with a stack of its own that can be left in the middle and taken up again: what takes long stands aside for the
+// stops of others. One runs at a time, in the thread that resumes it.
 #pragma once
-
-#include <ucontext.h>
 
 #include <functional>
 #include <memory>
@@ -30,12 +28,13 @@ class Fiber {
 
  private:
   explicit Fiber(void* stack) : stack_(stack) {}
-  static void enter(u32 high, u32 low);
+  static void enter(Fiber* self);
   void run();
 
   std::function<void()> body_;
   void* stack_;
-  ucontext_t own_ = {}, caller_ = {};
+  void* own_ = nullptr;     // stack pointers of the two, while they stand
+  void* caller_ = nullptr;
   bool done_ = true;
   // What AddressSanitizer wants to know of the two stacks.
   void* own_fake_ = nullptr;

@@ -63,14 +63,15 @@ constexpr Narrowed kNarrowed[] = {
     {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSYS, SIGSYS}, true},  // our own traps reset these two
     {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SECCOMP, PR_SET_SECCOMP}, true},  // comm is cached; see own_filter.h
     {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, 0, 0, 0}, false},  // carriers and code come from files
+    {SYS_ioctl, 1, BPF_JEQ, {kNewUserfault, kNewUserfault, kNewUserfault, kNewUserfault}, true},  // see memory_worker.h
     // Through these programs are attached, whoever is on the other side (emu/syscalls/network.cc).
     {SYS_socket, 0, BPF_JEQ, {AF_PACKET, AF_XDP, AF_XDP, AF_XDP}, true},
     // And SO_PASSCRED asks for ids (emu/syscalls/socket_ids.cc).
     {SYS_setsockopt, 2, BPF_JEQ, {NETLINK_EXT_ACK, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, SO_PASSCRED}, true},
 };
 // Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own, masks of
-// CPUs (cpu_follower.h).
-constexpr long kLoaderCalls[] = {SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
+// CPUs (cpu_follower.h), memory that keeps others waiting, descriptors of a thread that maps for us.
+constexpr long kLoaderCalls[] = {SYS_userfaultfd, SYS_pidfd_getfd, SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
                                  SYS_setreuid, SYS_setregid,        SYS_setresuid, SYS_setresgid,
                                  SYS_setfsuid, SYS_setfsgid,        SYS_capset,    SYS_unshare,
                                  SYS_setns,    SYS_seccomp,         SYS_ptrace,    SYS_sched_getaffinity,

@@ -25,6 +25,8 @@ inline constexpr int kPresenceErrno = 130;  // EOWNERDEAD, which getpid never gi
 // SECCOMP_RET_DATA of our SIGSYS, as si_errno shows it.
 inline constexpr u16 kTrapTag = 0xbfe;
 
+inline constexpr u32 kNewUserfault = 0xaa00;  // USERFAULTFD_IOC_NEW, on /dev/userfaultfd
+
 struct FilterSpec {
   SyscallSet trace;                // stop the thread for the tracer
   SyscallSet trap;                 // the same by SIGSYS, for calls that an outer filter denies

@@ -37,7 +37,16 @@ u64 LoaderHost::clock(int clock_id) {
 }
 
 Host::TimerId LoaderHost::add_timer(u64 period_ns, std::function<void()> fire) {
-  return waker_.add_timer(period_ns, period_ns, std::move(fire));
+  // Who ticks while the last time is not over yet has nobody to tell.
+  auto busy = std::make_shared<bool>(false);
+  return waker_.add_timer(period_ns, period_ns, [this, busy, fire = std::move(fire)] {
+    if (*busy) return;
+    tracer_->long_calls().begin(nullptr, [busy, fire] {
+      *busy = true;
+      fire();
+      *busy = false;
+    });
+  });
 }
 
 // Read once; exec, prctl(PR_SET_NAME) and what changes credentials make them stale.

@@ -27,7 +27,8 @@ class LoaderHost final : public Host {
   Result<TaskFacts> facts(pid_t tid) override;
   u32 cpu_of(Task& task) override;
   u64 cgroup_of(Task& task) override;
-  bool pause() override { return tracer_->pause(); }
+  bool pause() override { return tracer_->long_calls().pause(); }
+  bool breathe(const Task* task) override { return tracer_->long_calls().breathe(task); }
   std::vector<pid_t> thread_groups() override { return tasks_.thread_groups(); }
   void show_cpus(pid_t tid) override;
   std::vector<pid_t> threads() override { return tasks_.threads(); }

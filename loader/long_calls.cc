@@ -11,7 +11,12 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kBetweenLooks = 20'000'000;
+constexpr u64 kSlice = 500'000, kBetweenLooks = 20'000'000;
+// Stacks that are kept for the next: as many calls as take long at once, commonly.
+constexpr size_t kSpare = 8;
+// Who cannot sleep waits as long.
+constexpr int kTries = 1000;
+constexpr timespec kNap = {0, 10'000};
 
 u64 now() {
   timespec t;
@@ -21,61 +26,131 @@ u64 now() {
 
 }  // namespace
 
-void LongCalls::begin(TracedTask& task, std::function<void()> answer) {
-  std::unique_ptr<Fiber> fiber = spare_ ? std::move(spare_) : Fiber::make();
-  if (!fiber) return answer();
-  fiber->begin(std::move(answer));
-  calls_.push_back({task, std::move(fiber), false, now()});
+void LongCalls::begin(TracedTask* task, std::function<void()> work) {
+  std::unique_ptr<Fiber> fiber;
+  if (spare_.empty()) {
+    fiber = Fiber::make();
+  } else {
+    fiber = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  if (!fiber) return work();
+  fiber->begin(std::move(work));
+  calls_.push_back({task, std::move(fiber), false, false, 0, {}});
   run(std::prev(calls_.end()));
 }
 
 bool LongCalls::has(pid_t tid) const {
-  return std::any_of(calls_.begin(), calls_.end(), [&](const LongCall& call) { return call.task.tid() == tid; });
+  return std::ranges::any_of(calls_, [&](const LongCall& call) { return call.task && call.task->tid() == tid; });
 }
 
-void LongCalls::run(std::list<LongCall>::iterator call) {
+bool LongCalls::ready() const {
+  return std::ranges::any_of(calls_, [](const LongCall& call) { return !call.asleep; });
+}
+
+void LongCalls::run(Place call) {
   LongCall* const outer = std::exchange(current_, &*call);
+  call->asleep = false;
+  slice_began_ns_ = now();
   call->fiber->resume();
   current_ = outer;
   if (!call->fiber->done()) return;
-  spare_ = std::move(call->fiber);
+  if (spare_.size() < kSpare) spare_.push_back(std::move(call->fiber));
+  stops_.insert(stops_.end(), call->stops.begin(), call->stops.end());
   calls_.erase(call);
 }
 
 void LongCalls::run_slice() {
-  if (calls_.empty()) return;
-  calls_.splice(calls_.end(), calls_, calls_.begin());
-  run(std::prev(calls_.end()));
+  const auto next = std::ranges::find_if(calls_, [](const LongCall& call) { return !call.asleep; });
+  if (next == calls_.end()) return;
+  calls_.splice(calls_.end(), calls_, next);
+  run(next);
+}
+
+bool LongCalls::signalled(LongCall& call) {
+  if (call.cut_short) return true;
+  const u64 time = now();
+  if (!call.task || time - call.looked_ns < kBetweenLooks) return false;
+  call.looked_ns = time;
+  return is_interrupted(*call.task);
+}
+
+bool LongCalls::stand_aside() {
+  if (now() - slice_began_ns_ < kSlice) return false;
+  current_->fiber->pause();
+  return true;
+}
+
+bool LongCalls::breathe(const Task* task) {
+  LongCall* const call = current_;
+  if (!call || call->task != task) return false;
+  (void)stand_aside();
+  return call->cut_short;
 }
 
 bool LongCalls::pause() {
   LongCall* const call = current_;
   if (!call) return false;
-  if (!call->cut_short) call->fiber->pause();
   if (call->cut_short) return true;
-  const u64 time = now();
-  if (time - call->looked_ns < kBetweenLooks) return false;
-  call->looked_ns = time;
-  return is_interrupted(call->task);
+  return stand_aside() && signalled(*call);
 }
 
-void LongCalls::cut_short(std::list<LongCall>::iterator call) {
+bool LongCalls::sleep(const TracedTask& task, const std::function<bool()>& done) {
+  // Another thread may be gone when we wake.
+  LongCall* const call = current_ && current_->task == &task ? current_ : nullptr;
+  for (int tries = 0; !call && tries < kTries; ++tries) {
+    if (done()) return false;
+    ::nanosleep(&kNap, nullptr);
+  }
+  if (!call) return !done();
+  while (!done()) {
+    if (call->cut_short) return true;
+    call->asleep = true;
+    call->fiber->pause();
+  }
+  return false;
+}
+
+void LongCalls::wake() {
+  for (LongCall& call : calls_) call.asleep = false;
+}
+
+void LongCalls::cut_short(Place call, const StopEvent& stop) {
   call->cut_short = true;
-  run(call);  // a call that is cut short does not pause again
+  call->task->gone();
+  call->stops.push_back(stop);
+  run(call);
 }
 
-void LongCalls::end_of_thread(pid_t tid) {
-  for (auto it = calls_.begin(); it != calls_.end();)
-    if (const auto call = it++; call->task.tid() == tid) cut_short(call);
+bool LongCalls::end_of_thread(pid_t tid, const StopEvent& stop) {
+  for (auto it = calls_.begin(); it != calls_.end(); ++it) {
+    if (!it->task || it->task->tid() != tid) continue;
+    cut_short(it, stop);
+    return false;
+  }
+  return true;
 }
 
-void LongCalls::end_of_group(pid_t tgid) {
-  for (auto it = calls_.begin(); it != calls_.end();)
-    if (const auto call = it++; call->task.tgid() == tgid) cut_short(call);
+// Its stop is handed out when the last of them has ended.
+bool LongCalls::end_of_group(pid_t tgid, const StopEvent& stop) {
+  for (auto it = calls_.begin(); it != calls_.end(); ++it) {
+    if (!it->task || it->task->tgid() != tgid) continue;
+    cut_short(it, stop);
+    return false;
+  }
+  return true;
 }
 
 void LongCalls::end_all() {
-  while (!calls_.empty()) cut_short(calls_.begin());
+  while (!calls_.empty()) {
+    const Place call = calls_.begin();
+    call->cut_short = true;
+    run(call);
+    if (calls_.empty() || calls_.begin() != call) continue;
+    stops_.insert(stops_.end(), call->stops.begin(), call->stops.end());
+    (void)call->fiber.release();
+    calls_.erase(call);
+  }
 }
 
 }  // namespace bpfemu

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "emu/ports/host.h"
+#include "loader/memory_worker.h"
 
 namespace bpfemu {
 
@@ -16,6 +17,8 @@ class TracedTask;
 // CLONE_VM processes; replaced by exec.
 struct Memory {
   u64 id = 0;                      // never reused
+  bool may_wait = false;           // some page there may have to come from a process (see memory_worker.h)
+  std::unique_ptr<MemoryWorker> worker;
   bool compat = false;             // a 32-bit program: no remote calls there
   u64 vdso = 0;                    // address of its vDSO, 0: none
   std::vector<u64> scratch_pages;  // every page that we mapped there

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -85,6 +86,7 @@ Result<void> TracedTask::put(const Machine& machine) {
 
 Result<void> TracedTask::resume(int request, int signal) {
   if (at_ == At::kRunning) return fail(ESRCH);
+  return_dumpable();
   if (displaced_ && regs_.orig_rax != ~u64{0}) {
     // The kernel restarts interrupted calls on the way out of the stop that we left long ago: do it in its stead.
     switch (static_cast<s64>(regs_.rax)) {
@@ -191,9 +193,21 @@ Result<Waited> TracedTask::next_status() {
     } else if (is_dead()) {
       return fail(ESRCH);
     } else {
+      if (const Result<Waited> status = await_status(); status) return status;
       ::nanosleep(&kPause, nullptr);
     }
   }
+}
+
+// A call that waits for somebody, such as a FUSE server, holds up nobody else. The tracer's loop brings the status.
+Result<Waited> TracedTask::await_status() {
+  if (!env_.sleep || makes_helper_) return fail(EAGAIN);
+  awaiting_ = true;
+  status_.reset();
+  (void)env_.sleep(*this, [this] { return status_.has_value(); });
+  awaiting_ = false;
+  if (!status_) return fail(EAGAIN);
+  return *status_;
 }
 
 bool TracedTask::is_dead() const {
@@ -218,6 +232,12 @@ Result<std::optional<StopEvent>> TracedTask::sort(Waited waited) {
       break;
     case StopEvent::Kind::kGroupStop: interrupt_again_ = true; break;
     case StopEvent::Kind::kTrap: break;
+    case StopEvent::Kind::kClone:
+      if (makes_helper_) {
+        helper_ = static_cast<pid_t>(TRY(event_message()));
+        break;
+      }
+      [[fallthrough]];
     default:
       gone();
       note_stop(*this, event);
@@ -245,6 +265,8 @@ Result<StopEvent> TracedTask::step(int request) {
 Result<u64> TracedTask::syscall_instruction() {
   const u64 offset = vdso_syscall_offset();
   if (memory().vdso && offset) return memory().vdso + offset;
+  // Its memory may be closed to us, but here it has just run one.
+  if (at_ == At::kSeccomp && regs_.orig_rax < kSyscallLimit) return regs_.rip - kSyscallSize;
   u16 bytes = 0;
   if (regs_.orig_rax != ~u64{0} && read(regs_.rip - kSyscallSize, &bytes, sizeof bytes) && bytes == kSyscallBytes)
     return regs_.rip - kSyscallSize;
@@ -296,7 +318,21 @@ Result<u64> TracedTask::call(long number, std::array<u64, 6> args) {
   return finish_call();
 }
 
+// The memory of a program that its user may not read is closed to us too, until it says otherwise itself.
+bool TracedTask::borrow_dumpable() {
+  if (borrowed_dumpable_) return false;
+  borrowed_dumpable_ = true;  // what the call below reads by itself gives no loop
+  borrowed_dumpable_ = call(SYS_prctl, {PR_SET_DUMPABLE, 1}).has_value();
+  return borrowed_dumpable_;
+}
+
+void TracedTask::return_dumpable() {
+  if (borrowed_dumpable_) (void)call(SYS_prctl, {PR_SET_DUMPABLE, 0});
+  borrowed_dumpable_ = false;
+}
+
 Result<void> TracedTask::rewind_to_call() {
+  return_dumpable();
   TRY(block_signals());
   Machine m = machine_;
   m.rip -= kSyscallSize;

@@ -2,6 +2,8 @@
 #include "loader/session.h"
 
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -14,13 +16,16 @@ namespace bpfemu {
 
 namespace {
 
-// Signals to bpfemu that are meant for the command. A terminal sends its own to both.
-constexpr int kPassedOn[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
+// Signals to bpfemu that are meant for the command: all but those that nobody can hold back, that mean the supervisor's own
+// children, terminal and limits, that do nothing, and that glibc (32, 33) and the waker use. A terminal sends its own to
+// both. A fault of our own ends us whether or not its signal is blocked.
+constexpr int kNotPassedOn[] = {SIGKILL, SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD, SIGURG, SIGWINCH,
+                                SIGPIPE, SIGXCPU, SIGXFSZ, 32,      33};
 constexpr u64 kDelay = 20'000'000;
 
 u64 passed_on_mask() {
-  u64 mask = 0;
-  for (int signal : kPassedOn) mask |= u64{1} << (signal - 1);
+  u64 mask = ~u64{0} & ~(u64{1} << (Waker::kick_signal() - 1));
+  for (int signal : kNotPassedOn) mask &= ~(u64{1} << (signal - 1));
   return mask;
 }
 
@@ -38,14 +43,16 @@ Secret draw_secret() {
   return secret;
 }
 
-// The supervisor holds a descriptor for every emulated object, and must survive what kills a careless program.
+// The supervisor holds a descriptor for every emulated object and memory for all tools, and must survive what kills a
+// careless program. The command's limits are as they were (Inherited).
 void harden() {
-  ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);
-  rlimit files;
-  ::getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
+  for (int signal : {SIGPIPE, SIGXFSZ, SIGXCPU}) ::signal(signal, SIG_IGN);
+  for (const auto kind : {RLIMIT_NOFILE, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_AS, RLIMIT_DATA}) {
+    rlimit limit;
+    if (::getrlimit(kind, &limit) != 0) continue;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(kind, &limit);
+  }
 }
 
 // execvp says EACCES when it may not look into some folder of PATH, too.
@@ -69,12 +76,16 @@ Outcome failure(Spawn& spawn, const std::string& name, int error) {
 
 Session::Session(TrapHandler& traps)
     : inherited_(Inherited::take()),
-      env_{os_, traps, draw_secret(), -1, {}},
+      env_{os_, traps, draw_secret(), -1, {}, -1, {}},
       tasks_(env_),
       widening_(env_, tasks_),
       tracer_(env_, tasks_, widening_),
       host_(tasks_, widening_, waker_) {
   host_.set_tracer(&tracer_);
+  traps.on_memory([this](pid_t tid) {
+    const TracedTask* const task = tasks_.find(tid);
+    return task && task->memory().may_wait;
+  });
   harden();
 }
 
@@ -102,6 +113,12 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   env_.listener = listener.get();
   if (Result<void> r = waker_.start(passed_on_mask(), [&](const auto& info) { pass_on(info, first); }); !r)
     return {Kind::kFailed, r.error().value};
+  const UniqueFd memory_ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  env_.memory_ready = memory_ready.get();
+  (void)waker_.watch(memory_ready.get(), [this] {
+    u64 count = 0;
+    if (::read(env_.memory_ready, &count, sizeof count) == sizeof count) tracer_.long_calls().wake();
+  });
   started_(waker_);
   tracer_.cpu().start_looking = [this] {
     look_timer_ = waker_.add_timer(CpuFollower::kLookEvery, CpuFollower::kLookEvery, [this] {
@@ -112,7 +129,10 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
     if (waker_.pending()) waker_.attend();
   };
   if (command.timeout_ns != 0) waker_.add_timer(command.timeout_ns, 0, [this] { timed_out_ = true, tracer_.stop(); });
+  // What we hold is not for those whom we trace, who are of the same user. Without a listener they need it.
+  if (listener) ::prctl(PR_SET_DUMPABLE, 0);
   const int status = tracer_.run();
+  ::prctl(PR_SET_DUMPABLE, 1);
   env_.listener = -1;
   return timed_out_ ? Outcome{Kind::kTimedOut, 0} : Outcome{Kind::kEnded, status};
 }

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/space_memory.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <sstream>
 
+#include "emu/base/bytes.h"
 #include "loader/proc_files.h"
 
 namespace bpfemu {
 
 namespace {
 
+constexpr u64 kPage = 4096;
 constexpr size_t kMostOpen = 256;
 constexpr size_t kShare = 4;  // of the descriptors that the supervisor may have
 
@@ -98,13 +100,45 @@ Result<int> SpaceMemory::fd() {
   return fail(error);
 }
 
+bool SpaceMemory::may_wait() const {
+  return std::ranges::any_of(threads_, files_.may_wait);
+}
+
+// Nobody is there whom we could let wait, so a moment must do.
+Result<std::shared_ptr<MemoryAccess>> SpaceMemory::access(u64 address, std::vector<u8> bytes, bool writes) {
+  constexpr int kTries = 1000;
+  constexpr timespec kNap = {0, 10'000};
+  const auto alive = std::ranges::find_if(threads_, lives);
+  if (alive == threads_.end()) return fail(ESRCH);
+  if (!worker_) worker_ = std::make_unique<MemoryWorker>(-1);
+  auto access = std::make_shared<MemoryAccess>(*alive, address, writes, writes, std::move(bytes));
+  TRY(worker_->begin(access));
+  for (int tries = 0; !access->done && tries < kTries; ++tries) ::nanosleep(&kNap, nullptr);
+  if (!access->done) return fail(EFAULT);
+  if (access->error) return fail(access->error);
+  return access;
+}
+
 Result<size_t> SpaceMemory::read(u64 address, void* to, size_t size) {
+  if (may_wait()) {
+    const u64 in_page = kPage - address % kPage;
+    auto done = access(address, std::vector<u8>(size), false);
+    if (!done && in_page < size) done = access(address, std::vector<u8>(in_page), false);
+    if (!done) return fail(done.error().value);
+    std::ranges::copy((*done)->bytes, static_cast<u8*>(to));
+    return (*done)->bytes.size();
+  }
   const ssize_t n = ::pread(TRY(fd()), to, size, static_cast<off_t>(address));
   if (n <= 0) return fail(n < 0 ? errno : ESRCH);  // the file of a memory that is gone is empty
   return static_cast<size_t>(n);
 }
 
 Result<void> SpaceMemory::write(u64 address, const void* from, size_t size) {
+  if (may_wait()) {
+    const auto* const bytes = static_cast<const u8*>(from);
+    TRY(access(address, {bytes, bytes + size}, true));
+    return {};
+  }
   const ssize_t written = ::pwrite(TRY(fd()), from, size, static_cast<off_t>(address));
   if (written == static_cast<ssize_t>(size)) return {};
   return fail(written < 0 ? errno : written == 0 ? ESRCH : EIO);
@@ -112,9 +146,10 @@ Result<void> SpaceMemory::write(u64 address, const void* from, size_t size) {
 
 bool SpaceMemory::compat() {
   for (size_t i = 0; compat_ < 0 && i < threads_.size(); ++i) {
-    const UniqueFd exe(::open(fmt::format("/proc/{}/exe", threads_[i]).c_str(), O_RDONLY | O_CLOEXEC));
-    u8 ident[EI_NIDENT];
-    if (exe && ::pread(exe.get(), ident, sizeof ident, 0) == sizeof ident) compat_ = ident[EI_CLASS] == ELFCLASS32;
+    // Not from the program's file, which a FUSE server may hold back. Types are small numbers; two words of 32 bits are
+    // none.
+    const Result<std::string> vector = read_proc(threads_[i], "auxv");
+    if (vector && vector->size() >= sizeof(u64)) compat_ = load<u64>(vector->data()) > ~u32{0};
   }
   return compat_ == 1;
 }

@@ -3,12 +3,15 @@
 // exited these files are empty, also when it led the process.
 #pragma once
 
+#include <functional>
 #include <list>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "emu/base/fd.h"
 #include "emu/ports/task.h"
+#include "loader/memory_worker.h"
 
 namespace bpfemu {
 
@@ -27,6 +30,7 @@ class SpaceMemory;
 class MemoryFiles {
  public:
   MemoryFiles();
+  std::function<bool(pid_t)> may_wait = [](pid_t) { return false; };
 
  private:
   friend class SpaceMemory;
@@ -49,7 +53,8 @@ class SpaceMemory {
 
   // ESRCH: nobody lives there. EACCES: its owner has closed it to others (PR_SET_DUMPABLE).
   Result<std::vector<MapsLine>> maps() const;
-  // How many bytes there are to be read at `address`, at most `size`. Errors as of maps(); EIO: none.
+  // How many bytes there are to be read at `address`, at most `size`. Errors as of maps(); EIO: none. Here and in write(),
+  // EFAULT: they would have to come from a process that does not give them at once.
   Result<size_t> read(u64 address, void* to, size_t size);
   // Through page protection, into a private copy of the page, while the threads run.
   Result<void> write(u64 address, const void* from, size_t size);
@@ -59,12 +64,15 @@ class SpaceMemory {
  private:
   friend class MemoryFiles;
   Result<int> fd();
+  bool may_wait() const;
+  Result<std::shared_ptr<MemoryAccess>> access(u64 address, std::vector<u8> bytes, bool writes);
   void close();
 
   MemoryFiles& files_;
   std::vector<pid_t> threads_;
   UniqueFd mem_;
-  int compat_ = -1;  // -1: nobody asked yet
+  std::unique_ptr<MemoryWorker> worker_;  // where access may wait
+  int compat_ = -1;                       // -1: nobody asked yet
 };
 
 }  // namespace bpfemu

@@ -107,14 +107,14 @@ struct Child {
 
 Inherited Inherited::take() {
   Inherited now = {};
-  ::getrlimit(RLIMIT_NOFILE, &now.files);
+  for (int kind = 0; kind < RLIM_NLIMITS; ++kind) ::getrlimit(static_cast<__rlimit_resource_t>(kind), &now.limits[kind]);
   ::sigprocmask(SIG_SETMASK, nullptr, &now.mask);
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, nullptr, &now.actions[signal]);
   return now;
 }
 
 void Inherited::restore() const {
-  ::setrlimit(RLIMIT_NOFILE, &files);
+  for (int kind = 0; kind < RLIM_NLIMITS; ++kind) ::setrlimit(static_cast<__rlimit_resource_t>(kind), &limits[kind]);
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &actions[signal], nullptr);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
 }

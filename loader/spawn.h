@@ -18,7 +18,7 @@ namespace bpfemu {
 
 // What the supervisor changes of its own process and the command must not inherit. Taken before the first change.
 struct Inherited {
-  rlimit files;
+  rlimit limits[RLIM_NLIMITS];
   sigset_t mask;
   struct sigaction actions[NSIG];
   static Inherited take();

@@ -2,7 +2,6 @@
 #include "loader/supervisor.h"
 
 #include <fmt/format.h>
-#include <linux/bpf.h>
 #include <sys/syscall.h>
 
 #include <array>
@@ -11,6 +10,7 @@
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/map_mmap.h"
 #include "loader/breakpoints.h"
+#include "loader/reserve.h"
 #include "loader/root_way.h"
 
 namespace bpfemu {
@@ -28,6 +28,8 @@ class Kernel final : public CallHandler {
     const TracedSyscall* const traced = find(call.number);
     if (!traced || !traced->enter) return traced ? Reply::native_then_exit() : Reply::native();
     const std::array<u64, 6> args = call.args;
+    if ((call.number == SYS_bpf || call.number == SYS_perf_event_open) && !reserve_.whole())
+      return Reply::answer(-ENOMEM);
     const Reply reply = traced->enter(system_, call);
     if (reply.kind != Reply::Kind::kAnswered) return reply;
     ++answered_;
@@ -40,10 +42,6 @@ class Kernel final : public CallHandler {
     return traced && traced->exit ? traced->exit(system_, call, result) : result;
   }
 
-  bool takes_long(const Call& call) override {
-    const u32 command = static_cast<u32>(call.args[0]);
-    return call.number == SYS_bpf && (command == BPF_PROG_TEST_RUN || command == BPF_PROG_LOAD);
-  }
   // An object whose last descriptor was closed is gone when close() returns: no event after that, no id.
   void catch_up() override { system_.files.reap(); }
   EventSink* events() override { return system_.probes.get(); }
@@ -68,6 +66,7 @@ class Kernel final : public CallHandler {
   }
 
   System& system_;
+  Reserve reserve_;
   std::array<const TracedSyscall*, kSyscallLimit> by_number_ = {};
   u64 answered_ = 0;
 };

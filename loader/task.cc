@@ -4,12 +4,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr u64 kPage = 4096;
 constexpr u64 kScratchPages = 16;
+constexpr int kYields = 200;
 
 std::string fd_path(pid_t tid, int fd) {
   return fmt::format("/proc/{}/fd/{}", tid, fd);
@@ -40,39 +42,57 @@ TracedTask::~TracedTask() {
   std::erase(process_->threads, this);
 }
 
-Result<void> TracedTask::read(u64 address, void* to, size_t size) {
+// Where a page may have to wait for somebody, only the thread that asked waits.
+Result<void> TracedTask::wait_for_page(u64 address, void* bytes, size_t size, bool writes, bool forces) {
+  std::unique_ptr<MemoryWorker>& worker = memory().worker;
+  if (!worker) worker = std::make_unique<MemoryWorker>(env_.memory_ready);
+  auto access = std::make_shared<MemoryAccess>(tid_, address, writes, forces);
+  auto* const first = static_cast<u8*>(bytes);
+  access->bytes.assign(first, first + size);
+  TRY(worker->begin(access));
+  const auto done = [&] { return access->done.load(std::memory_order_acquire); };
+  for (int tries = 0; !done() && tries < kYields; ++tries) ::sched_yield();
+  if (!done() && (!env_.sleep || env_.sleep(*this, done))) return fail(EFAULT);
+  if (access->error) return fail(access->error);
+  if (!writes) std::ranges::copy(access->bytes, first);
+  return {};
+}
+
+Result<void> TracedTask::access(u64 address, void* bytes, size_t size, bool writes, bool forces) {
   if (size == 0) return {};
-  iovec local{to, size}, remote{reinterpret_cast<void*>(address), size};
-  ssize_t n = ::process_vm_readv(tid_, &local, 1, &remote, 1, 0);
-  if (n < 0 && errno != EFAULT && errno != ESRCH) {
-    // Some containers deny the call but not the file.
-    UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid_).c_str(), O_RDONLY | O_CLOEXEC));
-    n = mem ? ::pread(mem.get(), to, size, static_cast<off_t>(address)) : -1;
-  }
-  if (n < 0 && errno == ESRCH) return fail(ESRCH);
-  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
+  const auto once = [&] {
+    if (memory().may_wait) return wait_for_page(address, bytes, size, writes, forces);
+    return !writes ? read_memory(tid_, address, bytes, size)
+           : forces ? force_memory(tid_, address, bytes, size)
+                    : write_memory(tid_, address, bytes, size);
+  };
+  Result<void> result = once();
+  if (!result && result.error().value == EPERM) result = borrow_dumpable() ? once() : fail(EFAULT);
+  return result;
+}
+
+Result<void> TracedTask::read(u64 address, void* to, size_t size) {
+  TRY(access(address, to, size, false, false));
   env_.traps.mask(tid_, address, to, size);
   return {};
 }
 
 Result<void> TracedTask::write(u64 address, const void* from, size_t size) {
-  if (size == 0) return {};
-  iovec local{const_cast<void*>(from), size}, remote{reinterpret_cast<void*>(address), size};
-  const ssize_t n = ::process_vm_writev(tid_, &local, 1, &remote, 1, 0);
-  if (n == static_cast<ssize_t>(size)) return {};
-  if (n < 0 && errno == ESRCH) return fail(ESRCH);
-  if (n < 0 && errno != EFAULT) return poke(address, from, size);
-  return fail(EFAULT);
+  return access(address, const_cast<void*>(from), size, true, false);
+}
+
+Result<void> TracedTask::force(u64 address, const void* from, size_t size) {
+  return access(address, const_cast<void*>(from), size, true, true);
+}
+
+Result<void> TracedTask::peek(u64 address, void* to, size_t size) {
+  if (memory().may_wait && size != 0) TRY(is_resident(tid_, address, size));
+  return read(address, to, size);
 }
 
 Result<void> TracedTask::poke(u64 address, const void* from, size_t size) {
-  // Not kept open: there may be more processes than the supervisor may have descriptors.
-  const UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid_).c_str(), O_RDWR | O_CLOEXEC));
-  if (!mem) return fail(errno == ENOENT ? ESRCH : errno);
-  const ssize_t n = ::pwrite(mem.get(), from, size, static_cast<off_t>(address));
-  if (n < 0) return fail(errno);
-  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
-  return {};
+  if (memory().may_wait && size != 0) TRY(is_resident(tid_, address, size));
+  return write(address, from, size);
 }
 
 Result<std::string> TracedTask::read_string(u64 address, size_t limit) {
@@ -92,9 +112,12 @@ Result<std::string> TracedTask::read_string(u64 address, size_t limit) {
 
 Result<FileId> TracedTask::file_id(int fd) {
   if (fd < 0) return fail(EBADF);
-  struct stat st;
-  if (::stat(fd_path(tid_, fd).c_str(), &st) == 0) return FileId{st.st_dev, st.st_ino};
+  // What the kernel knows by itself: a FUSE server that is asked may be waiting for us.
+  struct statx known;
+  if (::statx(AT_FDCWD, fd_path(tid_, fd).c_str(), AT_STATX_DONT_SYNC, STATX_INO, &known) == 0)
+    return FileId{makedev(known.stx_dev_major, known.stx_dev_minor), known.stx_ino};
   if (errno == ENOENT) return fail(EBADF);
+  struct stat st;
   // A thread whose /proc we may not look into (it made itself undumpable) can still be asked.
   const u64 at = TRY(scratch(sizeof st));
   TRY(call(SYS_fstat, {static_cast<u64>(fd), at}));

@@ -24,6 +24,8 @@
 
 namespace bpfemu {
 
+class TracedTask;
+
 // What all threads of one run have in common.
 struct TaskEnv {
   TraceOs& os;
@@ -31,6 +33,9 @@ struct TaskEnv {
   Secret secret = {};
   int listener = -1;                // seccomp listener for install_fd, -1: none to be had
   std::deque<StopEvent> postponed;  // stops that arrived while we waited for another
+  int memory_ready = -1;            // eventfd of the memory workers
+  // Sleeps on behalf of `task` until done(); true: it was not, and the thread is gone (LongCalls::sleep).
+  std::function<bool(const TracedTask& task, const std::function<bool()>& done)> sleep;
 };
 
 class TracedTask final : public Task {
@@ -58,14 +63,17 @@ class TracedTask final : public Task {
   PtRegs& regs() override;
   bool entry_seen() const override { return !unseen_entry; }
   Result<u64> call(long number, std::array<u64, 6> args) override;
+  Result<void> peek(u64 address, void* to, size_t size) override;
+  Result<void> poke(u64 address, const void* from, size_t size) override;
   Result<int> install_fd(int fd, bool cloexec) override;
+  Result<u64> map_file(int fd, std::span<const FilePiece> pieces) override;
   Result<FileId> file_id(int fd) override;
   Result<int> reopen_fd(int fd, int flags) override;
   Result<int> share_fd(int fd) override;
   Result<u64> scratch(size_t size) override;
 
   // Writes through any protection, also while the thread runs; a private page is copied, a shared one gives EIO.
-  Result<void> poke(u64 address, const void* from, size_t size);
+  Result<void> force(u64 address, const void* from, size_t size);
 
   At at() const { return at_; }
   bool displaced() const { return displaced_; }
@@ -85,6 +93,9 @@ class TracedTask final : public Task {
   Result<void> resume(int request, int signal = 0);
   // After a remote call at a seccomp stop: brings the thread back before its own call.
   Result<void> rewind_to_call();
+  // It is in the middle of a remote call that takes long: its next status belongs to that.
+  bool awaiting() const { return awaiting_; }
+  void deliver(Waited status) { status_ = status, awaiting_ = false; }
   Result<siginfo_t> signal_info();
   Result<void> set_signal_info(const siginfo_t& info);
   Result<u64> signal_mask();
@@ -126,7 +137,8 @@ class TracedTask final : public Task {
     bool restore_args = false;     // registers were changed for the call
     bool shortened = false;        // its timeout, because part of it was over when it was restarted
     u64 done = 0;                  // bytes that it had moved when it was restarted
-    u64 clone_args = 0;            // clone3: where CLONE_UNTRACED was cleared
+    u64 clone_copy = 0;            // clone3: where the arguments lie that it was given instead
+    bool shares_memory = false;    // and its CLONE_VM
     u64 filter = 0;                // seccomp: where the program that it was given instead lies
     bool shows_cpus = false;       // no thread is pinned before it is over
   };
@@ -156,6 +168,13 @@ class TracedTask final : public Task {
  private:
   using Machine = user_regs_struct;
 
+  Result<void> access(u64 address, void* bytes, size_t size, bool writes, bool forces);
+  Result<void> wait_for_page(u64 address, void* bytes, size_t size, bool writes, bool forces);
+  bool borrow_dumpable();
+  void return_dumpable();
+  Result<pid_t> make_helper();
+  void end_helper();
+  Result<Waited> await_status();
   Result<void> put(const Machine& machine);
   Result<StopEvent> step(int request);
   Result<StopEvent> await();
@@ -178,6 +197,11 @@ class TracedTask final : public Task {
   bool regs_known_ = false;
   bool displaced_ = false;
   bool interrupt_again_ = false;  // a group stop was passed over by a remote call
+  bool borrowed_dumpable_ = false;  // while it stands: the program is one that nobody may look into
+  bool awaiting_ = false;
+  bool makes_helper_ = false;
+  pid_t helper_ = 0;                // the thread that it made for us, as its status told
+  std::optional<Waited> status_;
   std::optional<u64> saved_mask_;
   std::optional<Interrupted> rewound_;
   u64 scratch_page_ = 0;

@@ -62,6 +62,7 @@ TracedTask& TaskTable::add_process(TracedTask& creator, pid_t pid, bool shares_m
     process->memory = new_memory();
     process->memory->compat = from.compat;
     process->memory->vdso = from.vdso;
+    process->memory->may_wait = from.may_wait;
     process->memory->scratch_pages = process->memory->scratch_free = from.scratch_pages;
   }
   return add(pid, std::move(process));

@@ -2,6 +2,7 @@
 // The loop, and what becomes of threads. tracer_calls.cc has system calls and signals.
 #include "loader/tracer.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -63,6 +64,12 @@ u64 monotonic_ns() {
 
 }  // namespace
 
+Tracer::Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening) : env_(env), tasks_(tasks), widening_(widening) {
+  env_.sleep = [this](const TracedTask& task, const std::function<bool()>& done) {
+    return long_calls_.sleep(task, done);
+  };
+}
+
 Result<void> Tracer::start(Spawn& spawn, const SyscallSet& traced, CallHandler& handler) {
   handler_ = &handler;
   root_ = spawn.pid();
@@ -98,8 +105,10 @@ int Tracer::run() {
 
 // False when there is nobody left to wait for.
 bool Tracer::next(StopEvent& event) {
-  while (env_.postponed.empty()) {
-    if (!long_calls_.empty()) {
+  for (;;) {
+    for (const StopEvent& stop : long_calls_.ended()) env_.postponed.push_back(stop);
+    if (!env_.postponed.empty()) break;
+    if (long_calls_.ready()) {
       if (wait_between_slices()) continue;
       event = {};
       return true;
@@ -125,7 +134,7 @@ bool Tracer::next(StopEvent& event) {
   return true;
 }
 
-// While calls that take long are being answered, nobody waits. True: somebody had stopped.
+// While there is work to go on with, nobody waits. True: somebody had stopped.
 bool Tracer::wait_between_slices() {
   long_calls_.run_slice();
   for (int i = 0; i < static_cast<int>(kSingleWaits); ++i) {
@@ -136,19 +145,19 @@ bool Tracer::wait_between_slices() {
   return !env_.postponed.empty();
 }
 
-// Who is answered stands still, so any stop of it is its end; and an exec is the end of all siblings.
-void Tracer::end_long_calls(const StopEvent& event) {
-  TracedTask* const task = tasks_.find(event.tid);
-  if (!task) return;
-  if (event.kind == Kind::kExec) return long_calls_.end_of_group(task->tgid());
-  if (!long_calls_.has(event.tid)) return;
-  task->gone();
-  long_calls_.end_of_thread(event.tid);
+// Who is answered stands still, so any stop of it is its end; and an exec is the end of all siblings. What is done for
+// them comes to its end first.
+bool Tracer::hindered(const TracedTask& task, const StopEvent& event) {
+  if (long_calls_.empty()) return false;
+  return event.kind == Kind::kExec ? !long_calls_.end_of_group(task.tgid(), event)
+                                   : !long_calls_.end_of_thread(event.tid, event);
 }
 
 void Tracer::collect(Waited waited) {
   const StopEvent event = decode(waited);
-  if (TracedTask* task = tasks_.find(event.tid)) note_stop(*task, event);
+  TracedTask* const task = tasks_.find(event.tid);
+  if (task && task->awaiting()) return task->deliver(waited), long_calls_.wake();
+  if (task) note_stop(*task, event);
   env_.postponed.push_back(event);
 }
 
@@ -156,13 +165,13 @@ void Tracer::handle(const StopEvent& event) {
   attend();
   if (event.kind == Kind::kNone) return;
   handler_->catch_up();
-  if (!long_calls_.empty()) end_long_calls(event);
-  if (event.kind == Kind::kDead) return on_dead(event);
   TracedTask* const task = tasks_.find(event.tid);
+  if (task && hindered(*task, event)) return;
+  if (event.kind == Kind::kDead) return on_dead(event);
   if (task) {
     // Unknown yet when its status was collected.
     if (task->at() == TracedTask::At::kRunning) note_stop(*task, event);
-    on_stop(*task, event);
+    long_calls_.begin(task, [this, task, event] { on_stop(*task, event); });
   } else if (event.kind == Kind::kExiting) {
     // Killed before anybody told of it.
     parked_.erase(event.tid);
@@ -237,6 +246,7 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
     child->born_ns = monotonic_ns();
     child->pending = task.pending;  // its own return from the call, which handlers do not see
     if (child->pending) child->pending->handled = false;
+    if (child->pending && shares_memory) child->pending->clone_copy = 0;
     child->fork_mask = task.fork_mask;
     child->own_cpus = task.own_cpus;
     if (!thread) child->process().parent = flags & CLONE_PARENT ? task.process().parent : task.tid();
@@ -250,10 +260,8 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
   go(task);
   const auto parked = parked_.find(tid);
   if (parked == parked_.end()) return;
-  const StopEvent event = parked->second;
+  env_.postponed.push_front(parked->second);
   parked_.erase(parked);
-  note_stop(*child, event);
-  on_stop(*child, event);
 }
 
 void Tracer::adopt_parked() {
@@ -282,8 +290,7 @@ void Tracer::adopt(pid_t tid) {
   task.starting = true;
   env_.traps.task_started(tid);
   parked_.erase(tid);
-  note_stop(task, event);
-  on_stop(task, event);
+  env_.postponed.push_front(event);
 }
 
 void Tracer::on_first_stop(TracedTask& task) {
@@ -305,6 +312,7 @@ void Tracer::on_exec(TracedTask& task) {
   task.executed(tasks_.new_memory());
   task.memory().compat = task.regs().cs == kCodeSegment32;
   if (task.memory().compat) cpu_.let_go();  // its look at masks would not stop
+  task.memory().may_wait = file_systems_.may_wait(task.tid(), fmt::format("/proc/{}/exe", task.tid()));
   shadow_exec(task.process());
   task.restartable.reset();
   task.facts_fresh = task.in_vfork = task.silent_entry = false;
@@ -329,10 +337,13 @@ void Tracer::on_exec(TracedTask& task) {
 
 // No new privileges come by exec where no_new_privs had to be set for our filter, or the tracer has not as many.
 void Tracer::note_set_uid(const TracedTask& task) {
-  struct stat program, self;
+  struct statx program;
+  struct stat self;
   const std::string folder = fmt::format("/proc/{}", task.tid());
-  if (::stat((folder + "/exe").c_str(), &program) != 0 || !(program.st_mode & S_ISUID)) return;
-  if (::stat(folder.c_str(), &self) == 0 && self.st_uid != program.st_uid)
+  if (::statx(AT_FDCWD, (folder + "/exe").c_str(), AT_STATX_DONT_SYNC, STATX_MODE | STATX_UID, &program) != 0 ||
+      !(program.stx_mode & S_ISUID))
+    return;
+  if (::stat(folder.c_str(), &self) == 0 && self.st_uid != program.stx_uid)
     note("the privileges of a set-user-ID program");
 }
 
@@ -412,7 +423,15 @@ void Tracer::on_group_stop(TracedTask& task, int signal) {
 // What still runs ends with the command.
 void Tracer::kill_all() {
   for (pid_t tgid : tasks_.thread_groups()) ::kill(tgid, SIGKILL);
-  for (const auto& [tid, event] : parked_) ::kill(tid, SIGKILL);
+  for (const auto& [tid, event] : parked_) ::kill(tid, SIGKILL), (void)env_.os.ptrace(PTRACE_CONT, tid, 0, 0);
+  // What was reported and not dealt with yet is not reported again.
+  for (const StopEvent& stop : long_calls_.ended()) env_.postponed.push_back(stop);
+  for (const StopEvent& event : std::exchange(env_.postponed, {})) {
+    if (event.kind != Kind::kDead) continue;
+    if (event.tid == root_) root_status_ = event.value;
+    tasks_.remove(event.tid);
+  }
+  for (pid_t tid : tasks_.threads()) (void)env_.os.ptrace(PTRACE_CONT, tid, 0, 0);
   while (!tasks_.empty()) {
     const Result<Waited> waited = env_.os.wait(-1, true);
     if (!waited && waited.error().value != EINTR) return;

@@ -8,6 +8,7 @@
 #include "emu/ports/event_sink.h"
 #include "emu/syscalls/call.h"
 #include "loader/cpu_follower.h"
+#include "loader/file_systems.h"
 #include "loader/long_calls.h"
 #include "loader/spawn.h"
 #include "loader/task_table.h"
@@ -27,8 +28,6 @@ class CallHandler {
   virtual void catch_up() {}
   // Null: nobody listens.
   virtual EventSink* events() = 0;
-  // Will enter() ask Tracer::pause() now and then?
-  virtual bool takes_long(const Call&) { return false; }
   // A thread or process begins as its parent is, runs another program, has given its number back.
   virtual void thread_forked(pid_t /*parent*/, pid_t /*child*/) {}
   virtual void thread_executed(pid_t /*tid*/, pid_t /*old_tid*/) {}
@@ -41,7 +40,7 @@ class CallHandler {
 
 class Tracer {
  public:
-  Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening) : env_(env), tasks_(tasks), widening_(widening) {}
+  Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening);
 
   // Between two waits: timers and signals to ourselves.
   std::function<void()> attend = [] {};
@@ -63,8 +62,8 @@ class Tracer {
   void at_stop(pid_t tid, std::function<void(Task&)> call);
   void report_signals(bool on) { report_signals_ = on; }
   CpuFollower& cpu() { return cpu_; }
-  // From within enter(): lets others go on. True: the call is to end with EINTR.
-  bool pause() { return long_calls_.pause(); }
+  // From within whatever is done for a stop or a timer; see long_calls.h.
+  LongCalls& long_calls() { return long_calls_; }
   // The calls that send signals.
   static const SyscallSet& signal_calls();
   // Did the first process get this signal by itself since they were last forgotten?
@@ -77,12 +76,11 @@ class Tracer {
   bool next(StopEvent& event);
   void collect(Waited waited);
   bool wait_between_slices();
-  void end_long_calls(const StopEvent& event);
+  bool hindered(const TracedTask& task, const StopEvent& event);
   void handle(const StopEvent& event);
   void on_stop(TracedTask& task, const StopEvent& event);
   void on_seccomp(TracedTask& task);
   void on_call(TracedTask& task, long number);
-  void serve_call(TracedTask& task, long number);
   void on_restarted(TracedTask& task);
   void on_syscall(TracedTask& task);
   void on_reentry(TracedTask& task);
@@ -91,7 +89,6 @@ class Tracer {
   void pass_signal(TracedTask& task, int signal);
   bool on_own_signal(TracedTask& task, int signal);
   void on_trapped_call(TracedTask& task, const siginfo_t& info);
-  void serve_trapped(TracedTask& task, long number);
   void on_group_stop(TracedTask& task, int signal);
   void on_trap(TracedTask& task);
   void on_first_stop(TracedTask& task);
@@ -104,6 +101,8 @@ class Tracer {
 
   bool own_call(TracedTask& task, Call& call, TracedTask::Pending& pending);
   bool install_filter(TracedTask& task, Call& call, TracedTask::Pending& pending);
+  bool fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& pending);
+  void note_waiting_file(TracedTask& task, const Call& call);
   void note_ptrace(const Call& call);
   void note_set_uid(const TracedTask& task);
   void answer(TracedTask& task, long number, s64 value);
@@ -127,6 +126,7 @@ class Tracer {
   Widening& widening_;
   CallHandler* handler_ = nullptr;
   LongCalls long_calls_;
+  FileSystems file_systems_;
   CpuFollower cpu_;
   SyscallSet report_entry_, report_exit_;
   bool report_signals_ = false;

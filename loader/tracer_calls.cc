@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // System calls and signals in the tracer's loop.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -10,8 +11,11 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "emu/base/bytes.h"
 #include "loader/call_args.h"
+#include "loader/clone_args.h"
 #include "loader/forced_signal.h"
 #include "loader/held_signal.h"
 #include "loader/own_filter.h"
@@ -71,13 +75,6 @@ bool ends_early(TracedTask& task) {
   return static_cast<s64>(task.regs().orig_rax) >= 0 && (is_restart(result) || result == -EINTR);
 }
 
-bool clears_untraced(TracedTask& task, u64 address) {
-  u64 flags = 0;
-  if (!task.read(address, &flags, sizeof flags) || !(flags & CLONE_UNTRACED)) return false;
-  flags &= ~u64{CLONE_UNTRACED};
-  return task.write(address, &flags, sizeof flags).has_value();
-}
-
 }  // namespace
 
 void Tracer::on_seccomp(TracedTask& task) {
@@ -110,11 +107,6 @@ void Tracer::on_restarted(TracedTask& task) {
 }
 
 void Tracer::on_call(TracedTask& task, long number) {
-  if (!handler_->takes_long({task, number, args_of(task.regs())})) return serve_call(task, number);
-  long_calls_.begin(task, [this, &task, number] { serve_call(task, number); });
-}
-
-void Tracer::serve_call(TracedTask& task, long number) {
   const bool silent = task.reentered();
   EventSink* const sink = handler_->events();
   TracedTask::Pending pending = task.pending.value_or(TracedTask::Pending{number, args_of(task.regs())});
@@ -138,7 +130,7 @@ void Tracer::serve_call(TracedTask& task, long number) {
   pending.restore_args = pending.restore_args || changed;
   pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
   const bool reported = sink && number >= 0 && report_exit_[number];
-  const bool seen = reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_args ||
+  const bool seen = reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_copy ||
                     pending.filter || pending.shows_cpus || (sets_facts(number) && number != SYS_prctl);
   if (seen)
     task.pending = pending;
@@ -194,6 +186,37 @@ void Tracer::end_shelter(TracedTask& task) {
   if (const std::optional<u64> mask = std::exchange(task.fork_mask, std::nullopt)) (void)task.set_program_mask(*mask);
 }
 
+// The kernel is to see what we have seen: in registers, or in a copy that no other thread knows of.
+bool Tracer::fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& pending) {
+  const u64 size = call.args[1];
+  std::vector<u8> bytes(std::min<u64>(size, kMostCloneArgs));
+  if (bytes.size() != size) return false;  // E2BIG
+  const u64 given = std::exchange(call.args[0], 0);  // EFAULT, unless all goes well
+  if (!task.read(given, bytes.data(), bytes.size())) return true;
+  if (const auto args = as_clone(bytes)) {
+    task.regs().orig_rax = SYS_clone;
+    call.args = *args;
+    return true;
+  }
+  if (bytes.size() < sizeof(u64)) return true;
+  u64 flags = load<u64>(bytes.data()) & ~u64{CLONE_UNTRACED};
+  std::memcpy(bytes.data(), &flags, sizeof flags);
+  const Result<u64> at =
+      task.call(SYS_mmap, {0, kMostCloneArgs, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0});
+  if (!at) return true;
+  pending.clone_copy = *at;
+  pending.shares_memory = flags & CLONE_VM;
+  if (task.force(*at, bytes.data(), bytes.size())) call.args[0] = *at;
+  return true;
+}
+
+// Pages of the file may have to come from a process.
+void Tracer::note_waiting_file(TracedTask& task, const Call& call) {
+  if (task.memory().may_wait || (call.args[3] & MAP_ANONYMOUS)) return;
+  const std::string file = fmt::format("/proc/{}/fd/{}", task.tid(), static_cast<int>(call.args[4]));
+  task.memory().may_wait = file_systems_.may_wait(task.tid(), file);
+}
+
 // What the loader must know or prevent, whoever else handles the call. True: arguments were changed.
 bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending) {
   switch (call.number) {
@@ -201,11 +224,17 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
       if (!(call.args[0] & CLONE_UNTRACED)) return false;
       call.args[0] &= ~u64{CLONE_UNTRACED};
       return true;
-    case SYS_clone3:
-      if (clears_untraced(task, call.args[0])) pending.clone_args = call.args[0];
-      return false;
+    case SYS_clone3: return fix_clone_args(task, call, pending);
     case SYS_rt_sigaction: shadow_sigaction(task, call.args); return false;
+    case SYS_userfaultfd: task.memory().may_wait = true; return false;
+    case SYS_ioctl:
+      if (static_cast<u32>(call.args[1]) == kNewUserfault) task.memory().may_wait = true;
+      return false;
+    case SYS_mount:
+    case SYS_umount2:
+    case SYS_move_mount: file_systems_.forget(); return false;
     case SYS_mmap:
+      note_waiting_file(task, call);
       pending.maps_text = !(call.args[3] & MAP_ANONYMOUS) && env_.traps.wants_mapping(task.tid(), call.args[2]);
       return false;
     case SYS_sched_getaffinity:
@@ -290,13 +319,8 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
   s64 result = static_cast<s64>(regs.rax);
   if (pending.done) regs.rax = static_cast<u64>(result = std::max<s64>(result, 0) + static_cast<s64>(pending.done));
   if (pending.restore_args) set_args(regs, pending.args);
-  if (pending.clone_args) {
-    u64 flags = 0;
-    if (task.read(pending.clone_args, &flags, sizeof flags)) {
-      flags |= CLONE_UNTRACED;
-      (void)task.write(pending.clone_args, &flags, sizeof flags);
-    }
-  }
+  if (pending.number == SYS_clone3 && regs.orig_rax == SYS_clone) regs.orig_rax = SYS_clone3;
+  if (pending.clone_copy) (void)task.call(SYS_munmap, {pending.clone_copy, kMostCloneArgs});
   if (pending.filter) (void)task.call(SYS_munmap, {pending.filter, kFilterSize});
   if (result == kRestartBlock) task.restartable = pending;
   if (pending.handled) {
@@ -338,7 +362,7 @@ void Tracer::pass_signal(TracedTask& task, int signal) {
     ++task.fork_restarts;
   if (report_signals_) signal_raised(task, signal);
   env_.traps.before_signal(task, is_fault(task, signal));
-  if (task.tgid() == root_ && signal < 64) root_signals_ |= u64{1} << (signal - 1);
+  if (task.tgid() == root_) root_signals_ |= u64{1} << (signal - 1);
 }
 
 bool Tracer::on_own_signal(TracedTask& task, int signal) {
@@ -356,16 +380,10 @@ bool Tracer::on_own_signal(TracedTask& task, int signal) {
   return true;
 }
 
-// A call that an outer filter denies reached us by SIGSYS.
+// A call that an outer filter denies reached us by SIGSYS. It cannot be run natively: then the denial stands.
 void Tracer::on_trapped_call(TracedTask& task, const siginfo_t& info) {
   const long number = info.si_syscall;
   task.regs().orig_rax = static_cast<u64>(number);
-  if (!handler_->takes_long({task, number, args_of(task.regs())})) return serve_trapped(task, number);
-  long_calls_.begin(task, [this, &task, number] { serve_trapped(task, number); });
-}
-
-// It cannot be run natively: then the denial stands.
-void Tracer::serve_trapped(TracedTask& task, long number) {
   PtRegs& regs = task.regs();
   EventSink* const sink = handler_->events();
   if (sink && report_entry_[number]) sink->syscall_entered(task, regs, number);

@@ -3,6 +3,8 @@
 // whose a trap is.
 #pragma once
 
+#include <functional>
+
 #include "emu/ports/task.h"
 
 namespace bpfemu {
@@ -11,6 +13,8 @@ class TrapHandler {
  public:
   virtual ~TrapHandler() = default;
 
+  // How it may learn whether access to a thread's memory may wait for a process (Memory::may_wait).
+  virtual void on_memory(std::function<bool(pid_t)> /*may_wait*/) {}
   virtual void task_started(pid_t /*tid*/) {}  // the first one, after its exec
   // `shares_memory`: the child lives in the parent's address space (CLONE_VM).
   virtual void task_cloned(pid_t /*parent*/, pid_t /*child*/, bool /*shares_memory*/) {}

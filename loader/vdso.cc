@@ -37,7 +37,7 @@ void claim_version(TracedTask& task, u32 code) {
     const auto* own = reinterpret_cast<const u8*>(::getauxval(AT_SYSINFO_EHDR));
     return own ? version_offset(own) : 0;
   }();
-  if (offset) (void)task.poke(task.memory().vdso + offset, &code, sizeof code);
+  if (offset) (void)task.force(task.memory().vdso + offset, &code, sizeof code);
 }
 
 }  // namespace bpfemu

@@ -19,7 +19,6 @@ namespace {
 constexpr u64 kSecond = 1'000'000'000;
 // A kick may arrive just before the tracer blocks, so it is repeated until the tracer has attended.
 constexpr u64 kFirstKick = 1'000'000, kSlowestKick = 16'000'000;
-const int kKickSignal = SIGRTMAX - 3;
 
 timespec to_timespec(u64 ns) {
   return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)};
@@ -40,17 +39,21 @@ bool add(int epoll, int fd) {
 
 }  // namespace
 
+int Waker::kick_signal() {
+  return SIGRTMAX - 3;
+}
+
 Result<void> Waker::start(u64 signals, Signalled signalled) {
   signalled_ = std::move(signalled);
   tracer_ = static_cast<pid_t>(::syscall(SYS_gettid));
   sigset_t set;
   ::sigemptyset(&set);
-  for (int signal = 1; signal < 64; ++signal)
+  for (int signal = 1; signal <= 64; ++signal)
     if (signals >> (signal - 1) & 1) ::sigaddset(&set, signal);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   struct sigaction kick = {};
   kick.sa_handler = [](int) {};
-  ::sigaction(kKickSignal, &kick, nullptr);
+  ::sigaction(kick_signal(), &kick, nullptr);
 
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   alarm_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -87,7 +90,7 @@ void Waker::watch_loop() {
     if (::epoll_wait(epoll_.get(), &event, 1, -1) <= 0) continue;
     pending_.store(true, std::memory_order_release);
     for (u64 pause = kFirstKick; pending() && !stopping_; pause = std::min(pause * 2, kSlowestKick)) {
-      ::syscall(SYS_tgkill, ::getpid(), tracer_, kKickSignal);
+      ::syscall(SYS_tgkill, ::getpid(), tracer_, kick_signal());
       const timespec wait = to_timespec(pause);
       ::nanosleep(&wait, nullptr);
     }

@@ -20,6 +20,8 @@ class Waker {
  public:
   using Signalled = std::function<void(const signalfd_siginfo&)>;
 
+  // What the second thread interrupts the first with.
+  static int kick_signal();
   // Starts the second thread; the caller becomes the thread to be woken. `signals`, as a mask of bits signal - 1, are
   // blocked and given to `signalled`.
   Result<void> start(u64 signals, Signalled signalled);

@@ -32,6 +32,7 @@ u64 now() {
 // signal's stop a remote call would lose the signal; the interrupt comes right after it, before the handler runs.
 bool can_call(const TracedTask& task) {
   using At = TracedTask::At;
+  if (task.awaiting()) return false;  // in a call that we run there already
   return task.at() == At::kSeccomp || task.at() == At::kTrap || (task.at() == At::kSyscallExit && !task.entry_stop);
 }
 

@@ -56,10 +56,17 @@ class Arena {
   // nothing larger can be filled by walking it. ENOMEM.
   Result<void> commit(u64 size);
   void uncommit(u64 size) { committed_ -= size; }
+  // Is as much in use as may be, whoever counted it? Looked at now and then.
+  bool exhausted();
+  // Until as many leave as have entered, what is released stays as it is: a program that has stood aside may still use it
+  // (kernel: rcu_read_lock).
+  void enter_grace() { ++readers_; }
+  void leave_grace();
   // Shows the `size` bytes before the last `size` bytes of `extent` in these last ones too, so that what wraps around
   // the end of a ring is contiguous. Undone by release(). ENOMEM.
   Result<void> mirror(Extent extent, u64 size);
 
+  // -1: a limit on the size of files leaves it without one, and nobody else can map it.
   int fd() const { return fd_.get(); }
   u64 file_offset(u64 address) const { return address - kArenaBase; }
   // The pieces of the file that show [address, address + size) when mapped one after the other, mirrors included.
@@ -78,13 +85,18 @@ class Arena {
   Arena() = default;
   Result<void> grow(u64 size);
   Result<void> map_range(u64 address, u64 size, u64 offset, int flags);
+  Result<void> map_anonymous(u64 address, u64 size);
 
   UniqueFd fd_;
   u32 cpus_ = 0;
   Vcpu* vcpus_ = nullptr;
   u64 grown_ = 0;  // bytes of the memfd that exist and are mapped
   u64 limit_ = 0, committed_ = 0;
+  u32 asked_ = 0;  // exhausted(), since somebody looked
+  bool exhausted_ = false;
   FreeExtents free_, free_code_;
+  u32 readers_ = 0;
+  std::vector<Extent> waiting_, waiting_code_;
   std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
 };
 

@@ -15,7 +15,8 @@ inline constexpr u32 kMaxHeldLocks = 4;
 // kernel's exclusivity. Lives in the arena.
 struct Vcpu {
   u32 owner;                // tid of the thread whose event runs here, 0 when free
-  u32 id;
+  u32 id;                   // of the CPU that programs see
+  u32 slot;                 // its place among all of them
   u32 tail_calls;
   u64 prandom[4];
   PtRegs regs[4];           // pt_regs copies that program contexts point to, by nesting depth
@@ -25,13 +26,26 @@ struct Vcpu {
   u32 scratch_used;         // bytes of `scratch` in use by callers further up
 };
 
-// Gives thread `tid` a free slot, looking from `wanted` (the task's real CPU) upwards and around; null when none is
-// free. The caller leaves it with release_vcpu, or the supervisor takes it back from a dead thread.
-inline Vcpu* acquire_vcpu(Vcpu* vcpus, u32 count, u32 wanted, u32 tid) {
-  for (u32 i = 0; i < count; ++i) {
-    Vcpu& cpu = vcpus[(wanted + i) % count];
-    u32 free = 0;
-    if (__atomic_compare_exchange_n(&cpu.owner, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return &cpu;
+// Behind the slots of the CPUs there are some for what comes while programs that take long have stood aside in theirs:
+// as on a CPU that was taken from a program that could be preempted.
+inline constexpr u32 kSpareVcpus = 256;
+
+inline bool take_vcpu(Vcpu& cpu, u32 tid) {
+  u32 free = 0;
+  return __atomic_compare_exchange_n(&cpu.owner, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+// Gives thread `tid` a free slot, looking from `wanted` (the task's real CPU) upwards and around, then among the `spare`
+// ones; null when none is free. The caller leaves it with release_vcpu, or the supervisor takes it back from a dead
+// thread.
+inline Vcpu* acquire_vcpu(Vcpu* vcpus, u32 count, u32 wanted, u32 tid, u32 spare = kSpareVcpus) {
+  for (u32 i = 0; i < count; ++i)
+    if (Vcpu& cpu = vcpus[(wanted + i) % count]; take_vcpu(cpu, tid)) return &cpu;
+  for (u32 slot = count; slot < count + spare; ++slot) {
+    if (!take_vcpu(vcpus[slot], tid)) continue;
+    vcpus[slot].id = wanted % count;
+    vcpus[slot].slot = slot;
+    return &vcpus[slot];
   }
   return nullptr;
 }

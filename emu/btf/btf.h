@@ -22,7 +22,8 @@ class Btf : public Object {
  public:
   // Checks and takes over `raw`. With a log, writes what the kernel's btf_verifier_log would. EINVAL, E2BIG,
   // ENOTSUPP...
-  static Result<std::shared_ptr<Btf>> load(std::vector<u8> raw, VerifierLog* log);
+  static Result<std::shared_ptr<Btf>> load(std::vector<u8> raw, VerifierLog* log,
+                                           const std::function<void()>& breathe = [] {});
   // The profile's own BTF: named "vmlinux", trusted, not checked type by type.
   static Result<std::shared_ptr<Btf>> load_kernel(std::vector<u8> raw, std::string name);
   // The same, fetched when somebody first asks about it: most tools never do, and unpacking takes milliseconds. When

@@ -24,13 +24,14 @@ bool is_name_character(unsigned char c, bool first) {
 
 }  // namespace
 
-Result<std::shared_ptr<Btf>> Btf::load(std::vector<u8> raw, VerifierLog* log) {
+Result<std::shared_ptr<Btf>> Btf::load(std::vector<u8> raw, VerifierLog* log,
+                                       const std::function<void()>& breathe) {
   if (raw.size() > kMaxSize) return fail(E2BIG);
   auto btf = std::shared_ptr<Btf>(new Btf);
   btf->raw_ = std::move(raw);
   VerifierLog silent(0, 0);
   VerifierLog& out = log ? *log : silent;
-  TRY(BtfCheck(*btf, out).run());
+  TRY(BtfCheck(*btf, out, breathe).run());
   if (out.overflowed()) return fail(ENOSPC);
   return btf;
 }
@@ -145,6 +146,7 @@ Result<void> BtfCheck::type_section(const btf_header& header) {
   btf_.offsets_.assign(1, 0);
   shown_id_ = 1;
   for (u32 at = 0; at < header.type_len; ++shown_id_) {
+    breathe_();
     u32 size = TRY(meta(at));
     if (btf_.offsets_.size() == BTF_MAX_TYPE) return refuse("Exceeded max num of types", E2BIG);
     btf_.offsets_.push_back(at);
@@ -157,6 +159,7 @@ Result<void> BtfCheck::type_section(const btf_header& header) {
 Result<void> BtfCheck::type_tags() {
   u32 checked = 0;
   for (u32 id = 1; id < btf_.type_count(); ++id) {
+    breathe_();
     const btf_type* type = btf_.type(id);
     if (!btf_is_modifier(*type)) continue;
     bool in_tags = Btf::kind(*type) == BTF_KIND_TYPE_TAG;

@@ -16,7 +16,9 @@ inline constexpr u32 kMaxResolveDepth = 32;  // kernel: MAX_RESOLVE_DEPTH
 
 class BtfCheck {
  public:
-  BtfCheck(Btf& btf, VerifierLog& log) : btf_(btf), log_(log) {}
+  // `breathe` is called again and again: it may take a second.
+  BtfCheck(Btf& btf, VerifierLog& log, const std::function<void()>& breathe)
+      : btf_(btf), log_(log), breathe_(breathe) {}
   Result<void> run();
 
   // Why a type is refused on its own.
@@ -130,6 +132,7 @@ class BtfCheck {
 
   Btf& btf_;
   VerifierLog& log_;
+  const std::function<void()>& breathe_;
   u32 shown_id_ = 0;        // the id that log lines begin with
   bool resolving_ = false;  // second phase: a member's line comes with its struct's
   Mode mode_ = Mode::kUndecided;

@@ -40,6 +40,7 @@ Result<void> BtfCheck::all_types() {
   resolved_sizes_.assign(count, 0);
   resolving_ = true;
   for (u32 id = 1; id < count; ++id) {
+    breathe_();
     shown_id_ = id;
     const btf_type& type = *btf_.type(id);
     if (checks(type).resolve && !is_resolved(id)) TRY(resolve(id));
@@ -55,6 +56,7 @@ Result<void> BtfCheck::resolve(u32 id) {
   stack_.clear();
   Result<void> result = push(id);
   while (result && !stack_.empty()) {
+    breathe_();
     Vertex top = stack_.back();
     shown_id_ = top.id;
     result = (this->*checks(*btf_.type(top.id)).resolve)(top);

@@ -3,6 +3,8 @@
 
 namespace bpfemu {
 
+using namespace Xbyak;
+
 namespace {
 
 constexpr int kAlways = -1;
@@ -47,8 +49,19 @@ void Emitter::jump_to(u32 target, int condition) {
   }
 }
 
+// A loop's turn is counted, so that it lets others go on.
+void Emitter::breathe() {
+  Label on;
+  dec(dword[r12 + offsetof(Run, breaths)]);
+  jns(on, T_SHORT);
+  mov(r11, reinterpret_cast<u64>(bpfemu_jit_breathe));
+  call(r11);
+  L(on);
+}
+
 void Emitter::emit_jump(const Insn& insn, const OpcodeInfo&) {
   const s32 distance = jump_distance(insn);
+  if (distance < 0) breathe();
   const s64 target = static_cast<s64>(current_) + 1 + distance;
   if (target < function().begin || target >= function().end) return refuse();
   if (distance != 0) jump_to(previous_.insns[static_cast<size_t>(target)], kAlways);
@@ -57,6 +70,7 @@ void Emitter::emit_jump(const Insn& insn, const OpcodeInfo&) {
 void Emitter::emit_jump_if(const Insn& insn, const OpcodeInfo& info) {
   const s64 target = static_cast<s64>(current_) + 1 + insn.off;
   if (target < function().begin || target >= function().end) return refuse();
+  if (insn.off < 0) breathe();
   const Xbyak::Reg32e left = reg(insn.dst_reg, info.wide());
   if (!info.immediate()) {
     const Xbyak::Reg32e right = reg(insn.src_reg, info.wide());

@@ -27,7 +27,7 @@ Emitter::Emitter(const Executable& input, u64 address, std::span<u8> buffer)
   previous_.callbacks.resize(functions_.size());
   layout_ = previous_;
   for (const Insn& insn : input.insns) counts_tail_calls_ |= insn.code == (BPF_JMP | kTailCall);
-  for (const Function& function : functions_) needs_run_ |= function.calls;
+  for (const Function& function : functions_) needs_run_ |= function.calls || function.loops;
   needs_run_ |= counts_tail_calls_;
 }
 

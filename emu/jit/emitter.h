@@ -29,6 +29,7 @@ struct Function {
   u32 stack = 0;           // bytes below rbp
   bool saved[4] = {};      // R6 to R9
   bool calls = false;      // calls out: the stack must be aligned as the ABI says
+  bool loops = false;      // jumps backwards
   bool framed = false;     // has a frame pointer
   bool callback = false;   // its address is taken
 };
@@ -89,6 +90,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_jump_if(const Insn&, const OpcodeInfo&);
   void emit_exit(const Insn&, const OpcodeInfo&);
   void jump_to(u32 target, int condition);
+  void breathe();
 
   // emit_call.cc
   void emit_call_helper(const Insn&, const OpcodeInfo&);

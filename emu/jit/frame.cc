@@ -10,6 +10,13 @@ using namespace Xbyak;
 
 namespace {
 
+// Jumps backwards, whose turns are counted in the Run.
+bool loops(const Insn& insn) {
+  const u8 kind = BPF_CLASS(insn.code), operation = BPF_OP(insn.code);
+  if ((kind != BPF_JMP && kind != BPF_JMP32) || operation == BPF_CALL || operation == BPF_EXIT) return false;
+  return (operation == BPF_JA ? jump_distance(insn) : insn.off) < 0;
+}
+
 // Instructions that hand control, or the Run, to native code.
 bool calls_out(const Insn& insn) {
   const u8 mode = BPF_MODE(insn.code);
@@ -36,6 +43,7 @@ std::vector<Function> Emitter::survey() const {
         uses_frame |= r == 10;
       }
       function.calls |= calls_out(insn);
+      function.loops |= loops(insn);
       if (is_load_imm64(insn)) ++at;
     }
     function.framed = function.stack != 0 || function.calls || uses_frame;

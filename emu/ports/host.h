@@ -87,9 +87,13 @@ class Host {
     auto found = facts(task.tid());
     return found ? found->cpu : 0;
   }
-  // For a call that takes long, to be called every fraction of a millisecond: others go on meanwhile, and anything of
-  // the model may have changed. True: a signal waits for the calling thread, or it is gone; the call ends with EINTR or EAGAIN.
+  // For whatever may take long, to be called as often as it likes: when it has worked for a slice, others go on, and
+  // anything of the model may have changed meanwhile. True: a signal waits for the calling thread, or it is gone; the call
+  // ends with EINTR or EAGAIN.
   virtual bool pause() { return false; }
+  // The same for what no signal ends, done for `task` (null: for nobody). True: the thread is gone, nobody waits for the
+  // result.
+  virtual bool breathe(const Task* /*task*/) { return false; }
   virtual std::vector<pid_t> thread_groups() = 0;     // every supervised process
 
   // For counting and sampling; a host without them has nothing to count.

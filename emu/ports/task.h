@@ -8,6 +8,7 @@
 #include <array>
 #include <compare>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "emu/abi/pt_regs.h"
@@ -19,6 +20,11 @@ namespace bpfemu {
 struct FileId {
   u64 dev, ino;
   auto operator<=>(const FileId&) const = default;
+};
+
+// One mmap() of a file.
+struct FilePiece {
+  u64 address, size, prot, flags, offset;
 };
 
 class Task {
@@ -39,6 +45,9 @@ class Task {
   virtual Result<void> write(u64 address, const void* from, size_t size) = 0;
   // A string of at most `limit` bytes with its NUL left off: ENAMETOOLONG when none was found (getname's errno).
   virtual Result<std::string> read_string(u64 address, size_t limit) = 0;
+  // As programs access it (kernel: copy_from_user_nofault): EFAULT where the thread itself would have to wait for a page.
+  virtual Result<void> peek(u64 address, void* to, size_t size) { return read(address, to, size); }
+  virtual Result<void> poke(u64 address, const void* from, size_t size) { return write(address, from, size); }
 
   // Registers at the current stop.
   virtual PtRegs& regs() = 0;
@@ -49,6 +58,9 @@ class Task {
   virtual Result<u64> call(long number, std::array<u64, 6> args) = 0;
   // Gives the thread a descriptor for `fd`'s open file. `cloexec` sets FD_CLOEXEC. EMFILE as the kernel's get_unused_fd.
   virtual Result<int> install_fd(int fd, bool cloexec) = 0;
+  // Maps pieces of `fd`, a file of the supervisor's, one after the other, as mmap(2) does: the address of the first.
+  // The process never has a descriptor of it. Errors as of mmap; what was mapped before one stays.
+  virtual Result<u64> map_file(int fd, std::span<const FilePiece> pieces) = 0;
   // Which open file the thread's descriptor is: EBADF.
   virtual Result<FileId> file_id(int fd) = 0;
   // A descriptor of the supervisor's own for the same file, reopened from /proc/TID/fd/N with `flags`: EBADF, EACCES.

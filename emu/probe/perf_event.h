@@ -26,7 +26,7 @@ struct Event;
 // perf_event_attr.type of the dynamic PMUs, as /sys/bus/event_source/devices shows them in 6.1.
 inline constexpr u32 kKprobePmu = 6, kUprobePmu = 7;
 
-class PerfEvent : public Object {
+class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> {
  public:
   // kClock: cpu-clock and task-clock; kCounter: every other software event but program output.
   enum class Sort : u8 { kTracepoint, kKprobe, kUprobe, kClock, kCounter, kOutput };

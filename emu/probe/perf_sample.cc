@@ -59,8 +59,11 @@ ProgramNeeds needs_of_sample(const std::shared_ptr<Program>& program) {
 
 // kernel: __perf_event_overflow, bpf_overflow_handler.
 void PerfEvent::overflow(RunScope& scope, PerfSample& sample, void* context) {
+  // Its program may stand aside until nobody else has the event any more.
+  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
+  const std::shared_ptr<Program> program = program_;
   if (limit && --limit == 0) disable();
-  if (program_ && !tracing() && !scope.call(*program_, context, cookie_)) return;
+  if (program && !tracing() && !scope.call(*program, context, cookie_)) return;
   perf_event_sample(&scope.run(), state(), sample);
 }
 
@@ -133,6 +136,7 @@ void PerfEvent::hit(RunScope& scope, void* context) {
 
 // Of those that run now, one on each CPU; a CPU on which nobody does is idle (kernel: perf_swevent_hrtimer).
 void PerfEvent::tick() {
+  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
   bool sampled = false;
   for (pid_t tid : probes_.host().running(spec_.cpu)) {
     if (!tasks_.has(tid)) continue;

@@ -39,6 +39,7 @@ Probes::Probes(const Parts& parts, Outlets outlets)
 Probes::~Probes() = default;
 
 void Probes::add(Point& point) {
+  points_.insert(&point);
   const Point::Where& where = point.where();
   if (!where.tracepoint.empty()) listeners_.emplace(where.tracepoint, where.listener);
   switch (where.moment) {
@@ -54,6 +55,8 @@ void Probes::add(Point& point) {
 }
 
 void Probes::remove(Point& point) {
+  points_.erase(&point);
+  ++changes_;
   const Point::Where& where = point.where();
   auto take = [&](Points& points) { std::erase(points, &point); };
   if (auto listener = listeners_.find({where.tracepoint, where.listener}); listener != listeners_.end()) {
@@ -73,6 +76,7 @@ void Probes::remove(Point& point) {
 }
 
 void Probes::programs_changed() {
+  ++changes_;
   SyscallSet entry, exit;
   auto wanted = [](const Points& points) {
     return std::ranges::any_of(points, &Point::watched);
@@ -99,13 +103,22 @@ void Probes::fire(const Point& point, const Event& event) {
   if (!context) return;
   scope.at(point, event);
   bool passes = true;
-  for (const Attachment& each : point.programs()) {
-    passes &= scope.call(*each.program, context, each.cookie, point.where().within ? 0 : point.where().address) != 0;
-  }
-  if (!passes || !event.task) return;
+  // A program that stands aside may find everything changed: the list is the one that the event met, the point may be gone.
+  const u64 unchanged = changes_, func_ip = point.where().within ? 0 : point.where().address;
+  const std::vector<Attachment> programs = point.programs();
+  for (const Attachment& each : programs) passes &= scope.call(*each.program, context, each.cookie, func_ip) != 0;
+  if (!passes || !event.task || (changes_ != unchanged && !points_.contains(&point))) return;
   // The newest first (kernel: perf_trace_add).
   const std::vector<PerfEvent*>& counters = point.counters();
   for (auto counter = counters.rbegin(); counter != counters.rend(); ++counter) (*counter)->hit(scope, context);
+}
+
+// Those that the event meets; one that goes while it passes is left out.
+void Probes::pass(const Points& list, const std::function<void(const Point&)>& call) {
+  const u64 unchanged = changes_;
+  const Points points = list;
+  for (const Point* point : points)
+    if (changes_ == unchanged || points_.contains(point)) call(*point);
 }
 
 void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
@@ -118,7 +131,7 @@ u32 Probes::listeners(std::string_view tracepoint) const {
 }
 
 void Probes::fire_all(const Points& points, const Event& event) {
-  for (const Point* point : points) fire(*point, event);
+  pass(points, [&](const Point& point) { fire(point, event); });
 }
 
 void Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
@@ -128,11 +141,11 @@ void Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
 
 void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
   if (number < 0 || size_t(number) >= kSyscallLimit) return;
-  for (const Point* point : exited_[number]) {
+  pass(exited_[number], [&](const Point& point) {
     // Kretprobes and fexit programs take hold of a return when the function is entered.
-    if (point->where().on_return && !task.entry_seen()) continue;
-    fire(*point, Event{.task = &task, .regs = &regs, .number = number, .result = result});
-  }
+    if (point.where().on_return && !task.entry_seen()) return;
+    fire(point, Event{.task = &task, .regs = &regs, .number = number, .result = result});
+  });
 }
 
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {
@@ -214,11 +227,11 @@ void Probes::site_lost(Sites::Id site, const char* why) {
 
 bool Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
   bool wanted = false, returns = false;
-  for (const Point* point : points_of(site, false)) {
-    if (!concerns(*point, task)) continue;
+  pass(points_of(site, false), [&](const Point& point) {
+    if (!concerns(point, task)) return;
     wanted = true;
-    fire(*point, Event{.task = &task, .regs = &regs});
-  }
+    fire(point, Event{.task = &task, .regs = &regs});
+  });
   for (const Point* point : points_of(site, true)) {
     wanted = wanted || concerns(*point, task);
     returns = returns || point->watched();
@@ -235,7 +248,7 @@ bool Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
 // Once a function is known to return, all who wait for returns hear of it, whomever they are for (kernel:
 // uretprobe_dispatcher does not ask the filter).
 void Probes::function_returned(Task& task, u64 cookie, PtRegs& regs) {
-  for (const Point* point : points_of(cookie, true)) fire(*point, Event{.task = &task, .regs = &regs});
+  pass(points_of(cookie, true), [&](const Point& point) { fire(point, Event{.task = &task, .regs = &regs}); });
 }
 
 }  // namespace bpfemu

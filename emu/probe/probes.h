@@ -84,6 +84,7 @@ class Probes : public EventSink {
   bool concerns(const Point& point, const Task& task);
   const Points& points_of(Sites::Id site, bool on_return) const;
   void fire_all(const Points& points, const Event& event);
+  void pass(const Points& list, const std::function<void(const Point&)>& call);
   void for_each_perf_event(const std::function<void(PerfEvent&)>& call);
 
   Parts parts_;
@@ -91,6 +92,8 @@ class Probes : public EventSink {
   std::array<Points, kSyscallLimit> entered_, exited_;  // in the order in which the call passes them
   std::map<Moment, Points> others_;                     // fork, exec, exit, ...
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;
+  std::set<const Point*> points_;  // all there are
+  u64 changes_ = 0;                // how often points or their programs did
   std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
   std::multiset<std::pair<std::string_view, Listener>> listeners_;
   bool wanted_signals_ = false;

@@ -48,7 +48,7 @@ ProgramNeeds needs_of(const Program& program) {
 
 Runner::Runner(Arena& arena, Host& host, Unmodelled& unmodelled, Outlets outlets)
     : arena_(arena), host_(host), unmodelled_(unmodelled), outlets_(std::move(outlets)) {
-  if (auto extent = arena.allocate(arena.cpus() * kContextSize)) contexts_ = *extent;
+  if (auto extent = arena.allocate((arena.cpus() + kSpareVcpus) * kContextSize)) contexts_ = *extent;
   struct stat st;
   if (stat("/proc/self/ns/pid", &st) == 0) {
     pid_namespace_dev_ = st.st_dev;
@@ -112,7 +112,7 @@ RunScope& scope_of(void* self) {
 // A tool's task is gone or there is none: to the helper both are a bad address.
 s64 read_user(void* self, void* to, u64 address, u64 size) {
   Task* task = scope_of(self).task();
-  return task && task->read(address, to, size) ? 0 : -EFAULT;
+  return task && task->peek(address, to, size) ? 0 : -EFAULT;
 }
 
 constexpr u64 kWord = 8, kStringChunk = 512;
@@ -125,9 +125,9 @@ s64 read_user_str(void* self, char* to, u64 address, u64 size) {
   char chunk[kStringChunk];
   for (u64 done = 0; done < size;) {
     u64 wanted = std::min(size - done, kStringChunk), got = wanted;
-    if (!task->read(address + done, chunk, wanted)) {
+    if (!task->peek(address + done, chunk, wanted)) {
       got = std::min(wanted, kPageSize - (address + done) % kPageSize);
-      if (got == wanted || !task->read(address + done, chunk, got)) return -EFAULT;
+      if (got == wanted || !task->peek(address + done, chunk, got)) return -EFAULT;
     }
     auto* end = static_cast<char*>(memchr(chunk, 0, got));
     u64 length = end ? static_cast<u64>(end - chunk) : got, copied = length;
@@ -146,7 +146,7 @@ s64 read_user_str(void* self, char* to, u64 address, u64 size) {
 
 s64 write_user(void* self, u64 address, const void* from, u64 size) {
   Task* task = scope_of(self).task();
-  return task && task->write(address, from, size) ? 0 : -EFAULT;
+  return task && task->poke(address, from, size) ? 0 : -EFAULT;
 }
 
 // kernel: bpf_send_signal_common; the signal comes from the task itself.
@@ -162,7 +162,7 @@ s64 send_signal(void* self, u32 signal, bool to_group) {
 bool is_before_frame(const RunScope& scope, Task& task, const PtRegs& regs) {
   constexpr u8 kPushRbp = 0x55;
   u8 opcode = 0;
-  return scope.at_site() && task.read(regs.rip, &opcode, 1) && opcode == kPushRbp;
+  return scope.at_site() && task.peek(regs.rip, &opcode, 1) && opcode == kPushRbp;
 }
 
 // kernel: perf_callchain_user: follows saved frame pointers until one cannot be read.
@@ -173,8 +173,8 @@ s64 user_stack(void* self, Run* run, u64* ips, u32 max) {
   if (count < max) ips[count++] = run->regs->rip;
   u64 frame[2], pointer = run->regs->rbp;
   const bool no_frame = is_before_frame(scope_of(self), *task, *run->regs);
-  if (no_frame && count < max && task->read(run->regs->rsp, frame, sizeof frame[0])) ips[count++] = frame[0];
-  while (count < max && pointer && task->read(pointer, frame, sizeof frame)) {
+  if (no_frame && count < max && task->peek(run->regs->rsp, frame, sizeof frame[0])) ips[count++] = frame[0];
+  while (count < max && pointer && task->peek(pointer, frame, sizeof frame)) {
     ips[count++] = frame[1];
     pointer = frame[0];
   }
@@ -247,6 +247,7 @@ struct RunScopeEnv {
   static Env make(RunScope* scope) {
     return {.self = scope,
             .arena_end = scope->runner().arena_.end(),
+            .exhausted = scope->runner().arena_.exhausted(),
             .read_user = read_user,
             .read_user_str = read_user_str,
             .write_user = write_user,
@@ -260,7 +261,8 @@ struct RunScopeEnv {
             .kernel_stack = kernel_stack,
             .test_object = test_object,
             .show_sock = show_sock,
-            .symbol_at = symbol_at};
+            .symbol_at = symbol_at,
+            .breathe = [](void* self) { scope_of(self).breathe(); }};
   }
 };
 
@@ -284,22 +286,40 @@ RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds&
   run_.regs = regs;
   run_.cpus = runner.arena_.cpus();
   run_.counted = runner.stats_users != 0;
+  enter_grace();
 }
 
 RunScope::~RunScope() {
+  leave_grace();
   if (run_.cpu) release_vcpu(*run_.cpu);
+}
+
+void RunScope::breathe() {
+  env_.exhausted = runner_.arena_.exhausted();
+  (void)runner_.host_.breathe(task_);
+}
+
+void RunScope::enter_grace() {
+  if (!std::exchange(in_grace_, true)) runner_.arena_.enter_grace();
+}
+
+void RunScope::leave_grace() {
+  if (std::exchange(in_grace_, false)) runner_.arena_.leave_grace();
 }
 
 void RunScope::lend(const std::function<void()>& meanwhile) {
   const u32 wanted = run_.cpu->id, holder = task_ ? static_cast<u32>(task_->tid()) : kIdleTid;
+  leave_grace();
   release_vcpu(*run_.cpu);
-  meanwhile();
-  // Whoever ran meanwhile has given its own back: one is free.
-  run_.cpu = acquire_vcpu(runner_.arena_.vcpus(), runner_.arena_.cpus(), wanted, holder);
+  do {
+    meanwhile();
+    run_.cpu = acquire_vcpu(runner_.arena_.vcpus(), runner_.arena_.cpus(), wanted, holder);
+  } while (!run_.cpu);
+  enter_grace();
 }
 
 void* RunScope::context_memory() {
-  return reinterpret_cast<void*>(runner_.contexts_.address + run_.cpu->id * kContextSize);
+  return reinterpret_cast<void*>(runner_.contexts_.address + run_.cpu->slot * kContextSize);
 }
 
 u64 RunScope::call(const Program& program, void* context, u64 cookie, u64 func_ip) {
@@ -310,6 +330,7 @@ u64 RunScope::call(const Program& program, void* context, u64 cookie, u64 func_i
   run_.cookie = cookie;
   run_.func_ip = func_ip;
   run_.tail_calls = 0;
+  run_.breaths = kBreaths;
   if (!run_.counted) return text.entry(&run_, context);
   const u64 start = runner_.host_.clock(CLOCK_MONOTONIC);
   const u64 result = text.entry(&run_, context);

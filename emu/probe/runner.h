@@ -109,8 +109,10 @@ class RunScope {
   bool at_site() const { return at_site_; }
   // A clock's interrupt runs the program.
   void set_in_interrupt() { in_interrupt_ = true; }
-  // Gives the vCPU away while `meanwhile` runs; the next one may be another.
+  // Between two programs: gives the vCPU away while `meanwhile` runs; the next one may be another.
   void lend(const std::function<void()>& meanwhile);
+  // In the middle of a program: others may go on.
+  void breathe();
   // Which event it is, for the kernel's stack; without, the task is in user mode. Both must outlive the scope.
   void at(const Point& point, const Event& event) { point_ = &point, event_ = &event; }
   // kContextSize bytes of arena to lay a context out in, the vCPU's own.
@@ -120,9 +122,12 @@ class RunScope {
 
  private:
   friend struct RunScopeEnv;
+  void enter_grace();
+  void leave_grace();
   Runner& runner_;
   Task* task_;
   bool at_site_ = false, in_interrupt_ = false;
+  bool in_grace_ = false;  // what its program may use stays while it stands aside
   Env env_;
   RunTask idle_{};
   const Point* point_ = nullptr;

@@ -25,6 +25,7 @@ struct KernelSymbol {
 struct Env {
   void* self;
   u64 arena_end;            // Arena::end() as of now: what lies in [kArenaBase, arena_end) can be read without a fault
+  bool exhausted;           // Arena::exhausted() as of now: no new elements in memory that was not counted beforehand
   s64 (*read_user)(void* self, void* to, u64 address, u64 size);            // all or nothing: -EFAULT
   s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);        // strncpy_from_user: length, size when no NUL
   s64 (*write_user)(void* self, u64 address, const void* from, u64 size);
@@ -39,6 +40,7 @@ struct Env {
   u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
+  void (*breathe)(void* self);                      // others may go on now; null: there are none
 };
 
 // The task an event belongs to, in the terms of the helpers.
@@ -64,6 +66,7 @@ struct Run {
   u64 return_ip;            // of the program, while a helper takes its stack
   u32 cpus;                 // number of possible CPUs
   u32 tail_calls;
+  s32 breaths;              // jumps backwards and callbacks until breathe() is called
   u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)
   u64 stack_base;           // interpreter's stack of frames
   bool counted;             // kernel.bpf_stats_enabled: runs count in ProgramText
@@ -80,6 +83,16 @@ struct ProgramText {
   u32 flags;
   u64 stat_runs, stat_ns;  // while kernel.bpf_stats_enabled
 };
+
+// A program that loops lets others go on, unless it holds a lock that they may want.
+inline constexpr s32 kBreaths = 256;
+extern "C" void bpfemu_out_of_breath(Run* run);
+// To be called once for each turn of a loop that a helper makes for a program.
+inline void breathe(Run* run) {
+  if (--run->breaths < 0) bpfemu_out_of_breath(run);
+}
+// The same for JIT code, where only r9 to r11 are free: the Run is in r12.
+extern "C" void bpfemu_jit_breathe();
 
 // Signature of every helper. Arguments that a helper does not take are ignored.
 using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/base/room.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_mmap.h"
 
@@ -104,6 +105,7 @@ Result<u32> open_flag(u32 map_flags) {
 }
 
 Result<std::vector<u8>> BpfCall::copy_in(u64 from, u64 size) {
+  TRY(room_for(size));
   std::vector<u8> bytes(size);
   TRY(task.read(from, bytes.data(), size));
   return bytes;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/base/room.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/tool_log.h"
 
@@ -7,6 +8,7 @@ namespace bpfemu {
 namespace {
 
 constexpr u32 kBtfMaxSize = 16 << 20;  // BTF_MAX_SIZE
+constexpr u64 kWorkPerByte = 4;        // of memory, while it is checked
 
 // Kernel: btf_parse.
 Result<std::shared_ptr<Btf>> parse(BpfCall& call) {
@@ -14,10 +16,11 @@ Result<std::shared_ptr<Btf>> parse(BpfCall& call) {
   if (attr.btf_size > kBtfMaxSize) return fail(E2BIG);
   ToolLog to{.level = attr.btf_log_level, .buffer = attr.btf_log_buf, .size = attr.btf_log_size};
   if (to.wanted() && !to.valid()) return fail(EINVAL);
+  TRY(room_for(u64{attr.btf_size} * kWorkPerByte));
   auto raw = TRY(call.copy_in(attr.btf, attr.btf_size));
 
   VerifierLog log(to.level, to.size);
-  auto btf = Btf::load(std::move(raw), &log);
+  auto btf = Btf::load(std::move(raw), &log, [&] { (void)call.system.host.breathe(&call.task); });
   // A failed check ends the call before the log's size is looked at, and nobody minds a log buffer that is no memory.
   bool overflowed = to.finish(call, log, 0) == ENOSPC;
   if (btf && overflowed) return fail(ENOSPC);

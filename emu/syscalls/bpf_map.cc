@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "emu/base/room.h"
 #include "emu/bpf/struct_ops.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_btf.h"
@@ -163,6 +164,7 @@ Result<u64> map_lookup(BpfCall& call) {
     TRY(read_element(call, *map.object, key.data(), value));
     return 0;
   }
+  TRY(room_for(size));
   std::vector<u8> value(size);
   TRY(read_element(call, *map.object, key.data(), value));
   TRY(call.copy_out(call.attr.value, value.data(), size));
@@ -203,6 +205,7 @@ Result<u64> map_lookup_and_delete(BpfCall& call) {
   if (call.attr.flags && keyless) return fail(EINVAL);
   TRY(check_lock_flag(map, call.attr.flags));
   auto key = TRY(copy_key(call, map.map()));
+  TRY(room_for(user_value_size(map.map())));
   std::vector<u8> value(user_value_size(map.map()));
   MapRun run(call.system, call.task);
   if (keyless) {

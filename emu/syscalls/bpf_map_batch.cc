@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "emu/base/room.h"
 #include "emu/syscalls/map_elements.h"
 #include "emu/syscalls/map_run.h"
 
@@ -25,6 +26,8 @@ struct Batch {
   u64 key_at(u64 index) const { return call.attr.batch.keys + index * key_size; }
   u64 value_at(u64 index) const { return call.attr.batch.values + index * value_size; }
   Result<void> put_count() { return call.put_attr(kCount, done); }
+  // Between two elements: there may be 2^32. No signal ends a batch (kernel: cond_resched), but who is gone needs none.
+  Result<void> breathe() const { return call.system.host.breathe(&call.task) ? fail(EINTR) : Result<void>{}; }
 };
 
 Result<Batch> open_batch(BpfCall& call, u8 operation, u32 access) {
@@ -35,6 +38,7 @@ Result<Batch> open_batch(BpfCall& call, u8 operation, u32 access) {
   u64 flags = call.attr.batch.elem_flags;
   if (flags & ~u64{BPF_F_LOCK}) return fail(EINVAL);
   if ((flags & BPF_F_LOCK) && !object->spin_lock_offset) return fail(EINVAL);
+  TRY(room_for(2 * (u64{object->map().key_size} + user_value_size(object->map()))));
   return Batch{.call = call, .file = std::move(file), .object = object, .key_size = object->map().key_size,
                .value_size = user_value_size(object->map()), .wanted = call.attr.batch.count};
 }
@@ -47,6 +51,7 @@ Result<u64> for_each_element(Batch& batch, Step step) {
   TRY(batch.put_count());
   Result<void> result;
   while (result && batch.done < batch.wanted) {
+    TRY(batch.breathe());
     result = step(batch.done);
     if (result) ++batch.done;
   }
@@ -66,6 +71,7 @@ Result<u64> lookup_by_key(Batch& batch) {
 
   int error = 0;
   while (batch.done < batch.wanted) {
+    TRY(batch.breathe());
     s64 next = batch.object->ops().get_next_key(batch.map(), started ? previous.data() : nullptr, key.data());
     if (next) {
       error = static_cast<int>(-next);
@@ -118,6 +124,7 @@ Result<u64> lookup_by_bucket(Batch& batch, bool erase) {
   int error = 0;
   std::vector<u8> keys, values;
   while (bucket < buckets) {
+    TRY(batch.breathe());
     u32 count;
     {
       MapRun run(call.system, call.task);
@@ -126,6 +133,7 @@ Result<u64> lookup_by_bucket(Batch& batch, bool erase) {
         if (batch.done == 0) error = ENOSPC;
         break;
       }
+      TRY(room_for(count * (batch.key_size + batch.value_size)));
       keys.resize(count * batch.key_size);
       values.resize(count * batch.value_size);
       if (count) ops.copy_bucket(run, batch.map(), bucket, keys.data(), values.data(), count);

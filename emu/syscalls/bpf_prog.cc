@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "emu/base/room.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_elements.h"
 #include "emu/syscalls/prog_tag.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr u32 kMaxInsns = 1'000'000;       // BPF_COMPLEXITY_LIMIT_INSNS
 constexpr u32 kMaxUnprivInsns = BPF_MAXINSNS;
+constexpr u64 kWorkPerInsn = 256;          // of memory, while it is verified
 constexpr u32 kMaxLicense = 127;
 constexpr u32 kMaxRecord = 252;            // MAX_FUNCINFO_REC_SIZE, MAX_LINEINFO_REC_SIZE, MAX_CORE_RELO_SIZE
 constexpr u32 kLoadFlags = BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F_TEST_STATE_FREQ | BPF_F_SLEEPABLE |
@@ -107,11 +109,12 @@ void resolve_in_task(BpfCall& call, LoadRequest& request) {
   };
 }
 
-// A program that takes long to verify holds up nobody but its loader.
-void let_others_go_on(BpfCall& call, LoadRequest& request) {
+// A program that takes long to verify holds up nobody but its loader; nor does one that takes all memory: `no_room`.
+void let_others_go_on(BpfCall& call, LoadRequest& request, bool& no_room) {
   constexpr u64 kSlice = 500'000;
-  request.pause = [&host = call.system.host, since = call.system.host.clock(CLOCK_MONOTONIC)]() mutable {
+  request.pause = [&no_room, &host = call.system.host, since = call.system.host.clock(CLOCK_MONOTONIC)]() mutable {
     if (host.clock(CLOCK_MONOTONIC) - since < kSlice) return false;
+    if (no_room = !has_room(kSlack); no_room) return true;
     const bool signalled = host.pause();
     since = host.clock(CLOCK_MONOTONIC);
     return signalled;
@@ -124,9 +127,11 @@ Result<VerifiedProgram> check(BpfCall& call, LoadRequest& request) {
   if (to.wanted() && !to.valid()) return fail(EINVAL);
   resolve_infos(call, request);
   resolve_in_task(call, request);
-  let_others_go_on(call, request);
+  bool no_room = false;
+  let_others_go_on(call, request, no_room);
   VerifierLog log(to.level, to.size);
   auto verified = verify(call.system.verifier, request, log);
+  if (no_room) return fail(ENOMEM);
   const bool refused = !verified && verified.error().value != EAGAIN;
   if (refused) call.system.explanations.refused(call.task.tgid(), call.system.verifier, request);
   if (int error = to.finish(call, log, verified ? 0 : verified.error().value)) return fail(error);
@@ -191,6 +196,7 @@ Result<u64> prog_load(BpfCall& call) {
   request.attach_btf = target.btf;
   request.attach_btf_id = attr.attach_btf_id;
   request.attach_program = target.program;
+  TRY(room_for(u64{attr.insn_cnt} * kWorkPerInsn));
   request.insns.resize(attr.insn_cnt);
   TRY(call.task.read(attr.insns, request.insns.data(), attr.insn_cnt * sizeof(Insn)));
   if (attr.prog_ifindex || !prog_type_ops(attr.prog_type)) return fail(EINVAL);  // no device that takes programs

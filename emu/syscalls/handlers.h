@@ -8,6 +8,8 @@ namespace bpfemu {
 
 Reply enter_bpf(System& system, Call& call);
 
+// io_uring.cc
+Reply enter_io_uring_setup(System& system, Call& call);
 // open.cc, write.cc
 Reply enter_open(System& system, Call& call);
 Reply enter_write(System& system, Call& call);

@@ -43,6 +43,7 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
   }
   if (!map.ops().update_value) return lacking(call, map);
   TRY(check_device(map.map(), key, value, flags));
+  if ((map.map().flags & BPF_F_NO_PREALLOC) && call.system.arena->exhausted()) return fail(ENOMEM);
   MapRun run(call.system, call.task);
   s64 result = map.ops().update_value(run, map.map(), key, value, flags);
   if (result == -ENOTSUPP) return lacking(call, map);

@@ -23,31 +23,14 @@ constexpr u32 kKnownFlags = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
                             MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |
                             MAP_HUGETLB | MAP_32BIT;  // kernel: LEGACY_MAP_MASK
 
-// A descriptor of the arena's file in the tracee, gone at the end of the scope.
-class ArenaDescriptor {
- public:
-  static Result<ArenaDescriptor> open(System& system, Task& task, bool writable) {
-    int fd = system.arena->fd();
-    UniqueFd reopened;
-    if (!writable) {
-      std::string path = "/proc/self/fd/" + std::to_string(fd);
-      reopened.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!reopened) return fail(errno);
-      fd = reopened.get();
-    }
-    return ArenaDescriptor(task, TRY(task.install_fd(fd, true)));
-  }
-  ArenaDescriptor(ArenaDescriptor&& other) noexcept : task_(other.task_), fd_(std::exchange(other.fd_, -1)) {}
-  ~ArenaDescriptor() {
-    if (fd_ >= 0) (void)task_.call(SYS_close, {static_cast<u64>(fd_), 0, 0, 0, 0, 0});
-  }
-  u64 get() const { return static_cast<u64>(fd_); }
-
- private:
-  ArenaDescriptor(Task& task, int fd) : task_(task), fd_(fd) {}
-  Task& task_;
-  int fd_;
-};
+// The arena's file, or it for reading alone: then nobody can make the pages writable.
+Result<int> arena_file(System& system, bool writable, UniqueFd& reopened) {
+  const int fd = system.arena->fd();
+  if (writable) return fd;
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  reopened.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return reopened ? Result<int>(reopened.get()) : fail(errno);
+}
 
 Result<void> check_ring_mmap(const MapObject& map, const MmapRequest& request) {
   // The consumer's page is the first; the tool may write it in a ring that programs fill, and all but it in one that
@@ -82,26 +65,32 @@ Result<void> MmapRequest::check(u32 mode) const {
 }
 
 Result<u64> map_arena(System& system, Task& task, const MmapRequest& request, u64 arena_address) {
+  if (system.arena->fd() < 0) {
+    system.unmodelled.note("mapped maps and buffers under a limit on the size of files");
+    return fail(ENOMEM);
+  }
   system.arena_mapped = true;
-  auto fd = TRY(ArenaDescriptor::open(system, task, request.write()));
+  UniqueFd reopened;
+  const int fd = TRY(arena_file(system, request.write(), reopened));
   u64 flags = (request.flags & ~kMapTypeMask) | MAP_SHARED;
   auto ranges = system.arena->file_ranges(arena_address, request.size);
   if (ranges.empty()) return fail(EINVAL);
   if (ranges.size() == 1) {
-    return task.call(SYS_mmap,
-                     {request.address, request.size, request.prot, flags, fd.get(), ranges[0].offset});
+    const FilePiece whole{request.address, request.size, request.prot, flags, ranges[0].offset};
+    return task.map_file(fd, {&whole, 1});
   }
 
   u64 reserve_flags = (request.flags & ~(kMapTypeMask | MAP_POPULATE)) | MAP_PRIVATE | MAP_ANONYMOUS;
   u64 base = TRY(task.call(SYS_mmap, {request.address, request.size, PROT_NONE, reserve_flags, ~u64{0}, 0}));
+  std::vector<FilePiece> pieces;
   u64 at = base;
   for (const FileRange& range : ranges) {
-    auto piece = task.call(SYS_mmap, {at, range.size, request.prot, flags | MAP_FIXED, fd.get(), range.offset});
-    if (!piece) {
-      (void)task.call(SYS_munmap, {base, request.size, 0, 0, 0, 0});
-      return fail(piece.error().value);
-    }
+    pieces.push_back({at, range.size, request.prot, flags | MAP_FIXED, range.offset});
     at += range.size;
+  }
+  if (auto mapped = task.map_file(fd, pieces); !mapped) {
+    (void)task.call(SYS_munmap, {base, request.size, 0, 0, 0, 0});
+    return mapped;
   }
   return base;
 }

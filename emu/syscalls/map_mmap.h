@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mmap of things that live in the arena: array maps, ring buffers, perf buffers. The tracee gets pages of the arena's
-// own file, through a descriptor that exists only while the call is answered.
+// own file, and never a descriptor of it.
 #pragma once
 
 #include "emu/bpf/map_object.h"

@@ -33,6 +33,7 @@ struct Options {
   bool as_user = false;                              // what an unprivileged bpf() gives, instead of root's view
   Root root = {};                                    // else: in which way the tools are root
   std::string btf;                                   // "", "host", "none" or a file
+  bool native_io_uring = false;                      // io_uring is the host's, instead of absent
   bool trace = false;                                // one line on stderr per answered call
   ExplainMode explain = ExplainMode::kAuto;          // which refused programs are explained on stderr
   bool btf_at_start = false;                         // unpacks BTF before, not within, the first load: for measurements

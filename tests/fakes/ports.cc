@@ -61,6 +61,16 @@ Result<int> FakeTask::install_fd(int fd, bool cloexec) {
   return copy;
 }
 
+Result<u64> FakeTask::map_file(int fd, std::span<const FilePiece> pieces) {
+  Result<u64> first = fail(EINVAL);
+  for (const FilePiece& piece : pieces) {
+    auto mapped = call(SYS_mmap, {piece.address, piece.size, piece.prot, piece.flags, u64(fd), piece.offset});
+    if (&piece == pieces.data() || !mapped) first = mapped;
+    if (!mapped) break;
+  }
+  return first;
+}
+
 Result<FileId> FakeTask::file_id(int fd) {
   if (dead_) return fail(ESRCH);
   struct stat st;

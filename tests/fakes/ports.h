@@ -28,6 +28,7 @@ class FakeTask : public Task {
   PtRegs& regs() override { return regs_; }
   Result<u64> call(long number, std::array<u64, 6> args) override;
   Result<int> install_fd(int fd, bool cloexec) override;
+  Result<u64> map_file(int fd, std::span<const FilePiece> pieces) override;
   Result<FileId> file_id(int fd) override;
   Result<int> reopen_fd(int fd, int flags) override;
   Result<int> share_fd(int fd) override;

@@ -16,6 +16,7 @@ HELPER(help_loop) {
   if (count > kMaxLoops) return result(-E2BIG);
   auto* callback = reinterpret_cast<MapCallback>(r2);
   for (u32 i = 0; i < count; ++i) {
+    breathe(run);
     if (callback(i, r3, 0, 0, 0, run)) return i + 1;
   }
   return count;

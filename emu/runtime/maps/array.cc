@@ -51,6 +51,7 @@ s64 for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 flags) 
     ++seen;
     u32 key = index;
     u64 value = reinterpret_cast<u64>(map.value(index));
+    breathe(run);
     if (callback(reinterpret_cast<u64>(&base), reinterpret_cast<u64>(&key), value, context, 0, run)) break;
   }
   return seen;

@@ -170,6 +170,7 @@ HashElement* hash_take(Run* run, HashMap& map) {
   ElementList& list = map.lists[0];
   HeldLock lock(run, list.lock);
   if (list.count >= map.max_entries) return nullptr;
+  if ((map.flags & BPF_F_NO_PREALLOC) && run && run->env && run->env->exhausted) return nullptr;
   HashElement* e = pop_free(map, list);
   if (e) ++list.count;
   return e;
@@ -313,6 +314,7 @@ s64 hash_for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 fl
       next = e->next;  // the callback may delete the element
       ++seen;
       u64 key = reinterpret_cast<u64>(map.key(e)), value = reinterpret_cast<u64>(map.value(e)) + cpu_offset;
+      breathe(run);
       if (callback(reinterpret_cast<u64>(&base), key, value, context, 0, run)) return seen;
     }
   }

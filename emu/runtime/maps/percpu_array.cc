@@ -71,6 +71,7 @@ s64 for_each(Run* run, Map& map, MapCallback callback, u64 context, u64 flags) {
     ++seen;
     u32 key = index;
     u64 value = reinterpret_cast<u64>(lookup(run, map, &key));
+    breathe(run);
     if (callback(reinterpret_cast<u64>(&map), reinterpret_cast<u64>(&key), value, context, 0, run)) break;
   }
   return seen;

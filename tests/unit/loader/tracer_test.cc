@@ -54,7 +54,7 @@ class Answers final : public CallHandler, public EventSink {
 struct World {
   ScriptedOs os;
   TrapHandler traps;
-  TaskEnv env{os, traps, {}, -1, {}};
+  TaskEnv env{os, traps, {}, -1, {}, -1, {}};
   TaskTable tasks{env};
   Widening widening{env, tasks};
   Tracer tracer{env, tasks, widening};
@@ -152,6 +152,7 @@ TEST_CASE("a child may stop before its parent tells of it") {
     CHECK(w.tasks.find(kSecond) == nullptr);
     CHECK(w.os.last(kSecond) == -1);
     w.step(kFirst, kForked);
+    w.tracer.turn();
   } else {
     w.step(kFirst, kForked);
     w.step(kSecond, kNewThread);

@@ -68,6 +68,22 @@ TEST_CASE("small and large extents read as zero when they are used again") {
   }
 }
 
+TEST_CASE("what is released while a program stands aside stays as it is until the last has gone on") {
+  auto arena = *Arena::create(1);
+  Extent extent = *arena->allocate(4 * kPageSize);
+  auto* bytes = reinterpret_cast<u8*>(extent.address);
+  bytes[0] = 7;
+  arena->enter_grace();
+  arena->enter_grace();
+  arena->release(extent);
+  arena->leave_grace();
+  CHECK(arena->allocate(4 * kPageSize)->address != extent.address);
+  CHECK(bytes[0] == 7);
+  arena->leave_grace();
+  CHECK(bytes[0] == 0);
+  CHECK(arena->allocate(4 * kPageSize)->address == extent.address);
+}
+
 TEST_CASE("vCPU slots are exclusive, and recovered from the dead") {
   auto arena = *Arena::create(2);
   Vcpu* a = acquire_vcpu(arena->vcpus(), 2, 1, 100);
@@ -75,7 +91,13 @@ TEST_CASE("vCPU slots are exclusive, and recovered from the dead") {
   REQUIRE((a && b));
   CHECK(a->id == 1);
   CHECK(b->id == 0);
-  CHECK(acquire_vcpu(arena->vcpus(), 2, 0, 300) == nullptr);
+  CHECK(acquire_vcpu(arena->vcpus(), 2, 0, 300, 0) == nullptr);
+  // For what comes while those two stand aside; the program finds itself on the CPU that it wanted.
+  Vcpu* spare = acquire_vcpu(arena->vcpus(), 2, 1, 300);
+  REQUIRE(spare);
+  CHECK(spare->id == 1);
+  CHECK(spare->slot == 2);
+  release_vcpu(*spare);
   ArenaLock lock{};
   Run run{};
   run.cpu = a;

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whose files may keep a reader waiting for some process: those of FUSE and of file systems on the network.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "emu/base/types.h"
+
+namespace bpfemu {
+
+class FileSystems {
+ public:
+  FileSystems();
+  // May access to the file's pages wait for a process? `path` leads to the open file and nowhere else
+  // (/proc/TID/fd/N, /proc/TID/exe); what cannot be told may. Nobody is asked but the kernel.
+  bool may_wait(pid_t tid, const std::string& path);
+  // Something was mounted or unmounted: numbers may mean other file systems now.
+  void forget() { known_.clear(); }
+
+ private:
+  bool look_up(pid_t tid, u64 mount);
+
+  u64 memory_dev_ = 0;         // of files that memfd_create() makes
+  std::set<u64> first_mounts_;  // those that were there at the start
+  std::map<u64, bool> known_;  // by mount
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/memory_worker.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "emu/base/fd.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kPage = 4096;
+constexpr u64 kPresent = u64{3} << 62;  // in memory or in swap (/proc/PID/pagemap)
+constexpr size_t kWorkerStack = 64 << 10;
+
+int perform(MemoryAccess& access) {
+  u8* const bytes = access.bytes.data();
+  const size_t size = access.bytes.size();
+  const Result<void> result = !access.writes   ? read_memory(access.tid, access.address, bytes, size)
+                              : access.forces ? force_memory(access.tid, access.address, bytes, size)
+                                              : write_memory(access.tid, access.address, bytes, size);
+  return result ? 0 : result.error().value;
+}
+
+}  // namespace
+
+Result<void> read_memory(pid_t tid, u64 address, void* to, size_t size) {
+  iovec local{to, size}, remote{reinterpret_cast<void*>(address), size};
+  ssize_t n = ::process_vm_readv(tid, &local, 1, &remote, 1, 0);
+  int error = errno;
+  if (n < 0 && error != EFAULT && error != ESRCH) {
+    // Some containers deny the call but not the file.
+    const UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid).c_str(), O_RDONLY | O_CLOEXEC));
+    if (mem) n = ::pread(mem.get(), to, size, static_cast<off_t>(address)), error = EFAULT;
+  }
+  if (n < 0) return fail(error == ESRCH || error == EPERM ? error : EFAULT);
+  return n == static_cast<ssize_t>(size) ? Result<void>{} : fail(EFAULT);
+}
+
+Result<void> write_memory(pid_t tid, u64 address, const void* from, size_t size) {
+  iovec local{const_cast<void*>(from), size}, remote{reinterpret_cast<void*>(address), size};
+  const ssize_t n = ::process_vm_writev(tid, &local, 1, &remote, 1, 0);
+  if (n == static_cast<ssize_t>(size)) return {};
+  if (n < 0 && errno == ESRCH) return fail(ESRCH);
+  if (n < 0 && errno != EFAULT) return force_memory(tid, address, from, size);
+  return fail(EFAULT);
+}
+
+Result<void> force_memory(pid_t tid, u64 address, const void* from, size_t size) {
+  // Not kept open: there may be more processes than the supervisor may have descriptors.
+  const UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid).c_str(), O_RDWR | O_CLOEXEC));
+  if (!mem) return fail(errno == ENOENT ? ESRCH : errno == EACCES ? EPERM : errno);
+  const ssize_t n = ::pwrite(mem.get(), from, size, static_cast<off_t>(address));
+  if (n < 0) return fail(errno);
+  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
+  return {};
+}
+
+Result<void> is_resident(pid_t tid, u64 address, size_t size) {
+  const UniqueFd map(::open(fmt::format("/proc/{}/pagemap", tid).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!map) return fail(EFAULT);
+  for (u64 page = address / kPage; page <= (address + size - 1) / kPage; ++page) {
+    u64 entry = 0;
+    if (::pread(map.get(), &entry, sizeof entry, static_cast<off_t>(page * sizeof entry)) != sizeof entry ||
+        !(entry & kPresent))
+      return fail(EFAULT);
+  }
+  return {};
+}
+
+struct MemoryWorker::Shared {
+  int ready_fd;
+  std::mutex mutex;
+  std::condition_variable wanted;
+  std::deque<std::shared_ptr<MemoryAccess>> accesses;
+  bool started = false, ending = false;
+};
+
+MemoryWorker::MemoryWorker(int ready_fd) : shared_(std::make_shared<Shared>()) {
+  shared_->ready_fd = ready_fd;
+}
+
+MemoryWorker::~MemoryWorker() {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->ending = true;
+  shared_->wanted.notify_one();
+}
+
+Result<void> MemoryWorker::begin(std::shared_ptr<MemoryAccess> access) {
+  const std::lock_guard lock(shared_->mutex);
+  if (!shared_->started) {
+    sigset_t all, old;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for the tracer
+    pthread_attr_t attributes;
+    ::pthread_attr_init(&attributes);
+    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    ::pthread_attr_setstacksize(&attributes, kWorkerStack);
+    pthread_t thread;
+    auto held = std::make_unique<std::shared_ptr<Shared>>(shared_);
+    const int error = ::pthread_create(&thread, &attributes, run, held.get());
+    ::pthread_attr_destroy(&attributes);
+    ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    if (error) return fail(EAGAIN);
+    (void)held.release();
+    shared_->started = true;
+  }
+  shared_->accesses.push_back(std::move(access));
+  shared_->wanted.notify_one();
+  return {};
+}
+
+void* MemoryWorker::run(void* argument) {
+  const std::unique_ptr<std::shared_ptr<Shared>> held(static_cast<std::shared_ptr<Shared>*>(argument));
+  Shared& shared = **held;
+  std::unique_lock lock(shared.mutex);
+  for (;;) {
+    shared.wanted.wait(lock, [&] { return shared.ending || !shared.accesses.empty(); });
+    if (shared.ending) return nullptr;
+    const std::shared_ptr<MemoryAccess> access = shared.accesses.front();
+    shared.accesses.pop_front();
+    lock.unlock();
+    access->error = perform(*access);
+    access->done.store(true, std::memory_order_release);
+    const u64 one = 1;
+    (void)!::write(shared.ready_fd, &one, sizeof one);
+    lock.lock();
+  }
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Access to an address space where a page may have to come from somebody whom we hold up ourselves: from a FUSE server, or
+// from the reader of a userfaultfd. A thread of its own waits for it there; it takes the accesses one after the other.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "emu/base/result.h"
+
+namespace bpfemu {
+
+struct MemoryAccess {
+  pid_t tid;
+  u64 address;
+  bool writes;
+  bool forces;             // through page protection
+  std::vector<u8> bytes;  // to be written, or as they were read
+  int error = 0;           // ESRCH, EFAULT, EPERM
+  std::atomic<bool> done = false;
+};
+
+// All or nothing, at once: ESRCH, EFAULT, EPERM. It waits for whom the page has to wait.
+Result<void> read_memory(pid_t tid, u64 address, void* to, size_t size);
+Result<void> write_memory(pid_t tid, u64 address, const void* from, size_t size);
+// Through page protection: a private page is copied, a shared one gives EIO.
+Result<void> force_memory(pid_t tid, u64 address, const void* from, size_t size);
+// May `size` bytes there be read without waiting for anybody? EFAULT: some page is not there.
+Result<void> is_resident(pid_t tid, u64 address, size_t size);
+
+class MemoryWorker {
+ public:
+  // `ready_fd`: an eventfd that tells of each access that is done.
+  explicit MemoryWorker(int ready_fd);
+  ~MemoryWorker();  // waits for nobody
+  MemoryWorker(const MemoryWorker&) = delete;
+  MemoryWorker& operator=(const MemoryWorker&) = delete;
+
+  // EAGAIN: no thread to be had.
+  Result<void> begin(std::shared_ptr<MemoryAccess> access);
+
+ private:
+  struct Shared;
+  static void* run(void* shared);
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// endless event|run|batch: one call that takes years.
+#include "long_program.h"
+
+int main(int argc, char** argv) {
+  (void)argc;
+  if (!strcmp(argv[1], "batch")) {
+    union bpf_attr map = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+    union bpf_attr batch = {.batch = {.count = ~0u}};
+    batch.batch.map_fd = (uint32_t)bpf_call(BPF_MAP_CREATE, &map);
+    void* const zeros = mmap(NULL, 8ull << 32, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    batch.batch.keys = batch.batch.values = (uintptr_t)zeros;
+    return bpf_call(BPF_MAP_UPDATE_BATCH, &batch) != 0;
+  }
+  if (!strcmp(argv[1], "run")) {
+    char data[64] = {0};
+    union bpf_attr attr = {.test = {.data_size_in = sizeof data}};
+    attr.test.prog_fd = (uint32_t)load_long_program(BPF_PROG_TYPE_SOCKET_FILTER);
+    attr.test.data_in = (uintptr_t)data;
+    return bpf_call(BPF_PROG_TEST_RUN, &attr) != 0;
+  }
+  struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof event, .sample_period = 1};
+  event.config = number_in("/sys/kernel/tracing/events/syscalls/sys_enter_getpgid/id");
+  const int fd = syscall(SYS_perf_event_open, &event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+  CHECK(ioctl(fd, PERF_EVENT_IOC_SET_BPF, load_long_program(BPF_PROG_TYPE_TRACEPOINT)) == 0);
+  syscall(SYS_getpgid, 0);
+  return 0;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// fuse_server MOUNT: serves one file, and makes a call that stops for the tracer before each answer. A client hands memory
+// that comes from the file to bpf(), and its descriptor to mmap(); a bystander makes calls all the while.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/fuse.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static long bpf_call(int command, union bpf_attr* attr) {
+  return syscall(SYS_bpf, command, attr, sizeof *attr);
+}
+
+// What the array's only element is after an update from `value`.
+static unsigned through_map(const void* value) {
+  uint32_t key = 0, found = 0;
+  union bpf_attr create = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
+  union bpf_attr element = {.map_fd = (uint32_t)bpf_call(BPF_MAP_CREATE, &create)};
+  element.key = (uintptr_t)&key;
+  element.value = (uintptr_t)value;
+  if (bpf_call(BPF_MAP_UPDATE_ELEM, &element)) return 0;
+  element.value = (uintptr_t)&found;
+  return bpf_call(BPF_MAP_LOOKUP_ELEM, &element) ? 1 : found;
+}
+
+static void client(const char* folder) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/a", folder);
+  const int fd = open(path, O_RDONLY);
+  const void* const page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+  printf("map: %#x\n", through_map(page));
+  const void* const again = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+  printf("twice mapped: %#x\n", through_map(again));
+  fflush(stdout);
+  _exit(0);
+}
+
+static void bystander(void) {
+  int calls = 0;
+  for (struct stat file; calls < 200 && stat("/etc/passwd", &file) == 0; ++calls) usleep(1000);
+  printf("bystander: %d calls\n", calls);
+  fflush(stdout);
+  _exit(0);
+}
+
+static int answer(const struct fuse_in_header* in, char* body, int* error) {
+  struct fuse_attr attr = {.ino = in->nodeid, .nlink = 1, .size = 4096};
+  attr.mode = in->nodeid == 1 ? S_IFDIR | 0755 : S_IFREG | 0755;
+  switch (in->opcode) {
+    case FUSE_INIT:
+      *(struct fuse_init_out*)body = (struct fuse_init_out){.major = 7, .minor = 31, .max_write = 65536};
+      return sizeof(struct fuse_init_out);
+    case FUSE_LOOKUP:
+      attr.ino = 2, attr.mode = S_IFREG | 0755;
+      *(struct fuse_entry_out*)body = (struct fuse_entry_out){.nodeid = 2, .attr = attr};
+      return sizeof(struct fuse_entry_out);
+    case FUSE_GETATTR: *(struct fuse_attr_out*)body = (struct fuse_attr_out){.attr = attr}; return sizeof(struct fuse_attr_out);
+    case FUSE_OPEN:
+    case FUSE_OPENDIR: return sizeof(struct fuse_open_out);
+    case FUSE_READ: memset(body, 7, 4096); return 4096;
+    case FUSE_FLUSH:
+    case FUSE_RELEASE:
+    case FUSE_ACCESS: return 0;
+    default: *error = -ENOSYS; return 0;
+  }
+}
+
+int main(int argc, char** argv) {
+  (void)argc;
+  const int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  char options[128];
+  snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", device);
+  mkdir(argv[1], 0755);
+  if (device < 0 || mount("x", argv[1], "fuse", 0, options)) return perror("mount"), 1;
+  const pid_t reader = fork();
+  if (reader == 0) client(argv[1]);
+  const pid_t other = fork();
+  if (other == 0) bystander();
+  fcntl(device, F_SETFL, O_NONBLOCK);
+  static char request[1 << 20];
+  for (int left = 2; left > 0;) {
+    while (waitpid(-1, NULL, WNOHANG) > 0) --left;
+    if (read(device, request, sizeof request) <= 0) {
+      usleep(1000);
+      continue;
+    }
+    const struct fuse_in_header* in = (void*)request;
+    char out[8192] = {0};
+    struct fuse_out_header* head = (void*)out;
+    struct stat file;
+    if (in->opcode == FUSE_FORGET) continue;
+    if (in->opcode != FUSE_INIT) stat("/etc/hostname", &file);
+    const int size = answer(in, out + sizeof *head, &head->error);
+    head->unique = in->unique;
+    head->len = sizeof *head + (head->error ? 0 : size);
+    if (write(device, out, head->len) < 0) perror("write");
+  }
+  umount2(argv[1], MNT_DETACH);
+  return 0;
+}
