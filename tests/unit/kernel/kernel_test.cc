@@ -171,6 +171,7 @@ class OwnMemory : public Task {
   PtRegs& regs() override { return regs_; }
   Result<u64> call(long, std::array<u64, 6>) override { return fail(ENOSYS); }
   Result<int> install_fd(int, bool) override { return fail(ENOSYS); }
+  Result<u64> map_file(int, std::span<const FilePiece>) override { return fail(ENOSYS); }
   Result<FileId> file_id(int) override { return fail(EBADF); }
   Result<int> reopen_fd(int, int) override { return fail(EBADF); }
   Result<u64> scratch(size_t) override { return fail(ENOMEM); }
