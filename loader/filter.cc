@@ -59,9 +59,13 @@ struct Narrowed {
   bool stop_if;
 };
 constexpr Narrowed kNarrowed[] = {
-    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, 0, 0, 0}, true},           // the child would escape
+    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, 0, 0, 0}, true},                // the child would escape
     {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSYS, SIGSYS}, true},  // our own traps reset these two
-    {SYS_prctl, 0, BPF_JEQ, {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SECCOMP, PR_SET_SECCOMP}, true},  // comm is cached; see own_filter.h
+    {SYS_prctl,
+     0,
+     BPF_JEQ,
+     {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SECCOMP, PR_SET_SECCOMP},
+     true},                                                    // comm is cached; see own_filter.h
     {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, 0, 0, 0}, false},  // carriers and code come from files
     {SYS_ioctl, 1, BPF_JEQ, {kNewUserfault, kNewUserfault, kNewUserfault, kNewUserfault}, true},  // see memory_worker.h
     // Through these programs are attached, whoever is on the other side (emu/syscalls/network.cc).
@@ -71,11 +75,11 @@ constexpr Narrowed kNarrowed[] = {
 };
 // Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own, masks of
 // CPUs (cpu_follower.h), memory that keeps others waiting, descriptors of a thread that maps for us.
-constexpr long kLoaderCalls[] = {SYS_userfaultfd, SYS_pidfd_getfd, SYS_clone3,   SYS_restart_syscall, SYS_setuid,    SYS_setgid,
-                                 SYS_setreuid, SYS_setregid,        SYS_setresuid, SYS_setresgid,
-                                 SYS_setfsuid, SYS_setfsgid,        SYS_capset,    SYS_unshare,
-                                 SYS_setns,    SYS_seccomp,         SYS_ptrace,    SYS_sched_getaffinity,
-                                 SYS_sched_setaffinity};
+constexpr long kLoaderCalls[] = {
+    SYS_userfaultfd,      SYS_pidfd_getfd, SYS_clone3,    SYS_restart_syscall, SYS_setuid,   SYS_setgid,
+    SYS_setreuid,         SYS_setregid,    SYS_setresuid, SYS_setresgid,       SYS_setfsuid, SYS_setfsgid,
+    SYS_capset,           SYS_unshare,     SYS_setns,     SYS_seccomp,         SYS_ptrace,   SYS_sched_getaffinity,
+    SYS_sched_setaffinity};
 
 // Null where the call stops always or never. Anonymous mappings are nobody's business; the other conditions are the
 // loader's, and give way when the table wants every call.
@@ -124,7 +128,8 @@ constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097, 4097}
 // So few bytes are, where a descriptor may be an object's, but not what goes to a terminal or a log.
 Code brief_body() {
   constexpr u32 kLastStandard = 2, kBrief = 1024;
-  return {load(arg_low(0)), jump(BPF_JGT, kLastStandard, 0, 2), load(arg_low(2)), jump(BPF_JGT, kBrief, 0, 1),
+  return {load(arg_low(0)),        jump(BPF_JGT, kLastStandard, 0, 2),
+          load(arg_low(2)),        jump(BPF_JGT, kBrief, 0, 1),
           give(SECCOMP_RET_ALLOW), give(SECCOMP_RET_TRACE)};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of ours mapped into a process. mmap takes a descriptor, and what stands in the process' table for but an instant
-// any of its threads can copy. So a thread is made that shares all but the table: it gets the descriptor into a table of
-// its own, maps, and ends. Who would open it by /proc/PID/task/TID/fd stops before its call, and waits for us.
+// Files of ours mapped into a process. mmap takes a descriptor, and what stands in the process' table for but an
+// instant any of its threads can copy. So a thread is made that shares all but the table: it gets the descriptor into a
+// table of its own, maps, and ends. Who would open it by /proc/PID/task/TID/fd stops before its call, and waits for us.
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -61,8 +61,8 @@ Result<u64> TracedTask::map_file(int fd, std::span<const FilePiece> pieces) {
     Result<u64> mapped = 0;
     for (size_t i = 0; i < pieces.size() && mapped; ++i) {
       const FilePiece& piece = pieces[i];
-      mapped = helper.call(SYS_mmap, {piece.address, piece.size, piece.prot, piece.flags, static_cast<u64>(*there),
-                                      piece.offset});
+      mapped = helper.call(
+          SYS_mmap, {piece.address, piece.size, piece.prot, piece.flags, static_cast<u64>(*there), piece.offset});
       if (i == 0 || !mapped) address = mapped;
     }
   } else {

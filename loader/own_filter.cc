@@ -14,9 +14,9 @@ namespace bpfemu {
 namespace {
 
 // Calls that we run in a thread's name, apart from mmap. None takes more than four arguments, as we use them.
-constexpr long kMarked[] = {SYS_getpid, SYS_seccomp,    SYS_rt_sigaction, SYS_openat,  SYS_close, SYS_munmap,     SYS_clone,
-                            SYS_fstat,  SYS_newfstatat, SYS_getppid,      SYS_sendmsg, SYS_poll,  SYS_epoll_wait, SYS_prctl,
-                            SYS_exit};
+constexpr long kMarked[] = {SYS_getpid,  SYS_seccomp, SYS_rt_sigaction, SYS_openat,     SYS_close,
+                            SYS_munmap,  SYS_clone,   SYS_fstat,        SYS_newfstatat, SYS_getppid,
+                            SYS_sendmsg, SYS_poll,    SYS_epoll_wait,   SYS_prctl,      SYS_exit};
 constexpr int kFirst = 4, kSecond = 5;
 constexpr u64 kHighWord = ~u64{0} << 32;
 

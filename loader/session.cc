@@ -16,11 +16,11 @@ namespace bpfemu {
 
 namespace {
 
-// Signals to bpfemu that are meant for the command: all but those that nobody can hold back, that mean the supervisor's own
-// children, terminal and limits, that do nothing, and that glibc (32, 33) and the waker use. A terminal sends its own to
-// both. A fault of our own ends us whether or not its signal is blocked.
-constexpr int kNotPassedOn[] = {SIGKILL, SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD, SIGURG, SIGWINCH,
-                                SIGPIPE, SIGXCPU, SIGXFSZ, 32,      33};
+// Signals to bpfemu that are meant for the command: all but those that nobody can hold back, that mean the supervisor's
+// own children, terminal and limits, that do nothing, and that glibc (32, 33) and the waker use. A terminal sends its
+// own to both. A fault of our own ends us whether or not its signal is blocked.
+constexpr int kNotPassedOn[] = {SIGKILL, SIGSTOP,  SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD,
+                                SIGURG,  SIGWINCH, SIGPIPE, SIGXCPU, SIGXFSZ, 32,      33};
 constexpr u64 kDelay = 20'000'000;
 
 u64 passed_on_mask() {
@@ -89,9 +89,8 @@ Session::Session(TrapHandler& traps)
   harden();
 }
 
-Outcome Session::run(const Command& command, const Root& root, const SyscallSet& traced,
-                     const SyscallSet& outer_denied, CallHandler& handler,
-                     std::function<void(std::string_view)> note) {
+Outcome Session::run(const Command& command, const Root& root, const SyscallSet& traced, const SyscallSet& outer_denied,
+                     CallHandler& handler, std::function<void(std::string_view)> note) {
   using Kind = Outcome::Kind;
   if (nested()) return {Kind::kNested, 0};
   FilterSpec base;

@@ -132,8 +132,7 @@ void Tracer::on_call(TracedTask& task, long number) {
   const bool reported = sink && number >= 0 && report_exit_[number];
   const bool seen = reported || pending.handled || pending.restore_args || pending.maps_text || pending.clone_copy ||
                     pending.filter || pending.shows_cpus || (sets_facts(number) && number != SYS_prctl);
-  if (seen)
-    task.pending = pending;
+  if (seen) task.pending = pending;
   if (makes_task(number) && task.fork_restarts >= kForkRestarts) shelter_fork(task, pending);
   go(task);
 }
@@ -173,8 +172,8 @@ void Tracer::note_ptrace(const Call& call) {
     note("ptrace() of a traced process");
 }
 
-// Signals that have a handler, or no effect, wait until the fork is done. Those that would end or stop the process do not: a child
-// must not escape a signal to its group that came before it.
+// Signals that have a handler, or no effect, wait until the fork is done. Those that would end or stop the process do
+// not: a child must not escape a signal to its group that came before it.
 void Tracer::shelter_fork(TracedTask& task, const TracedTask::Pending& pending) {
   const Result<SignalFacts> facts = read_signal_facts(task.tid());
   if (!facts || !task.set_signal_mask(facts->blocked | facts->caught | without_effect(*facts))) return;
@@ -190,7 +189,7 @@ void Tracer::end_shelter(TracedTask& task) {
 bool Tracer::fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& pending) {
   const u64 size = call.args[1];
   std::vector<u8> bytes(std::min<u64>(size, kMostCloneArgs));
-  if (bytes.size() != size) return false;  // E2BIG
+  if (bytes.size() != size) return false;            // E2BIG
   const u64 given = std::exchange(call.args[0], 0);  // EFAULT, unless all goes well
   if (!task.read(given, bytes.data(), bytes.size())) return true;
   if (const auto args = as_clone(bytes)) {
@@ -201,8 +200,7 @@ bool Tracer::fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& p
   if (bytes.size() < sizeof(u64)) return true;
   u64 flags = load<u64>(bytes.data()) & ~u64{CLONE_UNTRACED};
   std::memcpy(bytes.data(), &flags, sizeof flags);
-  const Result<u64> at =
-      task.call(SYS_mmap, {0, kMostCloneArgs, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0});
+  const Result<u64> at = task.call(SYS_mmap, {0, kMostCloneArgs, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0});
   if (!at) return true;
   pending.clone_copy = *at;
   pending.shares_memory = flags & CLONE_VM;

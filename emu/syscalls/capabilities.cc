@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capabilities where they are answered (RootWay::kAnswered): capget(2), capset(2), and prctl(2) as far as it is about them.
-// The root of a container is shown those that it lacks, too.
+// Capabilities where they are answered (RootWay::kAnswered): capget(2), capset(2), and prctl(2) as far as it is about
+// them. The root of a container is shown those that it lacks, too.
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -40,9 +40,13 @@ Result<CapCall> read_header(Call& call) {
   return cap;
 }
 
-u64 joined(u32 low, u32 high) { return u64{high} << 32 | low; }
+u64 joined(u32 low, u32 high) {
+  return u64{high} << 32 | low;
+}
 
-bool is_capability(u64 number) { return number <= CAP_LAST_CAP; }
+bool is_capability(u64 number) {
+  return number <= CAP_LAST_CAP;
+}
 
 // Kernel: cap_prctl_drop.
 s64 drop_bounding(CapabilitySets& sets, u64 number) {

@@ -17,7 +17,9 @@ namespace {
 
 constexpr u32 kUnchanged = ~u32{0};
 
-bool is_given(u32 id) { return id != 0 && id != kUnchanged; }
+bool is_given(u32 id) {
+  return id != 0 && id != kUnchanged;
+}
 
 // Over the files of this run's root: a thread that dropped the capability, or is in a namespace below, has it not.
 bool may_chown(System& system, const Task& task) {
@@ -36,14 +38,16 @@ Result<struct stat> stat_at(Task& task, u64 directory, u64 path, u64 flags) {
 Result<FileId> file_of(Call& call) {
   u64 here = static_cast<u64>(AT_FDCWD);
   if (call.number == SYS_fchown) return call.task.file_id(static_cast<int>(call.args[0]));
-  auto st = call.number == SYS_fchownat ? stat_at(call.task, call.args[0], call.args[1], call.args[4])
-                                        : stat_at(call.task, here, call.args[0],
-                                                  call.number == SYS_lchown ? u64{AT_SYMLINK_NOFOLLOW} : 0);
+  auto st = call.number == SYS_fchownat
+                ? stat_at(call.task, call.args[0], call.args[1], call.args[4])
+                : stat_at(call.task, here, call.args[0], call.number == SYS_lchown ? u64{AT_SYMLINK_NOFOLLOW} : 0);
   if (!st) return std::unexpected(st.error());
   return FileId{st->st_dev, st->st_ino};
 }
 
-size_t first_id(long number) { return number == SYS_fchownat ? 2 : 1; }
+size_t first_id(long number) {
+  return number == SYS_fchownat ? 2 : 1;
+}
 
 // Where a call of the stat family left what.
 struct Shown {
