@@ -44,7 +44,7 @@ void CpuFollower::stopped(TracedTask& task) {
     return;
   }
   pin_.release();
-  if (run_ % alone_ == 0) pin(task);
+  if (run_ % alone_ == 0 && pin(task)) return;  // it is still shown where it stopped: do not follow it there
   if (tid == candidate_) {
     ++votes_;
   } else if (votes_ == 0) {
@@ -80,13 +80,14 @@ bool CpuFollower::follow() {
 }
 
 // A 32-bit program's look at masks would not stop, nor does a read of /proc/PID/status that is open.
-void CpuFollower::pin(TracedTask& task) {
-  if (pinned_ < 0 || !start_looking || !asking_.empty() || task.shows_cpus || task.memory().compat) return;
+bool CpuFollower::pin(TracedTask& task) {
+  if (pinned_ < 0 || !start_looking || !asking_.empty() || task.shows_cpus || task.memory().compat) return false;
   const std::shared_ptr<const OwnCpus> own = pin_.pin(task.tid(), pinned_);
-  if (!own) return;
+  if (!own) return false;
   task.own_cpus = own;
   stops_pinned_ = looks_ = 0;
   if (!std::exchange(looking_, true)) start_looking();
+  return true;
 }
 
 bool CpuFollower::look() {

@@ -56,7 +56,7 @@ class CpuFollower {
 
   // False: we are where the busiest thread is, or cannot go there.
   bool follow();
-  void pin(TracedTask& task);
+  bool pin(TracedTask& task);
   void remember(pid_t tid);
 
   cpu_set_t all_ = {};
