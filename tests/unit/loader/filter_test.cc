@@ -43,11 +43,22 @@ TEST_CASE("every call gets what the set says") {
   for (size_t number = 0; number < kSyscallLimit; number += 3) spec.trace.set(number);
   for (size_t number = 1; number < kSyscallLimit; number += 30) spec.trap.set(number);
   for (size_t number = 0; number < kSyscallLimit + 10; ++number) {
-    const bool known = number < kSmallRead;  // which is no call
+    const bool known = number < kBriefWrite;  // the first that is no call
     const u32 expected = known && spec.trace[number]  ? u32{SECCOMP_RET_TRACE}
                          : known && spec.trap[number] ? SECCOMP_RET_TRAP | kTrapTag
                                                       : u32{SECCOMP_RET_ALLOW};
     CHECK(verdict(spec, static_cast<long>(number)) == expected);
+  }
+}
+
+TEST_CASE("brief reads and writes stop above the standard descriptors") {
+  FilterSpec spec;
+  spec.trace.set(kBriefRead).set(kBriefWrite);
+  for (const long number : {SYS_read, SYS_write}) {
+    CHECK(verdict(spec, number, {3, 0, 1}) == SECCOMP_RET_TRACE);
+    CHECK(verdict(spec, number, {3, 0, 1024}) == SECCOMP_RET_TRACE);
+    CHECK(verdict(spec, number, {3, 0, 1025}) == SECCOMP_RET_ALLOW);
+    CHECK(verdict(spec, number, {2, 0, 1}) == SECCOMP_RET_ALLOW);
   }
 }
 
