@@ -87,9 +87,9 @@ struct ProgramText {
 // A program that loops lets others go on, unless it holds a lock that they may want.
 inline constexpr s32 kBreaths = 256;
 extern "C" void bpfemu_out_of_breath(Run* run);
-// To be called once for each turn of a loop that a helper makes for a program.
+// To be called once for each turn of a loop that a helper makes for a program; null: it is made for none.
 inline void breathe(Run* run) {
-  if (--run->breaths < 0) bpfemu_out_of_breath(run);
+  if (run && --run->breaths < 0) bpfemu_out_of_breath(run);
 }
 // The same for JIT code, where only r9 to r11 are free: the Run is in r12.
 extern "C" void bpfemu_jit_breathe();
