@@ -7,6 +7,7 @@
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 
 // Every stop is handled on a fiber, so a switch must cost nothing: what the ABI says a callee keeps is pushed, and no
@@ -84,12 +85,26 @@ void arrive([[maybe_unused]] void* fake, [[maybe_unused]] const void** from, [[m
 #endif
 }
 
+// What is on its stack is in use, as what is on a thread's is.
+void keep([[maybe_unused]] void* stack) {
+#ifdef __SANITIZE_ADDRESS__
+  __lsan_register_root_region(static_cast<char*>(stack) + kGuard, kStack);
+#endif
+}
+
+void forget([[maybe_unused]] void* stack) {
+#ifdef __SANITIZE_ADDRESS__
+  __lsan_unregister_root_region(static_cast<char*>(stack) + kGuard, kStack);
+#endif
+}
+
 }  // namespace
 
 std::unique_ptr<Fiber> Fiber::make() {
   void* const stack = ::mmap(nullptr, kGuard + kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (stack == MAP_FAILED) return nullptr;
   ::mprotect(stack, kGuard, PROT_NONE);
+  keep(stack);
   return std::unique_ptr<Fiber>(new Fiber(stack));
 }
 
@@ -101,7 +116,15 @@ void Fiber::begin(std::function<void()> body) {
   own_ = saved;
 }
 
+void Fiber::abandon(std::unique_ptr<Fiber> fiber) {
+  [[maybe_unused]] Fiber* const kept = fiber.release();
+#ifdef __SANITIZE_ADDRESS__
+  __lsan_ignore_object(kept);
+#endif
+}
+
 Fiber::~Fiber() {
+  forget(stack_);
   ::munmap(stack_, kGuard + kStack);
 }
 

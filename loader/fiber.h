@@ -15,6 +15,8 @@ class Fiber {
   // Null: no memory for the stack.
   static std::unique_ptr<Fiber> make();
   ~Fiber();  // it must be done, or never have begun
+  // One that does not come to its end: what is on its stack is never destroyed.
+  static void abandon(std::unique_ptr<Fiber> fiber);
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 

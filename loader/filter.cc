@@ -127,9 +127,8 @@ constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097, 4097}
 
 // So few bytes are, where a descriptor may be an object's, but not what goes to a terminal or a log.
 Code brief_body() {
-  constexpr u32 kLastStandard = 2, kBrief = 1024;
-  return {load(arg_low(0)),        jump(BPF_JGT, kLastStandard, 0, 2),
-          load(arg_low(2)),        jump(BPF_JGT, kBrief, 0, 1),
+  constexpr u32 kFirstOther = 3, kTooMany = 1025;
+  return {load(arg_low(0)), jump(BPF_JGE, kFirstOther, 0, 2), load(arg_low(2)), jump(BPF_JGE, kTooMany, 0, 1),
           give(SECCOMP_RET_ALLOW), give(SECCOMP_RET_TRACE)};
 }
 

@@ -148,7 +148,7 @@ void LongCalls::end_all() {
     run(call);
     if (calls_.empty() || calls_.begin() != call) continue;
     stops_.insert(stops_.end(), call->stops.begin(), call->stops.end());
-    (void)call->fiber.release();
+    Fiber::abandon(std::move(call->fiber));
     calls_.erase(call);
   }
 }

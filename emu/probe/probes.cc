@@ -96,18 +96,20 @@ void Probes::programs_changed() {
 void Probes::fire(const Point& point, const Event& event) {
   if (point.where().hits) ++*point.where().hits;
   if (!point.awaited()) return;
+  const u64 unchanged = changes_;
+  const auto gone = [&] { return changes_ != unchanged && !points_.contains(&point); };
   RunScope scope(runner_, event.task, event.regs, point.needs());
-  if (!scope) return;
+  if (!scope || gone()) return;
   scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
-  if (!context) return;
-  scope.at(point, event);
+  if (!context || gone()) return;
+  scope.at(point, event, points_);
   bool passes = true;
   // A program that stands aside may find everything changed: the list is the one that the event met, the point may be gone.
-  const u64 unchanged = changes_, func_ip = point.where().within ? 0 : point.where().address;
+  const u64 func_ip = point.where().within ? 0 : point.where().address;
   const std::vector<Attachment> programs = point.programs();
   for (const Attachment& each : programs) passes &= scope.call(*each.program, context, each.cookie, func_ip) != 0;
-  if (!passes || !event.task || (changes_ != unchanged && !points_.contains(&point))) return;
+  if (!passes || !event.task || gone()) return;
   // The newest first (kernel: perf_trace_add).
   const std::vector<PerfEvent*>& counters = point.counters();
   for (auto counter = counters.rbegin(); counter != counters.rend(); ++counter) (*counter)->hit(scope, context);

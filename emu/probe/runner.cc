@@ -194,6 +194,10 @@ struct RunScopeEnv {
   // bpf_get_stack_raw_tp).
   static s64 kernel_stack(void* self, Run* run, u64* ips, u32 max) {
     RunScope& scope = scope_of(self);
+    if (!scope.point_ && scope.event_) {
+      missing(self, "the kernel stack of an event whose probe went while its program ran");
+      return -EFAULT;
+    }
     if (!scope.point_) {
       // A clock that ticks while a thread runs finds it in user mode.
       if (!run->regs) missing(self, "the kernel stack of an idle CPU");
@@ -296,7 +300,10 @@ RunScope::~RunScope() {
 
 void RunScope::breathe() {
   env_.exhausted = runner_.arena_.exhausted();
+  // Counters' programs run while their lists are gone through.
+  if (!event_) return;
   (void)runner_.host_.breathe(task_);
+  if (point_ && !points_->contains(point_)) point_ = nullptr;
 }
 
 void RunScope::enter_grace() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -113,8 +114,11 @@ class RunScope {
   void lend(const std::function<void()>& meanwhile);
   // In the middle of a program: others may go on.
   void breathe();
-  // Which event it is, for the kernel's stack; without, the task is in user mode. Both must outlive the scope.
-  void at(const Point& point, const Event& event) { point_ = &point, event_ = &event; }
+  // Which event it is, for the kernel's stack; without, the task is in user mode. The event must outlive the scope, the
+  // point is one of `points` for as long as it exists: it may go while a program of it stands aside.
+  void at(const Point& point, const Event& event, const std::set<const Point*>& points) {
+    point_ = &point, event_ = &event, points_ = &points;
+  }
   // kContextSize bytes of arena to lay a context out in, the vCPU's own.
   void* context_memory();
   // R0 of the program.
@@ -131,6 +135,7 @@ class RunScope {
   Env env_;
   RunTask idle_{};
   const Point* point_ = nullptr;
+  const std::set<const Point*>* points_ = nullptr;
   const Event* event_ = nullptr;
   bool subprograms_ = false;  // the program that runs has some
   Run run_{};
