@@ -124,7 +124,9 @@ void Probes::pass(const Points& list, const std::function<void(const Point&)>& c
 }
 
 void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
+  ++runner_.walks;
   for (auto& [id, event] : perf_events) call(*event);
+  --runner_.walks;
 }
 
 u32 Probes::listeners(std::string_view tracepoint) const {

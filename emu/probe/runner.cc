@@ -300,8 +300,7 @@ RunScope::~RunScope() {
 
 void RunScope::breathe() {
   env_.exhausted = runner_.arena_.exhausted();
-  // Counters' programs run while their lists are gone through.
-  if (!event_) return;
+  if (runner_.walks) return;
   (void)runner_.host_.breathe(task_);
   if (point_ && !points_->contains(point_)) point_ = nullptr;
 }
