@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "loader/forced_signal.h"
+#include "loader/moment.h"
 
 namespace bpfemu {
 
@@ -14,9 +15,6 @@ namespace {
 constexpr u64 kSlice = 500'000, kBetweenLooks = 20'000'000;
 // Stacks that are kept for the next: as many calls as take long at once, commonly.
 constexpr size_t kSpare = 8;
-// Who cannot sleep waits as long.
-constexpr int kTries = 1000;
-constexpr timespec kNap = {0, 10'000};
 
 u64 now() {
   timespec t;
@@ -38,10 +36,6 @@ void LongCalls::begin(TracedTask* task, std::function<void()> work) {
   fiber->begin(std::move(work));
   calls_.push_back({task, std::move(fiber), false, false, 0, {}});
   run(std::prev(calls_.end()));
-}
-
-bool LongCalls::has(pid_t tid) const {
-  return std::ranges::any_of(calls_, [&](const LongCall& call) { return call.task && call.task->tid() == tid; });
 }
 
 bool LongCalls::ready() const {
@@ -98,11 +92,7 @@ bool LongCalls::pause() {
 bool LongCalls::sleep(const TracedTask& task, const std::function<bool()>& done) {
   // Another thread may be gone when we wake.
   LongCall* const call = current_ && current_->task == &task ? current_ : nullptr;
-  for (int tries = 0; !call && tries < kTries; ++tries) {
-    if (done()) return false;
-    ::nanosleep(&kNap, nullptr);
-  }
-  if (!call) return !done();
+  if (!call) return !comes_soon(done);
   while (!done()) {
     if (call->cut_short) return true;
     call->asleep = true;
@@ -123,22 +113,19 @@ void LongCalls::cut_short(Place call, const StopEvent& stop) {
 }
 
 bool LongCalls::end_of_thread(pid_t tid, const StopEvent& stop) {
-  for (auto it = calls_.begin(); it != calls_.end(); ++it) {
-    if (!it->task || it->task->tid() != tid) continue;
-    cut_short(it, stop);
-    return false;
-  }
-  return true;
+  return end_of([tid](const TracedTask& task) { return task.tid() == tid; }, stop);
 }
 
-// Its stop is handed out when the last of them has ended.
 bool LongCalls::end_of_group(pid_t tgid, const StopEvent& stop) {
-  for (auto it = calls_.begin(); it != calls_.end(); ++it) {
-    if (!it->task || it->task->tgid() != tgid) continue;
-    cut_short(it, stop);
-    return false;
-  }
-  return true;
+  return end_of([tgid](const TracedTask& task) { return task.tgid() == tgid; }, stop);
+}
+
+// Of a group the stop is handed out when the last has ended.
+bool LongCalls::end_of(const std::function<bool(const TracedTask&)>& ends, const StopEvent& stop) {
+  const auto call = std::ranges::find_if(calls_, [&](const LongCall& each) { return each.task && ends(*each.task); });
+  if (call == calls_.end()) return true;
+  cut_short(call, stop);
+  return false;
 }
 
 void LongCalls::end_all() {

@@ -18,7 +18,6 @@ class LongCalls {
   // Does `work`, or begins to. `task`: who stands still for it, null for nobody.
   void begin(TracedTask* task, std::function<void()> work);
   bool empty() const { return calls_.empty(); }
-  bool has(pid_t tid) const;
   // Is there anything that need not sleep?
   bool ready() const;
   // The next slice of one of them, in turn.
@@ -56,6 +55,7 @@ class LongCalls {
 
   void run(Place call);
   void cut_short(Place call, const StopEvent& stop);
+  bool end_of(const std::function<bool(const TracedTask&)>& ends, const StopEvent& stop);
   bool stand_aside();
   bool signalled(LongCall& call);
 

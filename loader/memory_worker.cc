@@ -22,16 +22,15 @@ constexpr u64 kPage = 4096;
 constexpr u64 kPresent = u64{3} << 62;  // in memory or in swap (/proc/PID/pagemap)
 constexpr size_t kWorkerStack = 64 << 10;
 
-int perform(MemoryAccess& access) {
-  u8* const bytes = access.bytes.data();
-  const size_t size = access.bytes.size();
-  const Result<void> result = !access.writes   ? read_memory(access.tid, access.address, bytes, size)
-                              : access.forces ? force_memory(access.tid, access.address, bytes, size)
-                                              : write_memory(access.tid, access.address, bytes, size);
-  return result ? 0 : result.error().value;
+Result<void> force_memory(pid_t tid, u64 address, const void* from, size_t size) {
+  // Not kept open: there may be more processes than the supervisor may have descriptors.
+  const UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid).c_str(), O_RDWR | O_CLOEXEC));
+  if (!mem) return fail(errno == ENOENT ? ESRCH : errno == EACCES ? EPERM : errno);
+  const ssize_t n = ::pwrite(mem.get(), from, size, static_cast<off_t>(address));
+  if (n < 0) return fail(errno);
+  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
+  return {};
 }
-
-}  // namespace
 
 Result<void> read_memory(pid_t tid, u64 address, void* to, size_t size) {
   iovec local{to, size}, remote{reinterpret_cast<void*>(address), size};
@@ -55,14 +54,15 @@ Result<void> write_memory(pid_t tid, u64 address, const void* from, size_t size)
   return fail(EFAULT);
 }
 
-Result<void> force_memory(pid_t tid, u64 address, const void* from, size_t size) {
-  // Not kept open: there may be more processes than the supervisor may have descriptors.
-  const UniqueFd mem(::open(fmt::format("/proc/{}/mem", tid).c_str(), O_RDWR | O_CLOEXEC));
-  if (!mem) return fail(errno == ENOENT ? ESRCH : errno == EACCES ? EPERM : errno);
-  const ssize_t n = ::pwrite(mem.get(), from, size, static_cast<off_t>(address));
-  if (n < 0) return fail(errno);
-  if (n != static_cast<ssize_t>(size)) return fail(EFAULT);
-  return {};
+}  // namespace
+
+Result<void> access_memory(pid_t tid, u64 address, void* bytes, size_t size, Access kind) {
+  switch (kind) {
+    case Access::kRead: return read_memory(tid, address, bytes, size);
+    case Access::kWrite: return write_memory(tid, address, bytes, size);
+    case Access::kForce: return force_memory(tid, address, bytes, size);
+  }
+  return fail(EINVAL);
 }
 
 Result<void> is_resident(pid_t tid, u64 address, size_t size) {
@@ -129,7 +129,9 @@ void* MemoryWorker::run(void* argument) {
     const std::shared_ptr<MemoryAccess> access = shared.accesses.front();
     shared.accesses.pop_front();
     lock.unlock();
-    access->error = perform(*access);
+    const Result<void> result =
+        access_memory(access->tid, access->address, access->bytes.data(), access->bytes.size(), access->kind);
+    access->error = result ? 0 : result.error().value;
     access->done.store(true, std::memory_order_release);
     const u64 one = 1;
     (void)!::write(shared.ready_fd, &one, sizeof one);

@@ -13,21 +13,21 @@
 
 namespace bpfemu {
 
+// kForce writes through page protection: a private page is copied, a shared one gives EIO.
+enum class Access { kRead, kWrite, kForce };
+
 struct MemoryAccess {
   pid_t tid;
   u64 address;
-  bool writes;
-  bool forces;             // through page protection
+  Access kind;
   std::vector<u8> bytes;  // to be written, or as they were read
   int error = 0;           // ESRCH, EFAULT, EPERM
   std::atomic<bool> done = false;
 };
 
 // All or nothing, at once: ESRCH, EFAULT, EPERM. It waits for whom the page has to wait.
-Result<void> read_memory(pid_t tid, u64 address, void* to, size_t size);
-Result<void> write_memory(pid_t tid, u64 address, const void* from, size_t size);
-// Through page protection: a private page is copied, a shared one gives EIO.
-Result<void> force_memory(pid_t tid, u64 address, const void* from, size_t size);
+// `bytes` are written only by kRead.
+Result<void> access_memory(pid_t tid, u64 address, void* bytes, size_t size, Access kind);
 // May `size` bytes there be read without waiting for anybody? EFAULT: some page is not there.
 Result<void> is_resident(pid_t tid, u64 address, size_t size);
 

@@ -5,13 +5,13 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <sstream>
 
 #include "emu/base/bytes.h"
+#include "loader/moment.h"
 #include "loader/proc_files.h"
 
 namespace bpfemu {
@@ -105,16 +105,13 @@ bool SpaceMemory::may_wait() const {
 }
 
 // Nobody is there whom we could let wait, so a moment must do.
-Result<std::shared_ptr<MemoryAccess>> SpaceMemory::access(u64 address, std::vector<u8> bytes, bool writes) {
-  constexpr int kTries = 1000;
-  constexpr timespec kNap = {0, 10'000};
+Result<std::shared_ptr<MemoryAccess>> SpaceMemory::access(u64 address, std::vector<u8> bytes, Access kind) {
   const auto alive = std::ranges::find_if(threads_, lives);
   if (alive == threads_.end()) return fail(ESRCH);
   if (!worker_) worker_ = std::make_unique<MemoryWorker>(-1);
-  auto access = std::make_shared<MemoryAccess>(*alive, address, writes, writes, std::move(bytes));
+  auto access = std::make_shared<MemoryAccess>(*alive, address, kind, std::move(bytes));
   TRY(worker_->begin(access));
-  for (int tries = 0; !access->done && tries < kTries; ++tries) ::nanosleep(&kNap, nullptr);
-  if (!access->done) return fail(EFAULT);
+  if (!comes_soon([&] { return access->done.load(); })) return fail(EFAULT);
   if (access->error) return fail(access->error);
   return access;
 }
@@ -122,8 +119,8 @@ Result<std::shared_ptr<MemoryAccess>> SpaceMemory::access(u64 address, std::vect
 Result<size_t> SpaceMemory::read(u64 address, void* to, size_t size) {
   if (may_wait()) {
     const u64 in_page = kPage - address % kPage;
-    auto done = access(address, std::vector<u8>(size), false);
-    if (!done && in_page < size) done = access(address, std::vector<u8>(in_page), false);
+    auto done = access(address, std::vector<u8>(size), Access::kRead);
+    if (!done && in_page < size) done = access(address, std::vector<u8>(in_page), Access::kRead);
     if (!done) return fail(done.error().value);
     std::ranges::copy((*done)->bytes, static_cast<u8*>(to));
     return (*done)->bytes.size();
@@ -136,7 +133,7 @@ Result<size_t> SpaceMemory::read(u64 address, void* to, size_t size) {
 Result<void> SpaceMemory::write(u64 address, const void* from, size_t size) {
   if (may_wait()) {
     const auto* const bytes = static_cast<const u8*>(from);
-    TRY(access(address, {bytes, bytes + size}, true));
+    TRY(access(address, {bytes, bytes + size}, Access::kForce));
     return {};
   }
   const ssize_t written = ::pwrite(TRY(fd()), from, size, static_cast<off_t>(address));

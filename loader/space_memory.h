@@ -65,7 +65,7 @@ class SpaceMemory {
   friend class MemoryFiles;
   Result<int> fd();
   bool may_wait() const;
-  Result<std::shared_ptr<MemoryAccess>> access(u64 address, std::vector<u8> bytes, bool writes);
+  Result<std::shared_ptr<MemoryAccess>> access(u64 address, std::vector<u8> bytes, Access kind);
   void close();
 
   MemoryFiles& files_;

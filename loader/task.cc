@@ -43,10 +43,10 @@ TracedTask::~TracedTask() {
 }
 
 // Where a page may have to wait for somebody, only the thread that asked waits.
-Result<void> TracedTask::wait_for_page(u64 address, void* bytes, size_t size, bool writes, bool forces) {
+Result<void> TracedTask::wait_for_page(u64 address, void* bytes, size_t size, Access kind) {
   std::unique_ptr<MemoryWorker>& worker = memory().worker;
   if (!worker) worker = std::make_unique<MemoryWorker>(env_.memory_ready);
-  auto access = std::make_shared<MemoryAccess>(tid_, address, writes, forces);
+  auto access = std::make_shared<MemoryAccess>(tid_, address, kind);
   auto* const first = static_cast<u8*>(bytes);
   access->bytes.assign(first, first + size);
   TRY(worker->begin(access));
@@ -54,17 +54,15 @@ Result<void> TracedTask::wait_for_page(u64 address, void* bytes, size_t size, bo
   for (int tries = 0; !done() && tries < kYields; ++tries) ::sched_yield();
   if (!done() && (!env_.sleep || env_.sleep(*this, done))) return fail(EFAULT);
   if (access->error) return fail(access->error);
-  if (!writes) std::ranges::copy(access->bytes, first);
+  if (kind == Access::kRead) std::ranges::copy(access->bytes, first);
   return {};
 }
 
-Result<void> TracedTask::access(u64 address, void* bytes, size_t size, bool writes, bool forces) {
+Result<void> TracedTask::access(u64 address, void* bytes, size_t size, Access kind) {
   if (size == 0) return {};
   const auto once = [&] {
-    if (memory().may_wait) return wait_for_page(address, bytes, size, writes, forces);
-    return !writes ? read_memory(tid_, address, bytes, size)
-           : forces ? force_memory(tid_, address, bytes, size)
-                    : write_memory(tid_, address, bytes, size);
+    return memory().may_wait ? wait_for_page(address, bytes, size, kind)
+                             : access_memory(tid_, address, bytes, size, kind);
   };
   Result<void> result = once();
   if (!result && result.error().value == EPERM) result = borrow_dumpable() ? once() : fail(EFAULT);
@@ -72,17 +70,17 @@ Result<void> TracedTask::access(u64 address, void* bytes, size_t size, bool writ
 }
 
 Result<void> TracedTask::read(u64 address, void* to, size_t size) {
-  TRY(access(address, to, size, false, false));
+  TRY(access(address, to, size, Access::kRead));
   env_.traps.mask(tid_, address, to, size);
   return {};
 }
 
 Result<void> TracedTask::write(u64 address, const void* from, size_t size) {
-  return access(address, const_cast<void*>(from), size, true, false);
+  return access(address, const_cast<void*>(from), size, Access::kWrite);
 }
 
 Result<void> TracedTask::force(u64 address, const void* from, size_t size) {
-  return access(address, const_cast<void*>(from), size, true, true);
+  return access(address, const_cast<void*>(from), size, Access::kForce);
 }
 
 Result<void> TracedTask::peek(u64 address, void* to, size_t size) {

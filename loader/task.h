@@ -168,8 +168,8 @@ class TracedTask final : public Task {
  private:
   using Machine = user_regs_struct;
 
-  Result<void> access(u64 address, void* bytes, size_t size, bool writes, bool forces);
-  Result<void> wait_for_page(u64 address, void* bytes, size_t size, bool writes, bool forces);
+  Result<void> access(u64 address, void* bytes, size_t size, Access kind);
+  Result<void> wait_for_page(u64 address, void* bytes, size_t size, Access kind);
   bool borrow_dumpable();
   void return_dumpable();
   Result<pid_t> make_helper();
