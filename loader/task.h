@@ -137,6 +137,7 @@ class TracedTask final : public Task {
     bool restore_args = false;     // registers were changed for the call
     bool shortened = false;        // its timeout, because part of it was over when it was restarted
     u64 done = 0;                  // bytes that it had moved when it was restarted
+    bool as_clone = false;         // clone3: the kernel is given clone() instead
     u64 clone_copy = 0;            // clone3: where the arguments lie that it was given instead
     bool shares_memory = false;    // and its CLONE_VM
     u64 filter = 0;                // seccomp: where the program that it was given instead lies

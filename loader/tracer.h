@@ -102,6 +102,7 @@ class Tracer {
   bool own_call(TracedTask& task, Call& call, TracedTask::Pending& pending);
   bool install_filter(TracedTask& task, Call& call, TracedTask::Pending& pending);
   bool fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& pending);
+  static void unfix_clone_args(TracedTask& task, const TracedTask::Pending& pending);
   void note_waiting_file(TracedTask& task, const Call& call);
   void note_ptrace(const Call& call);
   void note_set_uid(const TracedTask& task);

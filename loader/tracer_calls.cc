@@ -126,7 +126,9 @@ void Tracer::on_call(TracedTask& task, long number) {
   }
   changed = changed || reply.args_changed;
   if (task.displaced() && !task.rewind_to_call()) return;
+  // Not before: the call that is rewound must be one that stops.
   if (changed) set_args(task.regs(), call.args);
+  if (pending.as_clone) task.regs().orig_rax = SYS_clone;
   pending.restore_args = pending.restore_args || changed;
   pending.handled = reply.kind == Reply::Kind::kNativeThenExit;
   const bool reported = sink && number >= 0 && report_exit_[number];
@@ -193,7 +195,7 @@ bool Tracer::fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& p
   const u64 given = std::exchange(call.args[0], 0);  // EFAULT, unless all goes well
   if (!task.read(given, bytes.data(), bytes.size())) return true;
   if (const auto args = as_clone(bytes)) {
-    task.regs().orig_rax = SYS_clone;
+    pending.as_clone = true;
     call.args = *args;
     return true;
   }
@@ -206,6 +208,12 @@ bool Tracer::fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& p
   pending.shares_memory = flags & CLONE_VM;
   if (task.force(*at, bytes.data(), bytes.size())) call.args[0] = *at;
   return true;
+}
+
+// clone3() again, in what the program and probes see, and for the kernel if it is to be restarted.
+void Tracer::unfix_clone_args(TracedTask& task, const TracedTask::Pending& pending) {
+  if (pending.as_clone && task.regs().orig_rax == SYS_clone) task.regs().orig_rax = SYS_clone3;
+  if (pending.clone_copy) (void)task.call(SYS_munmap, {pending.clone_copy, kMostCloneArgs});
 }
 
 // Pages of the file may have to come from a process.
@@ -289,6 +297,7 @@ bool Tracer::resume_interrupted(TracedTask& task, const std::optional<TracedTask
   const bool cut_short = task.was_interrupted && static_cast<s64>(regs.orig_rax) >= 0 && is_partial(task, result);
   if ((!ends_early(task) && !cut_short) || is_interrupted(task)) return false;
   if (whole.restore_args && !whole.shortened && !whole.done) set_args(regs, whole.args);
+  unfix_clone_args(task, whole);
   if (cut_short) {
     continue_transfer(task, result);
     regs.rax = whole.done += static_cast<u64>(result);
@@ -317,8 +326,7 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
   s64 result = static_cast<s64>(regs.rax);
   if (pending.done) regs.rax = static_cast<u64>(result = std::max<s64>(result, 0) + static_cast<s64>(pending.done));
   if (pending.restore_args) set_args(regs, pending.args);
-  if (pending.number == SYS_clone3 && regs.orig_rax == SYS_clone) regs.orig_rax = SYS_clone3;
-  if (pending.clone_copy) (void)task.call(SYS_munmap, {pending.clone_copy, kMostCloneArgs});
+  unfix_clone_args(task, pending);
   if (pending.filter) (void)task.call(SYS_munmap, {pending.filter, kFilterSize});
   if (result == kRestartBlock) task.restartable = pending;
   if (pending.handled) {

@@ -10,9 +10,10 @@
 //   bpf(8)            times that it fired
 //   bpf(9, fd)        inode of the caller's fd
 //   bpf(10)           how many forks, execs and exits were seen, as digits f*10000 + e*100 + x
-// openat of "/made/up" opens /dev/null instead. Usage: fake_bpfemu [-w] [-a] [-s] [-d] COMMAND...
+// openat of "/made/up" opens /dev/null instead. Usage: fake_bpfemu [-w] [-a] [-s] [-d] [-r] COMMAND...
 //   -w  wait for all    -a  probes want every call    -s  probes want one call more every 5 ms
 //   -d  every call that makes a task is held up for a millisecond, as on a machine that is too busy
+//   -r  each call that is handled waits for a remote call in the caller, after which it must be called anew
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,6 +33,7 @@ class Fake final : public CallHandler, public EventSink {
   explicit Fake(LoaderHost& host) : host_(host) {}
 
   Reply enter(Call& call) override {
+    if (detour) (void)call.task.call(SYS_getppid, {});
     if (call.number == SYS_bpf) return bpf(call);
     if (call.number == SYS_openat) {
       const auto path = call.task.read_string(call.args[1], 64);
@@ -75,7 +77,7 @@ class Fake final : public CallHandler, public EventSink {
   void site_lost(Sites::Id, const char*) override {}
   void function_returned(Task&, u64, PtRegs&) override {}
 
-  bool delay = false;
+  bool delay = false, detour = false;
 
  private:
   Reply bpf(Call& call) {
@@ -142,6 +144,7 @@ int main(int argc, char** argv) {
   for (; first < argc && argv[first][0] == '-'; ++first) {
     if (std::strcmp(argv[first], "-w") == 0) command.wait_all = true;
     if (std::strcmp(argv[first], "-d") == 0) fake.delay = true;
+    if (std::strcmp(argv[first], "-r") == 0) fake.detour = true;
     if (std::strcmp(argv[first], "-a") == 0) session.on_start([&](Waker&) { fake.want_all(); });
     if (std::strcmp(argv[first], "-s") == 0)
       session.on_start([&](Waker& waker) { waker.add_timer(5'000'000, 5'000'000, [&] { fake.want_next(); }); });
