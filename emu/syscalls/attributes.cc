@@ -31,14 +31,6 @@ std::optional<u32> id_of(u64 argument) {
   return id == ~u32{0} ? std::nullopt : std::optional(id);
 }
 
-size_t first_after_path(long number) {
-  switch (number) {
-    case SYS_fchmodat:
-    case SYS_fchownat: return 2;
-    default: return 1;
-  }
-}
-
 Reply chmod_target(System& system, Call& call, const Found& target) {
   return change(system, call, target, {.mode = static_cast<u32>(call.args[first_after_path(call.number)])});
 }
@@ -141,12 +133,11 @@ Reply enter_chmod(System& system, Call& call) {
 }
 
 Reply enter_chown(System& system, Call& call) {
-  size_t ids = first_after_path(call.number);
-  if (call.number == SYS_fchown) return give_owner(system, call, on_descriptor(system, call, chown_target), ids);
+  if (call.number == SYS_fchown) return give_owner(system, call, on_descriptor(system, call, chown_target));
   PathArgument path;
   if (call.number == SYS_fchownat) path = {.directory = 0, .path = 1, .flags = 4};
   bool follow = call.number != SYS_lchown && follows(call, path);
-  return give_owner(system, call, on_target(system, call, path, {.follow = follow}, chown_target), ids);
+  return give_owner(system, call, on_target(system, call, path, {.follow = follow}, chown_target));
 }
 
 // A null path means the descriptor itself (futimens).

@@ -55,6 +55,8 @@ s64 exit_close(System& system, Call& call, s64 result);
 Reply enter_mount(System& system, Call& call);
 s64 exit_mount(System& system, Call& call, s64 result);
 Reply enter_fsopen(System& system, Call& call);
+Reply enter_umount(System& system, Call& call);
+// network.cc
 Reply enter_socket(System& system, Call& call);
 s64 exit_socket(System& system, Call& call, s64 result);
 Reply enter_setsockopt(System& system, Call& call);
@@ -64,8 +66,6 @@ Reply enter_recvmsg(System& system, Call& call);
 s64 exit_recvmsg(System& system, Call& call, s64 result);
 Reply enter_getsockopt(System& system, Call& call);
 s64 exit_getsockopt(System& system, Call& call, s64 result);
-// mount.cc
-Reply enter_umount(System& system, Call& call);
 // ids.cc, capabilities.cc, limits.cc
 Reply enter_get_id(System& system, Call& call);
 Reply enter_get_res_ids(System& system, Call& call);

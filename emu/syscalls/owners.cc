@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/path.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -43,10 +44,6 @@ Result<FileId> file_of(Call& call) {
                 : stat_at(call.task, here, call.args[0], call.number == SYS_lchown ? u64{AT_SYMLINK_NOFOLLOW} : 0);
   if (!st) return std::unexpected(st.error());
   return FileId{st->st_dev, st->st_ino};
-}
-
-size_t first_id(long number) {
-  return number == SYS_fchownat ? 2 : 1;
 }
 
 // Where a call of the stat family left what.
@@ -94,7 +91,8 @@ void Owners::unlinked(pid_t tid, bool done) {
   doomed_.erase(doomed);
 }
 
-Reply give_owner(System& system, Call& call, Reply reply, size_t at) {
+Reply give_owner(System& system, Call& call, Reply reply) {
+  size_t at = first_after_path(call.number);
   if (reply.kind != Reply::Kind::kNative || !may_chown(system, call.task)) return reply;
   const Root& root = system.identities.root();
   u32 uid = static_cast<u32>(call.args[at]), gid = static_cast<u32>(call.args[at + 1]);
@@ -108,7 +106,7 @@ Reply give_owner(System& system, Call& call, Reply reply, size_t at) {
 
 s64 exit_chown(System& system, Call& call, s64 result) {
   if (result != 0) return result;
-  size_t at = first_id(call.number);
+  size_t at = first_after_path(call.number);
   u32 uid = static_cast<u32>(call.args[at]), gid = static_cast<u32>(call.args[at + 1]);
   if (!is_given(uid) && !is_given(gid) && !system.owners.any()) return result;
   auto file = file_of(call);

@@ -33,9 +33,9 @@ class Owners {
   std::unordered_map<pid_t, FileId> doomed_;
 };
 
-// A chown that is the host's: `at` is the index of its uid argument. With ids that cannot be given it becomes one to root,
+// A chown that is the host's. With ids that cannot be given it becomes one to root,
 // which says whether the file is the caller's at all, and its exit remembers them.
-Reply give_owner(System& system, Call& call, Reply reply, size_t at);
+Reply give_owner(System& system, Call& call, Reply reply);
 // A call of the stat family that is the host's: its exit shows owners where they are not who the host says.
 Reply show_owner(System& system, Reply reply);
 // unlink, rmdir, or rename to a name that exists: arguments `directory` (-1: none) and `path` name what may vanish.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <sys/syscall.h>
 
 #include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/node_file.h"
@@ -91,6 +92,14 @@ bool is_empty_path(Call& call, PathArgument argument, const std::string& text) {
 }
 
 }  // namespace
+
+size_t first_after_path(long number) {
+  switch (number) {
+    case SYS_fchmodat:
+    case SYS_fchownat: return 2;
+    default: return 1;
+  }
+}
 
 const DescriptorPath* descriptor_of(const Found& found) {
   return found.anonymous() ? &static_cast<DescriptorNode&>(*found.node).path : nullptr;

@@ -22,6 +22,9 @@ struct PathArgument {
   int flags = -1;      // index of the flags argument (AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW), -1: none
 };
 
+// The first argument behind the path of chmod(), chown() and their kind: SYS_chmod, ..., SYS_fchownat.
+size_t first_after_path(long number);
+
 // How the path is walked.
 struct How {
   bool follow = true;

@@ -43,18 +43,6 @@ static int load_program(void) {
   } while (fd < 0 && errno == EAGAIN);  // what the verifier says when a signal waits
   return fd;
 }
-static int load_btf(void) {
-  // A header and one type: int.
-  const struct {
-    uint16_t magic;
-    uint8_t version, flags;
-    uint32_t header, types_at, types, strings_at, strings;
-    uint32_t type[4];
-    char text[5];
-  } __attribute__((packed)) btf = {0xeb9f, 1, 0, 24, 0, 16, 16, 5, {1, 1 << 24, 4, 32 | 1 << 24}, "\0int"};
-  union bpf_attr attr = {.btf = (uintptr_t)&btf, .btf_size = sizeof btf};
-  return bpf_call(BPF_BTF_LOAD, &attr);
-}
 static int map_by_id(void) {
   struct bpf_map_info info = {0};
   union bpf_attr attr = {.info = {.bpf_fd = plain_map, .info_len = sizeof info, .info = (uintptr_t)&info}};
@@ -63,8 +51,7 @@ static int map_by_id(void) {
   return bpf_call(BPF_MAP_GET_FD_BY_ID, &by_id);
 }
 static int open_link(void) {
-  union bpf_attr attr = {.raw_tracepoint = {.name = (uintptr_t) "sched_process_fork", .prog_fd = program}};
-  return bpf_call(BPF_RAW_TRACEPOINT_OPEN, &attr);
+  return open_raw_tracepoint(program);
 }
 static int open_event(void) {
   struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = PERF_COUNT_SW_BPF_OUTPUT};
@@ -109,7 +96,7 @@ static const struct {
   int (*call)(void);
 } kinds[] = {{"BPF_MAP_CREATE", create_map},
              {"BPF_PROG_LOAD", load_program},
-             {"BPF_BTF_LOAD", load_btf},
+             {"BPF_BTF_LOAD", load_int_btf},
              {"BPF_MAP_GET_FD_BY_ID", map_by_id},
              {"BPF_RAW_TRACEPOINT_OPEN", open_link},
              {"perf_event_open", open_event},

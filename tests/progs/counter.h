@@ -59,6 +59,25 @@ static inline int load_counter(uint32_t type, int map, pid_t pid) {
   return bpf_call(BPF_PROG_LOAD, &attr);
 }
 
+// Objects for whoever wants some: a link of a program of type RAW_TRACEPOINT, and BTF that has an int.
+static inline int open_raw_tracepoint(int program) {
+  union bpf_attr attr = {.raw_tracepoint = {.name = (uintptr_t) "sched_process_fork", .prog_fd = (uint32_t)program}};
+  return bpf_call(BPF_RAW_TRACEPOINT_OPEN, &attr);
+}
+
+static inline int load_int_btf(void) {
+  // A header and one type: int.
+  const struct {
+    uint16_t magic;
+    uint8_t version, flags;
+    uint32_t header, types_at, types, strings_at, strings;
+    uint32_t type[4];
+    char text[5];
+  } __attribute__((packed)) btf = {0xeb9f, 1, 0, 24, 0, 16, 16, 5, {1, 1 << 24, 4, 32 | 1 << 24}, "\0int"};
+  union bpf_attr attr = {.btf = (uintptr_t)&btf, .btf_size = sizeof btf};
+  return bpf_call(BPF_BTF_LOAD, &attr);
+}
+
 // What it counted so far, or `expected` when nobody counts.
 static inline long counted(struct counter counter, long expected) {
   if (counter.event < 0) return demanded() ? -1 : expected;

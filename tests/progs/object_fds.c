@@ -26,24 +26,6 @@ static int make_map(int type, unsigned key_size, unsigned entries, unsigned flag
   return bpf_call(BPF_MAP_CREATE, &attr);
 }
 
-static int open_link(int program) {
-  union bpf_attr attr = {.raw_tracepoint = {.name = (uintptr_t) "sched_process_fork", .prog_fd = program}};
-  return bpf_call(BPF_RAW_TRACEPOINT_OPEN, &attr);
-}
-
-static int load_btf(void) {
-  // A header and one type: int.
-  const struct {
-    uint16_t magic;
-    uint8_t version, flags;
-    uint32_t header, types_at, types, strings_at, strings;
-    uint32_t type[4];
-    char text[5];
-  } __attribute__((packed)) btf = {0xeb9f, 1, 0, 24, 0, 16, 16, 5, {1, 1 << 24, 4, 32 | 1 << 24}, "\0int"};
-  union bpf_attr attr = {.btf = (uintptr_t)&btf, .btf_size = sizeof btf};
-  return bpf_call(BPF_BTF_LOAD, &attr);
-}
-
 // What is no object of bpf() is read and written as ever, also from the number that an object had.
 static void files_are_files(void) {
   char byte = 'x';
@@ -55,12 +37,12 @@ static void files_are_files(void) {
 int main(void) {
   const char both[] = "read EINVAL, write EINVAL", read_only[] = "read EINVAL, write EBADF";
   const int map = counter_map(), program = load_counter(BPF_PROG_TYPE_RAW_TRACEPOINT, map, getpid());
-  show("link", open_link(program), read_only);
+  show("link", open_raw_tracepoint(program), read_only);
   show("program", program, both);
   show("array", map, both);
   show("hash, read only", make_map(BPF_MAP_TYPE_HASH, 4, 1, BPF_F_RDONLY), read_only);
   show("hash, write only", make_map(BPF_MAP_TYPE_HASH, 4, 1, BPF_F_WRONLY), "read EBADF, write EINVAL");
   show("ring buffer", make_map(BPF_MAP_TYPE_RINGBUF, 0, 4096, 0), both);
-  show("BTF", load_btf(), read_only);
+  show("BTF", load_int_btf(), read_only);
   files_are_files();
 }
