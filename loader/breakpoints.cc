@@ -194,26 +194,29 @@ void Breakpoints::hit(Task& task, Thread& thread, u64 address, Breakpoint& break
   const std::optional<Resumption> resumption = resumes(thread, address, regs.rsp);
   // Nobody wants it here: a child of the process that is listened to (kernel: UPROBE_HANDLER_REMOVE).
   if (!resumption && !sink_->site_hit(task, id, regs)) take_out(space, id);
-  // The programs may have detached themselves from this very place: then the instruction is its own again.
-  Breakpoint* const still = space.find(address);
-  if (!still) return;
   // It runs in its own place then: better to lose the probe than the process.
-  const Result<void> stepped = step_over(task, thread, address, *still, resumption ? resumption->touches : 0);
+  const Result<void> stepped = step_over(task, thread, address, resumption ? resumption->touches : 0);
   if (!stepped) lose(space, id, stepped.error());
 }
 
-Result<void> Breakpoints::step_over(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, u32 touches) {
-  if (breakpoint.plan.kind == StepPlan::Kind::kOutOfLine) return send(task, thread, address, breakpoint, false);
-  const Result<void> emulated = emulate(breakpoint.plan, task, task.regs());
+Result<void> Breakpoints::step_over(Task& task, Thread& thread, u64 address, u32 touches) {
+  // The programs may have detached themselves from this very place: then the instruction is its own again.
+  const Breakpoint* const breakpoint = thread.space->find(address);
+  if (!breakpoint) return {};
+  const StepPlan plan = breakpoint->plan;  // while the stack's page is waited for, others may detach, too
+  if (plan.kind == StepPlan::Kind::kOutOfLine) return send(task, thread, address, false);
+  const Result<void> emulated = emulate(plan, task, task.regs());
   if (emulated || emulated.error().value != EFAULT || touches >= kTouches) return emulated;
-  TRY(send(task, thread, address, breakpoint, true));
+  TRY(send(task, thread, address, true));
   thread.resumptions.push_back({address, task.regs().rsp, touches + 1});
   return {};
 }
 
-Result<void> Breakpoints::send(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, bool touch) {
+Result<void> Breakpoints::send(Task& task, Thread& thread, u64 address, bool touch) {
+  Breakpoint* const breakpoint = thread.space->find(address);
+  if (!breakpoint) return {};
   const auto inside = [&](u64 slot) { return is_inside(*thread.space, slot); };
-  thread.slot = TRY(thread.space->slot_for(task, address, breakpoint, touch, inside));
+  thread.slot = TRY(thread.space->slot_for(task, address, *breakpoint, touch, inside));
   task.regs().rip = thread.slot;
   return {};
 }

@@ -69,8 +69,8 @@ class Breakpoints : public Sites, public TrapHandler {
   void take_out(AddressSpace& space, Id id);
   void lose(AddressSpace& space, Id id, Errno error);
   void hit(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint);
-  Result<void> step_over(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, u32 touches);
-  Result<void> send(Task& task, Thread& thread, u64 address, Breakpoint& breakpoint, bool touch);
+  Result<void> step_over(Task& task, Thread& thread, u64 address, u32 touches);
+  Result<void> send(Task& task, Thread& thread, u64 address, bool touch);
   void returned(Task& task, Thread& thread);
   std::optional<Resumption> resumes(Thread& thread, u64 address, u64 stack);
   bool is_inside(const AddressSpace& space, u64 slot) const;

@@ -44,6 +44,22 @@ u64 vdso_syscall_offset() {
   return offset;
 }
 
+// Calls that may have to wait for whoever serves a file. The others end by themselves, and whoever has them made need not
+// reckon with what others do meanwhile.
+bool asks_file_system(long number) {
+  switch (number) {
+    case SYS_openat:
+    case SYS_newfstatat:
+    case SYS_fstat:
+    case SYS_fchdir:
+    case SYS_close:
+    case SYS_dup3:
+    case SYS_poll:
+    case SYS_epoll_wait: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 void TracedTask::stopped(At at) {
@@ -201,7 +217,7 @@ Result<Waited> TracedTask::next_status() {
 
 // A call that waits for somebody, such as a FUSE server, holds up nobody else. The tracer's loop brings the status.
 Result<Waited> TracedTask::await_status() {
-  if (!env_.sleep || makes_helper_) return fail(EAGAIN);
+  if (!env_.sleep || !may_wait_ || makes_helper_) return fail(EAGAIN);
   awaiting_ = true;
   status_.reset();
   (void)env_.sleep(*this, [this] { return status_.has_value(); });
@@ -314,7 +330,11 @@ Result<u64> TracedTask::finish_call() {
 
 Result<u64> TracedTask::call(long number, std::array<u64, 6> args) {
   TRY(begin_call(number, args));
-  while (TRY(step(PTRACE_SYSCALL)).kind == StopEvent::Kind::kSeccomp) continue;
+  may_wait_ = asks_file_system(number);
+  Result<StopEvent> stop = step(PTRACE_SYSCALL);
+  while (stop && stop->kind == StopEvent::Kind::kSeccomp) stop = step(PTRACE_SYSCALL);
+  may_wait_ = false;
+  if (!stop) return fail(stop.error().value);
   return finish_call();
 }
 

@@ -201,6 +201,7 @@ class TracedTask final : public Task {
   bool borrowed_dumpable_ = false;  // while it stands: the program is one that nobody may look into
   bool awaiting_ = false;
   bool makes_helper_ = false;
+  bool may_wait_ = false;  // the remote call that runs now: others go on meanwhile
   pid_t helper_ = 0;                // the thread that it made for us, as its status told
   std::optional<Waited> status_;
   std::optional<u64> saved_mask_;
