@@ -2,6 +2,7 @@
 #include "emu/explain/code.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 
 namespace bpfemu {
@@ -65,6 +66,14 @@ Code refine(Code code, const LogMessage& message) {
   return bounds && number_after(message, " size=") == 0 ? Code::kZeroSize : code;
 }
 
+// Whose arguments they are: the same rules hold for the kernel's functions and the program's global ones.
+Code refine(Code code, const Insn& insn) {
+  const bool of_arguments = code == Code::kArgument || code == Code::kKfunc || code == Code::kFunctionArgs;
+  if (!of_arguments || insn.code != (BPF_JMP | BPF_CALL)) return code;
+  if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL) return Code::kKfunc;
+  return insn.src_reg == BPF_PSEUDO_CALL ? Code::kFunctionArgs : code;
+}
+
 // What a load or store goes through. The field has room for registers that there are not.
 std::optional<u32> register_of(const Insn& insn) {
   const u32 reg = BPF_CLASS(insn.code) == BPF_LDX ? insn.src_reg : insn.dst_reg;
@@ -76,6 +85,13 @@ std::optional<u32> register_of(const Insn& insn) {
   }
 }
 
+// The register of the argument that is at fault, numbered from 0.
+std::optional<u32> argument_of(const LogMessage& message) {
+  auto argument = number_after(message, "arg#");
+  return argument && *argument >= 0 && *argument < 5 ? std::optional(BPF_REG_1 + static_cast<u32>(*argument))
+                                                     : std::nullopt;
+}
+
 // The register that a message or one after it names: some say first what is wrong and then with which.
 std::optional<u32> register_of(const Rejection& rejection, const LogMessage* message) {
   for (; message <= &rejection.messages.back(); ++message) {
@@ -83,6 +99,12 @@ std::optional<u32> register_of(const Rejection& rejection, const LogMessage* mes
     if (reg && *reg >= 0 && *reg < kRegs) return static_cast<u32>(*reg);
   }
   return std::nullopt;
+}
+
+// A target that was found and may not be attached to: of this the verifier says nothing.
+bool is_forbidden_target(const Rejection& rejection) {
+  return rejection.messages.empty() && !rejection.exploring && rejection.error == EINVAL &&
+         !rejection.info.attach_func_name.empty();
 }
 
 }  // namespace
@@ -118,14 +140,17 @@ Cause cause_of(const Rejection& rejection) {
   }
   if (!cause.message) {
     if (!rejection.messages.empty()) cause.message = &rejection.messages.back();
+    if (is_forbidden_target(rejection)) cause.code = Code::kAttachTarget;
     return cause;
   }
   cause.reg = register_of(rejection, cause.message);
   if (rejection.exploring && rejection.insn < rejection.insns.size()) {
     const Insn& insn = rejection.insns[rejection.insn];
     if (!cause.reg) cause.reg = register_of(insn);
+    if (!cause.reg && insn.code == (BPF_JMP | BPF_CALL)) cause.reg = argument_of(*cause.message);
     const Code before = cause.code;
     if (cause.reg) cause.code = refine(before, rejection.regs[*cause.reg], insn.code == (BPF_JMP | BPF_CALL));
+    cause.code = refine(cause.code, insn);
     if (cause.code != before) cause.help = nullptr;
   }
   if (rejection.exploring) return cause;

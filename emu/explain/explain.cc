@@ -87,6 +87,11 @@ void Explainer::explain_kind() {
     case Code::kRelocation: return refused("this kernel has no such field, type or value");
     case Code::kLeftOut: return refused("the loader found none, or was told not to create it");
     case Code::kPointerArithmetic: return explain_arithmetic();
+    case Code::kKernelField: return explain_kernel_field();
+    case Code::kLock: return explain_lock();
+    case Code::kMapUse: return explain_map_use();
+    case Code::kAttachTarget: return explain_target();
+    case Code::kOther: return explain_other();
     case Code::kEndlessLoop: return explain_endless();
     case Code::kTooComplex: return explain_complex();
     default: return explain_register();

@@ -51,6 +51,14 @@ class Explainer {
   void explain_endless();
   void explain_complex();
 
+  // explain_object.cc: kernel structures, locks, maps, attach targets, and what is none of all this.
+  void explain_kernel_field();
+  void explain_lock();
+  void explain_map_use();
+  void explain_target();
+  // It was refused without a word, or with one that means nothing here.
+  void explain_other();
+
   const Rejection& rejection_;
   Cause cause_;
   Report report_;

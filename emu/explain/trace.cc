@@ -237,7 +237,8 @@ std::string call_text(const Rejection& rejection, u32 insn) {
   }
   if (call.src_reg != 0) {
     const Btf* kernel = rejection.info.world->vmlinux.get();
-    return fmt::format("{}()", kernel ? kernel->type_name(static_cast<u32>(call.imm)) : "a kernel function");
+    const char* name = kernel && call.imm ? kernel->type_name(static_cast<u32>(call.imm)) : nullptr;
+    return name ? fmt::format("{}()", name) : "a kernel function";
   }
   return fmt::format("bpf_{}()", helper_name(static_cast<u32>(call.imm)));
 }
