@@ -51,6 +51,9 @@ Check Checker::check_all() {
   TRY(check_cfg());
   TRY(check_global_subprogs());
   TRY(check_subprog(0));
+  // What follows is about no place on a path.
+  pool_.release(cur_);
+  cur_ = State{};
   TRY(check_stack_depth());
   return check_kfuncs_resolved();
 }

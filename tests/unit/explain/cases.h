@@ -9,10 +9,12 @@
 
 namespace bpfemu {
 
+inline constexpr const char* kNowhere = "-";
+
 struct Case {
   Code code;
   const char* help;  // part of it
-  const char* last;  // the last label, where it was refused; "" for none
+  const char* last;  // the last label, where it was refused; "": any; kNowhere: there must be none
   Insns refused;
   Insns followed = {};  // as the help says; empty: that takes more than other instructions
   u32 type = BPF_PROG_TYPE_SOCKET_FILTER;

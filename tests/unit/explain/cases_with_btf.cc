@@ -342,7 +342,7 @@ std::vector<Case> cases_of_calls() {
        .loaded_with = function_at(4, own().takes_anything)},
       {.code = Code::kControlFlow,
        .help = "a timer's callback must not call bpf_tail_call()",
-       .last = "21: refused here",
+       .last = kNowhere,
        .refused =
            with_element(kTimerMap, joined({copy(1, 6), op(BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_FUNC, 0, 4),
                                            second_half(), call(BPF_FUNC_timer_set_callback), mov(0, 0), leave()},
