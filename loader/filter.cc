@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -68,6 +69,9 @@ constexpr Narrowed kNarrowed[] = {
      true},                                                    // comm is cached; see own_filter.h
     {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, 0, 0, 0}, false},  // carriers and code come from files
     {SYS_ioctl, 1, BPF_JEQ, {kNewUserfault, kNewUserfault, kNewUserfault, kNewUserfault}, true},  // see memory_worker.h
+    // Every program asks for its limit of stack as it starts; this one alone is answered (emu/syscalls/limits.cc).
+    {SYS_prlimit64, 1, BPF_JEQ, {RLIMIT_MEMLOCK, RLIMIT_MEMLOCK, RLIMIT_MEMLOCK, RLIMIT_MEMLOCK}, true},
+    {SYS_setrlimit, 0, BPF_JEQ, {RLIMIT_MEMLOCK, RLIMIT_MEMLOCK, RLIMIT_MEMLOCK, RLIMIT_MEMLOCK}, true},
     // Through these programs are attached, whoever is on the other side (emu/syscalls/network.cc).
     {SYS_socket, 0, BPF_JEQ, {AF_PACKET, AF_XDP, AF_XDP, AF_XDP}, true},
     // And SO_PASSCRED asks for ids (emu/syscalls/socket_ids.cc).

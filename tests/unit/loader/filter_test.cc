@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -138,6 +139,10 @@ TEST_CASE("calls that stop for some arguments only") {
   CHECK(verdict(spec, SYS_setsockopt, {3, SOL_SOCKET, SO_REUSEADDR}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(spec, SYS_setsockopt, {3, SOL_SOCKET, SO_ATTACH_BPF}) == SECCOMP_RET_TRACE);
   CHECK(verdict(spec, SYS_setsockopt, {3, SOL_NETLINK, NETLINK_EXT_ACK}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_prlimit64, {0, RLIMIT_STACK}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_prlimit64, {0, RLIMIT_MEMLOCK}) == SECCOMP_RET_TRACE);
+  CHECK(verdict(spec, SYS_setrlimit, {RLIMIT_NOFILE}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_setrlimit, {RLIMIT_MEMLOCK}) == SECCOMP_RET_TRACE);
   CHECK(verdict(spec, SYS_sendto, {3}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(spec, SYS_sendmsg, {3}) == SECCOMP_RET_ALLOW);
   CHECK_FALSE(fully_traced(spec)[SYS_mmap]);
