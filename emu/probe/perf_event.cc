@@ -167,6 +167,8 @@ u64 PerfEvent::usage_count(const TaskUsage& usage) const {
 }
 
 void PerfEvent::update() {
+  // Its program may stand aside for whoever closes the event.
+  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
   if (counts_usage()) tasks_.update(visit());
   // How long it was enabled: as a task's event, while the task ran.
   if (spec_.pid > 0) state().time = tasks_.used().run_ns;
@@ -179,8 +181,10 @@ void PerfEvent::update() {
 }
 
 void PerfEvent::update_group() {
-  leader().update();
-  for (PerfEvent* sibling : siblings()) sibling->update();
+  std::vector<std::shared_ptr<PerfEvent>> group = {leader().weak_from_this().lock()};
+  for (PerfEvent* sibling : siblings()) group.push_back(sibling->weak_from_this().lock());
+  for (const std::shared_ptr<PerfEvent>& each : group)
+    if (each) each->update();
 }
 
 void PerfEvent::reset() {

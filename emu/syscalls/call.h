@@ -49,7 +49,7 @@ enum class TraceWhen : u8 {
   kAlways,          // bpf, perf_event_open, calls that carry a path
   kRings,           // only in thread groups that hold a pollable carrier: the poll family
   kHolders,         // only in processes that were given a carrier: calls on descriptors
-  kNarrowed,        // for some arguments only (loader/filter.cc): socket, setsockopt
+  kNarrowed,        // for some arguments only (loader/filter.cc): socket, setsockopt, setrlimit, prlimit64
   kNetlink,         // only in processes that may change network devices (rtnetlink.h): sendto, sendmsg
   kReaders,         // only in processes that hold a file that is_read(), and reads of a page at most: read
   kObjects,         // only in processes that hold an object of bpf(), and a few bytes from a descriptor above 2: read, write

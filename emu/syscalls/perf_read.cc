@@ -41,13 +41,12 @@ void add_one(Values& values, PerfEvent& event, u64 format) {
 
 // kernel: perf_read_group.
 void add_group(Values& values, PerfEvent& leader, u64 format) {
-  leader.update();
+  leader.update_group();
   values.add(true, 1 + leader.siblings().size());
   values.add_times(format, leader.state());
   values.add(true, leader.state().count);
   values.add_identity(format, leader.state());
   for (PerfEvent* sibling : leader.siblings()) {
-    sibling->update();
     values.add(true, sibling->state().count);
     values.add_identity(format, sibling->state());
   }
