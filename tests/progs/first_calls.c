@@ -75,9 +75,14 @@ static int futex_woken(void) {
 static int futex_in_time(void) {
   return syscall(SYS_futex, &shared->word, FUTEX_WAIT, 0, &kLong, NULL, 0) == 0;
 }
+// Whoever is being disturbed is not asleep for a moment.
 static void wake_futex(void) {
-  shared->word = 1;
-  CHECK(syscall(SYS_futex, &shared->word, FUTEX_WAKE, 1, NULL, NULL, 0) == 1);
+  int woken = 0;
+  for (int tries = 0; tries < 1000 && woken == 0; ++tries) {
+    if (tries) sleep_ms(1);
+    woken = (int)syscall(SYS_futex, &shared->word, FUTEX_WAKE, 1, NULL, NULL, 0);
+  }
+  CHECK(woken == 1);
 }
 static int polled(void) {
   struct pollfd ready = {pipe_[0], POLLIN, 0};

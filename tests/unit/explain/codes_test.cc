@@ -236,7 +236,7 @@ TEST_CASE("a program for each code, and what follows the help is accepted") {
     CHECK(report.code == c.code);
     CHECK(report.help.find(c.help) != std::string::npos);
     CHECK((!report.verifier.empty() || !report.notes.empty()));
-    if (c.last == kNowhere) {
+    if (std::string_view(c.last) == kNowhere) {
       CHECK(report.labels.empty());
     } else if (*c.last) {
       REQUIRE_FALSE(report.labels.empty());
