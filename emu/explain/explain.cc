@@ -101,10 +101,7 @@ void Explainer::explain_kind() {
 // All that is known without knowing more of the kind: what the register is and where it comes from.
 void Explainer::explain_register() {
   if (!subject()) return refused("refused here");
-  auto events = trace(rejection_, *cause_.reg, Follow::kValue);
-  if (!events.empty() && events.back().kind == TraceEvent::Kind::kOrigin) {
-    label(events.back().insn, fmt::format("R{} comes from here: {}", *cause_.reg, events.back().what));
-  }
+  const auto events = label_origin(*cause_.reg, fmt::format("R{}", *cause_.reg));
   bool wants_pointer = cause_.code == Code::kNotPointer || cause_.code == Code::kArgument;
   if (wants_pointer && subject()->is_null()) return refused(fmt::format("R{} is NULL here", *cause_.reg));
   if (subject()->is_scalar() && !events.empty() && is_pointer(events.back().after.type)) {
@@ -133,6 +130,13 @@ std::string Explainer::verifier_words() const {
   while (!words.empty() && words.back() == '\n') words.pop_back();
   for (size_t at = words.find('\n'); at != std::string::npos; at = words.find('\n', at)) words.replace(at, 1, "; ");
   return words;
+}
+
+std::vector<TraceEvent> Explainer::label_origin(u32 reg, std::string_view name) {
+  auto events = trace(rejection_, reg, Follow::kValue);
+  if (!events.empty() && events.back().kind == TraceEvent::Kind::kOrigin)
+    label(events.back().insn, fmt::format("{} comes from here: {}", name, events.back().what));
+  return events;
 }
 
 void Explainer::label(u32 insn, std::string text) {

@@ -4,18 +4,11 @@
 #include <cstring>
 
 #include "emu/explain/explainer.h"
+#include "emu/isa/opcode.h"
 
 namespace bpfemu {
 
 namespace {
-
-// The member of a structure that holds the byte at an offset, null when none begins before it.
-const btf_member* member_at(const Btf& btf, const btf_type& structure, s64 offset) {
-  const btf_member* found = nullptr;
-  for (const btf_member& member : btf.members(structure))
-    if (Btf::member_bit_offset(structure, member) / 8 <= static_cast<u64>(offset)) found = &member;
-  return found;
-}
 
 // "`pid` is the 4 bytes at 2416", "" for what has no name or no size.
 std::string member_text(const Btf& btf, const btf_type& structure, const btf_member& member) {
@@ -27,6 +20,16 @@ std::string member_text(const Btf& btf, const btf_type& structure, const btf_mem
 
 }  // namespace
 
+const btf_member* member_at(const Btf& btf, const btf_type& structure, s64 offset) {
+  const btf_member* found = nullptr;
+  if (offset < 0 || offset >= structure.size) return found;
+  for (const btf_member& member : btf.members(structure)) {
+    if (Btf::member_bit_offset(structure, member) / 8 > static_cast<u64>(offset)) break;
+    found = &member;
+  }
+  return found;
+}
+
 void Explainer::explain_kernel_field() {
   const Insn* insn = cause_.insn ? &rejection_.insns[*cause_.insn] : nullptr;
   const bool reads = insn && BPF_CLASS(insn->code) == BPF_LDX && subject();
@@ -36,13 +39,10 @@ void Explainer::explain_kernel_field() {
   const btf_type* type = plain ? reg->btf()->type(reg->btf_id()) : nullptr;
   if (!type || (Btf::kind(*type) != BTF_KIND_STRUCT && Btf::kind(*type) != BTF_KIND_UNION)) return explain_register();
   const char* name = reg->btf()->type_name(reg->btf_id());
-  auto events = trace(rejection_, *cause_.reg, Follow::kValue);
-  if (!events.empty() && events.back().kind == TraceEvent::Kind::kOrigin)
-    label(events.back().insn, fmt::format("the pointer comes from here: {}", events.back().what));
-  constexpr s64 kBytes[] = {4, 2, 1, 8};  // BPF_W, BPF_H, BPF_B, BPF_DW
-  const s64 size = kBytes[BPF_SIZE(insn->code) >> 3], off = s64{reg->off} + insn->off;
+  label_origin(*cause_.reg, "the pointer");
+  const s64 size = access_size(insn->code), off = s64{reg->off} + insn->off;
   refused(fmt::format("bytes {} to {} of struct {}, which has {}", off, off + size - 1, name, type->size));
-  const btf_member* member = off >= 0 && off < type->size ? member_at(*reg->btf(), *type, off) : nullptr;
+  const btf_member* member = member_at(*reg->btf(), *type, off);
   const std::string what = member ? member_text(*reg->btf(), *type, *member) : std::string();
   if (!what.empty()) note(what);
 }

@@ -11,30 +11,25 @@ namespace bpfemu {
 
 namespace {
 
-// The member of a structure at an offset, "" when there is none; `size` of the whole.
+// What a structure has at an offset, "" when that is nothing; `size` of the whole.
 struct Member {
   std::string name;
   u32 size = 0;
 };
-std::optional<Member> member_at(const Btf& btf, std::string_view structure, s64 offset) {
+std::optional<Member> member_of(const Btf& btf, std::string_view structure, s64 offset) {
   auto id = btf.find(structure, BTF_KIND_STRUCT);
   if (!id) return std::nullopt;
   const btf_type& type = *btf.type(*id);
-  Member found{"", type.size};
-  if (offset < 0 || offset >= type.size) return found;
-  for (const btf_member& member : btf.members(type)) {
-    if (Btf::member_bit_offset(type, member) / 8 > static_cast<u64>(offset)) break;
-    found.name = btf.string(member.name_off);
-  }
-  return found;
+  const btf_member* member = member_at(btf, type, offset);
+  return Member{member ? btf.string(member->name_off) : "", type.size};
 }
 
 std::optional<Member> context_member(const Rejection& rejection, std::string_view structure, s64 offset) {
   if (rejection.btf) {
-    if (auto found = member_at(*rejection.btf, structure, offset)) return found;
+    if (auto found = member_of(*rejection.btf, structure, offset)) return found;
   }
   const Btf* kernel = rejection.info.world->vmlinux.get();
-  return kernel ? member_at(*kernel, structure, offset) : std::nullopt;
+  return kernel ? member_of(*kernel, structure, offset) : std::nullopt;
 }
 
 // What a program's context is made of.

@@ -99,10 +99,7 @@ void Explainer::explain_bounds() {
   auto region = region_of(reg);
   auto off = number(" off="), size = number(" size=");
   if (!reg.is_scalar() && reg.var_off.is_const()) {
-    auto from = trace(rejection_, *cause_.reg, Follow::kValue);
-    if (!from.empty() && from.back().kind == TraceEvent::Kind::kOrigin) {
-      label(from.back().insn, fmt::format("the pointer comes from here: {}", from.back().what));
-    }
+    label_origin(*cause_.reg, "the pointer");
     // An index that is known, such as a loop's.
     auto numbers = trace(rejection_, *cause_.reg, Follow::kNumber);
     auto added = [](const TraceEvent& e) { return e.kind == TraceEvent::Kind::kAdded; };
@@ -210,10 +207,7 @@ void Explainer::explain_uninit_stack() {
 void Explainer::explain_packet() {
   auto off = number(" off="), size = number(" size="), range = number("r=");
   if (!subject() || !off || !size) return explain_register();
-  auto events = trace(rejection_, *cause_.reg, Follow::kValue);
-  if (!events.empty() && events.back().kind == TraceEvent::Kind::kOrigin) {
-    label(events.back().insn, fmt::format("the pointer comes from here: {}", events.back().what));
-  }
+  label_origin(*cause_.reg, "the pointer");
   if (auto check = last_packet_check(rejection_)) {
     label(*check, range && *range > 0 ? fmt::format("{} bytes are checked here", *range)
                                       : "compared here, which on this path says nothing of this pointer's bytes");
@@ -232,10 +226,7 @@ void Explainer::explain_packet() {
 void Explainer::explain_return() {
   if (!rejection_.exploring) return refused("refused here");
   const Reg& result = rejection_.regs[BPF_REG_0];
-  auto events = trace(rejection_, BPF_REG_0, Follow::kValue);
-  if (!events.empty() && events.back().kind == TraceEvent::Kind::kOrigin) {
-    label(events.back().insn, fmt::format("the value comes from here: {}", events.back().what));
-  }
+  label_origin(BPF_REG_0, "the value");
   refused(fmt::format("R0 is {}", describe(result)));
   const std::string allowed = allowed_values(report_.verifier);
   if (!allowed.empty()) report_.help = fmt::format("return {}", allowed);

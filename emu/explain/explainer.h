@@ -22,6 +22,8 @@ class Explainer {
   void explain_stale(RegType was);
   std::string verifier_words() const;
   void label(u32 insn, std::string text);
+  // Labels where the value of a register comes from, where that is known; all that became of it on the way.
+  std::vector<TraceEvent> label_origin(u32 reg, std::string_view name);
   // Where it was refused; comes last.
   void refused(std::string text);
   void note(std::string text) { report_.notes.push_back(std::move(text)); }
@@ -66,5 +68,7 @@ class Explainer {
 
 // "a pointer to a map value that may be NULL".
 std::string describe(const Reg& reg);
+// The member of a structure that holds the byte at an offset, null when none begins before it.
+const btf_member* member_at(const Btf& btf, const btf_type& structure, s64 offset);
 
 }  // namespace bpfemu

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 
+#include "emu/isa/opcode.h"
 #include "emu/verifier/ctx_fields.h"
 #include "emu/verifier/fixup_calls.h"
 #include "emu/verifier/fixup_phases.h"
@@ -123,9 +124,6 @@ std::span<const KernelField> fields(u32 type) {
 constexpr u8 size_code(u32 bytes) {
   return bytes == 8 ? BPF_DW : bytes == 4 ? BPF_W : bytes == 2 ? BPF_H : BPF_B;
 }
-constexpr u32 size_of(u8 code) {
-  return BPF_SIZE(code) == BPF_DW ? 8 : BPF_SIZE(code) == BPF_W ? 4 : BPF_SIZE(code) == BPF_H ? 2 : 1;
-}
 
 class Shower {
  public:
@@ -194,7 +192,7 @@ class Shower {
   // False: the claimed kernel's BTF lacks something, and the access stays as it is.
   bool show(const KernelField& field, Insn insn, u32 field_size) {
     bool load = BPF_CLASS(insn.code) == BPF_LDX;
-    u32 size = size_of(insn.code), offset = static_cast<u32>(insn.off);
+    u32 size = access_size(insn.code), offset = static_cast<u32>(insn.off);
     bool narrow = load && size < field_size;
     if (narrow) {
       insn.off = static_cast<s16>(offset & ~(field_size - 1));
