@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/object_space.h"
+
+#include <cstring>
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kSpare = 64;  // behind each object: its flexible array, and a cache line of distance
+constexpr u64 kSlab = 32 * 1024;
+
+u32 stride(u32 size) { return static_cast<u32>(round_up(size + kSpare, kSpare)); }
+
+}  // namespace
+
+KernelStruct::KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name) : btf_(std::move(btf)), name_(name) {
+  const auto id = btf_ ? btf_->find(name, BTF_KIND_STRUCT) : fail(ENOENT);
+  if (id) size_ = btf_->size_of(*id).value_or(0);
+}
+
+std::optional<u32> KernelStruct::offset(std::string_view path) const {
+  auto known = offsets_.find(path);
+  if (known == offsets_.end()) {
+    const auto found = size_ ? btf_->offset_of(name_, path) : fail(ENOENT);
+    known = offsets_.emplace(path, found ? std::optional<u32>(*found) : std::nullopt).first;
+  }
+  return known->second;
+}
+
+ObjectSpace::~ObjectSpace() {
+  for (const auto& [type, shelf] : shelves_)
+    for (const Extent& slab : shelf.slabs) arena_.release(slab);
+}
+
+const KernelStruct& ObjectSpace::structure(std::string_view name) {
+  auto known = structs_.find(name);
+  if (known == structs_.end()) known = structs_.emplace(name, std::make_unique<KernelStruct>(btf_, name)).first;
+  return *known->second;
+}
+
+u64 ObjectSpace::room(Shelf& shelf, u32 size) {
+  if (shelf.free.empty()) {
+    const u64 each = stride(size), all = std::max(kSlab, each);
+    const auto slab = arena_.allocate(all);
+    if (!slab) return 0;
+    shelf.slabs.push_back(*slab);
+    for (u64 at = 0; at + each <= all; at += each) shelf.free.push_back(slab->address + at);
+  }
+  const u64 address = shelf.free.back();
+  shelf.free.pop_back();
+  memset(reinterpret_cast<void*>(address), 0, stride(size));
+  return address;
+}
+
+KernelObject ObjectSpace::object(const KernelStruct& type, std::string_view identity, bool* is_new) {
+  if (is_new) *is_new = false;
+  if (type.size() == 0) return {};
+  Shelf& shelf = this->shelf(type);
+  auto known = shelf.objects.find(std::string(identity));
+  if (known != shelf.objects.end()) {
+    shelf.age.splice(shelf.age.begin(), shelf.age, known->second.age);
+    return {known->second.address, type};
+  }
+  if (shelf.objects.size() >= kMostObjects) forget(type, *shelf.age.back());
+  const u64 address = room(shelf, type.size());
+  if (!address) return {};
+  known = shelf.objects.emplace(identity, Entry{address, {}}).first;
+  known->second.age = shelf.age.insert(shelf.age.begin(), &known->first);
+  if (is_new) *is_new = true;
+  return {address, type};
+}
+
+void ObjectSpace::forget(const KernelStruct& type, std::string_view identity) {
+  Shelf& shelf = this->shelf(type);
+  const auto known = shelf.objects.find(std::string(identity));
+  if (known == shelf.objects.end()) return;
+  shelf.free.push_back(known->second.address);
+  shelf.age.erase(known->second.age);
+  shelf.objects.erase(known);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel objects in the arena, laid out as the claimed kernel's BTF says. One stands for one thing of the host's (an
+// inode, a socket, a name in a folder) and is found by that again, since programs use addresses as keys. Who builds a
+// struct decides what identifies it and which members it fills in.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "emu/arena/arena.h"
+#include "emu/base/bytes.h"
+#include "emu/btf/btf.h"
+
+namespace bpfemu {
+
+// One struct of the claimed kernel.
+class KernelStruct {
+ public:
+  // `name` and the paths below are literals: they are kept as they are.
+  KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name);
+
+  std::string_view name() const { return name_; }
+  u32 size() const { return size_; }  // 0: the claimed kernel has no such struct
+  // Where `path` ("f_path.dentry", anonymous members searched) lies; none: this kernel's struct has no such member.
+  std::optional<u32> offset(std::string_view path) const;
+
+ private:
+  std::shared_ptr<const Btf> btf_;
+  std::string_view name_;
+  u32 size_ = 0;
+  mutable std::unordered_map<std::string_view, std::optional<u32>> offsets_;
+};
+
+// An object, or null. Setting what the struct does not have does nothing.
+class KernelObject {
+ public:
+  KernelObject() = default;
+  KernelObject(u64 address, const KernelStruct& type) : address_(address), type_(&type) {}
+
+  explicit operator bool() const { return address_ != 0; }
+  u64 address() const { return address_; }
+  // Of a member; 0: there is none.
+  u64 address(std::string_view path) const {
+    const auto offset = address_ ? type_->offset(path) : std::nullopt;
+    return offset ? address_ + *offset : 0;
+  }
+  // The caller gives a value of the member's own size.
+  template <class T>
+  void set(std::string_view path, T value) const {
+    if (const u64 at = address(path)) store(reinterpret_cast<void*>(at), value);
+  }
+
+ private:
+  u64 address_ = 0;
+  const KernelStruct* type_ = nullptr;
+};
+
+class ObjectSpace {
+ public:
+  // `btf` may be null: then there are no objects.
+  ObjectSpace(Arena& arena, std::shared_ptr<const Btf> btf) : arena_(arena), btf_(std::move(btf)) {}
+  ~ObjectSpace();
+  ObjectSpace(const ObjectSpace&) = delete;
+  ObjectSpace& operator=(const ObjectSpace&) = delete;
+
+  const KernelStruct& structure(std::string_view name);
+  // The object of `type` that `identity` means, zeroed when it is new. Null: no such struct, or no memory. Of each struct
+  // so many are kept; the one that was asked for longest ago goes first.
+  KernelObject object(const KernelStruct& type, std::string_view identity, bool* is_new = nullptr);
+  // What it meant is gone: the next that has the same identity is another.
+  void forget(const KernelStruct& type, std::string_view identity);
+  size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
+
+  static constexpr size_t kMostObjects = 16384;
+
+ private:
+  using Age = std::list<const std::string*>;  // the one asked for last in front
+  struct Entry {
+    u64 address;
+    Age::iterator age;
+  };
+  // The objects of one struct, and room for more.
+  struct Shelf {
+    std::unordered_map<std::string, Entry> objects;
+    Age age;
+    std::vector<u64> free;
+    std::vector<Extent> slabs;
+  };
+  Shelf& shelf(const KernelStruct& type) { return shelves_[&type]; }
+  u64 room(Shelf& shelf, u32 size);
+
+  Arena& arena_;
+  std::shared_ptr<const Btf> btf_;
+  std::unordered_map<std::string_view, std::unique_ptr<KernelStruct>> structs_;
+  std::unordered_map<const KernelStruct*, Shelf> shelves_;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/object_space.h"
+
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+
+#include "emu/kernel/kernel_data.h"
+
+namespace bpfemu {
+namespace {
+
+struct Fixture {
+  std::unique_ptr<Arena> arena = Arena::create(2).value();
+  std::shared_ptr<Btf> btf = KernelData(default_profile()).btf().value();
+  ObjectSpace space{*arena, btf};
+};
+
+TEST_CASE_METHOD(Fixture, "an object keeps its address for as long as its identity is asked for") {
+  const KernelStruct& inode = space.structure("inode");
+  bool is_new = false;
+  const KernelObject first = space.object(inode, "8:1 77", &is_new);
+  REQUIRE(first);
+  CHECK(is_new);
+  first.set("i_ino", u64{77});
+  CHECK(arena->contains(first.address(), inode.size()));
+  CHECK(space.object(inode, "8:1 78").address() != first.address());
+  CHECK(space.object(inode, "8:1 77", &is_new).address() == first.address());
+  CHECK_FALSE(is_new);
+  CHECK(load<u64>(reinterpret_cast<void*>(first.address("i_ino"))) == 77);
+  CHECK(first.address("i_ino") == first.address() + btf->offset_of("inode", "i_ino").value());
+
+  space.forget(inode, "8:1 77");
+  const KernelObject second = space.object(inode, "8:1 77", &is_new);
+  CHECK(is_new);
+  CHECK(load<u64>(reinterpret_cast<void*>(second.address("i_ino"))) == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "of too many objects the one asked for longest ago goes") {
+  const KernelStruct& qstr = space.structure("qstr");
+  for (size_t i = 0; i < ObjectSpace::kMostObjects; ++i) REQUIRE(space.object(qstr, fmt::format("{}", i)));
+  const u64 kept = space.object(qstr, "0").address();
+  bool is_new = false;
+  (void)space.object(qstr, "one more");
+  CHECK(space.count(qstr) == ObjectSpace::kMostObjects);
+  CHECK(space.object(qstr, "0", &is_new).address() == kept);
+  CHECK_FALSE(is_new);
+  (void)space.object(qstr, "1", &is_new);
+  CHECK(is_new);
+}
+
+TEST_CASE_METHOD(Fixture, "what the kernel does not have is null and takes no values") {
+  const KernelObject none = space.object(space.structure("no_such_struct"), "1");
+  CHECK_FALSE(none);
+  none.set("member", 1);
+  const KernelObject inode = space.object(space.structure("inode"), "1");
+  inode.set("no_such_member", 1);
+  CHECK(inode.address("no_such_member") == 0);
+}
+
+}  // namespace
+}  // namespace bpfemu
