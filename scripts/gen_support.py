@@ -64,7 +64,7 @@ The verifier knows the context and the helpers of all of these; which of them an
 %s
 ## Events
 
-All of `syscalls:*` as tracepoints, and: %s. Other events of the kernel can be listed and read in tracefs; attaching to
+All of `syscalls:*` as tracepoints, `raw_syscalls:*`, and: %s. Other events of the kernel can be listed and read in tracefs; attaching to
 them is noted as not modelled.
 
 `signal_generate` tells of what supervised processes send, of the ends of their children, and of what the kernel sends them.
@@ -74,7 +74,8 @@ timer interrupts, there is none, which is noted. So is a raw tracepoint program 
 
 ## Kernel functions that probes hit
 
-kprobe, kretprobe, fentry and fexit on `__x64_sys_*`, `__ia32_*` (which 64-bit processes never reach) and: %s. Others exist
+kprobe, kretprobe, fentry and fexit on `do_syscall_64`, `x64_sys_call`, `__x64_sys_*`, `__ia32_*` (which 64-bit processes
+never reach) and: %s. Others exist
 in /proc/kallsyms; attaching to them is noted as not modelled, and so is attaching further into a function than behind the
 nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
 
@@ -94,8 +95,8 @@ Answered or watched even when no probe asks for them; all others run natively.
     len(running), len(helpers), names(running), names(checked),
     *(", ".join("`%s`" % name for name in group) for group in kfuncs),
     table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),
-    ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("events.inc", "EVENT")),
-    ", ".join("`%s`" % r[0].strip('"') for r in rows("kernel_functions.inc", "KERNEL_FUNCTION")),
+    ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("hooks.inc", "TRACEPOINT")),
+    ", ".join("`%s`" % r[1].strip('"') for r in rows("hooks.inc", "FUNCTION")),
     table(["call", "note"], ([r[0], r[5]] for r in rows("traced_syscalls.inc", "SYSCALL"))),
 )
 

@@ -45,6 +45,7 @@ struct VerifiedProgram {
   bool sleepable = false;
   u32 attach_func_ret_type = 0;
   u32 max_ctx_offset = 0;                            // one past the highest byte of context that it reads
+  u64 ctx_words = ~u64{0};                           // bit n: it may read the n-th eight bytes of context; 63: all behind
 };
 
 class Program : public Object {

@@ -2,7 +2,7 @@
 // What programs find behind R1, one family a file (ctx_*.cc). Each builder is a ContextBuilder: see point.h.
 #pragma once
 
-#include "emu/probe/event.h"
+#include "emu/hook/event.h"
 #include "emu/probe/point.h"
 
 namespace bpfemu {
@@ -10,18 +10,12 @@ namespace bpfemu {
 // Tracepoint records, at the offsets of the events' formats. The first eight bytes (common_*) no program can read.
 void* sys_enter_record(Probes&, const Event&, const Point&, void* memory);  // syscalls:sys_enter_*
 void* sys_exit_record(Probes&, const Event&, const Point&, void* memory);   // syscalls:sys_exit_*
-void* process_fork_record(Probes&, const Event&, const Point&, void* memory);
-void* process_exec_record(Probes&, const Event&, const Point&, void* memory);
-void* process_exit_record(Probes&, const Event&, const Point&, void* memory);
-void* signal_generate_record(Probes&, const Event&, const Point&, void* memory);
+void* hook_record(Probes&, const Event&, const Point&, void* memory);
 
 // Raw tracepoints and tp_btf: the tracepoint's arguments, one u64 each.
 void* sys_enter_args(Probes&, const Event&, const Point&, void* memory);
 void* sys_exit_args(Probes&, const Event&, const Point&, void* memory);
-void* process_fork_args(Probes&, const Event&, const Point&, void* memory);
-void* process_exec_args(Probes&, const Event&, const Point&, void* memory);
-void* process_exit_args(Probes&, const Event&, const Point&, void* memory);
-void* signal_generate_args(Probes&, const Event&, const Point&, void* memory);
+void* hook_args(Probes&, const Event&, const Point&, void* memory);
 
 // struct pt_regs of a kernel function at its entry and at its return.
 void* kernel_entry_regs(Probes&, const Event&, const Point&, void* memory);
@@ -34,10 +28,5 @@ void* user_regs(Probes&, const Event&, const Point&, void* memory);
 
 // struct bpf_perf_event_data.
 void* perf_event_context(void* memory, const PtRegs* regs, u64 period);
-
-// System call arguments in the order of the ABI.
-inline std::array<u64, 6> syscall_arguments(const PtRegs& regs) {
-  return {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9};
-}
 
 }  // namespace bpfemu

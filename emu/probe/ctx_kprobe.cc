@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "emu/kernel/functions.h"
+#include "emu/hook/functions.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
@@ -13,6 +13,7 @@ namespace bpfemu {
 
 namespace {
 
+constexpr u32 kInRegs = 6;  // arguments
 constexpr u64 kKernelCs = 0x10, kKernelSs = 0x18, kKernelFlags = 0x246;
 
 // The vCPU's context memory while a kprobe runs.
@@ -20,7 +21,7 @@ struct KernelFrame {
   PtRegs regs;    // of the function
   PtRegs user;    // of the thread, which the handlers of system calls get a pointer to
   u64 stack[16];  // where rsp points: the return address, then arguments beyond the sixth
-  u8 objects[2048];
+  u64 scratch[6];
 };
 static_assert(sizeof(KernelFrame) <= kContextSize);
 
@@ -29,9 +30,9 @@ static_assert(sizeof(KernelFrame) <= kContextSize);
 struct TrampolineFrame {
   u64 function;
   u64 count;
-  u64 values[7];  // arguments, then the result
+  u64 values[Arguments::kMost + 1];  // arguments, then the result
   PtRegs user;
-  u8 objects[2048];
+  u64 scratch[6];
 };
 static_assert(sizeof(TrampolineFrame) <= kContextSize);
 
@@ -46,35 +47,30 @@ KernelFrame& frame_in(void* memory, const Event& event) {
   return frame;
 }
 
+// A hook's come with the event; the dispatcher's and the handlers' are made here.
+Arguments arguments_of(const Event& event, const Point& point, PtRegs& user, u64 (&scratch)[6]) {
+  if (event.arguments) return *event.arguments;
+  Arguments arguments;
+  point.where().function->arguments({.number = event.number,
+                                     .args = syscall_arguments(*event.regs),
+                                     .regs = reinterpret_cast<u64>(&user),
+                                     .scratch = scratch},
+                                    arguments);
+  return arguments;
+}
+
 void* trampoline_args(const Event& event, const Point& point, void* memory, u64 result) {
   const Point::Where& where = point.where();
   auto& frame = *new (memory) TrampolineFrame{};
   frame.function = where.address;
   frame.count = where.record_size / sizeof(u64);
+  if (frame.count > Arguments::kMost) return nullptr;
   frame.user = *event.regs;
   frame.user.rax = static_cast<u64>(-ENOSYS);  // as it is until the call has returned
-  KernelCall call{.task = event.task,
-                  .number = event.number,
-                  .args = syscall_arguments(*event.regs),
-                  .regs = reinterpret_cast<u64>(&frame.user),
-                  .scratch = frame.objects,
-                  .scratch_size = sizeof frame.objects};
-  std::array<u64, 6> arguments{};
-  if (frame.count > arguments.size() || !where.function->arguments(call, arguments)) return nullptr;
-  std::copy_n(arguments.begin(), frame.count, frame.values);
+  const Arguments arguments = arguments_of(event, point, frame.user, frame.scratch);
+  std::copy_n(arguments.values().begin(), frame.count, frame.values);
   frame.values[frame.count] = result;
   return frame.values;
-}
-
-// Does the system call come to the function at all?
-bool reaches(KernelFrame& frame, const Event& event, const Point& point, std::array<u64, 6>& arguments) {
-  KernelCall call{.task = event.task,
-                  .number = event.number,
-                  .args = syscall_arguments(*event.regs),
-                  .regs = reinterpret_cast<u64>(&frame.user),
-                  .scratch = frame.objects,
-                  .scratch_size = sizeof frame.objects};
-  return point.where().function->arguments(call, arguments);
 }
 
 // Where the function's caller goes on.
@@ -97,8 +93,7 @@ void* fexit_args(Probes&, const Event& event, const Point& point, void* memory) 
 
 void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* memory) {
   KernelFrame& frame = frame_in(memory, event);
-  std::array<u64, 6> arguments{};
-  if (!reaches(frame, event, point, arguments)) return nullptr;
+  const Arguments arguments = arguments_of(event, point, frame.user, frame.scratch);
   PtRegs& regs = frame.regs;
   regs.rdi = arguments[0];
   regs.rsi = arguments[1];
@@ -108,16 +103,15 @@ void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* m
   regs.r9 = arguments[5];
   regs.rip = point.where().address + 1;  // behind the breakpoint, as handlers see it
   frame.stack[0] = return_address(event, point);
+  for (u32 n = kInRegs; n < Arguments::kMost; ++n) frame.stack[1 + n - kInRegs] = arguments[n];
   return &regs;
 }
 
-// Returns what the call returned, where the call came that far.
+// Of what is no hook, the result is the call's, where it has one.
 void* kernel_return_regs(Probes&, const Event& event, const Point& point, void* memory) {
   if (is_first_return(event)) return nullptr;
   KernelFrame& frame = frame_in(memory, event);
-  std::array<u64, 6> arguments{};
-  if (!reaches(frame, event, point, arguments)) return nullptr;
-  frame.regs.rax = point.where().function->returns_result ? static_cast<u64>(event.result) : 0;
+  frame.regs.rax = static_cast<u64>(event.result);
   frame.regs.rip = return_address(event, point);
   return &frame.regs;
 }

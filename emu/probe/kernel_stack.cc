@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <sys/syscall.h>
 
-#include "emu/kernel/functions.h"
+#include "emu/hook/functions.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/probe/probes.h"
 
@@ -56,7 +56,7 @@ class Stack {
   bool listener() {
     u32 arguments = probes_.tracepoint_arguments(where_.tracepoint);
     if (where_.listener == Listener::kRaw && !per_argument(kTraceRun, std::to_string(arguments))) return false;
-    return probes_.listeners(where_.tracepoint) < 2 || per_argument(kIterator, where_.tracepoint);
+    return probes_.listeners_of(where_.tracepoint) < 2 || per_argument(kIterator, where_.tracepoint);
   }
 
   bool place() {
@@ -64,11 +64,16 @@ class Stack {
       case Moment::kSyscallEnter: return append(StackPart::kSyscallEnter);
       case Moment::kSyscallExit:
         return append(is_first_return(event_) ? StackPart::kFirstReturn : StackPart::kSyscallExit);
-      case Moment::kFork: return append(StackPart::kFork);
-      case Moment::kExec: return append(StackPart::kExec);
-      case Moment::kExit: return append(StackPart::kExit) && death();
-      case Moment::kSignal: return signal();
+      case Moment::kHook: return hook();
       default: return false;
+    }
+  }
+
+  bool hook() {
+    switch (where_.hook) {
+      case Hook::trace_sched_process_exit: return append(StackPart::kExit) && death();
+      case Hook::trace_signal_generate: return signal();
+      default: return append(row_of(where_.hook).place);
     }
   }
 

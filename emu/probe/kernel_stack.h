@@ -3,7 +3,7 @@
 #pragma once
 
 #include "emu/kernel/stacks.h"
-#include "emu/probe/event.h"
+#include "emu/hook/event.h"
 #include "emu/probe/point.h"
 
 namespace bpfemu {

@@ -8,7 +8,34 @@
 
 namespace bpfemu {
 
-Point::Point(Probes& probes, Where where) : probes_(probes), where_(std::move(where)) {
+namespace {
+
+// Which argument of a function lies in a word of pt_regs, by the calling convention.
+Arguments::Mask in_regs(u64 words) {
+  constexpr u32 kOfArgument[] = {offsetof(PtRegs, rdi), offsetof(PtRegs, rsi), offsetof(PtRegs, rdx),
+                                 offsetof(PtRegs, rcx), offsetof(PtRegs, r8),  offsetof(PtRegs, r9)};
+  Arguments::Mask mask = 0;
+  for (u32 n = 0; n < std::size(kOfArgument); ++n) mask |= (words >> kOfArgument[n] / sizeof(u64) & 1) << n;
+  const bool stack = words >> offsetof(PtRegs, rsp) / sizeof(u64) & 1;
+  return stack ? mask | ~Arguments::Mask{0} << std::size(kOfArgument) : mask;
+}
+
+Arguments::Mask looked_at_by(const Program& program) {
+  const u64 words = program.verified.ctx_words;
+  if (program.type == BPF_PROG_TYPE_KPROBE) return in_regs(words);
+  if (program.type == BPF_PROG_TYPE_TRACEPOINT) return 0;
+  return static_cast<Arguments::Mask>(words);
+}
+
+}  // namespace
+
+Arguments::Mask Point::looked_at() const {
+  Arguments::Mask mask = 0;
+  for (const Attachment& each : programs_) mask |= looked_at_by(*each.program);
+  return counters().empty() || where_.probe == Probe::kNone ? mask : ~Arguments::Mask{0};
+}
+
+Point::Point(Probes& probes, Where where) : probes_(probes), serial_(probes.listeners()), where_(std::move(where)) {
   probes_.add(*this);
   if (where_.hits) probes_.programs_changed();
 }

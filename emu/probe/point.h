@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "emu/bpf/program.h"
+#include "emu/hook/arguments.h"
+#include "emu/hook/hook.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/probe/runner.h"
@@ -23,22 +25,21 @@ class PerfEvent;
 struct Event;
 struct DynamicProbe;
 struct KernelFunction;
+class RecordLayout;
 
 // Which report of the loader concerns a point.
 enum class Moment : u8 {
   kNever,  // known to the claimed kernel, reached by nothing that the model sees
   kSyscallEnter,
   kSyscallExit,
-  kFork,
-  kExec,
-  kExit,
-  kSignal,
+  kHook,
+  kHookReturn,
   kSite,        // a user instruction
   kSiteReturn,  // the return of a user function
 };
 
-// The order in which one system call passes its points in the kernel; exits pass them the other way round.
-enum class Depth : u8 { kTracepoint, kDispatch, kHandler, kInner };
+// The order in which every system call passes these in the kernel; exits pass them the other way round. Hooks lie inside.
+enum class Depth : u8 { kTracepoint, kDispatch, kHandler };
 
 // A program in its place. The program array of a point keeps attach order.
 struct Attachment {
@@ -65,6 +66,7 @@ class Point {
     Moment moment = Moment::kNever;
     Depth depth = Depth::kTracepoint;
     SyscallSet syscalls{};  // of the system call moments: the numbers that come by
+    Hook hook{};             // of the hooks' moments
     ContextBuilder context = nullptr;
     const KernelFunction* function = nullptr;  // kprobes
     bool within = false;                       // kprobes: behind the function's entry, where bpf_get_func_ip says 0
@@ -72,6 +74,7 @@ class Point {
     Probe probe = Probe::kNone;
     bool on_return = false;         // kretprobe, uretprobe
     u32 record_size = ~0u;          // tracepoints: bytes of context that programs may read
+    std::shared_ptr<const RecordLayout> layout{};  // tracepoints
     std::string name{};             // of the event, symbol or file, as queries show it
     Listener listener{};            // tracepoints: as which of them
     std::string_view tracepoint{};  // the kernel's own, of which several events may be made ("sys_enter"); static
@@ -97,8 +100,13 @@ class Point {
   const Where& where() const { return where_; }
   const std::vector<Attachment>& programs() const { return programs_; }
   const ProgramNeeds& needs() const { return needs_; }
+  bool is_at(Hook hook) const { return where_.moment == Moment::kHook && where_.hook == hook; }
   // Does anybody want to know what passes?
   bool awaited() const;
+  // Which arguments of the hook do its programs look at?
+  Arguments::Mask looked_at() const;
+  // How many points there had been when this one was made.
+  u64 serial() const { return serial_; }
   // Or how often something does?
   bool watched() const { return awaited() || where_.hits; }
 
@@ -128,6 +136,7 @@ class Point {
   bool at_site() const;
 
   Probes& probes_;
+  u64 serial_ = 0;
   const Point* whole_ = nullptr;  // what this is a place of
   Where where_;
   std::vector<Attachment> programs_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "emu/hook/life.h"
 #include "emu/probe/perf_event.h"
 
 namespace bpfemu {
@@ -34,12 +35,22 @@ void for_each_syscall(const SyscallSet& syscalls, Lists& lists, auto&& change) {
 }  // namespace
 
 Probes::Probes(const Parts& parts, Outlets outlets)
-    : parts_(parts), runner_(parts.arena, parts.host, parts.unmodelled, std::move(outlets)) {}
+    : parts_(parts),
+      runner_(parts.arena, parts.host, parts.unmodelled, std::move(outlets)),
+      memory_(parts.arena),
+      services_{.host = parts.host,
+                .unmodelled = parts.unmodelled,
+                .kernel = parts.kernel,
+                .objects = parts.objects,
+                .memory = memory_,
+                .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); }},
+      transits_(*this, services_) {}
 
 Probes::~Probes() = default;
 
 void Probes::add(Point& point) {
   points_.insert(&point);
+  ++points_made_;
   const Point::Where& where = point.where();
   if (!where.tracepoint.empty()) listeners_.emplace(where.tracepoint, where.listener);
   switch (where.moment) {
@@ -50,7 +61,8 @@ void Probes::add(Point& point) {
       return for_each_syscall(where.syscalls, exited_, [&](Points& points) { insert(points, point, false); });
     case Moment::kSite: return insert(sites_hit_[where.site], point, true);
     case Moment::kSiteReturn: return insert(sites_returned_[where.site], point, true);
-    default: return insert(others_[where.moment], point, true);
+    case Moment::kHook: return insert(of(where.hook, Side::kEntry).points, point, true);
+    case Moment::kHookReturn: return insert(of(where.hook, Side::kReturn).points, point, true);
   }
 }
 
@@ -64,7 +76,8 @@ void Probes::remove(Point& point) {
   }
   for_each_syscall(where.syscalls, entered_, take);
   for_each_syscall(where.syscalls, exited_, take);
-  for (auto& [moment, points] : others_) take(points);
+  for (auto& sides : hooks_)
+    for (Listeners& listeners : sides) take(listeners.points);
   take(sites_hit_[where.site]);
   take(sites_returned_[where.site]);
   if (sites_hit_[where.site].empty() && sites_returned_[where.site].empty()) {
@@ -85,12 +98,39 @@ void Probes::programs_changed() {
     entry[number] = wanted(entered_[number]);
     exit[number] = wanted(exited_[number]);
   }
-  bool signals = wanted(others_[Moment::kSignal]);
+  refresh_hooks(entry, exit);
+  const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry);
   if (signals != std::exchange(wanted_signals_, signals)) parts_.host.want_signals(signals);
   if (entry == wanted_entry_ && exit == wanted_exit_) return;
   wanted_entry_ = entry;
   wanted_exit_ = exit;
   parts_.host.want_syscalls(entry, exit);
+}
+
+// The path of a call is told from its beginning, whichever of its hooks is listened to.
+void Probes::refresh_hooks(SyscallSet& entry, SyscallSet& exit) {
+  hooked_.reset();
+  for (size_t n = 0; n < kHooks; ++n) {
+    const Hook hook = static_cast<Hook>(n);
+    for (Side side : {Side::kEntry, Side::kReturn}) {
+      Listeners& listeners = of(hook, side);
+      listeners.awaited = std::ranges::any_of(listeners.points, &Point::watched);
+      listeners.looked_at = 0;
+      for (const Point* point : listeners.points) listeners.looked_at |= point->looked_at();
+      if (!listeners.awaited) continue;
+      const HookRow& row = row_of(hook);
+      hooked_ |= row.calls;
+      if (side == Side::kReturn || row.reach == Reach::kAfter) exit |= row.calls;
+    }
+  }
+  entry |= hooked_;
+}
+
+// Who listens to a return took hold of it at the entry.
+void Probes::passed(Hook hook, Side side, const Event& event) {
+  pass(of(hook, side).points, [&](const Point& point) {
+    if (point.serial() < event.listeners) fire(point, event);
+  });
 }
 
 void Probes::fire(const Point& point, const Event& event) {
@@ -129,7 +169,7 @@ void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
   --runner_.walks;
 }
 
-u32 Probes::listeners(std::string_view tracepoint) const {
+u32 Probes::listeners_of(std::string_view tracepoint) const {
   auto count = [&](Listener as) { return static_cast<u32>(listeners_.count({tracepoint, as})); };
   return std::min(count(Listener::kEvents), 1u) + std::min(count(Listener::kSyscallEvents), 1u) + count(Listener::kRaw);
 }
@@ -141,10 +181,12 @@ void Probes::fire_all(const Points& points, const Event& event) {
 void Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
   if (number < 0 || size_t(number) >= kSyscallLimit) return;
   fire_all(entered_[number], Event{.task = &task, .regs = &regs, .number = number});
+  if (hooked_[number]) transits_.begin(task, regs, number);
 }
 
 void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
   if (number < 0 || size_t(number) >= kSyscallLimit) return;
+  transits_.end(task, regs, number, result);
   pass(exited_[number], [&](const Point& point) {
     // Kretprobes and fexit programs take hold of a return when the function is entered.
     if (point.where().on_return && !task.entry_seen()) return;
@@ -155,8 +197,8 @@ void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {
   for_each_perf_event([&](PerfEvent& each) { each.task_forked(parent.tid(), child, thread); });
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
-  fire_all(others_[Moment::kFork],
-           Event{.task = &parent, .regs = &parent.regs(), .number = call_of(parent), .other = child});
+  Occasion occasion(*this, services_, Event{.task = &parent, .regs = &parent.regs(), .number = call_of(parent)});
+  pass_fork(occasion, child);
 }
 
 void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filename) {
@@ -164,36 +206,36 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   runner_.forget(task.tid());
   for (Point* point : targeted_) point->filter.executed(task.tid(), old_tid);
   for_each_perf_event([&](PerfEvent& each) { each.task_executed(old_tid, task.tid()); });
+  transits_.renamed(old_tid, task.tid());
   // The new program's registers say execve whatever the call was; only execveat gives such names.
   const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
-  fire_all(others_[Moment::kExec],
-           Event{.task = &task, .regs = &task.regs(), .number = number, .other = old_tid, .text = filename.c_str()});
+  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = number});
+  pass_exec(occasion, old_tid, filename);
 }
 
 void Probes::task_exiting(Task& task, int status) {
-  fire_all(others_[Moment::kExit],
-           Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
+  Occasion occasion(*this, services_,
+                    Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
+  pass_exit(occasion);
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 
 void Probes::task_gone(pid_t tid) {
   for (Point* point : targeted_) point->filter.gone(tid);
+  transits_.forget(tid);
   runner_.forget(tid);
 }
 
 void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
-  fire_all(others_[Moment::kSignal], Event{.task = sender,
-                                           .regs = sender ? &sender->regs() : nullptr,
-                                           .number = sender ? call_of(*sender) : -1,
-                                           .result = signal.status,
-                                           .other = signal.target,
-                                           .text = signal.comm.c_str(),
-                                           .signal = signal.signal,
-                                           .error = signal.error,
-                                           .code = signal.code,
-                                           .outcome = signal.outcome,
-                                           .group = signal.group,
-                                           .origin = signal.origin});
+  Occasion occasion(*this, services_,
+                    Event{.task = sender,
+                          .regs = sender ? &sender->regs() : nullptr,
+                          .number = sender ? call_of(*sender) : -1,
+                          .result = signal.status,
+                          .signal = signal.signal,
+                          .code = signal.code,
+                          .origin = signal.origin});
+  pass_signal(occasion, signal);
 }
 
 void Probes::filter_changed(Point& point) {

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "emu/abi/pt_regs.h"
+#include "emu/hook/transit.h"
 #include "emu/ports/event_sink.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/ports/task.h"
-#include "emu/probe/event.h"
 #include "emu/probe/point.h"
 #include "emu/probe/runner.h"
 
@@ -24,7 +24,7 @@ class DynamicEvents;
 class PerfEvent;
 class KernelData;
 
-class Probes : public EventSink {
+class Probes : public EventSink, public HookSink {
  public:
   // Everything handed in must outlive the probes.
   struct Parts {
@@ -34,6 +34,7 @@ class Probes : public EventSink {
     Unmodelled& unmodelled;
     const KernelData& kernel;
     DynamicEvents& dynamic_events;
+    ObjectSpace& objects;
   };
   Probes(const Parts& parts, Outlets outlets);
   ~Probes() override;
@@ -49,6 +50,13 @@ class Probes : public EventSink {
   bool site_wanted(Sites::Id site, pid_t tid) override;
   void site_lost(Sites::Id site, const char* why) override;
   void function_returned(Task& task, u64 cookie, PtRegs& regs) override;
+
+  bool awaited(Hook hook, Side side) const override { return of(hook, side).awaited; }
+  Arguments::Mask looked_at(Hook hook) const override {
+    return of(hook, Side::kEntry).looked_at | of(hook, Side::kReturn).looked_at;
+  }
+  u64 listeners() const override { return points_made_; }
+  void passed(Hook hook, Side side, const Event& event) override;
 
   // Points enter and leave the registry as they are made and destroyed.
   void add(Point& point);
@@ -70,7 +78,7 @@ class Probes : public EventSink {
   const KernelData& kernel() { return parts_.kernel; }
   DynamicEvents& dynamic_events() { return parts_.dynamic_events; }
   // How many listeners a kernel tracepoint has, and how many arguments (0: the model never fires it).
-  u32 listeners(std::string_view tracepoint) const;
+  u32 listeners_of(std::string_view tracepoint) const;
   static u32 tracepoint_arguments(std::string_view tracepoint);
   u64 next_perf_id() { return ++last_perf_id_; }
   std::map<u64, PerfEvent*> perf_events;  // all there are, by id
@@ -90,7 +98,24 @@ class Probes : public EventSink {
   Parts parts_;
   Runner runner_;
   std::array<Points, kSyscallLimit> entered_, exited_;  // in the order in which the call passes them
-  std::map<Moment, Points> others_;                     // fork, exec, exit, ...
+  // Who listens at one side of a hook.
+  struct Listeners {
+    Points points;
+    bool awaited = false;
+    Arguments::Mask looked_at = 0;
+  };
+  Listeners& of(Hook hook, Side side) { return hooks_[static_cast<size_t>(hook)][static_cast<size_t>(side)]; }
+  const Listeners& of(Hook hook, Side side) const {
+    return hooks_[static_cast<size_t>(hook)][static_cast<size_t>(side)];
+  }
+  void refresh_hooks(SyscallSet& entry, SyscallSet& exit);
+
+  OccasionMemory memory_;
+  HookServices services_;
+  Transits transits_;
+  std::array<std::array<Listeners, 2>, kHooks> hooks_;
+  SyscallSet hooked_;  // the calls on whose way somebody listens to a hook
+  u64 points_made_ = 0;
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;
   std::set<const Point*> points_;  // all there are
   u64 changes_ = 0;                // how often points or their programs did

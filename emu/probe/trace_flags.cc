@@ -5,7 +5,7 @@
 
 #include <csignal>
 
-#include "emu/probe/event.h"
+#include "emu/hook/event.h"
 #include "emu/probe/point.h"
 
 namespace bpfemu {
@@ -16,7 +16,7 @@ namespace {
 enum class Locks { kNone, kSignal, kTasks };
 
 Locks locks_at(const Point* point, const Event* event) {
-  if (!point || !event || point->where().moment != Moment::kSignal) return Locks::kNone;
+  if (!point || !event || !point->is_at(Hook::trace_signal_generate)) return Locks::kNone;
   const bool child = event->signal == SIGCHLD && event->code >= CLD_EXITED && event->code <= CLD_CONTINUED;
   return child ? Locks::kTasks : Locks::kSignal;
 }

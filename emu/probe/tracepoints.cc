@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
-#include "emu/kernel/functions.h"
+#include "emu/hook/functions.h"
+#include "emu/hook/record.h"
 #include "emu/kernel/kprobe_places.h"
 #include "emu/kernel/syscall_names.h"
 #include "emu/probe/contexts.h"
@@ -17,34 +19,42 @@ namespace {
 
 constexpr u64 kCounterSize = 2;  // a uprobe's reference counter is a short
 
-// The tracepoints that the model fires, but for the per-call events of `syscalls`.
-struct Modelled {
+// What every system call comes by, beside the per-call events of `syscalls`.
+struct CallEvent {
   std::string_view system, name;
   Moment moment;
   ContextBuilder record, args;
-  u32 arg_count;
 };
-constexpr Modelled kModelled[] = {
-#define EVENT(system, name, moment, record, args, count) {#system, #name, Moment::moment, record, args, count},
-#include "emu/abi/events.inc"
-#undef EVENT
+constexpr CallEvent kCallEvents[] = {
+    {"raw_syscalls", "sys_enter", Moment::kSyscallEnter, sys_enter_record, sys_enter_args},
+    {"raw_syscalls", "sys_exit", Moment::kSyscallExit, sys_exit_record, sys_exit_args},
 };
+constexpr u32 kCallEventArguments = 2;
 
-bool is_syscall_moment(Moment moment) {
-  return moment == Moment::kSyscallEnter || moment == Moment::kSyscallExit;
+const CallEvent* find_call_event(std::string_view name) {
+  const auto found = std::ranges::find(kCallEvents, name, &CallEvent::name);
+  return found == std::end(kCallEvents) ? nullptr : found;
 }
 
-Point::Where place(const Modelled& modelled) {
-  Point::Where where{.moment = modelled.moment, .name = std::string(modelled.name), .tracepoint = modelled.name};
-  if (is_syscall_moment(modelled.moment)) where.syscalls.set();
+// A tracepoint that the model passes, as its trace event and as raw programs get it. None: it does not.
+std::optional<Point::Where> place(std::string_view name, bool raw) {
+  Point::Where where{.name = std::string(name)};
+  if (raw) where.listener = Listener::kRaw;
+  if (const CallEvent* event = find_call_event(name)) {
+    where.moment = event->moment;
+    where.syscalls.set();
+    where.context = raw ? event->args : event->record;
+    where.tracepoint = event->name;
+  } else if (const HookRow* row = find_tracepoint_hook(name)) {
+    where.moment = Moment::kHook;
+    where.hook = hook_of(*row);
+    where.context = raw ? hook_args : hook_record;
+    where.tracepoint = row->name;
+  } else {
+    return std::nullopt;
+  }
+  if (raw) where.record_size = static_cast<u32>(Probes::tracepoint_arguments(name) * sizeof(u64));
   return where;
-}
-
-// kernel: trace_event_get_offsets.
-u32 record_size(const TraceEvent& event) {
-  u32 size = 0;
-  for (const EventField& field : fields_of(event.format)) size = std::max(size, field.offset + field.size);
-  return size;
 }
 
 // syscalls:sys_enter_NAME and sys_exit_NAME.
@@ -62,16 +72,25 @@ Result<Point::Where> syscall_event(const TraceEvent& event) {
   return where;
 }
 
+bool same_system(std::string_view system, std::string_view name) {
+  if (const CallEvent* event = find_call_event(name)) return event->system == system;
+  const HookRow* row = find_tracepoint_hook(name);
+  return row && row->system == system;
+}
+
 Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
-  if (event.system == "syscalls") return syscall_event(event);
-  for (const Modelled& modelled : kModelled) {
-    if (event.system != modelled.system || event.name != modelled.name) continue;
-    Point::Where where = place(modelled);
-    where.context = modelled.record;
-    return where;
+  Result<Point::Where> where = fail(EINVAL);
+  if (event.system == "syscalls") {
+    where = syscall_event(event);
+  } else if (same_system(event.system, event.name)) {
+    where = *place(event.name, false);
+  } else {
+    probes.unmodelled().note("tracepoint", fmt::format("{}:{}", event.system, event.name));
   }
-  probes.unmodelled().note("tracepoint", fmt::format("{}:{}", event.system, event.name));
-  return fail(EINVAL);
+  if (!where) return where;
+  where->layout = std::make_shared<RecordLayout>(event.format);
+  where->record_size = where->layout->size();
+  return where;
 }
 
 // A kprobe at an address where one can be; 0: of a module that is not loaded.
@@ -92,11 +111,8 @@ Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view sym
       return fail(ENOENT);
     }
     if (place.names[0].starts_with("__ia32_")) probes.unmodelled().note("events of 32-bit system calls");
-    where.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter;
-    where.depth = depth_of(function->level);
-    where.syscalls = function->syscalls;
+    put_on_way(where, *function);
     where.context = on_return ? kernel_return_regs : kernel_entry_regs;
-    where.function = function;
     where.within = !place.at_entry();
   }
   return std::make_unique<Point>(probes, std::move(where));
@@ -177,15 +193,22 @@ const KernelFunction* function_at(const KernelPlace& place) {
   return found;
 }
 
-Depth depth_of(FunctionLevel level) {
-  return level == FunctionLevel::kDispatch  ? Depth::kDispatch
-         : level == FunctionLevel::kHandler ? Depth::kHandler
-                                            : Depth::kInner;
+void put_on_way(Point::Where& where, const KernelFunction& function) {
+  where.function = &function;
+  if (function.hook) {
+    where.hook = hook_of(*function.hook);
+    where.moment = where.on_return ? Moment::kHookReturn : Moment::kHook;
+    return;
+  }
+  where.moment = where.on_return ? Moment::kSyscallExit : Moment::kSyscallEnter;
+  where.depth = function.level == FunctionLevel::kDispatch ? Depth::kDispatch : Depth::kHandler;
+  where.syscalls = function.syscalls;
 }
 
 u32 Probes::tracepoint_arguments(std::string_view tracepoint) {
-  auto modelled = std::ranges::find(kModelled, tracepoint, &Modelled::name);
-  return modelled == std::end(kModelled) ? 0 : modelled->arg_count;
+  if (find_call_event(tracepoint)) return kCallEventArguments;
+  const HookRow* row = find_tracepoint_hook(tracepoint);
+  return row ? row->arguments : 0;
 }
 
 Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
@@ -194,7 +217,6 @@ Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
   }
   if (const TraceEvent* event = probes.kernel().events().find(id)) {
     Point::Where where = TRY(kernel_event(probes, *event));
-    where.record_size = record_size(*event);
     auto point = std::make_shared<Point>(probes, std::move(where));
     probes.by_event_id[id] = point;
     return point;
@@ -207,14 +229,7 @@ Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
 }
 
 Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name) {
-  for (const Modelled& modelled : kModelled) {
-    if (name != modelled.name) continue;
-    Point::Where where = place(modelled);
-    where.context = modelled.args;
-    where.listener = Listener::kRaw;
-    where.record_size = modelled.arg_count * sizeof(u64);
-    return where;
-  }
+  if (auto where = place(name, true)) return *std::move(where);
   for (const TraceEvent& event : probes.kernel().events().all()) {
     if (event.name == name) probes.unmodelled().note("raw tracepoint", name);
   }

@@ -8,7 +8,7 @@
 
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/events.h"
-#include "emu/kernel/functions.h"
+#include "emu/hook/functions.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/kprobe_places.h"
 #include "emu/kernel/user_file.h"
@@ -29,8 +29,8 @@ Result<std::unique_ptr<Point>> kprobe(Probes& probes, std::string_view symbol, u
 
 // What the model knows of the function at a place, null: nothing.
 const KernelFunction* function_at(const KernelPlace& place);
-// Where a kernel function lies on the way of a system call.
-Depth depth_of(FunctionLevel level);
+// Puts a point, with `on_return` set, where system calls pass the function.
+void put_on_way(Point::Where& where, const KernelFunction& function);
 
 // A uprobe or uretprobe. `path` is what queries show (kernel: create_local_trace_uprobe, __uprobe_register). EINVAL:
 // outside of the file, a counter at an odd offset or another one than the place has already; EIO.

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "emu/kernel/functions.h"
+#include "emu/hook/functions.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
 #include "emu/probe/tracepoints.h"
@@ -41,16 +41,13 @@ Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<
   if (!function) return nullptr;
   if (probes.trampolined.contains(program.get())) return fail(EBUSY);
   const btf_type& prototype = *btf.type(btf.type(program->attach_btf_id)->type);
-  Point::Where where{.moment = on_return ? Moment::kSyscallExit : Moment::kSyscallEnter,
-                     .depth = depth_of(function->level),
-                     .syscalls = function->syscalls,
-                     .context = on_return ? fexit_args : fentry_args,
-                     .function = function,
+  Point::Where where{.context = on_return ? fexit_args : fentry_args,
                      .address = address,
                      .on_return = on_return,
                      .record_size = static_cast<u32>(btf.params(prototype).size() * sizeof(u64)),
                      .name = name,
                      .newest_first = true};
+  put_on_way(where, *function);
   auto point = std::make_unique<Point>(probes, std::move(where));
   TRY(point->attach({program, cookie}));
   return std::make_shared<TracingLink>(std::move(program), std::move(point));

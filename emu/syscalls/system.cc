@@ -108,6 +108,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   System& s = *system;
   s.arena = TRY(Arena::create(s.options.cpus_possible));
   TRY(s.load_btf());
+  s.object_space = std::make_unique<ObjectSpace>(*s.arena, s.vmlinux);
   s.objects = std::make_unique<KernelObjects>(*s.arena, s.vmlinux, [&host](pid_t tid) { return host.facts(tid); });
   s.test_object = std::make_unique<TestObject>(*s.arena, s.vmlinux);
   s.sock_objects = std::make_unique<SockObjects>(s.vmlinux);
@@ -129,7 +130,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .sites = sites,
                     .unmodelled = s.unmodelled,
                     .kernel = s.kernel,
-                    .dynamic_events = s.dynamic_events},
+                    .dynamic_events = s.dynamic_events,
+                    .objects = *s.object_space},
       std::move(outlets));
   s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
                                                     .kernel = s.kernel,

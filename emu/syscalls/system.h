@@ -64,6 +64,7 @@ class System {
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events, uprobe_events, error_log
   TraceLog trace_log;                                // trace and trace_pipe
+  std::unique_ptr<ObjectSpace> object_space;
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
   std::unique_ptr<SockObjects> sock_objects;         // struct sock
   IdSpace<MapObject> maps;

@@ -284,6 +284,7 @@ Check Checker::access_ctx(u32 insn, u32 number, s32 off, u32 size, Access access
   bool is_struct = base_type(field.reg_type) == kPtrToBtfId;
   if (!is_struct) aux_[insn].ctx_field_size = field.ctx_field_size;
   info_.max_ctx_offset = std::max(info_.max_ctx_offset, static_cast<u32>(off + bytes));
+  info_.reads_ctx(static_cast<u32>(off), static_cast<u32>(bytes));
   if (access != Access::kRead || value_reg < 0) return {};
   Reg& value = reg(static_cast<u32>(value_reg));
   if (field.reg_type == kScalar) {

@@ -348,6 +348,9 @@ Check Checker::check_helper_call(const Insn& insn) {
     return reject(EINVAL, "kernel subsystem misconfigured func {}#{}: r1 != ctx\n", name, helper);
   }
 
+  // They read it themselves, or hand it to another program.
+  if (helper == BPF_FUNC_tail_call || helper == BPF_FUNC_get_func_arg) info_.reads_all_ctx();
+
   CallMeta meta;
   meta.helper = helper;
   meta.pkt_access = proto->pkt_access;

@@ -43,10 +43,15 @@ struct ProgInfo {
 
   // Found out while verifying.
   u32 max_ctx_offset = 0, max_pkt_offset = 0, max_tp_access = 0, max_rdonly_access = 0, max_rdwr_access = 0;
+  u64 ctx_words = 0;  // VerifiedProgram's
   bool enforce_expected_attach_type = false;
   bool seen_direct_write = false;  // gen_prologue's argument
   bool has_callchain_buf = false, call_get_func_ip = false, call_get_stack = false, override_return = false;
 
+  void reads_ctx(u32 offset, u32 bytes) {
+    for (u32 word = offset / 8; word <= (offset + bytes - 1) / 8; ++word) ctx_words |= u64{1} << std::min(word, 63u);
+  }
+  void reads_all_ctx() { ctx_words = ~u64{0}; }
   u32 resolved_type() const { return type == BPF_PROG_TYPE_EXT && saved_dst_prog_type ? saved_dst_prog_type : type; }
 };
 

@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
-#include "emu/probe/event.h"
+#include "emu/hook/event.h"
 #include "emu/probe/point.h"
 #include "tests/unit/probe/world.h"
 
@@ -25,7 +25,8 @@ TEST_CASE("a line of the trace shows what kind of program wrote it") {
   World w;
   const Event call{.task = &w.task}, killed{.task = &w.task, .signal = SIGUSR1, .code = SI_USER},
       ended{.task = &w.task, .signal = SIGCHLD, .code = CLD_EXITED};
-  const Point entry(w.probes, {.moment = Moment::kSyscallEnter}), signal(w.probes, {.moment = Moment::kSignal}),
+  const Point entry(w.probes, {.moment = Moment::kSyscallEnter}),
+      signal(w.probes, {.moment = Moment::kHook, .hook = Hook::trace_signal_generate}),
       kernel(w.probes, {.moment = Moment::kSyscallEnter, .probe = Point::Probe::kKernel}),
       user(w.probes, {.moment = Moment::kNever, .probe = Point::Probe::kUser});
   const ProgramText tracepoint = program(BPF_PROG_TYPE_TRACEPOINT), raw = program(BPF_PROG_TYPE_RAW_TRACEPOINT),

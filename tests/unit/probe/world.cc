@@ -60,7 +60,8 @@ World::World()
     : arena(test_arena()),
       kernel(test_kernel()),
       dynamic_events(kernel, unmodelled, 2),
-      probes({arena, host, sites, unmodelled, kernel, dynamic_events}, outlets()),
+      objects(arena, kernel.btf().value()),
+      probes({arena, host, sites, unmodelled, kernel, dynamic_events, objects}, outlets()),
       task(getpid(), getpid()) {
   host.tasks[getpid()] = &task;
   TaskFacts facts{.tid = getpid(), .tgid = getpid(), .uid = 7, .gid = 8, .cpu = 2};

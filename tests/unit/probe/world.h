@@ -26,6 +26,7 @@ struct World {
   DynamicEvents dynamic_events;
   TraceLog trace_log;
   std::vector<const void*> woken;
+  ObjectSpace objects;
   Probes probes;
   fakes::FakeTask task;
 

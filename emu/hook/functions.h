@@ -1,44 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernel functions that a kprobe can hit (decision 15): which system calls reach them, and what is in their argument
-// registers then. The rows are in emu/abi/kernel_functions.inc; __x64_sys_* come from emu/abi/syscalls.inc.
+// Kernel functions that can be probed (decision 15): hooks, and what every system call comes by: the dispatcher, and the
+// handlers __x64_sys_*, which emu/abi/syscalls.inc names.
 #pragma once
 
 #include <array>
 #include <string>
 #include <string_view>
 
-#include "emu/kernel/stacks.h"
-#include "emu/ports/host.h"
+#include "emu/hook/arguments.h"
+#include "emu/hook/hook.h"
 
 namespace bpfemu {
 
-// The system call during which the function is called.
+// The system call during which the dispatcher or a handler is called.
 struct KernelCall {
-  Task* task = nullptr;
   long number = 0;
   std::array<u64, 6> args{};
   u64 regs = 0;           // address of the thread's pt_regs, as the program will see it
-  u8* scratch = nullptr;  // kernel objects that arguments point to are built here
-  size_t scratch_size = 0;
+  u64* scratch = nullptr;  // room for six words that arguments may point to
 };
 
-// rdi, rsi, rdx, rcx, r8, r9 at the function's entry. False: this call does not reach the function after all.
-using ArgumentBuilder = bool (*)(const KernelCall& call, std::array<u64, 6>& arguments);
+using ArgumentBuilder = void (*)(const KernelCall& call, Arguments& arguments);
 
 // How far into the system call a function lies: the order in which kprobes on several of them fire.
 enum class FunctionLevel : u8 {
   kDispatch,  // do_syscall_64, x64_sys_call
   kHandler,   // __x64_sys_openat
-  kInner,     // do_sys_openat2
+  kHook,      // do_sys_openat2: its path knows where
 };
 
 struct KernelFunction {
   std::string symbol;
   FunctionLevel level = FunctionLevel::kHandler;
   SyscallSet syscalls;
-  ArgumentBuilder arguments = nullptr;
+  ArgumentBuilder arguments = nullptr;        // of what is no hook
   StackPart caller = StackPart::kInCall;  // whose frames lie around it
-  bool returns_result = true;             // rax at its return is the system call's result
+  const HookRow* hook = nullptr;
 };
 
 // Null: when it is reached is not modelled. Handlers of calls that no 64-bit process makes are reached by no call.

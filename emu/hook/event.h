@@ -4,24 +4,30 @@
 
 #include <sys/syscall.h>
 
-#include <string>
+#include <functional>
 
 #include "emu/abi/pt_regs.h"
 #include "emu/base/types.h"
+#include "emu/hook/arguments.h"
 #include "emu/ports/event_sink.h"
 
 namespace bpfemu {
+
+class Record;
 
 struct Event {
   Task* task = nullptr;    // whose event it is; null for the clock of an idle CPU
   PtRegs* regs = nullptr;  // its user registers at the stop
   long number = -1;        // system call that the task is in, -1: none
-  s64 result = 0;          // of the system call; the wait status at exit
+  s64 result = 0;          // of the system call or function; the wait status at exit
 
-  pid_t other = 0;             // fork: the child; exec: the old tid; signal: the target
-  const char* text = nullptr;  // exec: the path; signal: the target's comm
-  int signal = 0, error = 0, code = 0, outcome = 0;
-  bool group = false;
+  // Of hooks.
+  const Arguments* arguments = nullptr;
+  const std::function<void(Record&)>* fields = nullptr;  // of a tracepoint's record
+  u64 listeners = ~u64{0};  // at its return: those of the entry, by how many there had been until then
+
+  // Of signals, for stacks.
+  int signal = 0, code = 0;
   SignalOrigin origin = SignalOrigin::kOther;
 };
 
@@ -31,6 +37,11 @@ inline bool is_first_return(const Event& event) {
   bool makes_task =
       event.number == SYS_clone || event.number == SYS_fork || event.number == SYS_vfork || event.number == SYS_clone3;
   return makes_task && event.result == 0;
+}
+
+// System call arguments in the order of the ABI.
+inline std::array<u64, 6> syscall_arguments(const PtRegs& regs) {
+  return {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9};
 }
 
 }  // namespace bpfemu

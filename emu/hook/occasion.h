@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// On what occasion hooks are passed: something happens to a task, and whoever tells of it says which hooks lie on the way.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "emu/base/log.h"
+#include "emu/hook/event.h"
+#include "emu/hook/hook.h"
+#include "emu/kernel/kernel_data.h"
+#include "emu/kernel/object_space.h"
+#include "emu/ports/host.h"
+
+namespace bpfemu {
+
+// Who listens to hooks.
+class HookSink {
+ public:
+  virtual ~HookSink() = default;
+  virtual bool awaited(Hook hook, Side side) const = 0;
+  // Which arguments the programs there look at, on either side.
+  virtual Arguments::Mask looked_at(Hook hook) const = 0;
+  // How many listeners there have ever been: who came later took no hold of a return.
+  virtual u64 listeners() const = 0;
+  virtual void passed(Hook hook, Side side, const Event& event) = 0;
+};
+
+// Pages of arena for what arguments point to, one occasion at a time each.
+class OccasionMemory {
+ public:
+  explicit OccasionMemory(Arena& arena) : arena_(arena) {}
+  ~OccasionMemory();
+  // 0: no memory.
+  u64 take();
+  void give_back(u64 page) { free_.push_back(page); }
+  static constexpr u64 kSize = 4096;
+
+ private:
+  Arena& arena_;
+  std::vector<u64> free_;
+  std::vector<Extent> all_;
+};
+
+// What telling needs of the model.
+struct HookServices {
+  Host& host;
+  Unmodelled& unmodelled;
+  const KernelData& kernel;
+  ObjectSpace& objects;
+  OccasionMemory& memory;
+  std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
+};
+
+class Occasion;
+
+// A function that was entered and will return. Without listeners it is nothing.
+class Passing {
+ public:
+  Passing() = default;
+  Passing(Occasion& occasion, Hook hook, const Arguments& arguments, u64 listeners)
+      : occasion_(&occasion), hook_(hook), arguments_(arguments), listeners_(listeners) {}
+  // To those who listened when it was entered. Returns come in the order of the statements: the innermost first.
+  void leave(s64 result) const;
+
+ private:
+  Occasion* occasion_ = nullptr;
+  Hook hook_{};
+  Arguments arguments_;
+  u64 listeners_ = 0;
+};
+
+class Occasion {
+ public:
+  Occasion(HookSink& sink, const HookServices& services, const Event& event)
+      : sink_(sink), services_(services), event_(event) {}
+  ~Occasion();
+  Occasion(const Occasion&) = delete;
+  Occasion& operator=(const Occasion&) = delete;
+
+  Task& task() const { return *event_.task; }
+  const HookServices& services() const { return services_; }
+  bool awaited(Hook hook) const { return sink_.awaited(hook, Side::kEntry) || sink_.awaited(hook, Side::kReturn); }
+
+  // A function is entered. `fill(Arguments&)` is called only when somebody listens.
+  template <class Fill>
+  Passing enter(Hook hook, Fill&& fill) {
+    if (!awaited(hook)) return {};
+    Arguments arguments(sink_.looked_at(hook));
+    fill(arguments);
+    return enter_with(hook, arguments);
+  }
+  // A tracepoint is passed: `fill(Arguments&)` gives what raw programs get, `fields(Record&)` the record.
+  template <class Fill, class Fields>
+  void trace(Hook hook, Fill&& fill, Fields&& fields) {
+    if (!sink_.awaited(hook, Side::kEntry)) return;
+    Arguments arguments(sink_.looked_at(hook));
+    fill(arguments);
+    trace_with(hook, arguments, std::forward<Fields>(fields));
+  }
+
+  // The value in arena memory, as a local variable of the kernel lies on its stack, until the occasion is over. 0: there
+  // is no room.
+  template <class T>
+  u64 place(const T& value) {
+    const u64 at = place_zeroed(sizeof value);
+    if (at) store(reinterpret_cast<void*>(at), value);
+    return at;
+  }
+  u64 place_zeroed(size_t size);
+
+ protected:
+  friend class Passing;
+  Passing enter_with(Hook hook, const Arguments& arguments);
+  void trace_with(Hook hook, const Arguments& arguments, const std::function<void(Record&)>& fields);
+
+  HookSink& sink_;
+  const HookServices& services_;
+  Event event_;
+
+ private:
+  u64 page_ = 0, used_ = 0;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/hook/transit.h"
+
+#include <sys/syscall.h>
+
+#include <initializer_list>
+
+#include "emu/hook/paths.h"
+
+namespace bpfemu {
+
+namespace {
+
+using Narrator = Path (*)(Transit& call);
+
+struct Narrators {
+  std::array<Narrator, kSyscallLimit> of_call{};
+
+  Narrators() {
+    auto add = [this](Narrator narrator, std::initializer_list<long> calls) {
+      for (long number : calls) of_call[static_cast<size_t>(number)] = narrator;
+    };
+#define PATH(path, ...) add(path, {__VA_ARGS__});
+#include "emu/abi/paths.inc"
+#undef PATH
+  }
+};
+
+}  // namespace
+
+Transit::Transit(HookSink& sink, const HookServices& services, Task& task, PtRegs& regs, long number)
+    : Occasion(sink, services, Event{.task = &task, .regs = &regs, .number = number}), args_(syscall_arguments(regs)) {}
+
+void Transits::begin(Task& task, PtRegs& regs, long number) {
+  static const Narrators kNarrators;
+  const Narrator narrator = kNarrators.of_call[static_cast<size_t>(number)];
+  if (!narrator) return;
+  const auto call = std::make_shared<Transit>(sink_, services_, task, regs, number);
+  calls_[task.tid()] = call;
+  call->path_ = narrator(*call);
+  call->path_.handle().resume();
+}
+
+void Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
+  const auto found = calls_.find(task.tid());
+  if (found == calls_.end()) return;
+  const std::shared_ptr<Transit> call = found->second;
+  calls_.erase(found);
+  if (call->number() != number || !call->waiting_) return;
+  call->event_.task = &task;
+  call->event_.regs = &regs;
+  call->result_ = result;
+  std::exchange(call->waiting_, nullptr).resume();
+}
+
+void Transits::renamed(pid_t from, pid_t to) {
+  auto moved = calls_.extract(from);
+  calls_.erase(to);
+  if (moved) {
+    moved.key() = to;
+    calls_.insert(std::move(moved));
+  }
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A system call on its way through the claimed kernel, from its entry to its exit.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "emu/hook/occasion.h"
+#include "emu/hook/path.h"
+
+namespace bpfemu {
+
+class Transit : public Occasion {
+ public:
+  Transit(HookSink& sink, const HookServices& services, Task& task, PtRegs& regs, long number);
+
+  long number() const { return event_.number; }
+  u64 arg(u32 n) const { return args_[n]; }
+  const std::array<u64, 6>& args() const { return args_; }
+
+  // The rest of the path is what happens when the host's kernel has run the call: its result.
+  auto done() {
+    struct Done {
+      Transit& call;
+      bool await_ready() const { return false; }
+      void await_suspend(std::coroutine_handle<> here) { call.waiting_ = here; }
+      s64 await_resume() const { return call.result_; }
+    };
+    return Done{*this};
+  }
+
+ private:
+  friend class Transits;
+  std::array<u64, 6> args_;
+  s64 result_ = 0;
+  Path path_;
+  std::coroutine_handle<> waiting_;
+};
+
+// Those that are under way.
+class Transits {
+ public:
+  Transits(HookSink& sink, const HookServices& services) : sink_(sink), services_(services) {}
+
+  // A call on whose way somebody listens begins, and ends. A call whose beginning nobody saw has no end here.
+  void begin(Task& task, PtRegs& regs, long number);
+  void end(Task& task, PtRegs& regs, long number, s64 result);
+  // The thread is gone, or goes by another number after exec.
+  void forget(pid_t tid) { calls_.erase(tid); }
+  void renamed(pid_t from, pid_t to);
+
+ private:
+  HookSink& sink_;
+  const HookServices& services_;
+  std::unordered_map<pid_t, std::shared_ptr<Transit>> calls_;
+};
+
+}  // namespace bpfemu
