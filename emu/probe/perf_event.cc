@@ -57,17 +57,16 @@ PerfEvent::PerfEvent(Probes& probes, Spec spec, Extent extent)
   if (point()) point()->events.push_back(this);
 }
 
+// Nobody finds it any more when siblings, which count for themselves from now on, run their programs.
 PerfEvent::~PerfEvent() {
+  probes_.perf_events.erase(event_id());
+  if (point()) std::erase(point()->events, this);
   stop_clock();
   drop_program();
   if (listens()) point()->close(*this);
   set_buffer(nullptr);
   leave_group();
-  probes_.perf_events.erase(event_id());
-  if (point()) {
-    std::erase(point()->events, this);
-    probes_.programs_changed();
-  }
+  if (point()) probes_.programs_changed();
   probes_.runner().arena().release(extent_);
 }
 
@@ -82,17 +81,33 @@ Result<void> PerfEvent::listen() {
   return point()->open(*this, spec_.pid, inherit);
 }
 
+PerfEvent::Held PerfEvent::own_siblings() const {
+  Held held;
+  for (PerfEvent* sibling : siblings_) {
+    // One that is being destroyed has nobody left.
+    if (auto alive = sibling->weak_from_this().lock()) held.push_back(std::move(alive));
+  }
+  return held;
+}
+
+PerfEvent::Held PerfEvent::group() const {
+  Held held = leader().own_siblings();
+  if (auto alive = leader().weak_from_this().lock()) held.insert(held.begin(), std::move(alive));
+  return held;
+}
+
 // kernel: perf_group_detach: what a leader leaves behind are groups of one.
 void PerfEvent::leave_group() {
   if (leader_) {
     std::erase(leader_->siblings_, this);
     leader_->link_group();
   }
+  const Held left = own_siblings();
   for (PerfEvent* sibling : std::exchange(siblings_, {})) {
     sibling->leader_ = nullptr;
     sibling->link_group();
-    sibling->apply();
   }
+  for (const auto& sibling : left) sibling->apply();
 }
 
 // Shows the group to those who write records.
@@ -126,14 +141,18 @@ void PerfEvent::set_buffer(std::shared_ptr<PerfBuffer> buffer) {
 
 void PerfEvent::enable() {
   enabled_ = true;
-  apply();
-  for (PerfEvent* sibling : siblings_) sibling->apply();
+  apply_group();
 }
 
 void PerfEvent::disable() {
   enabled_ = false;
+  apply_group();
+}
+
+void PerfEvent::apply_group() {
+  const Held siblings = own_siblings();
   apply();
-  for (PerfEvent* sibling : siblings_) sibling->apply();
+  for (const auto& sibling : siblings) sibling->apply();
 }
 
 // Starts or stops counting, as its own state and its leader's say.
@@ -148,6 +167,7 @@ void PerfEvent::apply() {
   } else {
     stop_clock();
     update();
+    if (counting_) return;  // somebody has enabled it meanwhile
     state().active = 0;
     if (counts_usage()) tasks_.stop();
     state().since = 0;
@@ -181,10 +201,7 @@ void PerfEvent::update() {
 }
 
 void PerfEvent::update_group() {
-  std::vector<std::shared_ptr<PerfEvent>> group = {leader().weak_from_this().lock()};
-  for (PerfEvent* sibling : siblings()) group.push_back(sibling->weak_from_this().lock());
-  for (const std::shared_ptr<PerfEvent>& each : group)
-    if (each) each->update();
+  for (const auto& each : group()) each->update();
 }
 
 void PerfEvent::reset() {

@@ -56,6 +56,10 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   // The group: its leader, which may be the event itself, and the leader's siblings in the order in which they joined.
   PerfEvent& leader() const { return leader_ ? *leader_ : const_cast<PerfEvent&>(*this); }
   const std::vector<PerfEvent*>& siblings() const { return leader().siblings_; }
+  // All of the group, the leader first. Whoever counts runs programs, and while one stands aside others close what they
+  // like: lists of events that are gone through are held.
+  using Held = std::vector<std::shared_ptr<PerfEvent>>;
+  Held group() const;
 
   // The one program of the event (kernel: event->prog), null without.
   const std::shared_ptr<Program>& program() const { return program_; }
@@ -101,13 +105,16 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   PerfEvent(Probes& probes, Spec spec, Extent extent);
   bool listens() const;  // to a user instruction
   Result<void> listen();
+  Held own_siblings() const;
   void leave_group();
   void link_group();
   void apply();
+  void apply_group();
   void start_clock();
   void stop_clock();
   void tick();
   void used(pid_t tid, const TaskUsage& since);
+  void take_samples(Task& task, u64 samples);
   PerfTasks::Visit visit();
   bool counts_usage() const { return spec_.pid > 0 || spec_.sort == Sort::kCounter; }
   u64 usage_count(const TaskUsage& usage) const;

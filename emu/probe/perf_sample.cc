@@ -59,8 +59,6 @@ ProgramNeeds needs_of_sample(const std::shared_ptr<Program>& program) {
 
 // kernel: __perf_event_overflow, bpf_overflow_handler.
 void PerfEvent::overflow(RunScope& scope, PerfSample& sample, void* context) {
-  // Its program may stand aside until nobody else has the event any more.
-  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
   const std::shared_ptr<Program> program = program_;
   if (limit && --limit == 0) disable();
   if (program && !tracing() && !scope.call(*program, context, cookie_)) return;
@@ -150,6 +148,8 @@ void PerfEvent::tick() {
 }
 
 void PerfEvent::sample(Task* task) {
+  // A program may stand aside until nobody else has the event any more.
+  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
   if (!state().active) return;
   if (task ? attr().exclude_user : attr().exclude_kernel || attr().exclude_idle) return;
   PtRegs* regs = task ? &task->regs() : nullptr;
@@ -175,12 +175,25 @@ void PerfEvent::used(pid_t tid, const TaskUsage& since) {
   left_ %= period;
   Task* task = probes_.host().find_task(tid);
   if (!samples || !task) return;
-  RunScope scope(probes_.runner(), task, nullptr, needs_of_sample(program_), spec_.cpu);
+  if (!program_) return take_samples(*task, samples);
+  // A program that goes on for long stands aside only for a thread that stands still.
+  probes_.host().at_stop(tid, [&probes = probes_, id = event_id(), samples](Task& stopped) {
+    auto event = probes.perf_events.find(id);
+    if (event != probes.perf_events.end()) event->second->take_samples(stopped, samples);
+  });
+}
+
+void PerfEvent::take_samples(Task& task, u64 samples) {
+  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
+  RunScope scope(probes_.runner(), &task, nullptr, needs_of_sample(program_), spec_.cpu);
   if (!scope) return;
+  const u64 period = attr().freq ? 1 : attr().sample_period;
   SampleOf of(scope, *this);
   of.sample.period = period;
   void* context = perf_event_context(scope.context_memory(), nullptr, period);
-  for (u64 i = std::min<u64>(samples, kMaxSamplesAtOnce); i > 0 && state().active; --i) {
+  // It may have been disabled since it counted them, and disables itself when its limit is reached.
+  const u32 active = state().active;
+  for (u64 i = std::min<u64>(samples, kMaxSamplesAtOnce); i > 0 && state().active == active; --i) {
     overflow(scope, of.sample, context);
   }
 }

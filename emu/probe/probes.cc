@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "emu/hook/life.h"
 #include "emu/probe/perf_event.h"
@@ -150,9 +151,12 @@ void Probes::fire(const Point& point, const Event& event) {
   const std::vector<Attachment> programs = point.programs();
   for (const Attachment& each : programs) passes &= scope.call(*each.program, context, each.cookie, func_ip) != 0;
   if (!passes || !event.task || gone()) return;
-  // The newest first (kernel: perf_trace_add).
-  const std::vector<PerfEvent*>& counters = point.counters();
-  for (auto counter = counters.rbegin(); counter != counters.rend(); ++counter) (*counter)->hit(scope, context);
+  // The newest first (kernel: perf_trace_add). A sample counts its group, whose programs may stand aside.
+  PerfEvent::Held counters;
+  for (PerfEvent* each : std::views::reverse(point.counters())) {
+    if (auto alive = each->weak_from_this().lock()) counters.push_back(std::move(alive));
+  }
+  for (const auto& each : counters) each->hit(scope, context);
 }
 
 // Those that the event meets; one that goes while it passes is left out.
@@ -164,9 +168,11 @@ void Probes::pass(const Points& list, const std::function<void(const Point&)>& c
 }
 
 void Probes::for_each_perf_event(const std::function<void(PerfEvent&)>& call) {
-  ++runner_.walks;
-  for (auto& [id, event] : perf_events) call(*event);
-  --runner_.walks;
+  PerfEvent::Held events;
+  for (auto& [id, event] : perf_events) {
+    if (auto alive = event->weak_from_this().lock()) events.push_back(std::move(alive));
+  }
+  for (const auto& each : events) call(*each);
 }
 
 u32 Probes::listeners_of(std::string_view tracepoint) const {

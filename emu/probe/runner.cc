@@ -300,7 +300,6 @@ RunScope::~RunScope() {
 
 void RunScope::breathe() {
   env_.exhausted = runner_.arena_.exhausted();
-  if (runner_.walks) return;
   (void)runner_.host_.breathe(task_);
   if (point_ && !points_->contains(point_)) point_ = nullptr;
 }

@@ -71,8 +71,6 @@ class Runner {
 
   // Who wants runs to be counted and timed: the sysctl kernel.bpf_stats_enabled, descriptors of BPF_ENABLE_STATS.
   u32 stats_users = 0;
-  // Lists of events that are being gone through: no program that runs for one of them stands aside.
-  u32 walks = 0;
 
  private:
   friend class RunScope;

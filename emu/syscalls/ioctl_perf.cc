@@ -26,9 +26,7 @@ struct Request {
 // For the event, or with PERF_IOC_FLAG_GROUP for its group (kernel: perf_event_for_each).
 Result<u64> each(Request& r, void (PerfEvent::*change)()) {
   if (!(r.arg & PERF_IOC_FLAG_GROUP)) return (r.event.*change)(), 0;
-  PerfEvent& leader = r.event.leader();
-  (leader.*change)();
-  for (PerfEvent* sibling : leader.siblings()) (sibling->*change)();
+  for (const auto& event : r.event.group()) (event.get()->*change)();
   return 0;
 }
 

@@ -32,21 +32,19 @@ class Values {
 };
 
 // kernel: perf_read_one.
-void add_one(Values& values, PerfEvent& event, u64 format) {
-  event.update();
+void add_one(Values& values, const PerfEvent& event, u64 format) {
   values.add(true, event.state().count);
   values.add_times(format, event.state());
   values.add_identity(format, event.state());
 }
 
 // kernel: perf_read_group.
-void add_group(Values& values, PerfEvent& leader, u64 format) {
-  leader.update_group();
+void add_group(Values& values, const PerfEvent& leader, u64 format) {
   values.add(true, 1 + leader.siblings().size());
   values.add_times(format, leader.state());
   values.add(true, leader.state().count);
   values.add_identity(format, leader.state());
-  for (PerfEvent* sibling : leader.siblings()) {
+  for (const PerfEvent* sibling : leader.siblings()) {
     values.add(true, sibling->state().count);
     values.add_identity(format, sibling->state());
   }
@@ -73,6 +71,12 @@ Result<void> check_read_sizes(const PerfEvent& leader, u64 format) {
 
 Result<u64> PerfEventFile::read(Task& task, u64 address, u64 size) {
   u64 format = event_->attr().read_format;
+  if (format & PERF_FORMAT_GROUP) {
+    event_->update_group();
+  } else {
+    event_->update();
+  }
+  // Only now: others may have changed the group meanwhile.
   if (size < perf_read_size(format, event_->siblings().size())) return fail(ENOSPC);
   Values values;
   if (format & PERF_FORMAT_GROUP) {

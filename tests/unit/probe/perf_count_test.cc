@@ -204,5 +204,73 @@ TEST_CASE("a counter that is sampled runs its program once a period") {
   w.host.tasks.erase(w.task.tid());
 }
 
+std::shared_ptr<PerfEvent> page_faults(World& w, std::shared_ptr<PerfEvent> leader = {}) {
+  auto attr = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 10);
+  PerfEvent::Spec spec{.sort = Sort::kCounter, .attr = attr, .pid = w.task.tid(), .cpu = -1};
+  spec.leader = std::move(leader);
+  return *PerfEvent::create(w.probes, std::move(spec));
+}
+
+// A counter whose program stands aside while others close all that there is.
+struct Closing {
+  explicit Closing(World& world, const std::shared_ptr<PerfEvent>& leader = {}) : w(world), counter(page_faults(w, leader)) {
+    auto program = make_program(BPF_PROG_TYPE_PERF_EVENT, [this](Run*, void*) {
+      events.clear();
+      counter.reset();
+      return u64(++runs);
+    });
+    REQUIRE(set_perf_event_program(*counter, std::move(program), 0));
+  }
+  void use() { w.host.used[w.task.tid()].minor_faults += 10; }
+
+  World& w;
+  std::shared_ptr<PerfEvent> counter;
+  std::vector<std::shared_ptr<PerfEvent>> events;  // the others
+  int runs = 0;
+};
+
+TEST_CASE("all events of a point may be closed while one of them counts its group") {
+  World w;
+  Closing closing(w);
+  auto attr = attr_of(PERF_TYPE_TRACEPOINT, w.event_id("syscalls", "sys_enter_read"), 1);
+  attr.sample_type = PERF_SAMPLE_READ;
+  attr.read_format = PERF_FORMAT_GROUP;
+  PerfEvent::Spec spec{.sort = Sort::kTracepoint, .attr = attr, .pid = w.task.tid(), .cpu = -1};
+  spec.point = *tracepoint(w.probes, attr.config);
+  closing.events.push_back(*PerfEvent::create(w.probes, spec));
+  spec.leader = closing.counter;
+  closing.events.push_back(*PerfEvent::create(w.probes, spec));
+  spec = {};
+  closing.use();
+  PtRegs regs{};
+  w.probes.syscall_entered(w.task, regs, 0);
+  CHECK(closing.runs == 1);
+  CHECK(w.probes.perf_events.empty());
+}
+
+TEST_CASE("all events may be closed while a thread ends") {
+  World w;
+  Closing closing(w);
+  for (int i = 0; i < 3; ++i) closing.events.push_back(page_faults(w));
+  closing.use();
+  w.probes.task_exiting(w.task, 0);
+  CHECK(closing.runs == 1);
+  CHECK(w.probes.perf_events.empty());
+}
+
+TEST_CASE("the siblings may be closed while the group is disabled or read") {
+  for (bool disable : {true, false}) {
+    CAPTURE(disable);
+    World w;
+    auto leader = page_faults(w);
+    Closing closing(w, leader);
+    for (int i = 0; i < 3; ++i) closing.events.push_back(page_faults(w, leader));
+    closing.use();
+    disable ? leader->disable() : leader->update_group();
+    CHECK(closing.runs == 1);
+    CHECK(leader->siblings().empty());
+  }
+}
+
 }  // namespace
 }  // namespace bpfemu
