@@ -80,4 +80,22 @@ void ObjectSpace::forget(const KernelStruct& type, std::string_view identity) {
   shelf.objects.erase(known);
 }
 
+void ObjectSpace::rename(const KernelStruct& type, std::string_view identity, std::string_view new_identity) {
+  if (identity == new_identity) return;
+  forget(type, new_identity);
+  Shelf& shelf = this->shelf(type);
+  auto node = shelf.objects.extract(std::string(identity));
+  if (node.empty()) return;
+  node.key() = new_identity;
+  shelf.objects.insert(std::move(node));  // the node stays where it is, and so does what `age` points to
+}
+
+u64 ObjectSpace::text(std::string_view text) {
+  text = text.substr(0, kLongestText);
+  bool is_new = false;
+  const KernelObject found = object(text_, text, &is_new);
+  if (is_new) std::memcpy(reinterpret_cast<void*>(found.address()), text.data(), text.size());
+  return found.address();
+}
+
 }  // namespace bpfemu

@@ -23,6 +23,8 @@ class KernelStruct {
  public:
   // `name` and the paths below are literals: they are kept as they are.
   KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name);
+  // So many bytes that no type describes.
+  explicit KernelStruct(u32 size) : size_(size) {}
 
   std::string_view name() const { return name_; }
   u32 size() const { return size_; }  // 0: the claimed kernel has no such struct
@@ -74,9 +76,14 @@ class ObjectSpace {
   KernelObject object(const KernelStruct& type, std::string_view identity, bool* is_new = nullptr);
   // What it meant is gone: the next that has the same identity is another.
   void forget(const KernelStruct& type, std::string_view identity);
+  // It means something else from now on; what meant that before is gone.
+  void rename(const KernelStruct& type, std::string_view identity, std::string_view new_identity);
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
+  // The text with a NUL behind it, as much as a name in a folder may have (NAME_MAX) at least. 0: no memory.
+  u64 text(std::string_view text);
 
   static constexpr size_t kMostObjects = 16384;
+  static constexpr u32 kLongestText = 255;
 
  private:
   using Age = std::list<const std::string*>;  // the one asked for last in front
@@ -98,6 +105,7 @@ class ObjectSpace {
   std::shared_ptr<const Btf> btf_;
   std::unordered_map<std::string_view, std::unique_ptr<KernelStruct>> structs_;
   std::unordered_map<const KernelStruct*, Shelf> shelves_;
+  const KernelStruct text_{kLongestText + 1};
 };
 
 }  // namespace bpfemu
