@@ -8,6 +8,7 @@
 #include "emu/base/log.h"
 #include "emu/hook/event.h"
 #include "emu/hook/hook.h"
+#include "emu/kernel/file_objects.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/object_space.h"
 #include "emu/ports/host.h"
@@ -48,6 +49,8 @@ struct HookServices {
   Unmodelled& unmodelled;
   const KernelData& kernel;
   ObjectSpace& objects;
+  Mounts& mounts;
+  FileObjects& files;
   OccasionMemory& memory;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
 };

@@ -27,6 +27,8 @@ class FileObjects {
   KernelObject inode(const FileFacts& file);
   // struct path, for whatever `identity` says.
   KernelObject path(const FileFacts& file, std::string_view identity);
+  // The same as members of `object`, the struct path's two.
+  void set_path(const KernelObject& object, const char* mnt, const char* dentry, const FileFacts& file);
   KernelObject super_block(const MountFacts& mount);
   // struct mount; what the rest of the kernel points to is its member mnt, a struct vfsmount.
   KernelObject mount(const MountFacts& mount) { return mount_of(mount, 0); }
@@ -43,7 +45,6 @@ class FileObjects {
   KernelObject mount_of(const MountFacts& mount, u32 depth);
   void set_name(const KernelObject& dentry, u64 parent, std::string_view name);
   void set_inode(const KernelObject& dentry, const MountFacts& mount, const std::optional<InodeFacts>& inode);
-  void set_path(const KernelObject& object, const char* mnt, const char* dentry, const FileFacts& file);
   u64 operations(const FileFacts& file) const;
 
   ObjectSpace& space_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/object_space.h"
 
+#include <bit>
 #include <cstring>
 
 namespace bpfemu {
@@ -96,6 +97,11 @@ u64 ObjectSpace::text(std::string_view text) {
   const KernelObject found = object(text_, text, &is_new);
   if (is_new) std::memcpy(reinterpret_cast<void*>(found.address()), text.data(), text.size());
   return found.address();
+}
+
+u64 ObjectSpace::bytes(std::string_view identity, u32 size) {
+  const u32 room = std::bit_ceil(std::max(size, 256u));
+  return object(bytes_.try_emplace(room, room).first->second, identity).address();
 }
 
 }  // namespace bpfemu

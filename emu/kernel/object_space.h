@@ -5,6 +5,7 @@
 #pragma once
 
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,6 +82,8 @@ class ObjectSpace {
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
   // The text with a NUL behind it, as much as a name in a folder may have (NAME_MAX) at least. 0: no memory.
   u64 text(std::string_view text);
+  // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.
+  u64 bytes(std::string_view identity, u32 size);
 
   static constexpr size_t kMostObjects = 16384;
   static constexpr u32 kLongestText = 255;
@@ -106,6 +109,7 @@ class ObjectSpace {
   std::unordered_map<std::string_view, std::unique_ptr<KernelStruct>> structs_;
   std::unordered_map<const KernelStruct*, Shelf> shelves_;
   const KernelStruct text_{kLongestText + 1};
+  std::map<u32, KernelStruct> bytes_;
 };
 
 }  // namespace bpfemu

@@ -43,6 +43,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .unmodelled = parts.unmodelled,
                 .kernel = parts.kernel,
                 .objects = parts.objects,
+                .mounts = parts.mounts,
+                .files = parts.files,
                 .memory = memory_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); }},
       transits_(*this, services_) {}

@@ -35,6 +35,8 @@ class Probes : public EventSink, public HookSink {
     const KernelData& kernel;
     DynamicEvents& dynamic_events;
     ObjectSpace& objects;
+    Mounts& mounts;
+    FileObjects& files;
   };
   Probes(const Parts& parts, Outlets outlets);
   ~Probes() override;

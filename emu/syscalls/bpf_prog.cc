@@ -163,6 +163,7 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   program->verified = std::move(verified);
   TRY(claim_maps(*program));
   TRY(program->install(*call.system.arena));
+  call.system.objects->tasks.named_by(request.insns);
   return program;
 }
 

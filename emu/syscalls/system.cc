@@ -109,7 +109,9 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.arena = TRY(Arena::create(s.options.cpus_possible));
   TRY(s.load_btf());
   s.object_space = std::make_unique<ObjectSpace>(*s.arena, s.vmlinux);
-  s.objects = std::make_unique<KernelObjects>(*s.arena, s.vmlinux, [&host](pid_t tid) { return host.facts(tid); });
+  s.objects = std::make_unique<KernelObjects>(
+      *s.object_space, [&host](pid_t tid) { return host.facts(tid); },
+      [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
   s.test_object = std::make_unique<TestObject>(*s.arena, s.vmlinux);
   s.sock_objects = std::make_unique<SockObjects>(s.vmlinux);
   s.verifier = {.vmlinux = s.vmlinux,
@@ -118,10 +120,10 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   Outlets outlets;
   outlets.wake = [&s](const void* ring) { s.files.wake(ring); };
   outlets.trace = &s.trace_log;
-  outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->task_struct(facts); };
+  outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->tasks.task_struct(facts); };
   outlets.test_object = [&s] { return s.test_object->address(); };
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
-  outlets.task_gone = [&s](pid_t tid) { s.objects->forget(tid); };
+  outlets.task_gone = [&s](pid_t tid) { s.objects->tasks.forget(tid); };
   outlets.symbol_at = [&s](u64 address) { return s.kernel.symbols().locate(address); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
   s.probes = std::make_unique<Probes>(
@@ -131,7 +133,9 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .unmodelled = s.unmodelled,
                     .kernel = s.kernel,
                     .dynamic_events = s.dynamic_events,
-                    .objects = *s.object_space},
+                    .objects = *s.object_space,
+                    .mounts = s.objects->mounts,
+                    .files = s.objects->files},
       std::move(outlets));
   s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
                                                     .kernel = s.kernel,

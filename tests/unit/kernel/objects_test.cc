@@ -2,6 +2,7 @@
 // Kernel objects, read back the way a CO-RE program reads them: by the BTF's offsets.
 #include "emu/kernel/objects.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cstring>
 
 #include "emu/base/bytes.h"
+#include "emu/base/fd.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/sock_object.h"
 #include "emu/kernel/test_object.h"
@@ -47,11 +49,16 @@ TEST_CASE("task_struct and what hangs on it") {
   Reader reader{*btf};
   pid_t self = ::getpid();
   std::map<pid_t, TaskFacts> known{{500, facts_of(500, 500, 1, "shell")}};
-  KernelObjects objects(**arena, btf, [&](pid_t tid) -> Result<TaskFacts> {
-    auto it = known.find(tid);
-    if (it == known.end()) return fail(ESRCH);
-    return it->second;
-  });
+  ObjectSpace space(**arena, btf);
+  KernelObjects all(
+      space,
+      [&](pid_t tid) -> Result<TaskFacts> {
+        auto it = known.find(tid);
+        if (it == known.end()) return fail(ESRCH);
+        return it->second;
+      },
+      [](std::string_view) { return u64{0}; });
+  TaskObjects& objects = all.tasks;
 
   TaskFacts facts = facts_of(self, self, 500, "tool");
   u64 task = objects.task_struct(facts);
@@ -100,11 +107,48 @@ TEST_CASE("task_struct and what hangs on it") {
     u64 again = objects.task_struct(facts);
     CHECK(reader.get<u32>(reader.get(again, "task_struct", "cred"), "cred", "uid") == 0);
   }
+  SECTION("one that runs another program keeps its task_struct and has other memory") {
+    objects.forget(self);
+    CHECK(objects.task_struct(facts) == task);
+    CHECK(reader.get(task, "task_struct", "mm") != mm);
+  }
   SECTION("forgetting gives the memory back") {
-    size_t before = objects.count();
-    objects.forget(self);
-    objects.forget(self);
-    CHECK(objects.count() == before - 1);
+    for (pid_t tid = 1000; tid < 2000; ++tid) {
+      REQUIRE(objects.task_struct(facts_of(tid, tid, 500, "short")) != 0);
+      objects.forget(tid);
+      objects.forget(tid);
+    }
+    CHECK(objects.count() < 100);
+  }
+  SECTION("what costs system calls is there when a program names it") {
+    CHECK(reader.get(task, "task_struct", "files") == 0);
+    CHECK(reader.get(task, "task_struct", "fs") == 0);
+    const UniqueFd high(::fcntl(0, F_DUPFD, 900));
+    REQUIRE(high);
+    for (const char* member : {"files", "fs", "utime"}) {
+      const bpf_insn insn = {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 0,
+                             .imm = static_cast<s32>(btf->offset_of("task_struct", member).value())};
+      objects.named_by({&insn, 1});
+    }
+    REQUIRE(objects.task_struct(facts) == task);
+    const u64 fdt = reader.get(reader.get(task, "task_struct", "files"), "files_struct", "fdt");
+    CHECK(reader.get<u32>(fdt, "fdtable", "max_fds") == 1024);
+    const u64 table = reader.get(fdt, "fdtable", "fd");
+    struct stat st;
+    REQUIRE(::fstat(high.get(), &st) == 0);
+    const u64 file = load<u64>(reinterpret_cast<const void*>(table + 8 * static_cast<u64>(high.get())));
+    CHECK(reader.get(reader.get(file, "file", "f_inode"), "inode", "i_ino") == st.st_ino);
+    CHECK(load<u64>(reinterpret_cast<const void*>(table + 8 * 899)) == 0);
+    REQUIRE(::stat(".", &st) == 0);
+    const u64 folder = reader.get(reader.get(task, "task_struct", "fs"), "fs_struct", "pwd.dentry");
+    CHECK(reader.get(reader.get(folder, "dentry", "d_inode"), "inode", "i_ino") == st.st_ino);
+    CHECK(reader.get(task, "task_struct", "se.sum_exec_runtime") > 0);
+  }
+  SECTION("the program's file") {
+    const u64 exe = reader.get(mm, "mm_struct", "exe_file");
+    struct stat st;
+    REQUIRE(::stat("/proc/self/exe", &st) == 0);
+    CHECK(reader.get(reader.get(exe, "file", "f_inode"), "inode", "i_ino") == st.st_ino);
   }
   SECTION("a line of parents has an end") {
     for (pid_t pid = 600; pid < 700; ++pid) known[pid] = facts_of(pid, pid, pid + 1, "chain");
@@ -152,13 +196,14 @@ TEST_CASE("a socket as struct sock") {
 TEST_CASE("without BTF there are no objects") {
   auto arena = Arena::create(1);
   REQUIRE(arena);
-  KernelObjects objects(**arena, nullptr, {});
-  CHECK(objects.task_struct(facts_of(1, 1, 0, "init")) == 0);
+  ObjectSpace space(**arena, nullptr);
+  CHECK(KernelObjects(space, {}, {}).tasks.task_struct(facts_of(1, 1, 0, "init")) == 0);
   CHECK(TestObject(**arena, nullptr).address() == 0);
   RunSock sock{};
   CHECK_FALSE(SockObjects(nullptr).show(sock));
-  KernelObjects empty(**arena, Btf::load_kernel_lazily([]() -> Result<std::vector<u8>> { return fail(EIO); }, "x"), {});
-  CHECK(empty.task_struct(facts_of(1, 1, 0, "init")) != 0);
+  ObjectSpace no_types(**arena, Btf::load_kernel_lazily([]() -> Result<std::vector<u8>> { return fail(EIO); }, "x"));
+  KernelObjects empty(no_types, {}, {});
+  CHECK(empty.tasks.task_struct(facts_of(1, 1, 0, "init")) == 0);
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ World::World()
       kernel(test_kernel()),
       dynamic_events(kernel, unmodelled, 2),
       objects(arena, kernel.btf().value()),
-      probes({arena, host, sites, unmodelled, kernel, dynamic_events, objects}, outlets()),
+      files(objects, mounts, {}),
+      probes({arena, host, sites, unmodelled, kernel, dynamic_events, objects, mounts, files}, outlets()),
       task(getpid(), getpid()) {
   host.tasks[getpid()] = &task;
   TaskFacts facts{.tid = getpid(), .tgid = getpid(), .uid = 7, .gid = 8, .cpu = 2};

@@ -27,6 +27,8 @@ struct World {
   TraceLog trace_log;
   std::vector<const void*> woken;
   ObjectSpace objects;
+  Mounts mounts;
+  FileObjects files;
   Probes probes;
   fakes::FakeTask task;
 

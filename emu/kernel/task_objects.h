@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Traced threads as the kernel's own task_struct and what hangs on it. Made when somebody first asks for a thread's.
+// Members that cost system calls at each event (open files, folders, times) are filled in from the moment on that a loaded
+// program names one of them.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <bitset>
+#include <deque>
+#include <functional>
+#include <map>
+#include <span>
+
+#include "emu/kernel/file_objects.h"
+#include "emu/kernel/object_space.h"
+#include "emu/ports/host.h"
+
+namespace bpfemu {
+
+class TaskObjects {
+ public:
+  using FactsOf = std::function<Result<TaskFacts>(pid_t tid)>;
+  TaskObjects(ObjectSpace& space, Mounts& mounts, FileObjects& files, FactsOf facts_of)
+      : space_(space), mounts_(mounts), files_(files), facts_of_(std::move(facts_of)) {}
+
+  // The address of the thread's task_struct, brought up to date with `facts`; 0: no BTF or no memory.
+  u64 task_struct(const TaskFacts& facts);
+  // What a program that was loaded may read of task_struct: it has the member's offset in an instruction.
+  void named_by(std::span<const bpf_insn> program);
+  // The thread is gone or has another program now. In the latter case it keeps its task_struct.
+  void forget(pid_t tid);
+  size_t count() const { return blocks_.size(); }
+
+ private:
+  // Groups of members that are asked for at each event, once they are named.
+  enum class Extra : u8 { kFiles, kFolders, kTimes, kCount };
+  // The objects of one thread.
+  struct Block {
+    KernelObject task, mm, signal, cred, nsproxy, pid;
+    u64 start_boottime_ns = 0;
+    u32 programs = 0;   // that it has run
+    bool ended = false;  // forgotten: the thread or its program
+    pid_t parent = -1;  // the tgid of the one that real_parent leads to
+  };
+  struct Member {
+    const char* path;
+    Extra extra;
+  };
+  static const Member kMembers[];
+
+  Block* block_of(const TaskFacts& facts);
+  void drop(std::map<pid_t, Block>::iterator at);
+  void fill(Block& block, const TaskFacts& facts);
+  void fill_namespaces(Block& block, const TaskFacts& facts);
+  void fill_memory(Block& block, const TaskFacts& facts);
+  void refresh(Block& block, const TaskFacts& facts);
+  void link(Block& block, const TaskFacts& facts);
+  KernelObject cgroup(const TaskFacts& facts);
+  Block* relative(pid_t tgid);
+  void show_files(Block& block, const TaskFacts& facts);
+  void show_folders(Block& block, const TaskFacts& facts);
+  void show_times(Block& block, const TaskFacts& facts);
+
+  ObjectSpace& space_;
+  Mounts& mounts_;
+  FileObjects& files_;
+  FactsOf facts_of_;
+  std::map<pid_t, Block> blocks_;
+  std::deque<pid_t> ended_;  // the first to be let go in front
+  std::bitset<static_cast<size_t>(Extra::kCount)> named_;
+  u32 depth_ = 0;  // of parents of parents
+};
+
+}  // namespace bpfemu
