@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/socket_facts.h"
 
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -134,6 +137,11 @@ Result<SocketFacts> socket_facts(int fd) {
   facts.priority = static_cast<u32>(option(fd, SOL_SOCKET, SO_PRIORITY));
   facts.send_buffer = option(fd, SOL_SOCKET, SO_SNDBUF);
   facts.receive_buffer = option(fd, SOL_SOCKET, SO_RCVBUF);
+  facts.file_flags = ::fcntl(fd, F_GETFL);
+  const auto how = option<linger>(fd, SOL_SOCKET, SO_LINGER);
+  facts.aborts = how.l_onoff && how.l_linger == 0;
+  int unread = 0;
+  if (facts.type == SOCK_STREAM && ::ioctl(fd, SIOCINQ, &unread) == 0) facts.unread = static_cast<u32>(unread);
   if (facts.internet()) internet_facts(fd, facts);
   if (facts.family == AF_UNIX) unix_facts(fd, facts);
   return facts;
