@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/sockets.h"
+
+#include <fmt/format.h>
+#include <linux/netlink.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+namespace bpfemu {
+
+namespace {
+
+u32 network_namespace(const char* path) {
+  struct stat st;
+  return ::stat(path, &st) == 0 ? static_cast<u32>(st.st_ino) : 0;
+}
+
+u64 device_of_sockets() {
+  const UniqueFd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  struct stat st;
+  return any && ::fstat(any.get(), &st) == 0 ? st.st_dev : 0;
+}
+
+// What changes. In TIME_WAIT there is no TCP_INFO any longer.
+void update(SocketFacts& facts, const SocketFacts& now) {
+  facts.state = now.state;
+  facts.inode = now.inode;
+  facts.ack_backlog = now.ack_backlog;
+  facts.max_ack_backlog = now.max_ack_backlog;
+  if (now.tcp) facts.tcp = now.tcp;
+}
+
+}  // namespace
+
+u32 Sockets::network_of(Task& task) const {
+  return network_namespace(fmt::format("/proc/{}/ns/net", task.tid()).c_str());
+}
+
+// The thread makes the socket of another network than ours, which then sees that one from here too.
+SocketDiag* Sockets::diag(Task& task, u32 network) {
+  if (const auto known = networks_.find(network); known != networks_.end()) return &known->second;
+  if (networks_.size() >= kMostNetworks) networks_.clear();
+  if (network == network_namespace("/proc/self/ns/net")) return &networks_.try_emplace(network).first->second;
+  const auto theirs = task.call(SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG});
+  if (!theirs) return nullptr;
+  const auto ours = task.share_fd(static_cast<int>(*theirs));
+  (void)task.call(SYS_close, {*theirs});
+  if (!ours) return nullptr;
+  return &networks_.try_emplace(network, UniqueFd(*ours)).first->second;
+}
+
+// A socket that is seen for the first time is known in the state that it has.
+SocketRef Sockets::follow(SocketFacts facts, bool partly) {
+  if (facts.cookie == 0) return nullptr;
+  if (by_cookie_.size() >= kMost) {
+    std::erase_if(by_cookie_, [](const auto& entry) { return entry.second->told == kTcpClose; });
+    if (by_cookie_.size() >= kMost) by_cookie_.clear();
+  }
+  SocketRef& known = by_cookie_[facts.cookie];
+  if (!known) {
+    const u8 state = facts.state;
+    known = std::make_shared<FollowedSocket>(FollowedSocket{std::move(facts), state, state == kTcpSynSent});
+  } else if (partly) {
+    update(known->facts, facts);
+  } else {
+    if (!facts.peer_known) facts.peer = known->facts.peer;
+    known->facts = std::move(facts);
+  }
+  return known;
+}
+
+SocketRef Sockets::behind(Task& task, int fd) {
+  if (device_ == 0) device_ = device_of_sockets();
+  const auto id = task.file_id(fd);
+  if (!id || id->dev != device_) return nullptr;
+  const auto copy = task.share_fd(fd);
+  if (!copy) return nullptr;
+  auto facts = socket_facts(*copy);
+  close_copied_socket(*copy);
+  if (!facts) return nullptr;
+  facts->netns = network_of(task);
+  return follow(std::move(*facts), false);
+}
+
+SocketRef Sockets::connected(Task& task, u16 family, const SocketEnd& local, const SocketEnd& peer) {
+  const u32 network = network_of(task);
+  SocketDiag* told = diag(task, network);
+  auto facts = told ? told->connected(family, local, peer) : fail(EOPNOTSUPP);
+  if (!facts || (facts->state == kTcpTimeWait && !by_cookie_.contains(facts->cookie))) return nullptr;
+  facts->netns = network;
+  return follow(std::move(*facts), true);
+}
+
+SocketRef Sockets::listener(Task& task, u16 family, const SocketEnd& local) {
+  const u32 network = network_of(task);
+  SocketDiag* told = diag(task, network);
+  auto facts = told ? told->listener(family, local) : fail(EOPNOTSUPP);
+  if (!facts) return nullptr;
+  facts->netns = network;
+  return follow(std::move(*facts), true);
+}
+
+SocketFacts Sockets::look_again(Task& task, const FollowedSocket& socket) {
+  SocketFacts now = socket.facts;
+  SocketDiag* told = diag(task, now.netns);
+  const bool listens = now.state == kTcpListen;
+  auto facts = !told     ? Result<SocketFacts>(fail(EOPNOTSUPP))
+               : listens ? told->listener(now.family, now.local)
+                         : told->connected(now.family, now.local, now.peer);
+  now.inode = 0;
+  now.state = kTcpClose;
+  if (facts && facts->cookie == now.cookie) update(now, *facts);
+  return now;
+}
+
+std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const {
+  std::vector<SocketRef> waiting;
+  for (const auto& [cookie, socket] : by_cookie_) {
+    const SocketFacts& facts = socket->facts;
+    const bool its = facts.is_tcp() && facts.netns == listener.facts.netns && facts.local.port == listener.facts.local.port;
+    if (its && facts.inode == 0 && !socket->closed && socket->told != kTcpClose) waiting.push_back(socket);
+  }
+  return waiting;
+}
+
+void Sockets::forget(const FollowedSocket& socket) {
+  objects_.forget(socket.facts);
+  by_cookie_.erase(socket.facts.cookie);
+}
+
+SocketFacts Sockets::as_told(const FollowedSocket& socket) {
+  SocketFacts facts = socket.facts;
+  facts.state = socket.told;
+  return facts;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sockets of traced tasks, and those at the other end of their connections on this machine, as the model follows
+// them: what they are, and how much of it programs were told.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "emu/kernel/socket_diag.h"
+#include "emu/kernel/socket_objects.h"
+#include "emu/ports/task.h"
+
+namespace bpfemu {
+
+struct FollowedSocket {
+  SocketFacts facts;    // when it was looked at last
+  u8 told = kTcpClose;  // programs know it in this state
+  bool connecting = false;  // kernel: SS_CONNECTING, the next connect() asks how it went
+  bool closed = false;      // its last descriptor is (kernel: SOCK_DEAD)
+};
+// Whoever stands aside meanwhile holds it.
+using SocketRef = std::shared_ptr<FollowedSocket>;
+
+class Sockets {
+ public:
+  Sockets(ObjectSpace& space, const Symbols* symbols) : objects_(space, symbols) {}
+
+  // Behind a descriptor of the task's. Null: there is no socket behind it, or the host does not let us look.
+  SocketRef behind(Task& task, int fd);
+  // The TCP socket with these ends, in the network of the task. Null: there is none on this machine.
+  SocketRef connected(Task& task, u16 family, const SocketEnd& local, const SocketEnd& peer);
+  SocketRef listener(Task& task, u16 family, const SocketEnd& local);
+  SocketRef peer_of(Task& task, const FollowedSocket& socket) {
+    return connected(task, socket.facts.family, socket.facts.peer, socket.facts.local);
+  }
+  // What became of it, where nobody has to have a descriptor of it: its state, TCP_INFO as long as there is one, and its
+  // inode. kTcpClose: it is no more.
+  SocketFacts look_again(Task& task, const FollowedSocket& socket);
+  // Connections to a listener that nobody has accepted.
+  std::vector<SocketRef> waiting_at(const FollowedSocket& listener) const;
+  // Its last descriptor is closed and it has come to its end.
+  void forget(const FollowedSocket& socket);
+
+  // Its struct sock and struct socket, in the state that programs know.
+  KernelObject sock(const FollowedSocket& socket) { return objects_.sock(as_told(socket)); }
+  KernelObject socket(const FollowedSocket& socket) { return objects_.socket(as_told(socket)); }
+  SocketObjects& objects() { return objects_; }
+
+ private:
+  static SocketFacts as_told(const FollowedSocket& socket);
+  // `partly`: sock_diag tells less than a descriptor.
+  SocketRef follow(SocketFacts facts, bool partly);
+  u32 network_of(Task& task) const;
+  SocketDiag* diag(Task& task, u32 network);
+
+  static constexpr size_t kMost = 16384, kMostNetworks = 64;
+  SocketObjects objects_;
+  std::unordered_map<u64, SocketRef> by_cookie_;
+  std::map<u32, SocketDiag> networks_;  // by the inode of the network namespace
+  u64 device_ = 0;                      // of all sockets' inodes; 0: not yet asked
+};
+
+}  // namespace bpfemu
