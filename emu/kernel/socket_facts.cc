@@ -2,7 +2,6 @@
 #include "emu/kernel/socket_facts.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
@@ -141,7 +140,7 @@ Result<SocketFacts> socket_facts(int fd) {
   const auto how = option<linger>(fd, SOL_SOCKET, SO_LINGER);
   facts.aborts = how.l_onoff && how.l_linger == 0;
   int unread = 0;
-  if (facts.type == SOCK_STREAM && ::ioctl(fd, SIOCINQ, &unread) == 0) facts.unread = static_cast<u32>(unread);
+  if (facts.type == SOCK_STREAM && ::ioctl(fd, FIONREAD, &unread) == 0) facts.unread = static_cast<u32>(unread);
   if (facts.internet()) internet_facts(fd, facts);
   if (facts.family == AF_UNIX) unix_facts(fd, facts);
   return facts;

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/sockets.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/netlink.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <utility>
 
 namespace bpfemu {
 
@@ -32,6 +38,18 @@ void update(SocketFacts& facts, const SocketFacts& now) {
 
 }  // namespace
 
+u32 FollowedSocket::take_segments() {
+  if (!facts.tcp || told == kTcpListen) return 0;
+  const u32 now = facts.tcp->tcpi_segs_in;
+  return now - std::exchange(told_segments, now).value_or(now);
+}
+
+u64 FollowedSocket::take_sent() {
+  if (!facts.tcp || told == kTcpListen) return 0;
+  const u64 now = facts.tcp->tcpi_bytes_sent - facts.tcp->tcpi_bytes_retrans;
+  return now - std::exchange(told_sent, now).value_or(now);
+}
+
 u32 Sockets::network_of(Task& task) const {
   return network_namespace(fmt::format("/proc/{}/ns/net", task.tid()).c_str());
 }
@@ -58,8 +76,10 @@ SocketRef Sockets::follow(SocketFacts facts, bool partly) {
   }
   SocketRef& known = by_cookie_[facts.cookie];
   if (!known) {
-    const u8 state = facts.state;
-    known = std::make_shared<FollowedSocket>(FollowedSocket{std::move(facts), state, state == kTcpSynSent});
+    known = std::make_shared<FollowedSocket>();
+    known->told = facts.state;
+    known->connecting = facts.state == kTcpSynSent;
+    known->facts = std::move(facts);
   } else if (partly) {
     update(known->facts, facts);
   } else {
@@ -121,6 +141,31 @@ std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const
     if (its && facts.inode == 0 && !socket->closed && socket->told != kTcpClose) waiting.push_back(socket);
   }
   return waiting;
+}
+
+u32 Sockets::most_waiting() {
+  constexpr u32 kDefault = 4096;
+  const UniqueFd file(::open("/proc/sys/net/core/somaxconn", O_RDONLY | O_CLOEXEC));
+  char text[16] = {};
+  if (!file || ::read(file.get(), text, sizeof text - 1) <= 0) return kDefault;
+  return static_cast<u32>(::strtoul(text, nullptr, 10));
+}
+
+bool Sockets::held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket) {
+  const std::string name = fmt::format("socket:[{}]", socket.facts.inode);
+  for (pid_t process : tree) {
+    const std::string folder = fmt::format("/proc/{}/fd", process);
+    DIR* descriptors = ::opendir(folder.c_str());
+    if (!descriptors) continue;
+    bool found = false;
+    for (const dirent* entry; !found && (entry = ::readdir(descriptors));) {
+      char target[32] = {};
+      if (::readlinkat(::dirfd(descriptors), entry->d_name, target, sizeof target - 1) > 0) found = name == target;
+    }
+    ::closedir(descriptors);
+    if (found) return true;
+  }
+  return false;
 }
 
 void Sockets::forget(const FollowedSocket& socket) {

@@ -18,6 +18,14 @@ struct FollowedSocket {
   u8 told = kTcpClose;  // programs know it in this state
   bool connecting = false;  // kernel: SS_CONNECTING, the next connect() asks how it went
   bool closed = false;      // its last descriptor is (kernel: SOCK_DEAD)
+  bool connected = false;   // it sent a SYN, which counts as a byte
+  bool fresh = true;        // a connection's birth is still to be told
+
+  // Segments that it has received, and bytes that it has sent, since this was asked last; at first: none.
+  u32 take_segments();
+  u64 take_sent();
+  std::optional<u32> told_segments;
+  std::optional<u64> told_sent;
 };
 // Whoever stands aside meanwhile holds it.
 using SocketRef = std::shared_ptr<FollowedSocket>;
@@ -39,6 +47,10 @@ class Sockets {
   SocketFacts look_again(Task& task, const FollowedSocket& socket);
   // Connections to a listener that nobody has accepted.
   std::vector<SocketRef> waiting_at(const FollowedSocket& listener) const;
+  // How many connections a listener may have waiting: net.core.somaxconn of our own network.
+  static u32 most_waiting();
+  // Has a process of `tree` a descriptor of it?
+  static bool held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket);
   // Its last descriptor is closed and it has come to its end.
   void forget(const FollowedSocket& socket);
 
