@@ -21,6 +21,9 @@ struct Event {
   long number = -1;        // system call that the task is in, -1: none
   s64 result = 0;          // of the system call or function; the wait status at exit
 
+  s32 cpu = -1;   // where it happened, -1: where the task is
+  u64 time = 0;   // when it happened, if it is told late (CLOCK_MONOTONIC)
+
   // Of hooks.
   const Arguments* arguments = nullptr;
   const std::function<void(Record&)>* fields = nullptr;  // of a tracepoint's record

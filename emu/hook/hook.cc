@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/hook/hook.h"
 
+#include "emu/hook/sleeping_calls.h"
+
 #include <sys/syscall.h>
 
 #include <algorithm>

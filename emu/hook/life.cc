@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/hook/life.h"
 
+#include <sched.h>
+
+#include "emu/base/proc_files.h"
 #include "emu/hook/record.h"
+#include "emu/hook/scheduler.h"
 
 namespace bpfemu {
 
@@ -19,12 +23,45 @@ TaskFacts facts_of(const Occasion& occasion, pid_t tid) {
   return occasion.services().host.facts(tid).value_or(TaskFacts{});
 }
 
+// kernel: kernel_clone_args.flags. clone3 is made as clone here.
+u64 clone_flags(const Event& event) {
+  constexpr u64 kSignalBits = 0xff;
+  if (event.number == SYS_vfork) return CLONE_VFORK | CLONE_VM;
+  return event.number == SYS_clone || event.number == SYS_clone3 ? event.regs->rdi & ~kSignalBits : 0;
+}
+
+s64 oom_score_adj(pid_t tid) {
+  const auto text = read_proc(tid, "oom_score_adj");
+  return text ? ::strtol(text->c_str(), nullptr, 10) : 0;
+}
+
 std::string_view comm_of(const TaskFacts& facts) { return {facts.comm, strnlen(facts.comm, sizeof facts.comm)}; }
 
 }  // namespace
 
 void pass_fork(Occasion& occasion, pid_t child) {
   const pid_t parent = occasion.task().tid();
+  const u64 flags = clone_flags(occasion.event());
+  const auto child_task = [&] { return occasion.services().task_struct(child); };
+  occasion
+      .enter(Hook::sched_fork,
+             [&](Arguments& a) {
+               a[0] = flags;
+               a.lazily(1, child_task);
+             })
+      .leave(0);
+  occasion.trace(
+      Hook::trace_task_newtask,
+      [&](Arguments& a) {
+        a.lazily(0, child_task);
+        a[1] = flags;
+      },
+      [&](Record& r) {
+        r.set("pid", child);
+        r.text("comm", comm_of(facts_of(occasion, parent)));
+        r.set("clone_flags", flags);
+        r.set("oom_score_adj", oom_score_adj(parent));
+      });
   occasion.trace(
       Hook::trace_sched_process_fork,
       [&](Arguments& a) {
@@ -38,6 +75,7 @@ void pass_fork(Occasion& occasion, pid_t child) {
         r.text("child_comm", comm_of(facts));  // a child starts with its parent's
         r.set("child_pid", child);
       });
+  Scheduler(occasion).began(child);
 }
 
 void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename) {
@@ -71,6 +109,7 @@ void pass_exit(Occasion& occasion) {
         r.set("pid", tid);
         r.set("prio", facts.tid ? static_cast<s32>(facts.priority) : kDefaultPriority);
       });
+  Scheduler(occasion).ended();
 }
 
 void pass_signal(Occasion& occasion, const GeneratedSignal& signal) {

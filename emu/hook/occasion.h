@@ -53,6 +53,7 @@ struct HookServices {
   FileObjects& files;
   OccasionMemory& memory;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
+  std::function<u64(const TaskFacts&)> task_struct_of;
 };
 
 class Occasion;
@@ -77,11 +78,14 @@ class Occasion {
  public:
   Occasion(HookSink& sink, const HookServices& services, const Event& event)
       : sink_(sink), services_(services), event_(event) {}
+  // What happens to another task, or at another time, on the same occasion.
+  Occasion(const Occasion& part_of, const Event& event) : Occasion(part_of.sink_, part_of.services_, event) {}
   ~Occasion();
   Occasion(const Occasion&) = delete;
   Occasion& operator=(const Occasion&) = delete;
 
   Task& task() const { return *event_.task; }
+  const Event& event() const { return event_; }
   const HookServices& services() const { return services_; }
   bool awaited(Hook hook) const { return sink_.awaited(hook, Side::kEntry) || sink_.awaited(hook, Side::kReturn); }
 

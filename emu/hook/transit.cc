@@ -34,9 +34,10 @@ Transit::Transit(HookSink& sink, const HookServices& services, Task& task, PtReg
 void Transits::begin(Task& task, PtRegs& regs, long number) {
   static const Narrators kNarrators;
   const Narrator narrator = kNarrators.of_call[static_cast<size_t>(number)];
-  if (!narrator) return;
   const auto call = std::make_shared<Transit>(sink_, services_, task, regs, number);
   calls_[task.tid()] = call;
+  if (Scheduler::awaited(*call)) call->use_ = CpuUse::of(*call);
+  if (!narrator) return;
   call->path_ = narrator(*call);
   call->path_.handle().resume();
 }
@@ -46,10 +47,12 @@ void Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
   if (found == calls_.end()) return;
   const std::shared_ptr<Transit> call = found->second;
   calls_.erase(found);
-  if (call->number() != number || !call->waiting_) return;
+  if (call->number() != number) return;
   call->event_.task = &task;
   call->event_.regs = &regs;
   call->result_ = result;
+  if (call->use_) Scheduler(*call).rested(*call->use_);
+  if (!call->waiting_) return;
   std::exchange(call->waiting_, nullptr).resume();
 }
 

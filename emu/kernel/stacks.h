@@ -14,6 +14,7 @@ class Symbols;
 
 enum class StackPart : u8 {
   kBottom,
+  kUnknown,  // no row: a program that asks for the stack is told that there is none
   kInCall,
   kLeavingCall,
   kDispatched,

@@ -46,7 +46,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .mounts = parts.mounts,
                 .files = parts.files,
                 .memory = memory_,
-                .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); }},
+                .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
+                .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); }},
       transits_(*this, services_) {}
 
 Probes::~Probes() = default;
@@ -141,8 +142,9 @@ void Probes::fire(const Point& point, const Event& event) {
   if (!point.awaited()) return;
   const u64 unchanged = changes_;
   const auto gone = [&] { return changes_ != unchanged && !points_.contains(&point); };
-  RunScope scope(runner_, event.task, event.regs, point.needs());
+  RunScope scope(runner_, event.task, event.regs, point.needs(), event.cpu);
   if (!scope || gone()) return;
+  if (event.time) scope.set_happened(event.time);
   scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context || gone()) return;

@@ -62,7 +62,7 @@ Runner::~Runner() {
 
 u64 Runner::task_struct(pid_t tid) {
   auto facts = host_.facts(tid);
-  return facts && outlets_.task_struct ? outlets_.task_struct(*facts) : 0;
+  return facts ? task_struct_of(*facts) : 0;
 }
 
 // Null when the task is gone. Identity is looked up once; what can change since is looked up for those who ask.
@@ -185,7 +185,13 @@ s64 user_stack(void* self, Run* run, u64* ips, u32 max) {
 
 // The services of every run. `self` is the RunScope.
 struct RunScopeEnv {
-  static u64 clock(void* self, int clock_id) { return scope_of(self).runner().host_.clock(clock_id); }
+  static u64 clock(void* self, int clock_id) {
+    const RunScope& scope = scope_of(self);
+    Host& host = scope.runner_.host_;
+    if (!scope.happened_) return host.clock(clock_id);
+    if (clock_id == CLOCK_MONOTONIC) return scope.happened_;
+    return host.clock(clock_id) - (host.clock(CLOCK_MONOTONIC) - scope.happened_);
+  }
   static void wake(void* self, void* ring) { scope_of(self).runner().outlets_.wake(ring); }
   static u64 task_struct(void* self, Run* run) {
     return run->task->tid ? scope_of(self).runner().task_struct(static_cast<pid_t>(run->task->tid)) : 0;

@@ -68,6 +68,7 @@ class Runner {
   }
   // Arena address of a thread's task_struct, 0 when it is gone.
   u64 task_struct(pid_t tid);
+  u64 task_struct_of(const TaskFacts& facts) { return outlets_.task_struct ? outlets_.task_struct(facts) : 0; }
 
   // Who wants runs to be counted and timed: the sysctl kernel.bpf_stats_enabled, descriptors of BPF_ENABLE_STATS.
   u32 stats_users = 0;
@@ -108,6 +109,8 @@ class RunScope {
   // The event is the hit of a uprobe: user stacks start as they do there.
   void set_at_site(bool at_site) { at_site_ = at_site; }
   bool at_site() const { return at_site_; }
+  // The event was at `time` (CLOCK_MONOTONIC): to its programs it is then.
+  void set_happened(u64 time) { happened_ = time; }
   // A clock's interrupt runs the program.
   void set_in_interrupt() { in_interrupt_ = true; }
   // Between two programs: gives the vCPU away while `meanwhile` runs; the next one may be another.
@@ -131,6 +134,7 @@ class RunScope {
   Runner& runner_;
   Task* task_;
   bool at_site_ = false, in_interrupt_ = false;
+  u64 happened_ = 0;  // 0: now
   bool in_grace_ = false;  // what its program may use stays while it stands aside
   Env env_;
   RunTask idle_{};

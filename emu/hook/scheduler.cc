@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/hook/scheduler.h"
+
+#include <fmt/format.h>
+#include <time.h>
+
+#include <cstring>
+
+#include "emu/base/proc_files.h"
+#include "emu/hook/record.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr s32 kDefaultPriority = 120;
+// Our own stop at the call's end gives the CPU away too, and what it takes until we look is not slept.
+constexpr u64 kSlicesOfOurs = 1, kShortestSleep = 20'000;
+
+constexpr Hook kHooksOfSleep[] = {Hook::trace_sched_switch, Hook::trace_sched_wakeup, Hook::trace_sched_waking,
+                                  Hook::finish_task_switch, Hook::try_to_wake_up};
+
+std::string_view comm_of(const TaskFacts& facts) { return {facts.comm, strnlen(facts.comm, sizeof facts.comm)}; }
+
+// kernel: __trace_sched_switch_state.
+u32 shown_state(u32 state, bool leads) {
+  constexpr u32 kDead = 0x80, kExitDead = 0x10, kExitZombie = 0x20;
+  return state == kDead ? (leads ? kExitZombie : kExitDead) : state;
+}
+
+}  // namespace
+
+std::optional<CpuUse> CpuUse::of(const Occasion& occasion) {
+  const auto text = read_proc(occasion.task().tid(), "schedstat");
+  CpuUse use{.time = occasion.services().host.clock(CLOCK_MONOTONIC)};
+  if (!text || ::sscanf(text->c_str(), "%lu %lu %lu", &use.run_ns, &use.delay_ns, &use.slices) != 3) return std::nullopt;
+  return use;
+}
+
+bool Scheduler::awaited(const Occasion& occasion) {
+  return std::ranges::any_of(kHooksOfSleep, [&](Hook hook) { return occasion.awaited(hook); });
+}
+
+TaskFacts Scheduler::facts_of(pid_t tid, u32 cpu) const {
+  if (tid) return occasion_.services().host.facts(tid).value_or(TaskFacts{.tid = tid, .tgid = tid});
+  TaskFacts idle{.cpu = cpu, .priority = kDefaultPriority};
+  fmt::format_to_n(idle.comm, sizeof idle.comm - 1, "swapper/{}", cpu);
+  return idle;
+}
+
+u64 Scheduler::task_struct(const Side& side, u32 cpu) const {
+  const HookServices& services = occasion_.services();
+  const u64 address = services.task_struct_of(facts_of(side.tid, cpu));
+  const KernelStruct& type = services.objects.structure("task_struct");
+  if (address) KernelObject(address, type).set("__state", static_cast<u32>(side.state));
+  return address;
+}
+
+Event Scheduler::of(pid_t tid, u32 cpu, u64 time) const {
+  Event event = occasion_.event();
+  if (tid != (event.task ? event.task->tid() : 0)) event.task = tid ? occasion_.services().host.find_task(tid) : nullptr;
+  if (!event.task) event.regs = nullptr;
+  event.cpu = static_cast<s32>(cpu);
+  event.time = time;
+  return event;
+}
+
+void Scheduler::pass_switch(Side from, Side to, u32 cpu, u64 time) {
+  Occasion before(occasion_, of(from.tid, cpu, time));
+  before.trace(
+      Hook::trace_sched_switch,
+      [&](Arguments& a) {
+        a[0] = false;  // preempt: of the kernel itself
+        a.lazily(1, [&] { return task_struct(from, cpu); });
+        a.lazily(2, [&] { return task_struct(to, cpu); });
+        a[3] = static_cast<u64>(from.state);
+      },
+      [&](Record& r) {
+        const TaskFacts prev = facts_of(from.tid, cpu), next = facts_of(to.tid, cpu);
+        r.text("prev_comm", comm_of(prev));
+        r.set("prev_pid", from.tid);
+        r.set("prev_prio", prev.priority);
+        r.set("prev_state", shown_state(static_cast<u32>(from.state), prev.tid == prev.tgid));
+        r.text("next_comm", comm_of(next));
+        r.set("next_pid", to.tid);
+        r.set("next_prio", next.priority);
+      });
+  const Event arrived = of(to.tid, cpu, time);
+  if (to.tid && !arrived.task) return;  // a child that the tracer has not met yet
+  Occasion after(occasion_, arrived);
+  after.enter(Hook::finish_task_switch, [&](Arguments& a) { a.lazily(0, [&] { return task_struct(from, cpu); }); })
+      .leave(0);
+}
+
+void Scheduler::pass_wakeup(pid_t tid, u32 cpu, u64 time) {
+  Occasion waker(occasion_, of(0, cpu, time));
+  const auto woken = [&](Arguments& a) { a.lazily(0, [&] { return task_struct({tid, State::kRunning}, cpu); }); };
+  const auto record = [&](Record& r) {
+    const TaskFacts facts = facts_of(tid, cpu);
+    r.text("comm", comm_of(facts));
+    r.set("pid", tid);
+    r.set("prio", facts.priority);
+    r.set("target_cpu", cpu);
+  };
+  const Passing try_to_wake_up = waker.enter(Hook::try_to_wake_up, [&](Arguments& a) {
+    woken(a);
+    a[1] = 3;  // TASK_NORMAL
+  });
+  waker.trace(Hook::trace_sched_waking, woken, record);
+  waker.trace(Hook::trace_sched_wakeup, woken, record);
+  try_to_wake_up.leave(1);
+}
+
+void Scheduler::rested(const CpuUse& before) {
+  const auto after = CpuUse::of(occasion_);
+  if (!after || after->slices - before.slices <= kSlicesOfOurs) return;
+  const pid_t tid = occasion_.task().tid();
+  const u32 cpu = facts_of(tid, 0).cpu;
+  const u64 elapsed = after->time - before.time, run = after->run_ns - before.run_ns;
+  const u64 delay = after->delay_ns - before.delay_ns;
+  const u64 slept = elapsed > run + delay ? elapsed - run - delay : 0;
+  // It ran about as long before as after; it waited for a CPU at the end.
+  const u64 back = after->time - run / 2, woken = back - std::min(delay, elapsed - run / 2);
+  const bool asleep = slept >= kShortestSleep;
+  occasion_.services().unmodelled.note("scheduling but at calls that sleep, whose times are estimated");
+  pass_switch({tid, asleep ? State::kSleeping : State::kRunning}, {}, cpu, asleep ? before.time + run / 2 : woken);
+  if (asleep) pass_wakeup(tid, cpu, woken);
+  pass_switch({}, {tid}, cpu, back);
+}
+
+void Scheduler::ended() {
+  const pid_t tid = occasion_.task().tid();
+  pass_switch({tid, State::kDead}, {}, facts_of(tid, 0).cpu, 0);
+}
+
+void Scheduler::began(pid_t child) {
+  const u32 cpu = facts_of(occasion_.task().tid(), 0).cpu;
+  occasion_.trace(
+      Hook::trace_sched_wakeup_new,
+      [&](Arguments& a) { a.lazily(0, [&] { return task_struct({child, State::kRunning}, cpu); }); },
+      [&](Record& r) {
+        const TaskFacts facts = facts_of(child, cpu);
+        r.text("comm", comm_of(facts));
+        r.set("pid", child);
+        r.set("prio", facts.priority);
+        r.set("target_cpu", cpu);
+      });
+  pass_switch({}, {child}, cpu, 0);
+}
+
+}  // namespace bpfemu
