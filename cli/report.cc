@@ -23,6 +23,9 @@ Ending failed(const Outcome& outcome, const Invocation& run) {
     case Kind::kNotExecutable:
       return {fmt::format("bpfemu: {}: cannot execute: {}\n", name, std::strerror(outcome.value)), kNotExecutable};
     case Kind::kTimedOut: return {"bpfemu: timed out\n", kTimedOut};
+    case Kind::kOutOfCpu:
+      return {"bpfemu: ended, since bpfemu itself has used the processor time of its hard limit (ulimit -H -t)\n",
+              kFailed};
     case Kind::kNested: return {"bpfemu: already running under bpfemu, which does not nest\n", kFailed};
     case Kind::kPtraceDenied:
       return {

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
@@ -127,13 +128,26 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   tracer_.attend = [this] {
     if (waker_.pending()) waker_.attend();
   };
-  if (command.timeout_ns != 0) waker_.add_timer(command.timeout_ns, 0, [this] { timed_out_ = true, tracer_.stop(); });
+  if (command.timeout_ns != 0) waker_.add_timer(command.timeout_ns, 0, [this] { end_all(Kind::kTimedOut); });
+  watch_cpu_limit();
   // What we hold is not for those whom we trace, who are of the same user. Without a listener they need it.
   if (listener) ::prctl(PR_SET_DUMPABLE, 0);
   const int status = tracer_.run();
   ::prctl(PR_SET_DUMPABLE, 1);
   env_.listener = -1;
-  return timed_out_ ? Outcome{Kind::kTimedOut, 0} : Outcome{Kind::kEnded, status};
+  return cut_off_ ? Outcome{*cut_off_, 0} : Outcome{Kind::kEnded, status};
+}
+
+// A hard RLIMIT_CPU can neither be raised nor handed to another tracer, and the kernel kills whoever has used it: we
+// end in order just before.
+void Session::watch_cpu_limit() {
+  constexpr u64 kSecond = 1'000'000'000, kLastMoment = 50'000'000, kThreads = 2;
+  rlimit limit;
+  if (::getrlimit(RLIMIT_CPU, &limit) != 0 || limit.rlim_max == RLIM_INFINITY) return;
+  const u64 used = host_.clock(CLOCK_PROCESS_CPUTIME_ID);
+  const u64 last = std::min<u64>(limit.rlim_max, ~u64{0} / kSecond) * kSecond - kLastMoment;
+  if (used >= last) return end_all(Outcome::Kind::kOutOfCpu);
+  waker_.add_timer((last - used) / kThreads + 1, 0, [this] { watch_cpu_limit(); });
 }
 
 // One that went to our whole process group has reached the command by itself: wait a moment and see.

@@ -2,6 +2,7 @@
 // One command under the tracer: everything of the loader, put together. Who answers the calls comes from outside.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct Command {
 };
 
 struct Outcome {
-  enum class Kind { kEnded, kTimedOut, kNotFound, kNotExecutable, kPtraceDenied, kNested, kFailed };
+  enum class Kind { kEnded, kTimedOut, kOutOfCpu, kNotFound, kNotExecutable, kPtraceDenied, kNested, kFailed };
   Kind kind = Kind::kFailed;
   int value = 0;  // kEnded: wait status; kFailed, kPtraceDenied, kNotExecutable: errno
 };
@@ -37,6 +38,8 @@ class Session {
 
  private:
   void pass_on(const signalfd_siginfo& info, pid_t first);
+  void end_all(Outcome::Kind why) { cut_off_ = why, tracer_.stop(); }
+  void watch_cpu_limit();
 
   Inherited inherited_;
   RealTraceOs os_;
@@ -48,7 +51,7 @@ class Session {
   LoaderHost host_;
   std::function<void(Waker&)> started_ = [](Waker&) {};
   u64 look_timer_ = 0;
-  bool timed_out_ = false;
+  std::optional<Outcome::Kind> cut_off_;  // why all was ended before the command did
 };
 
 }  // namespace bpfemu

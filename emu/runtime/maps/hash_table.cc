@@ -170,7 +170,7 @@ HashElement* hash_take(Run* run, HashMap& map) {
   ElementList& list = map.lists[0];
   HeldLock lock(run, list.lock);
   if (list.count >= map.max_entries) return nullptr;
-  if ((map.flags & BPF_F_NO_PREALLOC) && run && run->env && run->env->exhausted) return nullptr;
+  if ((map.flags & BPF_F_NO_PREALLOC) && exhausted(run)) return nullptr;
   HashElement* e = pop_free(map, list);
   if (e) ++list.count;
   return e;

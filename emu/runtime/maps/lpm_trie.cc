@@ -98,13 +98,13 @@ u32 common_prefix(const TrieMap& map, const TrieNode* n, const TrieKey& key) {
   return limit;
 }
 
-// Null when all nodes are in use. The map's lock is held.
-TrieNode* take(TrieMap& map, NodeLink& link, u32 prefix, const u8* data) {
+// Null when there is no memory for a node. The map's lock is held.
+TrieNode* take(Run* run, TrieMap& map, NodeLink& link, u32 prefix, const u8* data) {
   if (map.free) {
     link = map.free;
     map.free = map.node(link)->child[0];
   } else {
-    if (map.fresh == map.capacity) return nullptr;
+    if (map.fresh == map.capacity || exhausted(run)) return nullptr;
     link = ++map.fresh;
   }
   TrieNode* n = map.node(link);
@@ -152,7 +152,7 @@ s64 check_add(TrieMap& map, u64 flags) {
 
 // Hangs the new node at `slot`, where the walk for its key ended in the node `there` (0: nothing) with `common` bits
 // alike. `unused` gets the node that is no longer needed.
-s64 attach(TrieMap& map, NodeLink& slot, NodeLink fresh, NodeLink there, u32 common, u64 flags, NodeLink& unused) {
+s64 attach(Run* run, TrieMap& map, NodeLink& slot, NodeLink fresh, NodeLink there, u32 common, u64 flags, NodeLink& unused) {
   TrieNode *n = map.node(fresh), *old = there ? map.node(there) : nullptr;
   if (old && old->prefix == common && !old->intermediate) {
     if (flags == BPF_NOEXIST) return -EEXIST;
@@ -171,7 +171,7 @@ s64 attach(TrieMap& map, NodeLink& slot, NodeLink fresh, NodeLink there, u32 com
     set(slot, fresh);
   } else {
     NodeLink fork_link;
-    TrieNode* fork = take(map, fork_link, common, old->data);
+    TrieNode* fork = take(run, map, fork_link, common, old->data);
     if (!fork) {
       --map.entries;
       return -ENOMEM;
@@ -191,7 +191,7 @@ s64 update(Run* run, Map& base, const void* raw, const void* value, u64 flags) {
   if (flags > BPF_EXIST || key.prefix > map.max_prefix()) return -EINVAL;
   HeldLock lock(run, map.lock);
   NodeLink fresh;
-  TrieNode* n = take(map, fresh, key.prefix, key.data);
+  TrieNode* n = take(run, map, fresh, key.prefix, key.data);
   if (!n) return -ENOMEM;
   __builtin_memcpy(map.value(n), value, map.value_size);
 
@@ -204,7 +204,7 @@ s64 update(Run* run, Map& base, const void* raw, const void* value, u64 flags) {
     slot = &here->child[bit_at(key.data, here->prefix)];
   }
   NodeLink unused = 0;
-  s64 error = attach(map, *slot, fresh, *slot, common, flags, unused);
+  s64 error = attach(run, map, *slot, fresh, *slot, common, flags, unused);
   if (error) unused = fresh;
   if (unused) give_back(map, unused);
   return error;

@@ -32,6 +32,11 @@ inline u32 current_cpu(const Run* run) {
   return run && run->cpu ? run->cpu->id : 0;
 }
 
+// May no element be made in memory that was not counted when its map was created?
+inline bool exhausted(const Run* run) {
+  return run && run->env && run->env->exhausted;
+}
+
 // Calls `piece(offset, size)` for the bytes between the holes.
 template <class Piece>
 inline void for_plain_bytes(const Map& map, Piece piece) {

@@ -99,12 +99,14 @@ TEST_CASE("exit statuses") {
   CHECK(ending({Kind::kEnded, SIGTERM}).status == 128 + SIGTERM);
   CHECK(ending({Kind::kTimedOut, 0}).status == 124);
   CHECK(ending({Kind::kFailed, ENOMEM}).status == 125);
+  CHECK(ending({Kind::kOutOfCpu, 0}).status == 125);
   CHECK(ending({Kind::kNested, 0}).status == 125);
   CHECK(ending({Kind::kPtraceDenied, EPERM}).status == 125);
   CHECK(ending({Kind::kNotExecutable, EACCES}).status == 126);
   CHECK(ending({Kind::kNotFound, ENOENT}).status == 127);
   for (Kind kind :
-       {Kind::kTimedOut, Kind::kFailed, Kind::kNested, Kind::kPtraceDenied, Kind::kNotExecutable, Kind::kNotFound}) {
+       {Kind::kTimedOut, Kind::kOutOfCpu, Kind::kFailed, Kind::kNested, Kind::kPtraceDenied, Kind::kNotExecutable,
+        Kind::kNotFound}) {
     const std::string text = ending({kind, EPERM}).text;
     CHECK(text.starts_with("bpfemu: "));
     CHECK(std::count(text.begin(), text.end(), '\n') == 1);

@@ -78,6 +78,25 @@ TEST_CASE("LPM tries agree with a model") {
   }
 }
 
+TEST_CASE("LPM nodes are memory that is counted when they are made") {
+  World w;
+  auto map = w.create(BPF_MAP_TYPE_LPM_TRIE, 7, 8, 60, BPF_F_NO_PREALLOC);
+  const MapOps& ops = map->ops();
+  const u64 value = 1;
+  const auto update = [&](u8 first) {
+    const Prefix key{8, {first}};
+    return ops.update(&w.run, map->map(), &key, &value, BPF_ANY);
+  };
+  CHECK(update(1) == 0);
+  w.env.exhausted = true;
+  CHECK(update(2) == -ENOMEM);
+  const Prefix known{8, {1}};
+  CHECK(ops.erase(&w.run, map->map(), &known) == 0);
+  CHECK(update(2) == 0);  // in the other's place
+  w.env.exhausted = false;
+  CHECK(update(3) == 0);
+}
+
 TEST_CASE("LPM creation is checked as in the kernel") {
   auto check = [](auto... args) { return World::check(BPF_MAP_TYPE_LPM_TRIE, args...); };
   CHECK(check(8, 1, 1, BPF_F_NO_PREALLOC) == 0);
