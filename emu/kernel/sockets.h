@@ -43,10 +43,12 @@ class Sockets {
     return connected(task, socket.facts.family, socket.facts.peer, socket.facts.local);
   }
   // What became of it, where nobody has to have a descriptor of it: its state, TCP_INFO as long as there is one, and its
-  // inode. kTcpClose: it is no more.
-  SocketFacts look_again(Task& task, const FollowedSocket& socket);
+  // inode. kTcpClose: it is no more. `task` may be null when its network was asked before.
+  SocketFacts look_again(Task* task, const FollowedSocket& socket);
   // Connections to a listener that nobody has accepted.
   std::vector<SocketRef> waiting_at(const FollowedSocket& listener) const;
+  // All that the process has.
+  std::vector<SocketRef> of_process(Task& task);
   // How many connections a listener may have waiting: net.core.somaxconn of our own network.
   static u32 most_waiting();
   // Has a process of `tree` a descriptor of it?
@@ -64,7 +66,7 @@ class Sockets {
   // `partly`: sock_diag tells less than a descriptor.
   SocketRef follow(SocketFacts facts, bool partly);
   u32 network_of(Task& task) const;
-  SocketDiag* diag(Task& task, u32 network);
+  SocketDiag* diag(Task* task, u32 network);
 
   static constexpr size_t kMost = 16384, kMostNetworks = 64;
   SocketObjects objects_;

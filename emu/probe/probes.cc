@@ -7,6 +7,7 @@
 #include <ranges>
 
 #include "emu/hook/life.h"
+#include "emu/hook/socket_parts.h"
 #include "emu/probe/perf_event.h"
 
 namespace bpfemu {
@@ -39,6 +40,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
     : parts_(parts),
       runner_(parts.arena, parts.host, parts.unmodelled, std::move(outlets)),
       memory_(parts.arena),
+      sockets_(parts.objects, &parts.kernel.symbols()),
+      orphans_(*this, services_),
       services_{.host = parts.host,
                 .unmodelled = parts.unmodelled,
                 .kernel = parts.kernel,
@@ -46,6 +49,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .mounts = parts.mounts,
                 .files = parts.files,
                 .memory = memory_,
+                .sockets = sockets_,
+                .orphans = orphans_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); }},
       transits_(*this, services_) {}
 
@@ -225,6 +230,7 @@ void Probes::task_exiting(Task& task, int status) {
   Occasion occasion(*this, services_,
                     Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
   pass_exit(occasion);
+  close_sockets_at_exit(occasion);
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 
