@@ -170,9 +170,13 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   }
   s.facts.peer = wanted;
   s.connected = true;
+  // Who was refused has no address any longer.
+  if (s.facts.local.is_any())
+    s.facts.local.address = tcp.sockets().source_for(call.task(), to.name, static_cast<socklen_t>(to.size)).address;
   const u16 port = std::exchange(s.facts.local.port, port_before);
   tcp.set_state(s, kTcpSynSent);
   s.facts.local.port = port;
+  (void)tcp.sock(s);  // its port is chosen
   const Passing tcp_connect = call.enter(Hook::tcp_connect, [&](Arguments& a) { a[0] = tcp.sock(s); });
   const bool near = listener || is_loopback(wanted, s.facts);
   if (near) tell_syn(tcp, s, listener.get(), s.facts.state == kTcpClose);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -67,18 +68,39 @@ u32 Sockets::network_of(Task& task) const {
   return network_namespace(fmt::format("/proc/{}/ns/net", task.tid()).c_str());
 }
 
-// The thread makes the socket of another network than ours, which then sees that one from here too.
-SocketDiag* Sockets::diag(Task* task, u32 network) {
-  if (const auto known = networks_.find(network); known != networks_.end()) return &known->second;
-  if (!task) return nullptr;
-  if (networks_.size() >= kMostNetworks) networks_.clear();
-  if (network == network_namespace("/proc/self/ns/net")) return &networks_.try_emplace(network).first->second;
-  const auto theirs = task->call(SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG});
-  if (!theirs) return nullptr;
+// The thread makes the socket of another network than ours, which then is of that one in our hands too.
+UniqueFd Sockets::make_in(Task* task, u32 network, int family, int type, int protocol) {
+  type |= SOCK_CLOEXEC;
+  if (network == network_namespace("/proc/self/ns/net")) return UniqueFd(::socket(family, type, protocol));
+  if (!task) return {};
+  const auto words = {family, type, protocol};
+  std::array<u64, 6> args{};
+  std::ranges::copy(words, args.begin());
+  const auto theirs = task->call(SYS_socket, args);
+  if (!theirs) return {};
   const auto ours = task->share_fd(static_cast<int>(*theirs));
   (void)task->call(SYS_close, {*theirs});
-  if (!ours) return nullptr;
-  return &networks_.try_emplace(network, UniqueFd(*ours)).first->second;
+  return UniqueFd(ours.value_or(-1));
+}
+
+SocketDiag* Sockets::diag(Task* task, u32 network) {
+  if (const auto known = networks_.find(network); known != networks_.end()) return &known->second;
+  UniqueFd netlink = make_in(task, network, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+  if (!netlink) return nullptr;
+  if (networks_.size() >= kMostNetworks) networks_.clear();
+  return &networks_.try_emplace(network, std::move(netlink)).first->second;
+}
+
+SocketEnd Sockets::source_for(Task& task, const sockaddr_storage& peer, socklen_t size) {
+  const UniqueFd any = make_in(&task, network_of(task), peer.ss_family, SOCK_DGRAM, 0);
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  if (::connect(any.get(), reinterpret_cast<const sockaddr*>(&peer), size) != 0 ||
+      ::getsockname(any.get(), reinterpret_cast<sockaddr*>(&name), &length) != 0)
+    return {};
+  SocketEnd source = SocketEnd::from(name);
+  source.port = 0;
+  return source;
 }
 
 // A socket that is seen for the first time is known in the state that it has.

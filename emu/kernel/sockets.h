@@ -47,6 +47,8 @@ class Sockets {
   SocketFacts look_again(Task* task, const FollowedSocket& socket);
   // Connections to a listener that nobody has accepted.
   std::vector<SocketRef> waiting_at(const FollowedSocket& listener) const;
+  // The address that a connection of the task's to `peer` comes from; all 0: there is no route.
+  SocketEnd source_for(Task& task, const sockaddr_storage& peer, socklen_t size);
   // All that the process has.
   std::vector<SocketRef> of_process(Task& task);
   // How many connections a listener may have waiting: net.core.somaxconn of our own network.
@@ -67,6 +69,8 @@ class Sockets {
   SocketRef follow(SocketFacts facts, bool partly);
   u32 network_of(Task& task) const;
   SocketDiag* diag(Task* task, u32 network);
+  // A socket of the supervisor's own in the network of the task.
+  static UniqueFd make_in(Task* task, u32 network, int family, int type, int protocol);
 
   static constexpr size_t kMost = 16384, kMostNetworks = 64;
   SocketObjects objects_;
