@@ -44,7 +44,7 @@ class OccasionMemory {
   std::vector<Extent> all_;
 };
 
-class Orphans;
+class SocketWatch;
 
 // What telling needs of the model.
 struct HookServices {
@@ -56,7 +56,7 @@ struct HookServices {
   FileObjects& files;
   OccasionMemory& memory;
   Sockets& sockets;
-  Orphans& orphans;
+  SocketWatch& socket_watch;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
 };
 

@@ -137,6 +137,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   Tcp tcp(call);
   FollowedSocket& s = *socket;
   tcp.catch_up(s, s.facts.state);
+  const SocketInUse used(socket);
   const Passing inet_stream_connect =
       enter_socket(call, Hook::inet_stream_connect, s, to.at, to.size, static_cast<u64>(s.facts.file_flags));
   const SocketEnd wanted = to.end();
@@ -282,6 +283,14 @@ Path accepting(Transit& call) {
   if (made && made->facts.is_tcp()) tcp.catch_up(*made, made->facts.state);
 }
 
+// dup2, dup3: what the new number meant before is closed.
+Path replacing(Transit& call) {
+  if (call.arg(0) == call.arg(1)) co_return;
+  SocketClosing part(call, static_cast<int>(call.arg(1)));
+  const s64 result = co_await call.done();
+  part.done(result < 0 ? result : 0);
+}
+
 // shutdown
 Path shutting_down(Transit& call) {
   const int fd = static_cast<int>(call.arg(0));
@@ -292,6 +301,7 @@ Path shutting_down(Transit& call) {
   if (!socket->facts.is_tcp()) co_return;
   tcp.catch_up(*socket, socket->facts.state);
   const SocketRef peer = socket->facts.peer_known ? sockets_of(call).peer_of(call.task(), *socket) : nullptr;
+  const SocketInUse used(socket), peer_used(peer);
   const s64 result = co_await call.done();
   (void)sockets_of(call).behind(call.task(), fd);
   const bool sends = result == 0 && call.arg(1) != SHUT_RD;

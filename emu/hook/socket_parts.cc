@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "emu/hook/orphans.h"
+#include "emu/hook/socket_watch.h"
 
 namespace bpfemu {
 
@@ -15,12 +15,13 @@ namespace {
 
 constexpr Hook kHooksOfSockets[] = {
 #define SOCKET_HOOK(hook) Hook::hook,
-    SOCKET_HOOK(tcp_close) SOCKET_HOOK(tcp_set_state) SOCKET_HOOK(tcp_sendmsg) SOCKET_HOOK(tcp_recvmsg)
+    SOCKET_HOOK(tcp_close) SOCKET_HOOK(tcp_set_state) SOCKET_HOOK(tcp_sendmsg) SOCKET_HOOK(tcp_sendpage) SOCKET_HOOK(tcp_recvmsg)
     SOCKET_HOOK(tcp_cleanup_rbuf) SOCKET_HOOK(tcp_rcv_established) SOCKET_HOOK(tcp_rcv_state_process)
     SOCKET_HOOK(udp_sendmsg) SOCKET_HOOK(udp_recvmsg) SOCKET_HOOK(udpv6_sendmsg) SOCKET_HOOK(udpv6_recvmsg)
     SOCKET_HOOK(unix_stream_sendmsg) SOCKET_HOOK(unix_stream_recvmsg) SOCKET_HOOK(unix_stream_read_actor)
     SOCKET_HOOK(security_socket_sendmsg) SOCKET_HOOK(security_socket_recvmsg)
-    SOCKET_HOOK(trace_inet_sock_set_state) SOCKET_HOOK(trace_tcp_destroy_sock) SOCKET_HOOK(trace_kfree_skb)
+    SOCKET_HOOK(trace_inet_sock_set_state) SOCKET_HOOK(trace_tcp_destroy_sock) SOCKET_HOOK(trace_tcp_cong_state_set)
+    SOCKET_HOOK(trace_kfree_skb)
     SOCKET_HOOK(trace_net_dev_start_xmit) SOCKET_HOOK(trace_netif_receive_skb)
 #undef SOCKET_HOOK
 };
@@ -89,7 +90,6 @@ void close_sockets_at_exit(Occasion& occasion) {
       tcp.set_state(s, kTcpClose);
     if (s.told == kTcpClose) tcp.trace(Hook::trace_tcp_destroy_sock, s);
     tcp_close.leave(0);
-    if (s.told != kTcpClose) services.orphans.add(socket);
   }
 }
 
@@ -98,6 +98,8 @@ SocketClosing::SocketClosing(Transit& call, int fd) : call_(call), tcp_(call), s
   if (!socket_) return;
   tcp_.catch_up(*socket_, socket_->facts.state);
   if (socket_->facts.peer_known) peer_ = tcp_.sockets().peer_of(call.task(), *socket_);
+  used_ = SocketInUse(socket_);
+  peer_used_ = SocketInUse(peer_);
 }
 
 // Other descriptors may hold it. Of one that the network knows, the network tells whether it is closed.
@@ -114,7 +116,6 @@ void SocketClosing::done(s64 result) {
   tcp_close.leave(0);
   if (socket_->told == kTcpClose) return tcp_.sockets().forget(*socket_);
   tcp_.sockets().objects().orphan(socket_->facts);
-  call_.services().orphans.add(socket_);
 }
 
 // kernel: __tcp_close.
@@ -164,6 +165,8 @@ SocketSending::SocketSending(Transit& call, int fd, const Message& message)
     tcp_.catch_up(*socket_, facts.state);
     if (facts.peer_known) peer_ = tcp_.sockets().peer_of(call.task(), *socket_);
     tcp_.exchange(*socket_, peer_.get());  // what came before
+    used_ = SocketInUse(socket_);
+    peer_used_ = SocketInUse(peer_);
   }
   const u64 header = place_message(call, message);
   auto fill = [&](u64 subject) {

@@ -33,6 +33,7 @@ class SocketClosing {
   Transit& call_;
   Tcp tcp_;
   SocketRef socket_, peer_;
+  SocketInUse used_, peer_used_;
 };
 
 // What a message is made of: a struct msghdr in the call's memory.
@@ -53,6 +54,7 @@ class SocketSending {
   Transit& call_;
   Tcp tcp_;
   SocketRef socket_, peer_;
+  SocketInUse used_, peer_used_;
   Passing sendmsg_;
   int fd_;
 };
@@ -70,6 +72,7 @@ class SocketReceiving {
   Transit& call_;
   Tcp tcp_;
   SocketRef socket_, peer_;
+  SocketInUse used_, peer_used_;
   Passing recvmsg_;
   Message message_;
   u64 header_ = 0, buffer_ = 0;

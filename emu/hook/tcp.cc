@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "emu/hook/record.h"
+#include "emu/hook/socket_watch.h"
 
 namespace bpfemu {
 
@@ -71,6 +72,7 @@ void Tcp::store_state(FollowedSocket& socket, u8 state) {
       });
   socket.told = state;
   (void)sock(socket);  // it has the new state from here on
+  if (state != kTcpClose && state != kTcpListen) occasion_.services().socket_watch.begin();
 }
 
 void Tcp::set_state(FollowedSocket& socket, u8 state) {
@@ -134,6 +136,7 @@ void Tcp::segment(const FollowedSocket& from, u8 flags, u32 header) {
 void Tcp::exchange(FollowedSocket& socket, FollowedSocket* other) {
   u32 to_other = other ? other->take_segments() : 0, to_socket = socket.take_segments();
   u64 left = socket.take_sent();
+  if (const auto state = socket.take_congestion()) trace_congestion(socket, *state);
   if (other) (void)other->take_sent();
   for (; to_other > 0; --to_other) {
     const u32 payload = static_cast<u32>(left / to_other);

@@ -64,6 +64,12 @@ u64 FollowedSocket::take_sent() {
   return now - std::exchange(told_sent, now).value_or(now);
 }
 
+std::optional<u8> FollowedSocket::take_congestion() {
+  if (!facts.tcp || told == kTcpListen) return std::nullopt;
+  const u8 now = facts.tcp->tcpi_ca_state;
+  return std::exchange(told_congestion, now).value_or(now) == now ? std::nullopt : std::optional<u8>(now);
+}
+
 u32 Sockets::network_of(Task& task) const {
   return network_namespace(fmt::format("/proc/{}/ns/net", task.tid()).c_str());
 }
@@ -167,6 +173,13 @@ SocketFacts Sockets::look_again(Task* task, const FollowedSocket& socket) {
   now.state = kTcpClose;
   if (facts && facts->cookie == now.cookie) update(now, *facts);
   return now;
+}
+
+std::vector<SocketRef> Sockets::connections() const {
+  std::vector<SocketRef> all;
+  for (const auto& [cookie, socket] : by_cookie_)
+    if (socket->facts.is_tcp() && socket->told != kTcpClose && socket->told != kTcpListen) all.push_back(socket);
+  return all;
 }
 
 std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const {

@@ -41,7 +41,7 @@ Probes::Probes(const Parts& parts, Outlets outlets)
       runner_(parts.arena, parts.host, parts.unmodelled, std::move(outlets)),
       memory_(parts.arena),
       sockets_(parts.objects, &parts.kernel.symbols()),
-      orphans_(*this, services_),
+      socket_watch_(*this, services_),
       services_{.host = parts.host,
                 .unmodelled = parts.unmodelled,
                 .kernel = parts.kernel,
@@ -50,7 +50,7 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .files = parts.files,
                 .memory = memory_,
                 .sockets = sockets_,
-                .orphans = orphans_,
+                .socket_watch = socket_watch_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); }},
       transits_(*this, services_) {}
 

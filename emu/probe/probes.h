@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "emu/abi/pt_regs.h"
-#include "emu/hook/orphans.h"
+#include "emu/hook/socket_watch.h"
 #include "emu/hook/transit.h"
 #include "emu/ports/event_sink.h"
 #include "emu/ports/host.h"
@@ -115,7 +115,7 @@ class Probes : public EventSink, public HookSink {
 
   OccasionMemory memory_;
   Sockets sockets_;
-  Orphans orphans_;
+  SocketWatch socket_watch_;
   HookServices services_;
   Transits transits_;
   std::array<std::array<Listeners, 2>, kHooks> hooks_;
