@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/hook/socket_watch.h"
 
+#include <utility>
+
 #include "emu/hook/tcp.h"
 
 namespace bpfemu {
@@ -15,6 +17,7 @@ void SocketWatch::begin() {
 
 // Programs may stand aside meanwhile: the sockets are held, and one whose call has begun is that call's to tell.
 void SocketWatch::look() {
+  if (std::exchange(looking_, true)) return;
   Occasion occasion(sink_, services_, Event{});
   Tcp tcp(occasion);
   const bool awaited = occasion.awaited(Hook::trace_inet_sock_set_state) || occasion.awaited(Hook::tcp_set_state);
@@ -32,6 +35,7 @@ void SocketWatch::look() {
     tcp.catch_up(*socket, now.state);
     if (socket->told == kTcpClose && socket->closed) tcp.sockets().forget(*socket);
   }
+  looking_ = false;
 }
 
 }  // namespace bpfemu

@@ -26,6 +26,7 @@ class SocketWatch {
   HookSink& sink_;
   const HookServices& services_;
   std::optional<Host::TimerId> timer_;
+  bool looking_ = false;  // a program stands aside
 };
 
 }  // namespace bpfemu

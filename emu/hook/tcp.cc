@@ -54,34 +54,32 @@ void put_ends(Record& r, const SocketFacts& facts) {
 
 }  // namespace
 
-void Tcp::store_state(FollowedSocket& socket, u8 state) {
+// A program that stands aside meanwhile finds the socket in its new state; those that are told see it in the old one.
+void Tcp::change_state(FollowedSocket& socket, u8 state, bool by_function) {
   const u8 before = socket.told;
+  const u64 at = sock(socket);
+  socket.told = state;
+  const Passing tcp_set_state = by_function ? occasion_.enter(Hook::tcp_set_state, [&](Arguments& a) {
+    a[0] = at;
+    a[1] = state;
+  }) : Passing();
   occasion_.trace(
       Hook::trace_inet_sock_set_state,
       [&](Arguments& a) {
-        a[0] = sock(socket);
+        a[0] = at;
         a[1] = before;
         a[2] = state;
       },
       [&](Record& r) {
-        r.set("skaddr", sock(socket));
+        r.set("skaddr", at);
         r.set("oldstate", before);
         r.set("newstate", state);
         r.set("protocol", socket.facts.protocol);
         put_ends(r, socket.facts);
       });
-  socket.told = state;
-  (void)sock(socket);  // it has the new state from here on
-  if (state != kTcpClose && state != kTcpListen) occasion_.services().socket_watch.begin();
-}
-
-void Tcp::set_state(FollowedSocket& socket, u8 state) {
-  const Passing tcp_set_state = occasion_.enter(Hook::tcp_set_state, [&](Arguments& a) {
-    a[0] = sock(socket);
-    a[1] = state;
-  });
-  store_state(socket, state);
+  (void)sock(socket);
   tcp_set_state.leave(0);
+  if (state != kTcpClose && state != kTcpListen) occasion_.services().socket_watch.begin();
 }
 
 Passing Tcp::receive(const FollowedSocket& socket) {

@@ -19,8 +19,8 @@ class Tcp {
   Packets& packets() { return packets_; }
 
   // kernel: tcp_set_state, and inet_sk_state_store, which a listener and its children go through alone.
-  void set_state(FollowedSocket& socket, u8 state);
-  void store_state(FollowedSocket& socket, u8 state);
+  void set_state(FollowedSocket& socket, u8 state) { change_state(socket, state, true); }
+  void store_state(FollowedSocket& socket, u8 state) { change_state(socket, state, false); }
   // A segment arrived: tcp_rcv_established or tcp_rcv_state_process, whichever the state says. What it leads to is told
   // before it is left.
   Passing receive(const FollowedSocket& socket);
@@ -36,6 +36,7 @@ class Tcp {
   void trace_congestion(const FollowedSocket& socket, u8 state);
 
  private:
+  void change_state(FollowedSocket& socket, u8 state, bool by_function);
   void acknowledge_all(FollowedSocket& socket);
   // What is still in its queues is freed with it.
   void drop_with(const FollowedSocket& socket, const char* function);
