@@ -11,6 +11,7 @@
 #include "emu/kernel/file_objects.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/object_space.h"
+#include "emu/kernel/sockets.h"
 #include "emu/ports/host.h"
 
 namespace bpfemu {
@@ -43,6 +44,8 @@ class OccasionMemory {
   std::vector<Extent> all_;
 };
 
+class SocketWatch;
+
 // What telling needs of the model.
 struct HookServices {
   Host& host;
@@ -52,6 +55,8 @@ struct HookServices {
   Mounts& mounts;
   FileObjects& files;
   OccasionMemory& memory;
+  Sockets& sockets;
+  SocketWatch& socket_watch;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
   std::function<u64(const TaskFacts&)> task_struct_of;
 };

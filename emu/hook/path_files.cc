@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "emu/hook/paths.h"
+#include "emu/hook/socket_parts.h"
 
 namespace bpfemu {
 
@@ -93,19 +94,28 @@ Path opening(Transit& call) {
 // read
 Path reading(Transit& call) {
   const Passing ksys_read = call.enter(Hook::ksys_read, same_arguments(call));
-  ksys_read.leave(co_await call.done());
+  SocketReceiving socket(call, static_cast<int>(call.arg(0)), {.size = call.arg(2)}, call.arg(1));
+  const s64 result = co_await call.done();
+  socket.done(result);
+  ksys_read.leave(result);
 }
 
 // write
 Path writing(Transit& call) {
   const Passing ksys_write = call.enter(Hook::ksys_write, same_arguments(call));
-  ksys_write.leave(co_await call.done());
+  SocketSending socket(call, static_cast<int>(call.arg(0)), {.size = call.arg(2)});
+  const s64 result = co_await call.done();
+  socket.done(result);
+  ksys_write.leave(result);
 }
 
 // close
 Path closing(Transit& call) {
   const Passing close_fd = call.enter(Hook::close_fd, same_arguments(call));
-  close_fd.leave(co_await call.done());
+  SocketClosing socket(call, static_cast<int>(call.arg(0)));
+  const s64 result = co_await call.done();
+  close_fd.leave(result);
+  socket.done(result);  // kernel: __fput runs when the call is left
 }
 
 // mmap: ksys_mmap_pgoff takes the offset in pages; others are refused before it.

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -25,6 +26,19 @@ u64 device_of_sockets() {
   const UniqueFd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   struct stat st;
   return any && ::fstat(any.get(), &st) == 0 ? st.st_dev : 0;
+}
+
+// `call(descriptor, "socket:[INODE]")` for those that the process has, until it returns false.
+void for_each_socket(pid_t process, const auto& call) {
+  DIR* descriptors = ::opendir(fmt::format("/proc/{}/fd", process).c_str());
+  if (!descriptors) return;
+  bool more = true;
+  for (const dirent* entry; more && (entry = ::readdir(descriptors));) {
+    char link[64] = {};
+    if (::readlinkat(::dirfd(descriptors), entry->d_name, link, sizeof link - 1) <= 0) continue;
+    if (std::string_view(link).starts_with("socket:")) more = call(std::atoi(entry->d_name), std::string_view(link));
+  }
+  ::closedir(descriptors);
 }
 
 // What changes. In TIME_WAIT there is no TCP_INFO any longer.
@@ -50,21 +64,49 @@ u64 FollowedSocket::take_sent() {
   return now - std::exchange(told_sent, now).value_or(now);
 }
 
+std::optional<u8> FollowedSocket::take_congestion() {
+  if (!facts.tcp || told == kTcpListen) return std::nullopt;
+  const u8 now = facts.tcp->tcpi_ca_state;
+  return std::exchange(told_congestion, now).value_or(now) == now ? std::nullopt : std::optional<u8>(now);
+}
+
 u32 Sockets::network_of(Task& task) const {
   return network_namespace(fmt::format("/proc/{}/ns/net", task.tid()).c_str());
 }
 
-// The thread makes the socket of another network than ours, which then sees that one from here too.
-SocketDiag* Sockets::diag(Task& task, u32 network) {
+// The thread makes the socket of another network than ours, which then is of that one in our hands too.
+UniqueFd Sockets::make_in(Task* task, u32 network, int family, int type, int protocol) {
+  type |= SOCK_CLOEXEC;
+  if (network == network_namespace("/proc/self/ns/net")) return UniqueFd(::socket(family, type, protocol));
+  if (!task) return {};
+  const auto words = {family, type, protocol};
+  std::array<u64, 6> args{};
+  std::ranges::copy(words, args.begin());
+  const auto theirs = task->call(SYS_socket, args);
+  if (!theirs) return {};
+  const auto ours = task->share_fd(static_cast<int>(*theirs));
+  (void)task->call(SYS_close, {*theirs});
+  return UniqueFd(ours.value_or(-1));
+}
+
+SocketDiag* Sockets::diag(Task* task, u32 network) {
   if (const auto known = networks_.find(network); known != networks_.end()) return &known->second;
+  UniqueFd netlink = make_in(task, network, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+  if (!netlink) return nullptr;
   if (networks_.size() >= kMostNetworks) networks_.clear();
-  if (network == network_namespace("/proc/self/ns/net")) return &networks_.try_emplace(network).first->second;
-  const auto theirs = task.call(SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG});
-  if (!theirs) return nullptr;
-  const auto ours = task.share_fd(static_cast<int>(*theirs));
-  (void)task.call(SYS_close, {*theirs});
-  if (!ours) return nullptr;
-  return &networks_.try_emplace(network, UniqueFd(*ours)).first->second;
+  return &networks_.try_emplace(network, std::move(netlink)).first->second;
+}
+
+SocketEnd Sockets::source_for(Task& task, const sockaddr_storage& peer, socklen_t size) {
+  const UniqueFd any = make_in(&task, network_of(task), peer.ss_family, SOCK_DGRAM, 0);
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  if (::connect(any.get(), reinterpret_cast<const sockaddr*>(&peer), size) != 0 ||
+      ::getsockname(any.get(), reinterpret_cast<sockaddr*>(&name), &length) != 0)
+    return {};
+  SocketEnd source = SocketEnd::from(name);
+  source.port = 0;
+  return source;
 }
 
 // A socket that is seen for the first time is known in the state that it has.
@@ -104,7 +146,7 @@ SocketRef Sockets::behind(Task& task, int fd) {
 
 SocketRef Sockets::connected(Task& task, u16 family, const SocketEnd& local, const SocketEnd& peer) {
   const u32 network = network_of(task);
-  SocketDiag* told = diag(task, network);
+  SocketDiag* told = diag(&task, network);
   auto facts = told ? told->connected(family, local, peer) : fail(EOPNOTSUPP);
   if (!facts || (facts->state == kTcpTimeWait && !by_cookie_.contains(facts->cookie))) return nullptr;
   facts->netns = network;
@@ -113,14 +155,14 @@ SocketRef Sockets::connected(Task& task, u16 family, const SocketEnd& local, con
 
 SocketRef Sockets::listener(Task& task, u16 family, const SocketEnd& local) {
   const u32 network = network_of(task);
-  SocketDiag* told = diag(task, network);
+  SocketDiag* told = diag(&task, network);
   auto facts = told ? told->listener(family, local) : fail(EOPNOTSUPP);
   if (!facts) return nullptr;
   facts->netns = network;
   return follow(std::move(*facts), true);
 }
 
-SocketFacts Sockets::look_again(Task& task, const FollowedSocket& socket) {
+SocketFacts Sockets::look_again(Task* task, const FollowedSocket& socket) {
   SocketFacts now = socket.facts;
   SocketDiag* told = diag(task, now.netns);
   const bool listens = now.state == kTcpListen;
@@ -131,6 +173,13 @@ SocketFacts Sockets::look_again(Task& task, const FollowedSocket& socket) {
   now.state = kTcpClose;
   if (facts && facts->cookie == now.cookie) update(now, *facts);
   return now;
+}
+
+std::vector<SocketRef> Sockets::connections() const {
+  std::vector<SocketRef> all;
+  for (const auto& [cookie, socket] : by_cookie_)
+    if (socket->facts.is_tcp() && socket->told != kTcpClose && socket->told != kTcpListen) all.push_back(socket);
+  return all;
 }
 
 std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const {
@@ -151,21 +200,23 @@ u32 Sockets::most_waiting() {
   return static_cast<u32>(::strtoul(text, nullptr, 10));
 }
 
+std::vector<SocketRef> Sockets::of_process(Task& task) {
+  std::map<u64, SocketRef> found;  // by cookie: each once
+  for_each_socket(task.tgid(), [&](int fd, std::string_view) {
+    if (SocketRef socket = behind(task, fd)) found.emplace(socket->facts.cookie, std::move(socket));
+    return true;
+  });
+  std::vector<SocketRef> all;
+  for (auto& [cookie, socket] : found) all.push_back(std::move(socket));
+  return all;
+}
+
 bool Sockets::held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket) {
   const std::string name = fmt::format("socket:[{}]", socket.facts.inode);
-  for (pid_t process : tree) {
-    const std::string folder = fmt::format("/proc/{}/fd", process);
-    DIR* descriptors = ::opendir(folder.c_str());
-    if (!descriptors) continue;
-    bool found = false;
-    for (const dirent* entry; !found && (entry = ::readdir(descriptors));) {
-      char target[32] = {};
-      if (::readlinkat(::dirfd(descriptors), entry->d_name, target, sizeof target - 1) > 0) found = name == target;
-    }
-    ::closedir(descriptors);
-    if (found) return true;
-  }
-  return false;
+  bool found = false;
+  for (pid_t process : tree)
+    for_each_socket(process, [&](int, std::string_view link) { return !(found |= link == name); });
+  return found;
 }
 
 void Sockets::forget(const FollowedSocket& socket) {

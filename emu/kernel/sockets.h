@@ -20,15 +20,39 @@ struct FollowedSocket {
   bool closed = false;      // its last descriptor is (kernel: SOCK_DEAD)
   bool connected = false;   // it sent a SYN, which counts as a byte
   bool fresh = true;        // a connection's birth is still to be told
+  u32 calls = 0;            // that are under way, and tell of it when they are over
 
   // Segments that it has received, and bytes that it has sent, since this was asked last; at first: none.
   u32 take_segments();
   u64 take_sent();
+  // The state of its congestion control, when it has changed.
+  std::optional<u8> take_congestion();
   std::optional<u32> told_segments;
+  std::optional<u8> told_congestion;
   std::optional<u64> told_sent;
 };
 // Whoever stands aside meanwhile holds it.
 using SocketRef = std::shared_ptr<FollowedSocket>;
+
+// A call on a socket is under way.
+class SocketInUse {
+ public:
+  SocketInUse() = default;
+  explicit SocketInUse(SocketRef socket) : socket_(std::move(socket)) {
+    if (socket_) ++socket_->calls;
+  }
+  SocketInUse(SocketInUse&& other) noexcept : socket_(std::move(other.socket_)) {}
+  SocketInUse& operator=(SocketInUse&& other) noexcept {
+    std::swap(socket_, other.socket_);
+    return *this;
+  }
+  ~SocketInUse() {
+    if (socket_) --socket_->calls;
+  }
+
+ private:
+  SocketRef socket_;
+};
 
 class Sockets {
  public:
@@ -43,10 +67,16 @@ class Sockets {
     return connected(task, socket.facts.family, socket.facts.peer, socket.facts.local);
   }
   // What became of it, where nobody has to have a descriptor of it: its state, TCP_INFO as long as there is one, and its
-  // inode. kTcpClose: it is no more.
-  SocketFacts look_again(Task& task, const FollowedSocket& socket);
+  // inode. kTcpClose: it is no more. `task` may be null when its network was asked before.
+  SocketFacts look_again(Task* task, const FollowedSocket& socket);
+  // All TCP sockets on their way between LISTEN and CLOSE, as programs know them.
+  std::vector<SocketRef> connections() const;
   // Connections to a listener that nobody has accepted.
   std::vector<SocketRef> waiting_at(const FollowedSocket& listener) const;
+  // The address that a connection of the task's to `peer` comes from; all 0: there is no route.
+  SocketEnd source_for(Task& task, const sockaddr_storage& peer, socklen_t size);
+  // All that the process has.
+  std::vector<SocketRef> of_process(Task& task);
   // How many connections a listener may have waiting: net.core.somaxconn of our own network.
   static u32 most_waiting();
   // Has a process of `tree` a descriptor of it?
@@ -64,7 +94,9 @@ class Sockets {
   // `partly`: sock_diag tells less than a descriptor.
   SocketRef follow(SocketFacts facts, bool partly);
   u32 network_of(Task& task) const;
-  SocketDiag* diag(Task& task, u32 network);
+  SocketDiag* diag(Task* task, u32 network);
+  // A socket of the supervisor's own in the network of the task.
+  static UniqueFd make_in(Task* task, u32 network, int family, int type, int protocol);
 
   static constexpr size_t kMost = 16384, kMostNetworks = 64;
   SocketObjects objects_;

@@ -38,7 +38,7 @@ static_assert(sizeof(TrampolineFrame) <= kContextSize);
 
 KernelFrame& frame_in(void* memory, const Event& event) {
   auto& frame = *new (memory) KernelFrame{};
-  if (event.regs) frame.user = *event.regs;
+  if (event.regs) frame.user = *event.regs;  // the idle task has none
   frame.regs.cs = kKernelCs;
   frame.regs.ss = kKernelSs;
   frame.regs.eflags = kKernelFlags;
@@ -65,7 +65,7 @@ void* trampoline_args(const Event& event, const Point& point, void* memory, u64 
   frame.function = where.address;
   frame.count = where.record_size / sizeof(u64);
   if (frame.count > Arguments::kMost) return nullptr;
-  if (event.regs) frame.user = *event.regs;
+  if (event.regs) frame.user = *event.regs;  // the idle task has none
   frame.user.rax = static_cast<u64>(-ENOSYS);  // as it is until the call has returned
   const Arguments arguments = arguments_of(event, point, frame.user, frame.scratch);
   std::copy_n(arguments.values().begin(), frame.count, frame.values);

@@ -7,6 +7,7 @@
 #include <ranges>
 
 #include "emu/hook/life.h"
+#include "emu/hook/socket_parts.h"
 #include "emu/probe/perf_event.h"
 
 namespace bpfemu {
@@ -39,6 +40,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
     : parts_(parts),
       runner_(parts.arena, parts.host, parts.unmodelled, std::move(outlets)),
       memory_(parts.arena),
+      sockets_(parts.objects, &parts.kernel.symbols()),
+      socket_watch_(*this, services_),
       services_{.host = parts.host,
                 .unmodelled = parts.unmodelled,
                 .kernel = parts.kernel,
@@ -46,6 +49,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .mounts = parts.mounts,
                 .files = parts.files,
                 .memory = memory_,
+                .sockets = sockets_,
+                .socket_watch = socket_watch_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
                 .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); }},
       transits_(*this, services_) {}
@@ -227,6 +232,7 @@ void Probes::task_exiting(Task& task, int status) {
   Occasion occasion(*this, services_,
                     Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
   pass_exit(occasion);
+  close_sockets_at_exit(occasion);
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 

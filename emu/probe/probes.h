@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emu/abi/pt_regs.h"
+#include "emu/hook/socket_watch.h"
 #include "emu/hook/transit.h"
 #include "emu/ports/event_sink.h"
 #include "emu/ports/host.h"
@@ -113,6 +114,8 @@ class Probes : public EventSink, public HookSink {
   void refresh_hooks(SyscallSet& entry, SyscallSet& exit);
 
   OccasionMemory memory_;
+  Sockets sockets_;
+  SocketWatch socket_watch_;
   HookServices services_;
   Transits transits_;
   std::array<std::array<Listeners, 2>, kHooks> hooks_;

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that send and receive over sockets alone. Those of all files are in path_files.cc, with the same parts.
+#include <fmt/format.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "emu/base/proc_files.h"
+#include "emu/hook/paths.h"
+#include "emu/hook/socket_parts.h"
+
+namespace bpfemu {
+
+namespace {
+
+// A struct msghdr of the caller's: how much its vector holds, and where that begins. None: it cannot be read.
+struct CallMessage {
+  u64 size = 0, buffer = 0;
+
+  static std::optional<CallMessage> read(Task& task, u64 address) {
+    msghdr header;
+    if (!task.read(address, &header, sizeof header)) return std::nullopt;
+    const u64 vector = reinterpret_cast<u64>(header.msg_iov);
+    const auto size = size_of_vector(task, vector, header.msg_iovlen);
+    if (!size) return std::nullopt;
+    iovec first{};
+    if (header.msg_iovlen) (void)task.read(vector, &first, sizeof first);
+    return CallMessage{*size, reinterpret_cast<u64>(first.iov_base)};
+  }
+};
+
+// What goes from a file or a pipe into a TCP socket does so by pages (kernel: pipe_to_sendpage, tcp_sendpage).
+class PageSending {
+ public:
+  PageSending(Transit& call, int fd) : call_(call), tcp_(call), socket_(awaited_socket(call, fd)), fd_(fd) {
+    if (socket_ && !socket_->facts.is_tcp()) socket_.reset();
+    if (!socket_) return;
+    tcp_.catch_up(*socket_, socket_->facts.state);
+    if (socket_->facts.peer_known) peer_ = tcp_.sockets().peer_of(call.task(), *socket_);
+    tcp_.exchange(*socket_, peer_.get());
+  }
+  // `offset`: in the first page.
+  void done(s64 result, u64 offset) {
+    if (!socket_ || result <= 0) return;
+    (void)tcp_.sockets().behind(call_.task(), fd_);
+    if (peer_) peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
+    for (u64 left = static_cast<u64>(result); left > 0; offset = 0) {
+      const u64 size = std::min(left, kPage - offset);
+      left -= size;
+      const Passing tcp_sendpage = call_.enter(Hook::tcp_sendpage, [&](Arguments& a) {
+        a[0] = tcp_.sock(*socket_);
+        a[2] = offset;
+        a[3] = size;
+        a[4] = left ? kNotLast : 0;
+      });
+      if (left == 0) tcp_.exchange(*socket_, peer_.get());
+      tcp_sendpage.leave(static_cast<s64>(size));
+    }
+    tcp_.catch_up(*socket_, socket_->facts.state);
+  }
+  bool listens() const { return socket_ != nullptr; }
+  static constexpr u64 kPage = 4096;
+
+ private:
+  static constexpr u64 kNotLast = 0x20000;  // MSG_SENDPAGE_NOTLAST
+  Transit& call_;
+  Tcp tcp_;
+  SocketRef socket_, peer_;
+  int fd_;
+};
+
+// Where sendfile() begins to read.
+u64 position_of(Task& task, int fd, u64 offset_at) {
+  u64 offset = 0;
+  if (offset_at) return task.read(offset_at, &offset, sizeof offset) ? offset : 0;
+  const std::string info = read_proc(task.tid(), fmt::format("fdinfo/{}", fd).c_str()).value_or("");
+  return status_field("\n" + info, "pos", 10);
+}
+
+}  // namespace
+
+// sendfile
+Path sending_file(Transit& call) {
+  PageSending part(call, static_cast<int>(call.arg(0)));
+  const u64 position = part.listens() ? position_of(call.task(), static_cast<int>(call.arg(1)), call.arg(2)) : 0;
+  part.done(co_await call.done(), position % PageSending::kPage);
+}
+
+// splice, out of a pipe, whose pages have been filled from their beginning, the last one first of all.
+Path splicing(Transit& call) {
+  PageSending part(call, static_cast<int>(call.arg(2)));
+  const s64 result = co_await call.done();
+  const u64 first = result > 0 ? static_cast<u64>(result) % PageSending::kPage : 0;
+  part.done(result, first ? PageSending::kPage - first : 0);
+}
+
+// sendto
+Path sending(Transit& call) {
+  SocketSending part(call, static_cast<int>(call.arg(0)), {call.arg(2), static_cast<u32>(call.arg(3))});
+  part.done(co_await call.done());
+}
+
+// sendmsg
+Path sending_message(Transit& call) {
+  const auto message = CallMessage::read(call.task(), call.arg(1));
+  if (!message) co_return;
+  SocketSending part(call, static_cast<int>(call.arg(0)), {message->size, static_cast<u32>(call.arg(2))});
+  part.done(co_await call.done());
+}
+
+// recvfrom
+Path receiving(Transit& call) {
+  const Message message{call.arg(2), static_cast<u32>(call.arg(3))};
+  SocketReceiving part(call, static_cast<int>(call.arg(0)), message, call.arg(1));
+  part.done(co_await call.done());
+}
+
+// recvmsg
+Path receiving_message(Transit& call) {
+  const auto message = CallMessage::read(call.task(), call.arg(1));
+  if (!message) co_return;
+  SocketReceiving part(call, static_cast<int>(call.arg(0)), {message->size, static_cast<u32>(call.arg(2))},
+                       message->buffer);
+  part.done(co_await call.done());
+}
+
+namespace {
+
+constexpr u64 kHeaderBytes = 64, kLengthAt = 56;  // struct mmsghdr: a msghdr and what was moved
+
+s64 length_of(Transit& call, u64 n) {
+  u32 length = 0;
+  (void)call.task().read(call.arg(1) + n * kHeaderBytes + kLengthAt, &length, sizeof length);
+  return length;
+}
+
+// Each message goes the way of one; those behind the first are told when all have been moved.
+template <class Part>
+Path many_messages(Transit& call) {
+  const int fd = static_cast<int>(call.arg(0));
+  const u32 flags = static_cast<u32>(call.arg(3));
+  const auto make = [&](u64 n) -> std::optional<Part> {
+    const auto message = CallMessage::read(call.task(), call.arg(1) + n * kHeaderBytes);
+    if (!message) return std::nullopt;
+    if constexpr (std::is_same_v<Part, SocketReceiving>)
+      return std::optional<Part>(std::in_place, call, fd, Message{message->size, flags}, message->buffer);
+    else
+      return std::optional<Part>(std::in_place, call, fd, Message{message->size, flags});
+  };
+  if (call.arg(2) == 0) co_return;
+  std::optional<Part> first = make(0);
+  const s64 moved = co_await call.done();
+  if (first) first->done(moved > 0 ? length_of(call, 0) : moved);
+  for (s64 n = 1; n < moved; ++n)
+    if (std::optional<Part> part = make(static_cast<u64>(n))) part->done(length_of(call, static_cast<u64>(n)));
+}
+
+}  // namespace
+
+// sendmmsg
+Path sending_messages(Transit& call) { return many_messages<SocketSending>(call); }
+
+// recvmmsg
+Path receiving_messages(Transit& call) { return many_messages<SocketReceiving>(call); }
+
+// writev
+Path writing_vector(Transit& call) {
+  const auto size = size_of_vector(call.task(), call.arg(1), call.arg(2));
+  if (!size) co_return;
+  SocketSending part(call, static_cast<int>(call.arg(0)), {.size = *size});
+  part.done(co_await call.done());
+}
+
+// readv
+Path reading_vector(Transit& call) {
+  const auto size = size_of_vector(call.task(), call.arg(1), call.arg(2));
+  if (!size) co_return;
+  iovec first{};
+  (void)call.task().read(call.arg(1), &first, sizeof first);
+  SocketReceiving part(call, static_cast<int>(call.arg(0)), {.size = *size}, reinterpret_cast<u64>(first.iov_base));
+  part.done(co_await call.done());
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that make sockets and connections.
+#include <netinet/in.h>
+#include <sys/syscall.h>
+
+#include "emu/hook/paths.h"
+#include "emu/hook/socket_parts.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr s64 kRestart = -512;  // ERESTARTSYS: the call is made once more
+
+// What a function that returns int leaves in rax.
+s64 as_int(s64 result) { return static_cast<u32>(result); }
+
+Sockets& sockets_of(const Transit& call) { return call.services().sockets; }
+
+// A struct sockaddr of the caller's, as the kernel has copied it (kernel: move_addr_to_kernel).
+struct CallAddress {
+  sockaddr_storage name{};
+  u64 size = 0, at = 0;
+
+  static std::optional<CallAddress> read(Transit& call, u64 address, u64 size) {
+    CallAddress copied;
+    copied.size = static_cast<u32>(size);
+    if (copied.size > sizeof copied.name) return std::nullopt;
+    if (copied.size && !call.task().read(address, &copied.name, copied.size)) return std::nullopt;
+    copied.at = call.place(copied.name);
+    return copied;
+  }
+  u16 family() const { return size >= sizeof name.ss_family ? name.ss_family : u16{AF_UNSPEC}; }
+  SocketEnd end() const { return SocketEnd::from(name); }
+};
+
+// A hook that is passed with the socket and up to three plain numbers.
+Passing enter_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64 one = 0, u64 two = 0, u64 three = 0) {
+  return call.enter(hook, [&](Arguments& a) {
+    a[0] = sockets_of(call).socket(socket).address();
+    a[1] = one;
+    a[2] = two;
+    a[3] = three;
+  });
+}
+
+bool is_loopback(const SocketEnd& end, const SocketFacts& facts) {
+  if (end.address == facts.local.address) return true;
+  SocketEnd one;
+  one.address[15] = 1;
+  if (facts.family == AF_INET6 && !end.is_mapped()) return end.address == one.address;
+  return (ntohl(end.ip4()) >> 24) == 127;
+}
+
+// A connection has come to a listener: the child, from the clone on (kernel: tcp_check_req).
+void tell_birth(Transit& call, Tcp& tcp, FollowedSocket& listener, FollowedSocket& child) {
+  if (!std::exchange(child.fresh, false)) return;
+  const bool ip6 = listener.facts.family == AF_INET6;
+  const auto fill = [&](Arguments& a) {
+    const KernelObject sock = tcp.sockets().sock(listener);
+    a[0] = sock.address();
+    a[1] = tcp.packets().received(sock);
+  };
+  const Passing v6 = ip6 ? call.enter(Hook::tcp_v6_syn_recv_sock, fill) : Passing();
+  const bool ip4 = child.facts.speaks_ip4();
+  const Passing v4 = ip4 ? call.enter(Hook::tcp_v4_syn_recv_sock, fill) : Passing();
+  // The clone has the listener's addresses when its state is first told.
+  const SocketFacts real = child.facts;
+  child.facts.local = listener.facts.local;
+  child.facts.peer = {};
+  child.told = kTcpListen;
+  tcp.store_state(child, kTcpSynRecv);
+  child.facts.local = real.local;
+  child.facts.peer = real.peer;
+  tcp.trace_congestion(child, 0);
+  v4.leave(static_cast<s64>(tcp.sock(child)));
+  v6.leave(static_cast<s64>(tcp.sock(child)));
+  const Passing received = tcp.receive(child);
+  tcp.set_state(child, kTcpEstablished);
+  received.leave(0);
+  (void)child.take_segments();
+  (void)child.take_sent();
+}
+
+// What the SYN met on this machine: a listener, or nobody.
+void tell_syn(Tcp& tcp, const FollowedSocket& socket, FollowedSocket* listener, bool refused) {
+  constexpr u32 kSynHeader = 40, kResetHeader = 20, kNoSocket = 2;  // SKB_DROP_REASON_NO_SOCKET
+  tcp.segment(socket, kSyn, kSynHeader);
+  FollowedSocket other{};
+  other.facts = socket.facts;
+  std::swap(other.facts.local, other.facts.peer);
+  if (listener) {
+    const Passing received = tcp.receive(*listener);
+    tcp.segment(other, kSyn | kAck, kSynHeader);
+    received.leave(0);
+  } else if (refused) {
+    const bool ip4 = socket.facts.speaks_ip4();
+    tcp.packets().drop(ip4 ? "tcp_v4_rcv" : "tcp_v6_rcv", 0, kNoSocket);
+    tcp.segment(other, kRst | kAck, kResetHeader);
+  }
+}
+
+// The answer to a SYN, and what it leads to at the other end.
+void tell_answer(Transit& call, Tcp& tcp, FollowedSocket& socket, FollowedSocket* listener, u8 seen) {
+  const Passing received = tcp.receive(socket);
+  if (seen == kTcpClose) {
+    tcp.trace(Hook::trace_tcp_receive_reset, socket);
+    tcp.set_state(socket, kTcpClose);
+  } else {
+    tcp.set_state(socket, kTcpEstablished);
+    tcp.segment(socket, kAck);
+    const SocketRef child = listener ? tcp.sockets().peer_of(call.task(), socket) : nullptr;
+    if (child) tell_birth(call, tcp, *listener, *child);
+  }
+  received.leave(0);
+  tcp.catch_up(socket, seen);
+  (void)socket.take_segments();
+  (void)socket.take_sent();
+}
+
+// Did the call come to tcp_set_state(TCP_SYN_SENT)? Others fail where the route is looked for.
+bool sent_syn(s64 result) {
+  switch (-result) {
+    case 0:
+    case EINPROGRESS:
+    case EINTR:
+    case ETIMEDOUT:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ECONNABORTED: return true;
+    default: return result == kRestart;
+  }
+}
+
+// kernel: tcp_v4_connect, tcp_v6_connect; a mapped address goes through both.
+Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
+  Tcp tcp(call);
+  FollowedSocket& s = *socket;
+  tcp.catch_up(s, s.facts.state);
+  const SocketInUse used(socket);
+  const Passing inet_stream_connect =
+      enter_socket(call, Hook::inet_stream_connect, s, to.at, to.size, static_cast<u64>(s.facts.file_flags));
+  const SocketEnd wanted = to.end();
+  const bool starts = !s.connecting && s.told == kTcpClose && to.family() != AF_UNSPEC;
+  const auto fill = [&](Arguments& a) {
+    a[0] = tcp.sock(s);
+    a[1] = to.at;
+    a[2] = to.size;
+  };
+  const bool ip6 = s.facts.family == AF_INET6, ip4 = !ip6 || (to.family() == AF_INET6 && wanted.is_mapped());
+  const Passing v6 = starts && ip6 ? call.enter(Hook::tcp_v6_connect, fill) : Passing();
+  const Passing v4 = starts && ip4 ? call.enter(Hook::tcp_v4_connect, fill) : Passing();
+  const u16 family = to.family();
+  const SocketRef listener = starts ? tcp.sockets().listener(call.task(), family, wanted) : nullptr;
+  const u16 port_before = s.facts.local.port;
+
+  const s64 result = co_await call.done();
+  (void)tcp.sockets().behind(call.task(), static_cast<int>(call.arg(0)));
+  s.connecting = result == -EINPROGRESS || result == -EALREADY || result == -EINTR || result == kRestart;
+  if (!starts || !sent_syn(result)) {
+    if (starts && result == -EADDRNOTAVAIL) {
+      s.facts.peer = wanted;
+      tcp.set_state(s, kTcpSynSent);
+      tcp.set_state(s, kTcpClose);
+    }
+    v4.leave(as_int(result));
+    v6.leave(as_int(result));
+    tcp.catch_up(s, s.facts.state);
+    inet_stream_connect.leave(as_int(result));
+    co_return;
+  }
+  s.facts.peer = wanted;
+  s.connected = true;
+  // Who was refused has no address any longer.
+  if (s.facts.local.is_any())
+    s.facts.local.address = tcp.sockets().source_for(call.task(), to.name, static_cast<socklen_t>(to.size)).address;
+  const u16 port = std::exchange(s.facts.local.port, port_before);
+  tcp.set_state(s, kTcpSynSent);
+  s.facts.local.port = port;
+  (void)tcp.sock(s);  // its port is chosen
+  const Passing tcp_connect = call.enter(Hook::tcp_connect, [&](Arguments& a) { a[0] = tcp.sock(s); });
+  const bool near = listener || is_loopback(wanted, s.facts);
+  if (near) tell_syn(tcp, s, listener.get(), s.facts.state == kTcpClose);
+  tcp_connect.leave(0);
+  v4.leave(0);
+  v6.leave(0);
+  if (s.facts.state != kTcpSynSent) tell_answer(call, tcp, s, listener.get(), s.facts.state);
+  inet_stream_connect.leave(as_int(result));
+}
+
+}  // namespace
+
+// socket: the new socket is known when it is made.
+Path making_socket(Transit& call) {
+  constexpr u64 kTypes = 0xf;
+  const u64 family = static_cast<u32>(call.arg(0)), type = call.arg(1) & kTypes, protocol = static_cast<u32>(call.arg(2));
+  call.enter(Hook::security_socket_create, [&](Arguments& a) {
+    a[0] = family;
+    a[1] = type;
+    a[2] = protocol;
+  }).leave(0);
+  const s64 result = co_await call.done();
+  if (result < 0) co_return;
+  const SocketRef made = sockets_of(call).behind(call.task(), static_cast<int>(result));
+  if (!made) co_return;
+  const u64 socket = sockets_of(call).socket(*made).address();
+  call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
+  enter_socket(call, Hook::security_socket_post_create, *made, family, type, protocol).leave(0);
+}
+
+// bind
+Path binding(Transit& call) {
+  const int fd = static_cast<int>(call.arg(0));
+  const SocketRef socket = sockets_of(call).behind(call.task(), fd);
+  const auto address = CallAddress::read(call, call.arg(1), call.arg(2));
+  if (!socket || !address) co_return;
+  enter_socket(call, Hook::security_socket_bind, *socket, address->at, address->size).leave(0);
+  if (!socket->facts.internet()) co_return;
+  const bool ip6 = socket->facts.family == AF_INET6;
+  const Passing bind =
+      enter_socket(call, ip6 ? Hook::inet6_bind : Hook::inet_bind, *socket, address->at, address->size);
+  const s64 result = co_await call.done();
+  (void)sockets_of(call).behind(call.task(), fd);
+  (void)sockets_of(call).socket(*socket);  // what it is bound to now
+  bind.leave(as_int(result));
+}
+
+// listen
+Path listening(Transit& call) {
+  const int fd = static_cast<int>(call.arg(0));
+  const SocketRef socket = sockets_of(call).behind(call.task(), fd);
+  if (!socket) co_return;
+  Tcp tcp(call);
+  const u64 most = sockets_of(call).most_waiting();
+  const u64 backlog = std::min<u64>(static_cast<u32>(call.arg(1)), most);
+  enter_socket(call, Hook::security_socket_listen, *socket, backlog).leave(0);
+  if (!socket->facts.is_tcp()) co_return;
+  const Passing inet_listen = enter_socket(call, Hook::inet_listen, *socket, backlog);
+  const s64 result = co_await call.done();
+  (void)sockets_of(call).behind(call.task(), fd);
+  if (result == 0 && socket->told == kTcpClose) tcp.store_state(*socket, kTcpListen);
+  (void)sockets_of(call).socket(*socket);
+  inet_listen.leave(as_int(result));
+}
+
+// connect
+Path connecting(Transit& call) {
+  const SocketRef socket = sockets_of(call).behind(call.task(), static_cast<int>(call.arg(0)));
+  const auto address = CallAddress::read(call, call.arg(1), call.arg(2));
+  if (!socket || !address) co_return;
+  enter_socket(call, Hook::security_socket_connect, *socket, address->at, address->size).leave(0);
+  const SocketFacts& facts = socket->facts;
+  if (facts.is_tcp() && address->size >= sizeof(sa_family_t)) {
+    co_await connecting_tcp(call, socket, *address);
+  } else if (facts.family == AF_UNIX && facts.type == SOCK_STREAM) {
+    const Passing unix_stream_connect = enter_socket(call, Hook::unix_stream_connect, *socket, address->at,
+                                                     address->size, static_cast<u64>(facts.file_flags));
+    unix_stream_connect.leave(as_int(co_await call.done()));
+  }
+}
+
+// accept, accept4: the new socket is empty until a connection is there.
+Path accepting(Transit& call) {
+  const SocketRef listener = sockets_of(call).behind(call.task(), static_cast<int>(call.arg(0)));
+  if (!listener) co_return;
+  Tcp tcp(call);
+  const KernelStruct& type = call.services().objects.structure("socket");
+  const u64 empty = call.awaited(Hook::security_socket_accept) ? call.place_zeroed(type.size()) : 0;
+  enter_socket(call, Hook::security_socket_accept, *listener, empty).leave(0);
+  const Passing inet_csk_accept = listener->facts.is_tcp() ? call.enter(Hook::inet_csk_accept, [&](Arguments& a) {
+    a[0] = tcp.sock(*listener);
+    a[1] = static_cast<u64>(listener->facts.file_flags);
+    a[2] = call.place(s32{0});
+  }) : Passing();
+  const s64 result = co_await call.done();
+  const SocketRef made = result >= 0 ? sockets_of(call).behind(call.task(), static_cast<int>(result)) : nullptr;
+  if (made) {
+    const u64 socket = sockets_of(call).socket(*made).address();
+    call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
+    if (made->facts.is_tcp()) tell_birth(call, tcp, *listener, *made);
+  }
+  inet_csk_accept.leave(made ? static_cast<s64>(tcp.sock(*made)) : 0);
+  if (made && made->facts.is_tcp()) tcp.catch_up(*made, made->facts.state);
+}
+
+// dup2, dup3: what the new number meant before is closed.
+Path replacing(Transit& call) {
+  if (call.arg(0) == call.arg(1)) co_return;
+  SocketClosing part(call, static_cast<int>(call.arg(1)));
+  const s64 result = co_await call.done();
+  part.done(result < 0 ? result : 0);
+}
+
+// shutdown
+Path shutting_down(Transit& call) {
+  const int fd = static_cast<int>(call.arg(0));
+  const SocketRef socket = sockets_of(call).behind(call.task(), fd);
+  if (!socket) co_return;
+  Tcp tcp(call);
+  enter_socket(call, Hook::security_socket_shutdown, *socket, call.arg(1)).leave(0);
+  if (!socket->facts.is_tcp()) co_return;
+  tcp.catch_up(*socket, socket->facts.state);
+  const SocketRef peer = socket->facts.peer_known ? sockets_of(call).peer_of(call.task(), *socket) : nullptr;
+  const SocketInUse used(socket), peer_used(peer);
+  const s64 result = co_await call.done();
+  (void)sockets_of(call).behind(call.task(), fd);
+  const bool sends = result == 0 && call.arg(1) != SHUT_RD;
+  const bool ends = sends && (socket->told == kTcpEstablished || socket->told == kTcpCloseWait);
+  if (ends) {
+    tcp.set_state(*socket, socket->told == kTcpEstablished ? kTcpFinWait1 : kTcpLastAck);
+    tell_fin(call, tcp, *socket, peer.get());
+  }
+  tcp.catch_up(*socket, socket->facts.state);
+}
+
+}  // namespace bpfemu
