@@ -143,6 +143,10 @@ Parsed parse_arguments(int argc, const char* const* argv) {
                  "io_uring is absent (default), or the host's: bpfemu does not see what is done through it")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"absent", false}, {"native", true}}))
       ->option_text("absent|native");
+  app.add_flag_callback(
+      "--slow", [&run] { run.command.hot = 0; },
+      "Stop at every call with a path, instead of letting processes decide often repeated ones by themselves");
+  app.add_option("--hot", run.command.hot, "After so many stops of a place they decide")->group("");  // for tests
   app.add_flag("--stats", run.stats,
                "One line on stderr at the end: how often threads stopped, how many calls were answered");
   app.add_flag("--strict", run.strict, "Exit with 120 when something that the kernel has was not modelled");

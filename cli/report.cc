@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <cstring>
 
 namespace bpfemu {
@@ -38,15 +39,22 @@ Ending failed(const Outcome& outcome, const Invocation& run) {
   return {fmt::format("bpfemu: cannot start {}: {}\n", name, std::strerror(outcome.value)), kFailed};
 }
 
+std::string stats_of(const RunReport& report) {
+  constexpr std::array<const char*, 5> kLeft = {"", "of another form", "not in private text", "without room", "probed"};
+  std::string text = fmt::format("bpfemu: {} stops, {} ptrace requests, {} calls answered, {} call sites patched",
+                                 report.traced.stops, report.traced.requests, report.answered, report.decided.patched);
+  for (size_t kind = 1; kind < kLeft.size(); ++kind)
+    if (const u64 left = report.decided.refused[kind]) text += fmt::format(", {} left {}", left, kLeft[kind]);
+  return text + "\n";
+}
+
 }  // namespace
 
 Ending ending_of(const RunReport& report, const Invocation& run) {
   const bool ran = report.outcome.kind == Outcome::Kind::kEnded;
   Ending ending = ran ? ended(report.outcome.value) : failed(report.outcome, run);
   for (const std::string& line : report.unmodelled) ending.text += fmt::format("bpfemu: not modelled: {}\n", line);
-  if (run.stats)
-    ending.text += fmt::format("bpfemu: {} stops, {} ptrace requests, {} calls answered\n", report.traced.stops,
-                               report.traced.requests, report.answered);
+  if (run.stats) ending.text += stats_of(report);
   if (run.strict && ran && !report.unmodelled.empty()) ending.status = kStrict, ending.signal = 0;
   return ending;
 }

@@ -20,6 +20,9 @@ std::shared_ptr<AddressSpace> AddressSpace::fork_copy(pid_t child) const {
   copy->mappings_ = mappings_;
   copy->breakpoints_ = breakpoints_;
   copy->slots_ = slots_;
+  copy->patches_ = patches_;
+  // Where there are others, one of them may have stopped, and its site been patched, while this one forked.
+  if (patches_.any() && memory_.threads().size() > 1) copy->patches_.settle_fork(copy->memory_);
   if (!breakpoints_.empty() || !removed_.empty()) copy->settle_fork(*this);
   return copy;
 }
@@ -69,6 +72,7 @@ void AddressSpace::forget(std::map<u64, Breakpoint>::iterator it) {
 
 Result<void> AddressSpace::insert(u64 address, Sites::Id id, const Site& site) {
   Breakpoint point{.site = id, .plan = {}, .bytes = {}};
+  patches_.release(memory_, address);
   const size_t size = TRY(memory_.read(address, point.bytes.data(), kMaxInsnLength));
   const bool patched = point.bytes[0] == kInt3;
   const auto old = breakpoints_.find(address);
@@ -153,6 +157,15 @@ void AddressSpace::mask(u64 address, void* bytes, size_t size) const {
   u8* const out = static_cast<u8*>(bytes);
   for (auto it = breakpoints_.lower_bound(address); it != breakpoints_.end() && it->first - address < size; ++it)
     if (out[it->first - address] == kInt3) out[it->first - address] = it->second.original();
+  patches_.mask(address, bytes, size);
+}
+
+PatchResult AddressSpace::patch(Task& task, u64 resume, const PathTable& table) {
+  const u64 start = resume - kSiteSize;
+  if (!refresh()) return PatchResult::kNotText;
+  const auto first = breakpoints_.lower_bound(start);
+  if (first != breakpoints_.end() && first->first < resume) return patches_.refuse(resume), PatchResult::kBusy;
+  return patches_.place(task, memory_, mappings_, resume, table);
 }
 
 Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoint, bool touch,

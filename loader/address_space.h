@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emu/ports/sites.h"
+#include "loader/patches.h"
 #include "loader/insn.h"
 #include "loader/slots.h"
 #include "loader/space_memory.h"
@@ -67,6 +68,11 @@ class AddressSpace {
   Result<u64> slot_for(Task& task, u64 address, Breakpoint& breakpoint, bool touch, const Slots::Inside& inside);
   Slots& slots() { return slots_; }
 
+  // System calls that the process decides by itself. A breakpoint on their bytes comes before.
+  Patches& patches() { return patches_; }
+  const Patches& patches() const { return patches_; }
+  PatchResult patch(Task& task, u64 resume, const PathTable& table);
+
  private:
   void forget(std::map<u64, Breakpoint>::iterator it);
   void settle_fork(const AddressSpace& parent);
@@ -80,6 +86,7 @@ class AddressSpace {
   std::map<u64, u8> removed_;  // lately; the byte that stands there again
   std::set<Sites::Id> awaiting_;
   Slots slots_;
+  Patches patches_;
 };
 
 }  // namespace bpfemu

@@ -181,7 +181,7 @@ bool Breakpoints::trapped(Task& task) {
     hit(task, thread, address, *breakpoint);
     return true;
   }
-  if (!space.removed_lately(address)) return false;
+  if (!space.removed_lately(address) && !space.patches().was_patching(space.memory(), address)) return false;
   regs.rip = address;
   return true;
 }
@@ -296,6 +296,30 @@ bool Breakpoints::steps_out(Task& task) {
   if (it == threads_.end()) return false;
   const std::optional<SlotPlace> place = it->second.space->slots().place_of(task.regs().rip);
   return place && !place->executed && !place->touch && place->one_step;
+}
+
+AddressSpace* Breakpoints::space_of(pid_t tid) const {
+  const auto it = threads_.find(tid);
+  return it == threads_.end() ? nullptr : it->second.space.get();
+}
+
+bool Breakpoints::grew_hot(Task& task, u32 hot) {
+  AddressSpace* const space = space_of(task.tid());
+  return space && space->patches().counts(task.regs().rip, hot);
+}
+
+PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
+  AddressSpace* const space = space_of(task.tid());
+  return space ? space->patch(task, task.regs().rip, table) : PatchResult::kBusy;
+}
+
+StubSide Breakpoints::leave_stub(pid_t tid, PtRegs& regs) {
+  const AddressSpace* const space = space_of(tid);
+  return space ? space->patches().leave(regs) : StubSide::kOutside;
+}
+
+void Breakpoints::ask_always(pid_t tid) {
+  if (AddressSpace* const space = space_of(tid)) space->patches().release_all(space->memory());
 }
 
 void Breakpoints::mask(pid_t tid, u64 address, void* bytes, size_t size) const {

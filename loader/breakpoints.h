@@ -43,6 +43,10 @@ class Breakpoints : public Sites, public TrapHandler {
   // A signal is about to be delivered: a thread inside a slot is put back where the program believes it to be.
   void before_signal(Task& task, bool fault) override;
   bool steps_out(Task& task) override;
+  bool grew_hot(Task& task, u32 hot) override;
+  PatchResult decide_inside(Task& task, const PathTable& table) override;
+  StubSide leave_stub(pid_t tid, PtRegs& regs) override;
+  void ask_always(pid_t tid) override;
   // Hides breakpoints in bytes read from the thread's memory.
   void mask(pid_t tid, u64 address, void* bytes, size_t size) const override;
 
@@ -59,6 +63,7 @@ class Breakpoints : public Sites, public TrapHandler {
     u64 slot = 0;  // where it was sent last: it may be in there still, and in no other
   };
 
+  AddressSpace* space_of(pid_t tid) const;
   std::set<AddressSpace*> spaces() const;
   void move_in(pid_t tid, Thread thread);
   void move_out(pid_t tid);

@@ -16,6 +16,8 @@
 #include <initializer_list>
 #include <optional>
 
+#include "loader/stub_area.h"
+
 namespace bpfemu {
 
 namespace {
@@ -61,12 +63,12 @@ struct Narrowed {
 };
 constexpr Narrowed kNarrowed[] = {
     {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, 0, 0, 0}, true},                // the child would escape
-    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSYS, SIGSYS}, true},  // our own traps reset these two
+    {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSEGV, SIGBUS}, true},  // our own traps and faults reset these
     {SYS_prctl,
      0,
      BPF_JEQ,
-     {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SECCOMP, PR_SET_SECCOMP},
-     true},                                                    // comm is cached; see own_filter.h
+     {PR_SET_NAME, PR_SET_SECCOMP, PR_SET_SYSCALL_USER_DISPATCH, PR_SET_SECCOMP},
+     true},                                                    // comm is cached; see own_filter.h, decider.h
     {SYS_mmap, 3, BPF_JSET, {MAP_ANONYMOUS, 0, 0, 0}, false},  // carriers and code come from files
     {SYS_ioctl, 1, BPF_JEQ, {kNewUserfault, kNewUserfault, kNewUserfault, kNewUserfault}, true},  // see memory_worker.h
     // Every program asks for its limit of stack as it starts; this one alone is answered (emu/syscalls/limits.cc).
@@ -78,8 +80,10 @@ constexpr Narrowed kNarrowed[] = {
     {SYS_setsockopt, 2, BPF_JEQ, {NETLINK_EXT_ACK, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, SO_PASSCRED}, true},
 };
 // Always: flags in memory, a restarted call, the cached credentials, filters and tracers of the program's own, masks of
-// CPUs (cpu_follower.h), memory that keeps others waiting, descriptors of a thread that maps for us.
+// CPUs (cpu_follower.h), memory that keeps others waiting, descriptors of a thread that maps for us, folders that are had
+// without a path that is looked at (emu/syscalls/held_folders.h).
 constexpr long kLoaderCalls[] = {
+    SYS_open_tree,        SYS_open_by_handle_at,
     SYS_userfaultfd,      SYS_pidfd_getfd, SYS_clone3,    SYS_restart_syscall, SYS_setuid,   SYS_setgid,
     SYS_setreuid,         SYS_setregid,    SYS_setresuid, SYS_setresgid,       SYS_setfsuid, SYS_setfsgid,
     SYS_capset,           SYS_unshare,     SYS_setns,     SYS_seccomp,         SYS_ptrace,   SYS_sched_getaffinity,
@@ -126,6 +130,19 @@ Code narrowed_body(const Narrowed& n) {
           give(unmet)};
 }
 
+// A process may have decided by itself that the call is the kernel's. The addresses are all within one high word.
+Code decided_body() {
+  constexpr u32 kIpLow = offsetof(seccomp_data, instruction_pointer), kIpHigh = kIpLow + 4;
+  constexpr u32 kFirst = static_cast<u32>(kStubArea), kLast = kFirst + static_cast<u32>(kStubAreaSize);
+  return {load(kIpHigh),
+          jump(BPF_JEQ, static_cast<u32>(kStubArea >> 32), 0, 4),
+          load(kIpLow),
+          jump(BPF_JGE, kFirst, 0, 2),
+          jump(BPF_JGT, kLast, 1, 0),
+          give(SECCOMP_RET_ALLOW),
+          give(SECCOMP_RET_TRACE)};
+}
+
 // A read that fills more than a page is nobody's business, unless every read is.
 constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097, 4097}, false};
 
@@ -155,6 +172,7 @@ Code body_of(const FilterSpec& spec, long number) {
     if (number == SYS_getpid) return getpid_body(spec, action);
     if (const Narrowed* narrowed = narrowing(spec, number)) return narrowed_body(*narrowed);
     if (loader_syscalls()[number]) action = SECCOMP_RET_TRACE;
+    if (spec.decided && spec.trace[number] && decided_calls()[number]) return decided_body();
   }
   return {give(action)};
 }

@@ -31,6 +31,7 @@ struct FilterSpec {
   SyscallSet trace;                // stop the thread for the tracer
   SyscallSet trap;                 // the same by SIGSYS, for calls that an outer filter denies
   bool base = false;               // the first filter: also the loader's own calls, other ABIs, the presence answer
+  bool decided = false;            // calls with a path that a process decided by itself (decider.h) do not stop
   const Secret* secret = nullptr;  // getpid(secret) notifies the listener
 };
 

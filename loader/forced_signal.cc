@@ -22,6 +22,8 @@ constexpr u64 bit(int signal) {
 SignalAction* shadow_of(Process& process, u64 signal) {
   if (signal == SIGTRAP) return &process.trap_action;
   if (signal == SIGSYS) return &process.sys_action;
+  if (signal == SIGSEGV) return &process.segv_action;
+  if (signal == SIGBUS) return &process.bus_action;
   return nullptr;
 }
 
@@ -65,7 +67,7 @@ void shadow_sigaction(TracedTask& task, const std::array<u64, 6>& args) {
 }
 
 void shadow_exec(Process& process) {
-  for (SignalAction* action : {&process.trap_action, &process.sys_action})
+  for (SignalAction* action : {&process.trap_action, &process.sys_action, &process.segv_action, &process.bus_action})
     *action = SignalAction{action->handler == kIgnore ? kIgnore : kDefault, 0, 0, 0};
 }
 
@@ -74,7 +76,7 @@ void restore_forced(TracedTask& task, int signal) {
   // Within a remote call all signals are blocked: what counts is the program's own mask.
   const Result<u64> mask = task.program_mask() ? Result<u64>(*task.program_mask()) : task.signal_mask();
   if (!mask) return;
-  bool was_blocked = blocks_everything(*mask);
+  bool was_blocked = blocks_everything(*mask | bit(signal));
   // With nothing blocked and nothing ignored the kernel had no reason to touch anything.
   if (action.handler != kDefault && (*mask != 0 || action.handler == kIgnore)) {
     const Result<SignalFacts> facts = read_signal_facts(task.tid());

@@ -12,6 +12,7 @@ namespace bpfemu {
 
 void LoaderHost::want_syscalls(const SyscallSet& entry, const SyscallSet& exit) {
   const SyscallSet new_exits = tracer_->report(entry, exit);
+  heard(entry | exit);
   widening_.want(entry | exit);
   widening_.revisit(new_exits);
 }

@@ -12,6 +12,8 @@ class LoaderHost final : public Host {
  public:
   LoaderHost(TaskTable& tasks, Widening& widening, Waker& waker) : tasks_(tasks), widening_(widening), waker_(waker) {}
   void set_tracer(Tracer* tracer) { tracer_ = tracer; }
+  // Calls that probes listen to, from now on.
+  std::function<void(const SyscallSet&)> heard = [](const SyscallSet&) {};
   // How the command is root, and its first process, which is in the user namespace that they all begin in.
   void set_root(const Root& root, pid_t first);
 

@@ -19,6 +19,7 @@ struct Memory {
   u64 id = 0;                      // never reused
   bool may_wait = false;           // some page there may have to come from a process (see memory_worker.h)
   std::unique_ptr<MemoryWorker> worker;
+  bool patched = false;            // it decides calls by itself (decider.h)
   bool compat = false;             // a 32-bit program: no remote calls there
   u64 vdso = 0;                    // address of its vDSO, 0: none
   std::vector<u64> scratch_pages;  // every page that we mapped there
@@ -35,7 +36,9 @@ struct Process {
   pid_t parent = 0;  // the thread that forked it, 0: nobody we know of
   std::shared_ptr<Memory> memory;
   SyscallSet own_calls;                  // what this process alone is traced for (TraceWhen::kRings, kWriters)
-  SignalAction trap_action, sys_action;  // SIGTRAP and SIGSYS as the program set them: our own stops reset them
+  // Signals as the program set them: our own stops, and faults of our own code, reset them.
+  SignalAction trap_action, sys_action, segv_action, bus_action;
+  bool asks_always = false;              // decides nothing by itself (decider.h), whatever it executes
   bool dying = false;                    // it was sent a signal that ends it (kernel: SIGNAL_GROUP_EXIT)
   u64 signals_reported = 0;              // sent since EventSink was told, bit by bit, and not delivered yet
   std::vector<TracedTask*> threads;

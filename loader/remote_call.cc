@@ -66,6 +66,7 @@ void TracedTask::stopped(At at) {
   at_ = at;
   ++stops_;
   regs_known_ = false;
+  side_ = StubSide::kOutside;
   rseq_cpu_.reset();
   displaced_ = false;
   group_stopped = false;
@@ -89,6 +90,7 @@ PtRegs& TracedTask::regs() {
     if (!env_.os.ptrace(PTRACE_GETREGS, tid_, 0, reinterpret_cast<u64>(&machine_))) machine_ = {};
     known_ = machine_;
     regs_known_ = true;
+    if (memory().patched) side_ = env_.traps.leave_stub(tid_, regs_);
   }
   return regs_;
 }
@@ -121,6 +123,7 @@ Result<void> TracedTask::resume(int request, int signal) {
     saved_mask_.reset();
   }
   if (std::exchange(interrupt_again_, false)) (void)interrupt();
+  env_.publish();
   traced_at_resume = traced;
   at_ = At::kRunning;
   displaced_ = false;
@@ -293,6 +296,7 @@ Result<u64> TracedTask::syscall_instruction() {
 Result<void> TracedTask::begin_call(long number, const std::array<u64, 6>& args) {
   if (memory().compat) return fail(ENOSYS);
   if (at_ == At::kRunning || at_ == At::kInside || at_ == At::kExiting) return fail(ESRCH);
+  env_.publish();
   const std::array<u64, 6> ours = marked(number, args, env_.secret);
   regs();
   Machine m = machine_;

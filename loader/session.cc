@@ -97,11 +97,13 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   FilterSpec base;
   base.trace = traced;
   base.base = true;
+  base.decided = command.hot != 0;
   base.secret = &env_.secret;
   Result<Spawn> spawn = Spawn::start(command.argv, root, base, outer_denied, inherited_);
   if (!spawn) return {Kind::kFailed, spawn.error().value};
   const pid_t first = spawn->pid();
   tracer_.wait_for_all = command.wait_all;
+  tracer_.decider().hot = command.hot;
   tracer_.note = std::move(note);
   if (Result<void> r = tracer_.start(*spawn, fully_traced(base), handler); !r) {
     ::kill(first, SIGKILL);

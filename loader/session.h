@@ -14,6 +14,7 @@ struct Command {
   std::vector<std::string> argv;
   u64 timeout_ns = 0;     // 0: none
   bool verbose = false;   // say on stderr how it is run
+  u32 hot = Decider::kHot;  // after so many stops a process decides a call by itself (decider.h), 0: never
   bool wait_all = false;  // outlive the command until all that it started has ended
 };
 
@@ -29,6 +30,7 @@ class Session {
 
   LoaderHost& host() { return host_; }
   const TraceCounts& trace_counts() const { return os_.counts(); }
+  const DecidedCalls& decided_calls() { return tracer_.decider().counts(); }
   // Called once the command runs and the waker with it.
   void on_start(std::function<void(Waker&)> started) { started_ = std::move(started); }
 

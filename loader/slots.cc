@@ -61,7 +61,11 @@ Result<SlotCode> build(const SlotUse& use, u64 slot) {
 
 }  // namespace
 
-Result<Slots::Area*> Slots::map_area(Task& task, SpaceMemory& memory, u64 near) {
+bool is_near(u64 page, u64 address) {
+  return distance(page, address) < kReach;
+}
+
+Result<u64> map_code_page(Task& task, SpaceMemory& memory, u64 near) {
   for (int tries = 0; tries < kTries; ++tries) {
     const u64 hint = free_range_near(TRY(memory.maps()), near);
     if (hint == 0) return fail(ERANGE);
@@ -71,18 +75,22 @@ Result<Slots::Area*> Slots::map_area(Task& task, SpaceMemory& memory, u64 near) 
     std::array<u8, kPage> filler;
     filler.fill(kInt3);
     TRY(memory.write(*start, filler.data(), filler.size()));
-    areas_.push_back({*start, 1});
-    return &areas_.back();
+    return *start;
   }
   return fail(EEXIST);
 }
 
+Result<Slots::Area*> Slots::map_area(Task& task, SpaceMemory& memory, u64 near) {
+  areas_.push_back({TRY(map_code_page(task, memory, near)), 1});
+  return &areas_.back();
+}
+
 Result<u64> Slots::free_slot(Task& task, SpaceMemory& memory, u64 near, const Inside& inside) {
   for (Area& area : areas_)
-    if (distance(area.start, near) < kReach && area.used < kPage / kSlotSize)
+    if (is_near(area.start, near) && area.used < kPage / kSlotSize)
       return area.start + area.used++ * kSlotSize;
   for (const auto& [address, slot] : slots_)
-    if (slot.given_back && distance(address, near) < kReach && !inside(address)) return address;
+    if (slot.given_back && is_near(address, near) && !inside(address)) return address;
   Area* const area = TRY(map_area(task, memory, near));
   return area->start + area->used++ * kSlotSize;
 }

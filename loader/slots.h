@@ -34,6 +34,11 @@ struct SlotPlace {
   bool one_step;
 };
 
+// A page of the process' for code of ours, full of int3, that is_near() `near`. Errors of mmap; ERANGE: no room there.
+Result<u64> map_code_page(Task& task, SpaceMemory& memory, u64 near);
+// Do 32-bit displacements reach from one to the other?
+bool is_near(u64 page, u64 address);
+
 class Slots {
  public:
   // May some thread be in the slot?

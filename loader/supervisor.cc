@@ -9,6 +9,7 @@
 
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/map_mmap.h"
+#include "emu/syscalls/quiet_paths.h"
 #include "loader/breakpoints.h"
 #include "loader/reserve.h"
 #include "loader/root_way.h"
@@ -26,6 +27,7 @@ class Kernel final : public CallHandler {
 
   Reply enter(Call& call) override {
     const TracedSyscall* const traced = find(call.number);
+    note_folders(call);
     if (!traced || !traced->enter) return traced ? Reply::native_then_exit() : Reply::native();
     const std::array<u64, 6> args = call.args;
     if ((call.number == SYS_bpf || call.number == SYS_perf_event_open) && !reserve_.whole())
@@ -43,6 +45,11 @@ class Kernel final : public CallHandler {
   }
 
   // An object whose last descriptor was closed is gone when close() returns: no event after that, no id.
+  PathTable* paths() override {
+    system_.quiet_paths->begin();
+    return system_.quiet_paths->table();
+  }
+  void publish() override { system_.quiet_paths->publish(); }
   void catch_up() override { system_.files.reap(); }
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override {
@@ -51,13 +58,24 @@ class Kernel final : public CallHandler {
   }
   void thread_forked(pid_t parent, pid_t child) override { system_.identities.forked(parent, child); }
   void thread_executed(pid_t tid, pid_t old_tid) override { system_.identities.executed(tid, old_tid); }
-  void thread_gone(pid_t tid) override { system_.identities.gone(tid); }
+  void thread_gone(pid_t tid) override {
+    system_.identities.gone(tid);
+    system_.quiet_paths->held.returned(tid);
+  }
   u32 version_code() override { return system_.profile.code; }
   u64 answered() const { return answered_; }
 
  private:
   const TracedSyscall* find(long number) const {
     return number >= 0 && number < static_cast<long>(kSyscallLimit) ? by_number_[number] : nullptr;
+  }
+
+  // Folders that are had without a path that anybody looks at.
+  void note_folders(const Call& call) {
+    HeldFolders& held = system_.quiet_paths->held;
+    held.returned(call.task.tid());
+    if (call.number == SYS_pidfd_getfd || call.number == SYS_open_tree || call.number == SYS_open_by_handle_at)
+      held.may_get(call.task.tid());
   }
 
   void trace(const Call& call, const std::array<u64, 6>& args, const TracedSyscall& traced, s64 value) const {
@@ -90,6 +108,7 @@ RunReport supervise(const Options& wanted, const Command& command) {
   }
   system.explanations.on_text([](const std::string& text) { std::fputs(text.c_str(), stderr); });
   Kernel kernel(system);
+  session.host().heard = [&system](const SyscallSet& calls) { system.quiet_paths->listen(calls); };
   session.on_start([&system](Waker& waker) {
     // The same while nobody stops.
     (void)waker.watch(system.files.reap_fd(), [&system] { system.files.reap(); });
@@ -97,7 +116,7 @@ RunReport supervise(const Options& wanted, const Command& command) {
   const Outcome outcome = session.run(command, options.root, calls_at_start(options.root), outer_denied, kernel,
                                       [&system](std::string_view what) { system.unmodelled.note(what); });
   system.explanations.finish();
-  return {outcome, system.unmodelled.lines(), session.trace_counts(), kernel.answered()};
+  return {outcome, system.unmodelled.lines(), session.trace_counts(), kernel.answered(), session.decided_calls()};
 }
 
 }  // namespace bpfemu

@@ -15,6 +15,7 @@ struct RunReport {
   std::vector<std::string> unmodelled;  // what the tools asked for and the model lacks (Unmodelled::lines)
   TraceCounts traced = {};
   u64 answered = 0;  // calls that never reached the host's kernel
+  DecidedCalls decided = {};
 };
 
 RunReport supervise(const Options& options, const Command& command);

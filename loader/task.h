@@ -36,6 +36,8 @@ struct TaskEnv {
   int memory_ready = -1;            // eventfd of the memory workers
   // Sleeps on behalf of `task` until done(); true: it was not, and the thread is gone (LongCalls::sleep).
   std::function<bool(const TracedTask& task, const std::function<bool()>& done)> sleep;
+  // What processes decide by themselves changes with what is done: told before anybody goes on.
+  std::function<void()> publish = [] {};
 };
 
 class TracedTask final : public Task {
@@ -76,6 +78,8 @@ class TracedTask final : public Task {
   Result<void> force(u64 address, const void* from, size_t size);
 
   At at() const { return at_; }
+  // Was it in the middle of deciding a call by itself? regs() say that it is at the call.
+  bool was_deciding() { return regs(), side_ == StubSide::kBefore; }
   bool displaced() const { return displaced_; }
   Process& process() { return *process_; }
   const Process& process() const { return *process_; }
@@ -196,6 +200,7 @@ class TracedTask final : public Task {
   At at_ = At::kRunning;
   u64 stops_ = 0;
   bool regs_known_ = false;
+  StubSide side_ = StubSide::kOutside;
   bool displaced_ = false;
   bool interrupt_again_ = false;  // a group stop was passed over by a remote call
   bool borrowed_dumpable_ = false;  // while it stands: the program is one that nobody may look into

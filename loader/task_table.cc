@@ -56,11 +56,15 @@ TracedTask& TaskTable::add_process(TracedTask& creator, pid_t pid, bool shares_m
   process->own_calls = creator.process().own_calls;
   process->trap_action = creator.process().trap_action;
   process->sys_action = creator.process().sys_action;
+  process->segv_action = creator.process().segv_action;
+  process->bus_action = creator.process().bus_action;
+  process->asks_always = creator.process().asks_always;
   process->memory = creator.process().memory;
   if (!shares_memory) {
     const Memory& from = creator.memory();
     process->memory = new_memory();
     process->memory->compat = from.compat;
+    process->memory->patched = from.patched;
     process->memory->vdso = from.vdso;
     process->memory->may_wait = from.may_wait;
     process->memory->scratch_pages = process->memory->scratch_free = from.scratch_pages;

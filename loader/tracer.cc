@@ -64,9 +64,13 @@ u64 monotonic_ns() {
 
 }  // namespace
 
-Tracer::Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening) : env_(env), tasks_(tasks), widening_(widening) {
+Tracer::Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening)
+    : env_(env), tasks_(tasks), widening_(widening), decider_(env) {
   env_.sleep = [this](const TracedTask& task, const std::function<bool()>& done) {
     return long_calls_.sleep(task, done);
+  };
+  env_.publish = [this] {
+    if (handler_) handler_->publish();
   };
 }
 

@@ -9,6 +9,7 @@
 #include "emu/syscalls/call.h"
 #include "loader/cpu_follower.h"
 #include "loader/file_systems.h"
+#include "loader/decider.h"
 #include "loader/long_calls.h"
 #include "loader/spawn.h"
 #include "loader/task_table.h"
@@ -26,6 +27,10 @@ class CallHandler {
   virtual s64 exit(Call& call, s64 result) = 0;
   // A thread has stopped, and nothing was made of it yet: time to notice what no stop tells, such as close().
   virtual void catch_up() {}
+  // Null: nothing is decided in processes. Asked for when something is about to be; from then on publish() is to keep it
+  // true.
+  virtual PathTable* paths() { return nullptr; }
+  virtual void publish() {}
   // Null: nobody listens.
   virtual EventSink* events() = 0;
   // A thread or process begins as its parent is, runs another program, has given its number back.
@@ -62,6 +67,7 @@ class Tracer {
   void at_stop(pid_t tid, std::function<void(Task&)> call);
   void report_signals(bool on) { report_signals_ = on; }
   CpuFollower& cpu() { return cpu_; }
+  Decider& decider() { return decider_; }
   // From within whatever is done for a stop or a timer; see long_calls.h.
   LongCalls& long_calls() { return long_calls_; }
   // The calls that send signals.
@@ -129,6 +135,7 @@ class Tracer {
   LongCalls long_calls_;
   FileSystems file_systems_;
   CpuFollower cpu_;
+  Decider decider_;
   SyscallSet report_entry_, report_exit_;
   bool report_signals_ = false;
   std::unordered_map<pid_t, StopEvent> parked_;  // first stops of threads whose creator has not reported them yet

@@ -125,6 +125,8 @@ void Tracer::on_call(TracedTask& task, long number) {
     return answer(task, number, reply.value);
   }
   changed = changed || reply.args_changed;
+  if (reply.kind == Reply::Kind::kNative && !changed && number >= 0)
+    decider_.was_native(task, number, call.args, *handler_);
   if (task.displaced() && !task.rewind_to_call()) return;
   // Not before: the call that is rewound must be one that stops.
   if (changed) set_args(task.regs(), call.args);
@@ -143,6 +145,7 @@ void Tracer::on_call(TracedTask& task, long number) {
 bool Tracer::install_filter(TracedTask& task, Call& call, TracedTask::Pending& pending) {
   const std::optional<SeccompRequest> request = seccomp_request(call.number, call.args);
   if (!request) return false;
+  decider_.leave_alone(task);
   // What the kernel answers to these two is EINVAL and EBUSY, since the thread has our filter.
   if (request->strict) note("seccomp's strict mode, in a traced process");
   if (request->listener) note("a seccomp listener of a traced process' own");
@@ -251,6 +254,7 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
     case SYS_seccomp: return install_filter(task, call, pending);
     case SYS_ptrace: note_ptrace(call); return false;
     case SYS_prctl:
+      if (static_cast<int>(call.args[0]) == PR_SET_SYSCALL_USER_DISPATCH) decider_.leave_alone(task);
       if (install_filter(task, call, pending)) return true;
       [[fallthrough]];
     default:
@@ -342,6 +346,7 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
 }
 
 void Tracer::on_signal(TracedTask& task, int signal) {
+  if (decider_.takes_fault(task, signal)) return;
   if (signal != SIGTRAP && signal != SIGSYS && env_.traps.steps_out(task) && !is_fault(task, signal))
     return hold_signal(task);
   if ((task.restarting() || ends_early(task)) && is_ignored(task, signal)) return on_ignored_signal(task, signal);

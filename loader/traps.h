@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "emu/ports/task.h"
+#include "loader/patches.h"
 
 namespace bpfemu {
 
@@ -32,6 +33,15 @@ class TrapHandler {
   virtual void before_signal(Task&, bool /*fault*/) {}
   // Is the thread about to run an instruction out of line, which a single step completes?
   virtual bool steps_out(Task&) { return false; }
+  // What a process may decide by itself (decider.h). The call at which the thread has stopped was the kernel's: true
+  // when it has been at so many stops (`hot`) that its site is worth patching.
+  virtual bool grew_hot(Task&, u32 /*hot*/) { return false; }
+  virtual PatchResult decide_inside(Task&, const PathTable&) { return PatchResult::kOtherForm; }
+  // Does the thread stand in code of ours? Its registers then say where its program is.
+  virtual StubSide leave_stub(pid_t /*tid*/, PtRegs&) { return StubSide::kOutside; }
+  // All calls of the thread's address space stop again, for good.
+  virtual void ask_always(pid_t /*tid*/) {}
+
   // Puts the program's own bytes back over our breakpoints in a copy of its memory.
   virtual void mask(pid_t /*tid*/, u64 /*address*/, void* /*bytes*/, size_t /*size*/) const {}
 };

@@ -12,6 +12,7 @@
 #include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/node_file.h"
 #include "emu/syscalls/path.h"
+#include "emu/syscalls/quiet_paths.h"
 
 namespace bpfemu {
 
@@ -204,7 +205,10 @@ Reply enter_symlink(System& system, Call& call) {
   });
 }
 
-Reply enter_chdir(System& system, Call& call) { return on_target(system, call, {}, {}, enter_target); }
+Reply enter_chdir(System& system, Call& call) {
+  system.quiet_paths->held.may_get(call.task.tid());
+  return on_target(system, call, {}, {}, enter_target);
+}
 
 Reply enter_fchdir(System& system, Call& call) {
   Found found = find_descriptor(system, call.task, static_cast<int>(call.args[0]));

@@ -92,6 +92,8 @@ class Files {
   void enroll(Task& task, FileId id, const std::string& path, std::shared_ptr<File> file);
   // A name in a tree changed, and with it what is open below.
   void moved(const std::string& from, const std::string& to);
+  // Has nobody anything of ours open?
+  bool none() const { return carriers_.empty(); }
   // Can a task be in a folder of ours at all?
   bool any_folders() const { return folders_ > 0; }
   // The emulated file behind a task's descriptor: EBADF when the number is not open, null when it is not ours.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <unordered_set>
 
@@ -12,7 +13,7 @@ namespace bpfemu {
 class HostPaths {
  public:
   bool known(const std::string& path, bool follow) {
-    if (Clock::now() - since_ > kKept) paths_[0].clear(), paths_[1].clear(), since_ = Clock::now();
+    if (Clock::now() - since_ > kKept) expire();
     return paths_[follow].contains(path);
   }
   void learn(const std::string& path, bool follow) {
@@ -23,7 +24,12 @@ class HostPaths {
   void forget() {
     paths_[0].clear(), paths_[1].clear();
     settled_ = Clock::now() + kChanging;
+    forgotten();
   }
+  // What others may have changed.
+  void expire() { paths_[0].clear(), paths_[1].clear(), since_ = Clock::now(); }
+  // For whoever relies on what was known.
+  std::function<void()> forgotten = [] {};
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -169,17 +169,22 @@ HostEntry TaskTree::descriptor(Task& owner, std::string_view digits, bool info, 
   return jump_to({Found::Where::kOurs, std::move(place), path}, std::move(text));
 }
 
-bool is_hosts_alone(const std::string& path, bool follow, const Vfs& vfs) {
-  if (vfs.concerns(path)) return false;
+HostsAlone is_hosts_alone(const std::string& path, bool follow, const Vfs& vfs) {
+  if (vfs.concerns(path)) return HostsAlone::kNo;
+  auto alone = [&](const std::string& place) {
+    return vfs.concerns(place + "/") ? HostsAlone::kEntrance : HostsAlone::kYes;
+  };
   u64 flags = follow ? 0 : O_NOFOLLOW;
+  bool plain = path.find("//") == path.npos && path.find("/.") == path.npos;
   if (!has_dots(path)) {
     UniqueFd place = walked(path, flags, RESOLVE_NO_SYMLINKS);
-    if (place || errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ENAMETOOLONG) return true;
+    if (place && !plain) return alone(link_text(fmt::format("/proc/self/fd/{}", place.get())));
+    if (place || errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ENAMETOOLONG) return alone(path);
   }
   UniqueFd place = walked(path, flags, 0);
-  if (!place) return false;
+  if (!place) return HostsAlone::kNo;
   std::string reached = link_text(fmt::format("/proc/self/fd/{}", place.get()));
-  return !reached.empty() && !vfs.concerns(reached);
+  return reached.empty() || vfs.concerns(reached) ? HostsAlone::kNo : alone(reached);
 }
 
 }  // namespace bpfemu

@@ -42,9 +42,10 @@ class TaskTree : public HostTree {
   std::vector<std::string> served_;
 };
 
-// Is an absolute path the host's alone, so that the kernel may walk it by itself? `concerns` says whether a path without links
-// could be ours. False when that does not show at once.
-bool is_hosts_alone(const std::string& path, bool follow, const Vfs& vfs);
+// Is an absolute path the host's alone, so that the kernel may walk it by itself? kNo when that does not show at once.
+// kEntrance: it is, but what lies below it may be ours.
+enum class HostsAlone : u8 { kNo, kEntrance, kYes };
+HostsAlone is_hosts_alone(const std::string& path, bool follow, const Vfs& vfs);
 
 // The host's link at `path`, empty when it is none.
 std::string link_text(const std::string& path);

@@ -12,6 +12,7 @@
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/node_file.h"
 #include "emu/syscalls/path.h"
+#include "emu/syscalls/quiet_paths.h"
 
 namespace bpfemu {
 
@@ -104,6 +105,7 @@ Result<u64> open_place(System& system, Call& call, const OpenCall& open, const F
 }
 
 Reply open_found(System& system, Call& call, const OpenCall& open, const Found& found) {
+  if (!found.path.empty() && (!found.ours() || found.magic)) system.quiet_paths->held.may_get(call.task.tid());
   if (found.where == Found::Where::kHost || found.magic) return Reply::native();
   if (found.where == Found::Where::kElsewhere) return redirect(call, {{open.argument, found.path}});
   if (!found.anonymous()) return Reply::answer(open_place(system, call, open, found));

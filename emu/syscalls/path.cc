@@ -8,6 +8,7 @@
 
 #include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/node_file.h"
+#include "emu/syscalls/quiet_paths.h"
 
 namespace bpfemu {
 
@@ -30,6 +31,7 @@ struct Base {
   TaskRoot root;
   Found folder;
   bool hosts_alone = false;  // nothing of ours can be on the way
+  std::string entrance = {}; // then: the place, when names below it may be ours
 };
 
 // The folder is known by its path from our root, the walk goes from the task's.
@@ -49,6 +51,13 @@ void start_below_root(Base& base) {
 // A name in a folder of the host's whose path has no links (it is /proc's), itself not followed: there is nothing to walk.
 bool is_name(const std::string& text, const How& how) {
   return !how.follow && text.find('/') == std::string::npos && text != "." && text != "..";
+}
+
+void look_whether_hosts(System& system, Base& base, const std::string& whole, bool follow) {
+  HostsAlone alone = is_hosts_alone(whole, follow, *system.vfs);
+  base.hosts_alone = alone != HostsAlone::kNo;
+  if (alone == HostsAlone::kEntrance) base.entrance = whole;
+  if (alone == HostsAlone::kYes) system.host_paths.learn(whole, follow);
 }
 
 Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& text, const How& how) {
@@ -73,11 +82,14 @@ Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& t
   }
   if (how.exact || in_root) return base;
   std::string whole = absolute ? text : base.folder.path + (base.folder.path == "/" ? "" : "/") + text;
-  base.hosts_alone = (!absolute && is_name(text, how) && !system.vfs->concerns(whole)) ||
-                     system.host_paths.known(whole, how.follow);
-  if (base.hosts_alone || !is_hosts_alone(whole, how.follow, *system.vfs)) return base;
-  system.host_paths.learn(whole, how.follow);
-  base.hosts_alone = true;
+  if (!absolute && is_name(text, how) && !system.vfs->concerns(whole)) {
+    base.hosts_alone = true;
+    if (system.vfs->concerns(whole + "/")) base.entrance = whole;
+    return base;
+  }
+  base.hosts_alone = system.host_paths.known(whole, how.follow);
+  if (!base.hosts_alone) look_whether_hosts(system, base, whole, how.follow);
+  if (absolute && base.hosts_alone && base.entrance.empty()) system.quiet_paths->admit(text, how.follow);
   return base;
 }
 
@@ -109,7 +121,7 @@ Result<std::string> read_path(Task& task, u64 address) { return task.read_string
 
 Result<Found> find(System& system, Task& task, int dirfd, const std::string& text, const How& how) {
   Base base = TRY(base_of(system, task, dirfd, text, how));
-  if (base.hosts_alone) return Found{};
+  if (base.hosts_alone) return Found{.path = base.entrance};
   TaskTree tree(system, task, base.root);
   Credentials who = system.credentials(task);
   return look_up(*system.vfs, tree, walk_of(text, base, who, how));

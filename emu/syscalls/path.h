@@ -52,7 +52,8 @@ const DescriptorPath* descriptor_of(const Found& found);
 // The tool's path: EFAULT, ENAMETOOLONG (kernel: getname).
 Result<std::string> read_path(Task& task, u64 address);
 
-// Where a path leads. For most paths of the host that takes one system call.
+// Where a path leads. For most paths of the host that takes one system call; those have no `path`, unless names below
+// may be ours.
 Result<Found> find(System& system, Task& task, int dirfd, const std::string& text, const How& how = {});
 // The same for calls that change the folder above. `exact`: see How.
 Result<Parent> find_parent(System& system, Task& task, int dirfd, const std::string& text, bool exact = false);

@@ -12,6 +12,7 @@
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
+#include "emu/syscalls/quiet_paths.h"
 
 namespace bpfemu {
 
@@ -153,6 +154,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     },
                                                     .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
+  s.quiet_paths = std::make_unique<QuietPaths>(s);
+  s.host_paths.forgotten = [&s] { s.quiet_paths->forget(); };
   s.watch_descriptors();
   return system;
 }

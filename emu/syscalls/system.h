@@ -28,6 +28,8 @@
 
 namespace bpfemu {
 
+class QuietPaths;
+
 struct Options {
   u32 cpus_online = 0, cpus_possible = 0;            // 0: as the host
   bool as_user = false;                              // what an unprivileged bpf() gives, instead of root's view
@@ -81,6 +83,7 @@ class System {
   std::unique_ptr<Probes> probes;
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;
+  std::unique_ptr<QuietPaths> quiet_paths;           // what processes decide by themselves
   Files files;                                       // goes first: what it holds detaches from the probes
   Host& host;
   Sites& sites;

@@ -87,6 +87,12 @@ bool Vfs::concerns(std::string_view path) const {
          std::any_of(mounts_.begin(), mounts_.end(), [&](auto& mount) { return is_below(path, mount.path); });
 }
 
+std::vector<std::string> Vfs::entrances() const {
+  std::vector<std::string> paths(std::begin(kPrefixes), std::end(kPrefixes));
+  for (const Mounted& mount : mounts_) paths.push_back(mount.path);
+  return paths;
+}
+
 void Vfs::place(std::string_view path, NodePtr node) {
   std::shared_ptr<Directory> folder = root_;
   std::string walked;
@@ -240,6 +246,7 @@ Result<void> Vfs::mount(std::string_view type, const Found& folder, std::string_
 
 void Vfs::cover(const std::string& path, NodePtr node, bool of_host) {
   mounts_.push_back({path, at(path), of_host});
+  ++revision_;
   place(path, std::move(node));
 }
 
@@ -261,6 +268,7 @@ Result<void> Vfs::umount(const Found& folder, std::string_view root) {
     if (last->covered) entries.add(path.substr(slash + 1), last->covered);
   }
   mounts_.erase(std::next(last).base());
+  ++revision_;
   return {};
 }
 

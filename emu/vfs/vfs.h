@@ -82,6 +82,9 @@ class Vfs {
 
   // Can the path be ours at all? A cheap look at its start, so that most calls go on at once.
   bool concerns(std::string_view path) const;
+  // The paths below which it does, and a number that changes with them.
+  std::vector<std::string> entrances() const;
+  u64 revision() const { return revision_; }
   // The node at a path without links: null where the host has its own.
   NodePtr at(std::string_view path) const;
   // The file system that the folder at a path belongs to, for EXDEV and EBUSY: the longest mount point above it.
@@ -143,6 +146,7 @@ class Vfs {
   VfsWorld& world_;
   std::shared_ptr<Directory> root_;
   std::vector<std::unique_ptr<FileSystemType>> instances_;  // of bpffs: each has a number of its own
+  u64 revision_ = 1;
   std::vector<Mounted> mounts_;  // what mount() put elsewhere than under the usual folders, in order
   std::map<std::string, Attributes, std::less<>> changed_;  // by path, of nodes that are made when they are asked for
   timespec started_;

@@ -34,7 +34,7 @@ TEST_CASE("statistics are one line at the end, when asked for") {
   const RunReport report{{Kind::kEnded, 0}, {}, {.stops = 12, .requests = 34}, 5};
   CHECK(ending_of(report, run).text.empty());
   run.stats = true;
-  CHECK(ending_of(report, run).text == "bpfemu: 12 stops, 34 ptrace requests, 5 calls answered\n");
+  CHECK(ending_of(report, run).text == "bpfemu: 12 stops, 34 ptrace requests, 5 calls answered, 0 call sites patched\n");
 }
 
 TEST_CASE("options end at the first word that is none") {

@@ -14,6 +14,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "loader/stub_area.h"
 #include "tests/unit/loader/classic_bpf.h"
 
 using namespace bpfemu;
@@ -50,6 +51,24 @@ TEST_CASE("every call gets what the set says") {
                                                       : u32{SECCOMP_RET_ALLOW};
     CHECK(verdict(spec, static_cast<long>(number)) == expected);
   }
+}
+
+TEST_CASE("calls with a path do not stop where a process has decided") {
+  FilterSpec spec = base_of({SYS_openat, SYS_mkdir});
+  const auto at = [&](long number, u64 address) {
+    seccomp_data data = {};
+    data.nr = static_cast<int>(number);
+    data.arch = AUDIT_ARCH_X86_64;
+    data.instruction_pointer = address;
+    return run(build_filter(spec), data).action;
+  };
+  CHECK(at(SYS_openat, kStubArea + 100) == SECCOMP_RET_TRACE);
+  spec.decided = true;
+  for (const u64 address : {kStubArea + 2, kStubArea + kStubAreaSize}) CHECK(at(SYS_openat, address) == SECCOMP_RET_ALLOW);
+  for (const u64 address : {u64{0}, u64{0x7fff00000100}, kStubArea - 1, kStubArea + kStubAreaSize + 1, kStubArea + (u64{1} << 32) + 2})
+    CHECK(at(SYS_openat, address) == SECCOMP_RET_TRACE);
+  CHECK(at(SYS_mkdir, kStubArea + 2) == SECCOMP_RET_TRACE);
+  CHECK(at(SYS_getpid, 0) == SECCOMP_RET_ALLOW);
 }
 
 TEST_CASE("brief reads and writes stop above the standard descriptors") {

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A place where a program makes a system call, in the one form that is patched:
+//   b8 NUMBER   mov $NUMBER,%eax     becomes a jump of the same five bytes
+//   0f 05       syscall              is not touched: a thread that stands there is not harmed
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+
+#include "emu/base/types.h"
+
+namespace bpfemu {
+
+inline constexpr u64 kSiteSize = 7, kJumpSize = 5;
+using SiteBytes = std::array<u8, kSiteSize>;
+using JumpBytes = std::array<u8, kJumpSize>;
+
+// The number of the call. Empty: another form.
+std::optional<u32> site_number(const SiteBytes& bytes);
+// `jmp` from one address to another. Empty: out of reach.
+std::optional<JumpBytes> jump_to(u64 from, u64 to);
+// Other threads may run into the site while it is patched. Its first five bytes must be fetched in one piece.
+bool in_one_line(u64 site);
+
+}  // namespace bpfemu

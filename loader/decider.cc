@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/decider.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+
+#include "loader/forced_signal.h"
+#include "loader/tracer.h"
+
+namespace bpfemu {
+
+void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>& args, CallHandler& handler) {
+  const PathShape* const shape = hot != 0 ? path_shape(number) : nullptr;
+  if (!shape || task.memory().compat || task.memory().may_wait || task.process().asks_always) return;
+  if (!env_.traps.grew_hot(task, hot)) return;
+  PathTable* const table = handler.paths();
+  if (!table) return;
+  if (hot > 1) {
+    const Result<std::string> path = task.read_string(args[static_cast<size_t>(shape->path)], PATH_MAX);
+    if (!path || !table->passes(number, args, *path)) return;
+  }
+  const PatchResult result = env_.traps.decide_inside(task, *table);
+  if (result == PatchResult::kPatched) {
+    task.memory().patched = true;
+    ++counts_.patched;
+  } else {
+    ++counts_.refused[static_cast<size_t>(result)];
+  }
+}
+
+void Decider::leave_alone(TracedTask& task) {
+  task.process().asks_always = true;
+  env_.traps.ask_always(task.tid());
+}
+
+bool Decider::takes_fault(TracedTask& task, int signal) {
+  if ((signal != SIGSEGV && signal != SIGBUS) || !task.was_deciding()) return false;
+  const Result<siginfo_t> info = task.signal_info();
+  if (!info || info->si_code <= 0) return false;
+  restore_forced(task, signal);
+  (void)task.resume(PTRACE_CONT, 0);
+  return true;
+}
+
+}  // namespace bpfemu

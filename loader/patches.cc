@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/patches.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+
+#include "loader/call_stub.h"
+#include "loader/slots.h"
+#include "loader/stub_area.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kPage = 4096, kHopSize = 16;
+constexpr size_t kRemembered = 4096;
+constexpr u64 kFixed = MAP_FIXED_NOREPLACE;
+
+// A process that may have so much memory and no more keeps all of it.
+bool is_limited(pid_t tgid) {
+  rlimit limit;
+  return ::prlimit(tgid, RLIMIT_AS, nullptr, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+bool is_text(const std::vector<MapsLine>& mappings, u64 from, u64 to) {
+  return std::ranges::any_of(mappings, [&](const MapsLine& m) {
+    return m.execute && !m.write && !m.shared && m.file.ino != 0 && from >= m.start && to <= m.end;
+  });
+}
+
+// Where nobody can see it, the descriptor is there for a moment; that takes no thread, and so no number of one.
+Result<u64> map_table(Task& task, bool alone, int fd) {
+  const FilePiece piece{kTableAddress, PathTable::kSize, PROT_READ, MAP_SHARED | kFixed, 0};
+  const Result<int> here = alone ? task.install_fd(fd, true) : fail(EBUSY);
+  if (!here) return task.map_file(fd, {&piece, 1});
+  const u64 number = static_cast<u64>(*here);
+  const Result<u64> mapped = task.call(SYS_mmap, {piece.address, piece.size, piece.prot, piece.flags, number, 0});
+  (void)task.call(SYS_close, {number});
+  return mapped;
+}
+
+}  // namespace
+
+bool Patches::counts(u64 resume, u32 hot) {
+  if (unavailable_ || sites_.contains(resume - kSiteSize) || refused_.contains(resume)) return false;
+  if (stops_.size() >= kRemembered) stops_.clear();
+  u32& stops = stops_[resume];
+  if (++stops < hot) return false;
+  stops = 0;
+  return true;
+}
+
+PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, u64 resume,
+                           const PathTable& table) {
+  const u64 address = resume - kSiteSize;
+  refuse(resume);  // until it is patched
+  SiteBytes bytes;
+  const Result<size_t> read = memory.read(address, bytes.data(), bytes.size());
+  if (!read || *read != bytes.size()) return PatchResult::kNotText;
+  const std::optional<u32> number = site_number(bytes);
+  const PathShape* const shape = number ? path_shape(*number) : nullptr;
+  if (!shape) return PatchResult::kOtherForm;
+  if (!is_text(mappings, address, resume) || !in_one_line(address)) return PatchResult::kNotText;
+  if (!mapped_ && (is_limited(task.tgid()) || !map_area(task, memory, table))) unavailable_ = true;
+  if (unavailable_ || stubs_ == kMostStubs) return PatchResult::kNoRoom;
+  const u64 at = kStubArea + stubs_++ * kStubSize;
+  const Stub stub = build_stub(*shape, address);
+  if (!memory.write(at, stub.code.data(), stub.code.size())) return PatchResult::kNoRoom;
+  const Result<u64> hop = make_hop(task, memory, address, at);
+  const std::optional<JumpBytes> jump = hop ? jump_to(address, *hop) : std::nullopt;
+  if (!jump) return PatchResult::kNoRoom;
+  // Known before the first thread runs into it.
+  Site& site = sites_[address] = {*number, at, stub.done, *hop, true};
+  hops_[*hop] = address;
+  if (!rewrite(memory, address, *jump)) return site.placed = false, PatchResult::kNotText;
+  return PatchResult::kPatched;
+}
+
+Result<void> Patches::map_area(Task& task, const SpaceMemory& memory, const PathTable& table) {
+  constexpr u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | kFixed;
+  TRY(task.call(SYS_mmap, {kStubArea, kStubAreaSize, PROT_READ | PROT_EXEC, flags, ~u64{0}, 0}));
+  const Result<u64> mapped = map_table(task, memory.threads().size() == 1, table.fd());
+  if (!mapped) return (void)task.call(SYS_munmap, {kStubArea, kStubAreaSize}), fail(mapped.error().value);
+  mapped_ = true;
+  return {};
+}
+
+Result<u64> Patches::make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub) {
+  const std::vector<u8> code = build_hop(stub);
+  auto page = std::ranges::find_if(
+      hop_pages_, [&](const HopPage& p) { return p.used < kPage / kHopSize && is_near(p.start, near); });
+  if (page == hop_pages_.end()) {
+    const u64 start = TRY(map_code_page(task, memory, near));
+    page = hop_pages_.insert(hop_pages_.end(), {start, 0});
+  }
+  const u64 hop = page->start + page->used++ * kHopSize;
+  TRY(memory.write(hop, code.data(), code.size()));
+  return hop;
+}
+
+JumpBytes Patches::original(const Site& site) {
+  return {0xb8, static_cast<u8>(site.number), static_cast<u8>(site.number >> 8), static_cast<u8>(site.number >> 16),
+          static_cast<u8>(site.number >> 24)};
+}
+
+// Another thread that comes by meanwhile runs into the int3, stops, and begins anew. Each step is a system call of its
+// own: long after it no CPU has the bytes from before in its pipeline, and those of one cache line come all at once.
+Result<void> Patches::rewrite(SpaceMemory& memory, u64 address, const JumpBytes& bytes) {
+  u8 first = 0;
+  TRY(memory.read(address, &first, 1));
+  TRY(memory.write(address, &kInt3, 1));
+  if (!memory.write(address + 1, &bytes[1], bytes.size() - 1)) return memory.write(address, &first, 1);
+  return memory.write(address, &bytes[0], 1);
+}
+
+// Nothing of ours stands there when the mapping is gone, or the program has written it anew.
+void Patches::put_back(SpaceMemory& memory, u64 address, Site& site) {
+  JumpBytes bytes;
+  const std::optional<JumpBytes> jump = jump_to(address, site.hop);
+  if (std::exchange(site.placed, false) && memory.read(address, bytes.data(), bytes.size()) && bytes == *jump)
+    (void)rewrite(memory, address, original(site));
+}
+
+void Patches::release(SpaceMemory& memory, u64 address) {
+  auto it = sites_.upper_bound(address);
+  if (it == sites_.begin()) return;
+  --it;
+  if (address - it->first < kSiteSize) put_back(memory, it->first, it->second);
+}
+
+void Patches::release_all(SpaceMemory& memory) {
+  unavailable_ = true;
+  for (auto& [address, site] : sites_) put_back(memory, address, site);
+}
+
+// The site whose stub or hop it is.
+std::map<u64, Patches::Site>::const_iterator Patches::site_of(u64 rip) const {
+  if (in_stub_area(rip))
+    return std::ranges::find_if(sites_, [&](const auto& entry) { return rip - entry.second.stub < kStubSize; });
+  const auto hop = hops_.upper_bound(rip);
+  if (hop == hops_.begin() || rip - std::prev(hop)->first >= kHopSize) return sites_.end();
+  return sites_.find(std::prev(hop)->second);
+}
+
+StubSide Patches::leave(PtRegs& regs) const {
+  const auto found = site_of(regs.rip);
+  if (found == sites_.end()) return StubSide::kOutside;
+  const auto& [address, site] = *found;
+  const bool done = in_stub_area(regs.rip) && regs.rip - site.stub >= site.done;
+  regs.rip = address + (done ? kSiteSize : kJumpSize);
+  // As the kernel and the patched instruction leave it.
+  if (done) regs.rcx = regs.rip;
+  if (!done) regs.rax = site.number;
+  return done ? StubSide::kAfter : StubSide::kBefore;
+}
+
+bool Patches::was_patching(SpaceMemory& memory, u64 address) {
+  u8 byte = kInt3;
+  return sites_.contains(address) && memory.read(address, &byte, 1) && byte != kInt3;
+}
+
+void Patches::mask(u64 address, void* bytes, size_t size) const {
+  u8* const out = static_cast<u8*>(bytes);
+  for (auto it = sites_.lower_bound(address - std::min(address, kJumpSize)); it != sites_.end(); ++it) {
+    if (it->first >= address + size) break;
+    if (!it->second.placed) continue;
+    const u64 from = std::max(it->first, address), to = std::min(it->first + kJumpSize, address + size);
+    if (from >= to) continue;
+    const JumpBytes jump = *jump_to(it->first, it->second.hop), own = original(it->second);
+    const u64 skipped = from - it->first;
+    // The program may have other text there by now.
+    if (std::equal(out + (from - address), out + (to - address), &jump[skipped]))
+      std::copy_n(&own[skipped], to - from, out + (from - address));
+  }
+}
+
+void Patches::settle_fork(SpaceMemory& memory) {
+  u8 byte = 0;
+  for (auto it = sites_.begin(); it != sites_.end();) {
+    auto& [address, site] = *it++;
+    const std::optional<JumpBytes> jump = jump_to(address, site.hop);
+    JumpBytes bytes;
+    if (!memory.read(address, bytes.data(), bytes.size())) continue;
+    if (site.placed && bytes == *jump) continue;
+    if (bytes == *jump || (bytes[0] == kInt3 && site.placed)) (void)rewrite(memory, address, original(site));
+    site.placed = false;
+  }
+  std::erase_if(hop_pages_, [&](const HopPage& page) { return !memory.read(page.start, &byte, 1); });
+  if (mapped_ && (!memory.read(kStubArea, &byte, 1) || !memory.read(kTableAddress, &byte, 1))) unavailable_ = true;
+}
+
+}  // namespace bpfemu

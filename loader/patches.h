@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The patched system calls of one address space. A site that stops often is found by its address alone; its `mov`
+// becomes a jump to a hop within reach, which goes on to the site's stub in the area that the seccomp filter knows.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "loader/call_site.h"
+#include "loader/space_memory.h"
+
+namespace bpfemu {
+
+class PathTable;
+
+// kBusy: a breakpoint is there. All but kPatched leave the site as it is, and are no errors: its calls stop.
+enum class PatchResult : u8 { kPatched, kOtherForm, kNotText, kNoRoom, kBusy };
+// Where a thread is with regard to the call of the stub that it is in.
+enum class StubSide : u8 { kOutside, kBefore, kAfter };
+
+class Patches {
+ public:
+  // One more stop of a call that returns to `resume`. True at every `hot`-th, while the site may still be patched.
+  bool counts(u64 resume, u32 hot);
+  // Patches the site. `mappings`: files' only. The thread stands before its call and makes the calls that it takes.
+  PatchResult place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, u64 resume,
+                    const PathTable& table);
+  // The site will never be patched.
+  void refuse(u64 resume) { refused_.emplace(resume, true); }
+  // Puts the program's own bytes back where a patch covers `address`, for good.
+  void release(SpaceMemory& memory, u64 address);
+  void release_all(SpaceMemory& memory);
+  bool any() const { return !sites_.empty(); }
+
+  // A thread that stands in code of ours is, as its program sees it, at the site's system call, or behind it.
+  StubSide leave(PtRegs& regs) const;
+  // Was there an int3 of ours while the site was being patched?
+  bool was_patching(SpaceMemory& memory, u64 address);
+  void mask(u64 address, void* bytes, size_t size) const;
+  // After a fork: what of the parent's patches the child's memory, which is some moments older, has not.
+  void settle_fork(SpaceMemory& memory);
+
+ private:
+  struct Site {
+    u32 number;
+    u64 stub, done;
+    u64 hop;
+    bool placed;
+  };
+
+  std::map<u64, Site>::const_iterator site_of(u64 rip) const;
+  Result<void> map_area(Task& task, const SpaceMemory& memory, const PathTable& table);
+  Result<u64> make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub);
+  static JumpBytes original(const Site& site);
+  static Result<void> rewrite(SpaceMemory& memory, u64 address, const JumpBytes& bytes);
+  void put_back(SpaceMemory& memory, u64 address, Site& site);
+
+  std::unordered_map<u64, u32> stops_;     // by where the call returns to
+  std::unordered_map<u64, bool> refused_;  // the same
+  std::map<u64, Site> sites_;              // by address
+  std::map<u64, u64> hops_;                // the site of each
+  struct HopPage {
+    u64 start;
+    u32 used;
+  };
+  std::vector<HopPage> hop_pages_;
+  bool mapped_ = false, unavailable_ = false;
+  u32 stubs_ = 0;
+};
+
+}  // namespace bpfemu

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where in a process the code is that decides calls there. The same for all processes, since their seccomp filter knows
+// it: a call that a stub makes is the kernel's. Below the arena, where sanitizers leave room as well.
+#pragma once
+
+#include "emu/base/types.h"
+#include "emu/syscalls/path_table.h"
+
+namespace bpfemu {
+
+inline constexpr u64 kStubArea = 0x550f00000000;
+inline constexpr u64 kStubSize = 256, kMostStubs = 256;
+inline constexpr u64 kStubAreaSize = kStubSize * kMostStubs;
+inline constexpr u64 kTableAddress = kStubArea + (u64{1} << 24);  // PathTable, read-only
+static_assert(kStubAreaSize <= kTableAddress - kStubArea && kTableAddress + PathTable::kSize < 0x551000000000);
+
+inline bool in_stub_area(u64 rip) {
+  return rip - kStubArea < kStubAreaSize;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that a process decides by itself: what is patched, and the code that decides, run as it stands in a process.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "loader/call_site.h"
+#include "loader/call_stub.h"
+#include "loader/stub_area.h"
+
+using namespace bpfemu;
+using Gate = PathTable::Gate;
+
+namespace {
+
+constexpr u64 kNoFollow = AT_SYMLINK_NOFOLLOW, kEmpty = AT_EMPTY_PATH;
+
+std::unique_ptr<PathTable> open_table() {
+  std::unique_ptr<PathTable> table = std::move(*PathTable::create());
+  table->ask({});
+  for (const Gate gate : {Gate::kRelative, Gate::kEmpty, Gate::kAbsolute}) table->open(gate, true);
+  return table;
+}
+
+bool lstats(const PathTable& table, const char* path) {
+  return table.passes(SYS_lstat, {}, path);
+}
+
+// What is left of a site: behind the jump a two-byte jump to `ask`, and the return that a native call comes to.
+struct Ground {
+  u8 jump[5];
+  u8 over[2] = {0xeb, 0x01};
+  u8 native = 0xc3;
+  u8 ask[8] = {0x48, 0xc7, 0xc0, 0x9c, 0xff, 0xff, 0xff, 0xc3};  // mov $-100,%rax; ret
+};
+constexpr long kAsked = -100;
+
+// Stub and table where they are in a process, for one call.
+class Process {
+ public:
+  Process(const PathTable& table, long number) {
+    table_ = ::mmap(at(kTableAddress), PathTable::kSize, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, table.fd(), 0);
+    area_ = ::mmap(at(kStubArea), kStubAreaSize, PROT_READ | PROT_WRITE | PROT_EXEC,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    REQUIRE(table_ == at(kTableAddress));
+    REQUIRE(area_ == at(kStubArea));
+    auto* ground = new (at(kStubArea + kStubSize)) Ground;
+    const Stub stub = build_stub(*path_shape(number), reinterpret_cast<u64>(ground));
+    REQUIRE(stub.code.size() <= kStubSize);
+    std::memcpy(area_, stub.code.data(), stub.code.size());
+  }
+  ~Process() {
+    ::munmap(table_, PathTable::kSize);
+    ::munmap(area_, kStubAreaSize);
+  }
+
+  // The call, and whether all but what a call destroys was as before.
+  long call(u64 a, u64 b, u64 c, u64 d) {
+    long result = 0;
+    u64 before = 0, after = 0;
+    register u64 r10 asm("r10") = d;
+    u64 di = a, si = b, dx = c;
+    asm volatile(
+        "sub $256, %%rsp\n stc\n std\n pushfq\n pop %[before]\n call *%[stub]\n pushfq\n pop %[after]\n cld\n add "
+        "$256, %%rsp\n"
+        : "=&a"(result), [before] "=&r"(before), [after] "=&r"(after), "+D"(di), "+S"(si), "+d"(dx), "+r"(r10)
+        : [stub] "r"(kStubArea)
+        : "rcx", "r11", "memory", "cc");
+    CHECK((before & 0xed5) == (after & 0xed5));
+    CHECK((di == a && si == b && dx == c && r10 == d));
+    return result;
+  }
+
+ private:
+  static void* at(u64 address) { return reinterpret_cast<void*>(address); }
+  void *table_, *area_;
+};
+
+u64 word(const void* pointer) {
+  return reinterpret_cast<u64>(pointer);
+}
+
+}  // namespace
+
+TEST_CASE("a name in a folder is the host's unless the tree has it anywhere") {
+  const auto table = open_table();
+  table->deny("sys"), table->deny("system");
+  for (const char* name : {"a", "passwd", "sy", "sysx", "syste", "systemd", "..a", ".git", "..."})
+    CHECK(lstats(*table, name));
+  for (const char* name : {"", ".", "..", "sys", "system", "a/b", "a/", "/a", "sys/a", "sysx/"})
+    CHECK_FALSE(lstats(*table, name));
+  CHECK_FALSE(table->passes(SYS_stat, {}, "a"));  // it may be a link
+  table->open(Gate::kRelative, false);
+  CHECK_FALSE(lstats(*table, "a"));
+}
+
+TEST_CASE("an absolute path is the host's once it was admitted, until it is forgotten") {
+  const auto table = open_table();
+  CHECK(table->admit("/etc/passwd", true));
+  CHECK(table->admit("/etc", true));
+  CHECK(table->passes(SYS_stat, {}, "/etc/passwd"));
+  CHECK(table->passes(SYS_stat, {}, "/etc"));
+  CHECK_FALSE(lstats(*table, "/etc/passwd"));
+  for (const char* path : {"/etc/", "/etc/passw", "/etc/passwd2", "/", "etc/passwd"})
+    CHECK_FALSE(table->passes(SYS_stat, {}, path));
+  table->forget();
+  CHECK_FALSE(table->passes(SYS_stat, {}, "/etc/passwd"));
+  CHECK(table->admit("/etc/passwd", true));
+  table->open(Gate::kAbsolute, false);
+  CHECK_FALSE(table->passes(SYS_stat, {}, "/etc/passwd"));
+}
+
+TEST_CASE("flags say whether a link is followed, and what an empty path means") {
+  const auto table = open_table();
+  const auto at = [&](u64 flags, const char* path) { return table->passes(SYS_newfstatat, {0, 0, 0, flags}, path); };
+  CHECK(at(kNoFollow, "a"));
+  CHECK_FALSE(at(0, "a"));
+  CHECK(at(kEmpty, ""));
+  CHECK(at(kEmpty | kNoFollow, ""));
+  CHECK_FALSE(at(kNoFollow, ""));
+  table->open(Gate::kEmpty, false);
+  CHECK_FALSE(at(kEmpty, ""));
+  const auto opens = [&](u64 flags, const char* path) { return table->passes(SYS_openat, {0, 0, flags}, path); };
+  table->admit("/tmp/a", true);
+  CHECK(opens(O_NOFOLLOW | O_DIRECTORY, "a"));
+  CHECK_FALSE(opens(O_DIRECTORY, "a"));
+  CHECK_FALSE(opens(O_NOFOLLOW | O_CREAT, "a"));
+  CHECK_FALSE(opens(O_NOFOLLOW | O_TMPFILE, "a"));
+  CHECK(opens(O_RDWR | O_CLOEXEC, "/tmp/a"));
+  CHECK_FALSE(opens(O_NOFOLLOW, "/tmp/a"));
+}
+
+TEST_CASE("calls that somebody listens to are asked about") {
+  const auto table = open_table();
+  SyscallSet heard;
+  heard.set(SYS_lstat);
+  table->ask(heard);
+  CHECK_FALSE(lstats(*table, "a"));
+  CHECK(table->passes(SYS_newfstatat, {0, 0, 0, kNoFollow}, "a"));
+  CHECK_FALSE(table->passes(SYS_mkdir, {}, "a"));
+}
+
+TEST_CASE("one form is patched, by a jump that reaches") {
+  CHECK(site_number({0xb8, 4, 1, 0, 0, 0x0f, 0x05}) == 260);
+  CHECK_FALSE(site_number({0xb9, 4, 1, 0, 0, 0x0f, 0x05}));
+  CHECK_FALSE(site_number({0xb8, 4, 1, 0, 0, 0x0f, 0x34}));
+  CHECK(jump_to(0x1000, 0x1005) == JumpBytes{0xe9, 0, 0, 0, 0});
+  CHECK(jump_to(0x2000, 0x1000) == JumpBytes{0xe9, 0xfb, 0xef, 0xff, 0xff});
+  CHECK_FALSE(jump_to(0x7f0000000000, 0x550000000000));
+  CHECK(in_one_line(0x103b));
+  CHECK_FALSE(in_one_line(0x103c));
+}
+
+TEST_CASE("stubs decide as the table does, and touch nothing") {
+  const auto table = open_table();
+  table->deny("sys");
+  table->admit("/dev/null", true);
+  struct stat st {};
+  {
+    Process process(*table, SYS_newfstatat);
+    CHECK(process.call(static_cast<u64>(AT_FDCWD), word("no-such-file"), word(&st), kNoFollow) == -ENOENT);
+    CHECK(process.call(static_cast<u64>(AT_FDCWD), word("no-such-file"), word(&st), 0) == kAsked);
+    CHECK(process.call(static_cast<u64>(AT_FDCWD), word("sys"), word(&st), kNoFollow) == kAsked);
+    CHECK(process.call(0, word(""), word(&st), kEmpty) == 0);
+    CHECK(process.call(static_cast<u64>(AT_FDCWD), word("/dev/null"), word(&st), 0) == 0);
+    CHECK(S_ISCHR(st.st_mode));
+  }
+  {
+    Process process(*table, SYS_openat);
+    const long fd = process.call(static_cast<u64>(AT_FDCWD), word("/dev/null"), O_RDONLY, 0);
+    CHECK(fd >= 0);
+    ::close(static_cast<int>(fd));
+    CHECK(process.call(static_cast<u64>(AT_FDCWD), word("/dev/null"), O_CREAT, 0) == kAsked);
+    CHECK(process.call(static_cast<u64>(AT_FDCWD), word("no-such-file"), O_NOFOLLOW, 0) == -ENOENT);
+  }
+  {
+    Process process(*table, SYS_stat);
+    CHECK(process.call(word("/dev/null"), word(&st), 0, 0) == 0);
+    CHECK(process.call(word("/dev/nul"), word(&st), 0, 0) == kAsked);
+    SyscallSet all;
+    table->ask(all.set());
+    CHECK(process.call(word("/dev/null"), word(&st), 0, 0) == kAsked);
+  }
+}
