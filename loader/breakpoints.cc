@@ -129,6 +129,13 @@ void Breakpoints::task_started(pid_t tid) {
   place_all(*space);
 }
 
+void Breakpoints::task_adopted(pid_t tid) {
+  const auto space = std::make_shared<AddressSpace>(files_, tid);
+  space->patches().disown(space->memory());
+  move_in(tid, Thread{space, {}, {}});
+  place_all(*space);
+}
+
 void Breakpoints::task_cloned(pid_t parent, pid_t child, bool shares_memory) {
   const auto it = threads_.find(parent);
   if (it == threads_.end()) return task_started(child);

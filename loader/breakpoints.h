@@ -29,6 +29,7 @@ class Breakpoints : public Sites, public TrapHandler {
 
   // From the tracer. `thread`: the child shares the parent's memory (CLONE_VM).
   void task_started(pid_t tid) override;  // the first one, after its exec
+  void task_adopted(pid_t tid) override;
   void on_memory(std::function<bool(pid_t)> may_wait) override { files_.may_wait = std::move(may_wait); }
   void task_cloned(pid_t parent, pid_t child, bool shares_memory) override;
   void task_executed(pid_t tid, pid_t old_tid) override;

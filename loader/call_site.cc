@@ -20,6 +20,16 @@ std::optional<u32> site_number(const SiteBytes& bytes) {
   return load<u32>(&bytes[1]);
 }
 
+JumpBytes site_start(u32 number) {
+  JumpBytes bytes = {kMovEax};
+  std::memcpy(&bytes[1], &number, sizeof number);
+  return bytes;
+}
+
+u64 jump_target(u64 from, const JumpBytes& bytes) {
+  return bytes[0] == kJmp ? from + kJumpSize + static_cast<u64>(s64{load<s32>(&bytes[1])}) : 0;
+}
+
 std::optional<JumpBytes> jump_to(u64 from, u64 to) {
   const s64 distance = static_cast<s64>(to - from - kJumpSize);
   const s32 near = static_cast<s32>(distance);

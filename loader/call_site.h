@@ -18,6 +18,10 @@ using JumpBytes = std::array<u8, kJumpSize>;
 
 // The number of the call. Empty: another form.
 std::optional<u32> site_number(const SiteBytes& bytes);
+// The five bytes of a site that are patched, as they were.
+JumpBytes site_start(u32 number);
+// Where such a jump leads, 0: it is none.
+u64 jump_target(u64 from, const JumpBytes& bytes);
 // `jmp` from one address to another. Empty: out of reach.
 std::optional<JumpBytes> jump_to(u64 from, u64 to);
 // Other threads may run into the site while it is patched. Its first five bytes must be fetched in one piece.

@@ -138,7 +138,7 @@ Code decided_body() {
           jump(BPF_JEQ, static_cast<u32>(kStubArea >> 32), 0, 4),
           load(kIpLow),
           jump(BPF_JGE, kFirst, 0, 2),
-          jump(BPF_JGT, kLast, 1, 0),
+          jump(BPF_JGE, kLast + 1, 1, 0),
           give(SECCOMP_RET_ALLOW),
           give(SECCOMP_RET_TRACE)};
 }

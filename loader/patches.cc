@@ -68,7 +68,9 @@ PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<Ma
   if (unavailable_ || stubs_ == kMostStubs) return PatchResult::kNoRoom;
   const u64 at = kStubArea + stubs_++ * kStubSize;
   const Stub stub = build_stub(*shape, address);
-  if (!memory.write(at, stub.code.data(), stub.code.size())) return PatchResult::kNoRoom;
+  const StubLabel label{address, *number};
+  if (!memory.write(at, stub.code.data(), stub.code.size()) || !memory.write(at + kStubCode, &label, sizeof label))
+    return PatchResult::kNoRoom;
   const Result<u64> hop = make_hop(task, memory, address, at);
   const std::optional<JumpBytes> jump = hop ? jump_to(address, *hop) : std::nullopt;
   if (!jump) return PatchResult::kNoRoom;
@@ -101,11 +103,6 @@ Result<u64> Patches::make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stu
   return hop;
 }
 
-JumpBytes Patches::original(const Site& site) {
-  return {0xb8, static_cast<u8>(site.number), static_cast<u8>(site.number >> 8), static_cast<u8>(site.number >> 16),
-          static_cast<u8>(site.number >> 24)};
-}
-
 // Another thread that comes by meanwhile runs into the int3, stops, and begins anew. Each step is a system call of its
 // own: long after it no CPU has the bytes from before in its pipeline, and those of one cache line come all at once.
 Result<void> Patches::rewrite(SpaceMemory& memory, u64 address, const JumpBytes& bytes) {
@@ -121,7 +118,7 @@ void Patches::put_back(SpaceMemory& memory, u64 address, Site& site) {
   JumpBytes bytes;
   const std::optional<JumpBytes> jump = jump_to(address, site.hop);
   if (std::exchange(site.placed, false) && memory.read(address, bytes.data(), bytes.size()) && bytes == *jump)
-    (void)rewrite(memory, address, original(site));
+    (void)rewrite(memory, address, site_start(site.number));
 }
 
 void Patches::release(SpaceMemory& memory, u64 address) {
@@ -169,11 +166,27 @@ void Patches::mask(u64 address, void* bytes, size_t size) const {
     if (!it->second.placed) continue;
     const u64 from = std::max(it->first, address), to = std::min(it->first + kJumpSize, address + size);
     if (from >= to) continue;
-    const JumpBytes jump = *jump_to(it->first, it->second.hop), own = original(it->second);
+    const JumpBytes jump = *jump_to(it->first, it->second.hop), own = site_start(it->second.number);
     const u64 skipped = from - it->first;
     // The program may have other text there by now.
     if (std::equal(out + (from - address), out + (to - address), &jump[skipped]))
       std::copy_n(&own[skipped], to - from, out + (from - address));
+  }
+}
+
+// Stubs are handed out in order. A site that is not what it was patched to be, or in the middle of that, is the
+// program's.
+void Patches::disown(SpaceMemory& memory) {
+  StubLabel label;
+  for (u64 at = kStubArea; at < kStubArea + kStubAreaSize; at += kStubSize) {
+    if (!memory.read(at + kStubCode, &label, sizeof label) || label.site == 0) return;
+    unavailable_ = true;
+    JumpBytes bytes;
+    if (!memory.read(label.site, bytes.data(), bytes.size())) continue;
+    std::vector<u8> hop = build_hop(at), there(hop.size());
+    const u64 target = jump_target(label.site, bytes);
+    const bool jumps = target != 0 && memory.read(target, there.data(), there.size()) && there == hop;
+    if (jumps || bytes[0] == kInt3) (void)rewrite(memory, label.site, site_start(static_cast<u32>(label.number)));
   }
 }
 
@@ -185,7 +198,7 @@ void Patches::settle_fork(SpaceMemory& memory) {
     JumpBytes bytes;
     if (!memory.read(address, bytes.data(), bytes.size())) continue;
     if (site.placed && bytes == *jump) continue;
-    if (bytes == *jump || (bytes[0] == kInt3 && site.placed)) (void)rewrite(memory, address, original(site));
+    if (bytes == *jump || (bytes[0] == kInt3 && site.placed)) (void)rewrite(memory, address, site_start(site.number));
     site.placed = false;
   }
   std::erase_if(hop_pages_, [&](const HopPage& page) { return !memory.read(page.start, &byte, 1); });

@@ -39,6 +39,9 @@ class Patches {
   // Was there an int3 of ours while the site was being patched?
   bool was_patching(SpaceMemory& memory, u64 address);
   void mask(u64 address, void* bytes, size_t size) const;
+  // Memory was copied from a process that nobody knows any more: it decides nothing. Before breakpoints are placed
+  // there.
+  void disown(SpaceMemory& memory);
   // After a fork: what of the parent's patches the child's memory, which is some moments older, has not.
   void settle_fork(SpaceMemory& memory);
 
@@ -53,7 +56,6 @@ class Patches {
   std::map<u64, Site>::const_iterator site_of(u64 rip) const;
   Result<void> map_area(Task& task, const SpaceMemory& memory, const PathTable& table);
   Result<u64> make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub);
-  static JumpBytes original(const Site& site);
   static Result<void> rewrite(SpaceMemory& memory, u64 address, const JumpBytes& bytes);
   void put_back(SpaceMemory& memory, u64 address, Site& site);
 

@@ -10,6 +10,11 @@ namespace bpfemu {
 
 inline constexpr u64 kStubArea = 0x550f00000000;
 inline constexpr u64 kStubSize = 256, kMostStubs = 256;
+// What a stub is for stands at its end, for memory whose parent nobody knows.
+struct StubLabel {
+  u64 site, number;
+};
+inline constexpr u64 kStubCode = kStubSize - sizeof(StubLabel);
 inline constexpr u64 kStubAreaSize = kStubSize * kMostStubs;
 inline constexpr u64 kTableAddress = kStubArea + (u64{1} << 24);  // PathTable, read-only
 static_assert(kStubAreaSize <= kTableAddress - kStubArea && kTableAddress + PathTable::kSize < 0x551000000000);

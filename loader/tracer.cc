@@ -292,7 +292,7 @@ void Tracer::adopt(pid_t tid) {
   }
   task.own_cpus = creator ? creator->own_cpus : cpu_.last_pin();
   task.starting = true;
-  env_.traps.task_started(tid);
+  env_.traps.task_adopted(tid);
   parked_.erase(tid);
   env_.postponed.push_front(event);
 }

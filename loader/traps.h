@@ -17,6 +17,8 @@ class TrapHandler {
   // How it may learn whether access to a thread's memory may wait for a process (Memory::may_wait).
   virtual void on_memory(std::function<bool(pid_t)> /*may_wait*/) {}
   virtual void task_started(pid_t /*tid*/) {}  // the first one, after its exec
+  // One whose parent has gone before it could tell of it: what was done to the parent's memory is in its own.
+  virtual void task_adopted(pid_t tid) { task_started(tid); }
   // `shares_memory`: the child lives in the parent's address space (CLONE_VM).
   virtual void task_cloned(pid_t /*parent*/, pid_t /*child*/, bool /*shares_memory*/) {}
   virtual void task_executed(pid_t /*tid*/, pid_t /*old_tid*/) {}

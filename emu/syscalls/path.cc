@@ -88,8 +88,9 @@ Result<Base> base_of(System& system, Task& task, int dirfd, const std::string& t
     return base;
   }
   base.hosts_alone = system.host_paths.known(whole, how.follow);
+  // Most paths are asked for once: room is for those that come again.
+  if (absolute && base.hosts_alone) system.quiet_paths->admit(text, how.follow);
   if (!base.hosts_alone) look_whether_hosts(system, base, whole, how.follow);
-  if (absolute && base.hosts_alone && base.entrance.empty()) system.quiet_paths->admit(text, how.follow);
   return base;
 }
 

@@ -50,7 +50,7 @@ class Process {
     REQUIRE(area_ == at(kStubArea));
     auto* ground = new (at(kStubArea + kStubSize)) Ground;
     const Stub stub = build_stub(*path_shape(number), reinterpret_cast<u64>(ground));
-    REQUIRE(stub.code.size() <= kStubSize);
+    REQUIRE(stub.code.size() <= kStubCode);
     std::memcpy(area_, stub.code.data(), stub.code.size());
   }
   ~Process() {
@@ -151,6 +151,9 @@ TEST_CASE("one form is patched, by a jump that reaches") {
   CHECK(jump_to(0x1000, 0x1005) == JumpBytes{0xe9, 0, 0, 0, 0});
   CHECK(jump_to(0x2000, 0x1000) == JumpBytes{0xe9, 0xfb, 0xef, 0xff, 0xff});
   CHECK_FALSE(jump_to(0x7f0000000000, 0x550000000000));
+  CHECK(jump_target(0x2000, {0xe9, 0xfb, 0xef, 0xff, 0xff}) == 0x1000);
+  CHECK(jump_target(0x2000, site_start(5)) == 0);
+  CHECK(site_start(260) == JumpBytes{0xb8, 4, 1, 0, 0});
   CHECK(in_one_line(0x103b));
   CHECK_FALSE(in_one_line(0x103c));
 }
