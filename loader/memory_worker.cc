@@ -82,7 +82,8 @@ struct MemoryWorker::Shared {
   std::mutex mutex;
   std::condition_variable wanted;
   std::deque<std::shared_ptr<MemoryAccess>> accesses;
-  bool started = false, ending = false;
+  u32 threads = 0, idle = 0;
+  bool ending = false;
 };
 
 MemoryWorker::MemoryWorker(int ready_fd) : shared_(std::make_shared<Shared>()) {
@@ -92,28 +93,33 @@ MemoryWorker::MemoryWorker(int ready_fd) : shared_(std::make_shared<Shared>()) {
 MemoryWorker::~MemoryWorker() {
   const std::lock_guard lock(shared_->mutex);
   shared_->ending = true;
-  shared_->wanted.notify_one();
+  shared_->wanted.notify_all();
+}
+
+bool MemoryWorker::start_thread() {
+  sigset_t all, old;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for the tracer
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  ::pthread_attr_setstacksize(&attributes, kWorkerStack);
+  pthread_t thread;
+  auto held = std::make_unique<std::shared_ptr<Shared>>(shared_);
+  const int error = ::pthread_create(&thread, &attributes, run, held.get());
+  ::pthread_attr_destroy(&attributes);
+  ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  if (error) return false;
+  (void)held.release();
+  ++shared_->threads;
+  return true;
 }
 
 Result<void> MemoryWorker::begin(std::shared_ptr<MemoryAccess> access) {
   const std::lock_guard lock(shared_->mutex);
-  if (!shared_->started) {
-    sigset_t all, old;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for the tracer
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    ::pthread_attr_setstacksize(&attributes, kWorkerStack);
-    pthread_t thread;
-    auto held = std::make_unique<std::shared_ptr<Shared>>(shared_);
-    const int error = ::pthread_create(&thread, &attributes, run, held.get());
-    ::pthread_attr_destroy(&attributes);
-    ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    if (error) return fail(EAGAIN);
-    (void)held.release();
-    shared_->started = true;
-  }
+  // With no thread more it waits for those before it.
+  const bool served = shared_->idle > shared_->accesses.size() || start_thread() || shared_->threads > 0;
+  if (!served) return fail(EAGAIN);
   shared_->accesses.push_back(std::move(access));
   shared_->wanted.notify_one();
   return {};
@@ -124,7 +130,9 @@ void* MemoryWorker::run(void* argument) {
   Shared& shared = **held;
   std::unique_lock lock(shared.mutex);
   for (;;) {
+    ++shared.idle;
     shared.wanted.wait(lock, [&] { return shared.ending || !shared.accesses.empty(); });
+    --shared.idle;
     if (shared.ending) return nullptr;
     const std::shared_ptr<MemoryAccess> access = shared.accesses.front();
     shared.accesses.pop_front();

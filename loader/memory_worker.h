@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Access to an address space where a page may have to come from somebody whom we hold up ourselves: from a FUSE server, or
-// from the reader of a userfaultfd. A thread of its own waits for it there; it takes the accesses one after the other.
+// from the reader of a userfaultfd, who may be a thread of that very space. Threads of its own wait there, as many as there
+// are accesses at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -44,6 +45,7 @@ class MemoryWorker {
 
  private:
   struct Shared;
+  bool start_thread();
   static void* run(void* shared);
   std::shared_ptr<Shared> shared_;
 };
