@@ -17,7 +17,8 @@ u8 next_state(u8 from, u8 to) {
   switch (from) {
     case kTcpSynSent:
     case kTcpSynRecv: return closed ? kTcpClose : kTcpEstablished;
-    case kTcpEstablished: return closed ? kTcpClose : to == kTcpCloseWait || to == kTcpLastAck ? kTcpCloseWait : kTcpFinWait1;
+    case kTcpEstablished:
+      return closed ? kTcpClose : to == kTcpCloseWait || to == kTcpLastAck ? kTcpCloseWait : kTcpFinWait1;
     case kTcpFinWait1: return closed ? kTcpClose : to == kTcpClosing ? kTcpClosing : kTcpFinWait2;
     case kTcpCloseWait: return closed ? kTcpClose : kTcpLastAck;
     default: return kTcpClose;
@@ -59,10 +60,12 @@ void Tcp::change_state(FollowedSocket& socket, u8 state, bool by_function) {
   const u8 before = socket.told;
   const u64 at = sock(socket);
   socket.told = state;
-  const Passing tcp_set_state = by_function ? occasion_.enter(Hook::tcp_set_state, [&](Arguments& a) {
-    a[0] = at;
-    a[1] = state;
-  }) : Passing();
+  const Passing tcp_set_state = by_function ? occasion_.enter(Hook::tcp_set_state,
+                                                              [&](Arguments& a) {
+                                                                a[0] = at;
+                                                                a[1] = state;
+                                                              })
+                                            : Passing();
   occasion_.trace(
       Hook::trace_inet_sock_set_state,
       [&](Arguments& a) {

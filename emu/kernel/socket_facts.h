@@ -58,15 +58,17 @@ struct SocketFacts {
   s32 send_buffer = 0, receive_buffer = 0;
   u32 ack_backlog = 0, max_ack_backlog = 0;  // of a listener: waiting to be accepted, and how many may
   u8 shutdown = 0;                           // RCV_SHUTDOWN 1, SEND_SHUTDOWN 2, where it is told
-  u32 unread = 0;       // bytes of a stream that wait to be received: SIOCINQ
-  bool aborts = false;  // SO_LINGER of no time: close() resets the connection
-  int file_flags = 0;   // O_NONBLOCK and the like, of the descriptor
+  u32 unread = 0;                            // bytes of a stream that wait to be received: SIOCINQ
+  bool aborts = false;                       // SO_LINGER of no time: close() resets the connection
+  int file_flags = 0;                        // O_NONBLOCK and the like, of the descriptor
   std::string path;                          // of a UNIX socket: sun_path, an abstract one with its NUL in front
   std::string congestion;                    // "cubic"
   std::optional<tcp_info> tcp;               // TCP_INFO
 
   bool internet() const { return family == AF_INET || family == AF_INET6; }
   bool is_tcp() const;
+  // What it sends to `end` stays on this machine: a loopback address, or its own.
+  bool reaches_itself(const SocketEnd& end) const;
   // An AF_INET6 socket may speak IPv4.
   bool speaks_ip4() const {
     return family == AF_INET || (family == AF_INET6 && (peer.is_mapped() || local.is_mapped()));

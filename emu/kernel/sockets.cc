@@ -186,7 +186,8 @@ std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const
   std::vector<SocketRef> waiting;
   for (const auto& [cookie, socket] : by_cookie_) {
     const SocketFacts& facts = socket->facts;
-    const bool its = facts.is_tcp() && facts.netns == listener.facts.netns && facts.local.port == listener.facts.local.port;
+    const bool its =
+        facts.is_tcp() && facts.netns == listener.facts.netns && facts.local.port == listener.facts.local.port;
     if (its && facts.inode == 0 && !socket->closed && socket->told != kTcpClose) waiting.push_back(socket);
   }
   return waiting;
