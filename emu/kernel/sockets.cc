@@ -148,7 +148,10 @@ SocketRef Sockets::connected(Task& task, u16 family, const SocketEnd& local, con
   const u32 network = network_of(task);
   SocketDiag* told = diag(&task, network);
   auto facts = told ? told->connected(family, local, peer) : fail(EOPNOTSUPP);
-  if (!facts || (facts->state == kTcpTimeWait && !by_cookie_.contains(facts->cookie))) return nullptr;
+  if (!facts) return nullptr;
+  // What waits for its time to run out is no socket any longer.
+  const bool waits = facts->inode == 0 && (facts->state == kTcpTimeWait || facts->state == kTcpFinWait2);
+  if (waits && !by_cookie_.contains(facts->cookie)) return nullptr;
   facts->netns = network;
   return follow(std::move(*facts), true);
 }
