@@ -253,14 +253,18 @@ SocketReceiving::SocketReceiving(Transit& call, int fd, const Message& message, 
   }
 }
 
+// What it acknowledges the other end receives at once.
 void SocketReceiving::clean_up(s64 copied) {
-  call_
-      .enter(Hook::tcp_cleanup_rbuf,
-             [&](Arguments& a) {
-               a[0] = tcp_.sock(*socket_);
-               a[1] = as_int(copied);
-             })
-      .leave(0);
+  const Passing tcp_cleanup_rbuf = call_.enter(Hook::tcp_cleanup_rbuf, [&](Arguments& a) {
+    a[0] = tcp_.sock(*socket_);
+    a[1] = as_int(copied);
+  });
+  if (peer_) {
+    peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
+    tcp_.exchange(*socket_, peer_.get());
+    tcp_.catch_up(*peer_, peer_->facts.state);
+  }
+  tcp_cleanup_rbuf.leave(0);
 }
 
 // kernel: unix_stream_read_actor(skb, skip, chunk, state). What was received is taken for one message: where those who
@@ -290,8 +294,7 @@ void SocketReceiving::done(s64 result) {
   const SocketFacts& facts = socket_->facts;
   if (facts.is_tcp()) {
     (void)tcp_.sockets().behind(call_.task(), fd_);
-    if (peer_) peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
-    if (peer_) tcp_.exchange(*socket_, peer_.get());
+    if (!peer_) tcp_.exchange(*socket_, nullptr);
     tcp_.catch_up(*socket_, facts.state);
     if (socket_->told != kTcpListen) clean_up(result);
   } else if (facts.family == AF_UNIX && facts.type == SOCK_STREAM) {
