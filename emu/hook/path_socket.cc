@@ -186,25 +186,55 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
 
 }  // namespace
 
-// socket: the new socket is known when it is made.
-Path making_socket(Transit& call) {
-  constexpr u64 kTypes = 0xf;
-  const u64 family = static_cast<u32>(call.arg(0)), type = call.arg(1) & kTypes,
-            protocol = static_cast<u32>(call.arg(2));
+namespace {
+
+// What socket() and socketpair() ask for.
+struct Wanted {
+  explicit Wanted(const Transit& call)
+      : family(static_cast<u32>(call.arg(0))), type(call.arg(1) & kTypes), protocol(static_cast<u32>(call.arg(2))) {}
+  static constexpr u64 kTypes = 0xf;  // SOCK_TYPE_MASK
+  u64 family, type, protocol;
+};
+
+void tell_creation(Transit& call, const Wanted& wanted) {
   call.enter(Hook::security_socket_create,
              [&](Arguments& a) {
-               a[0] = family;
-               a[1] = type;
-               a[2] = protocol;
+               a[0] = wanted.family;
+               a[1] = wanted.type;
+               a[2] = wanted.protocol;
              })
       .leave(0);
-  const s64 result = co_await call.done();
-  if (result < 0) co_return;
-  const SocketRef made = sockets_of(call).behind(call.task(), static_cast<int>(result));
-  if (!made) co_return;
+}
+
+// It is known when it is made.
+void tell_made(Transit& call, const Wanted& wanted, int fd) {
+  const SocketRef made = sockets_of(call).behind(call.task(), fd);
+  if (!made) return;
   const u64 socket = sockets_of(call).socket(*made).address();
   call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
-  enter_socket(call, Hook::security_socket_post_create, *made, family, type, protocol).leave(0);
+  enter_socket(call, Hook::security_socket_post_create, *made, wanted.family, wanted.type, wanted.protocol).leave(0);
+}
+
+}  // namespace
+
+// socket
+Path making_socket(Transit& call) {
+  const Wanted wanted(call);
+  tell_creation(call, wanted);
+  const s64 result = co_await call.done();
+  if (result >= 0) tell_made(call, wanted, static_cast<int>(result));
+}
+
+// socketpair
+Path making_pair(Transit& call) {
+  const Wanted wanted(call);
+  tell_creation(call, wanted);
+  const s64 result = co_await call.done();
+  int ends[2];
+  if (result < 0 || !call.task().read(call.arg(3), ends, sizeof ends)) co_return;
+  tell_made(call, wanted, ends[0]);
+  tell_creation(call, wanted);
+  tell_made(call, wanted, ends[1]);
 }
 
 // bind
