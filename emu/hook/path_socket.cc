@@ -149,6 +149,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   const u16 family = to.family();
   const SocketRef listener = starts ? tcp.sockets().listener(call.task(), family, wanted) : nullptr;
   const u16 port_before = s.facts.local.port;
+  s.facts.bound = !s.facts.local.is_any();
 
   const s64 result = co_await call.done();
   (void)tcp.sockets().behind(call.task(), static_cast<int>(call.arg(0)));
@@ -166,7 +167,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
     co_return;
   }
   s.facts.peer = wanted;
-  s.connected = true;
+  s.connected = s.facts.connects = true;
   // Who was refused has no address any longer.
   if (s.facts.local.is_any())
     s.facts.local.address = tcp.sockets().source_for(call.task(), to.name, static_cast<socklen_t>(to.size)).address;

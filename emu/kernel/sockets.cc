@@ -126,6 +126,8 @@ SocketRef Sockets::follow(SocketFacts facts, bool partly) {
     update(known->facts, facts);
   } else {
     if (!facts.peer_known) facts.peer = known->facts.peer;
+    facts.connects = known->facts.connects;
+    facts.bound = known->facts.bound;
     known->facts = std::move(facts);
   }
   return known;
