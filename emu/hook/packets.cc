@@ -11,16 +11,16 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kLink = 14, kIp4 = 20, kIp6 = 40;    // headers
-constexpr u32 kRoom = 16, kHead = 256;             // before the link's header, and in all
+constexpr u32 kLink = 14, kIp4 = 20, kIp6 = 40;  // headers
+constexpr u32 kRoom = 16, kHead = 256;           // before the link's header, and in all
 constexpr u32 kEtherIp4 = 0x0800, kEtherIp6 = 0x86dd;
-constexpr u8 kPartialChecksum = 3;                 // CHECKSUM_PARTIAL
+constexpr u8 kPartialChecksum = 3;  // CHECKSUM_PARTIAL
 constexpr u32 kLoopbackMtu = 65536;
 
 bool listened_to(const Occasion& occasion) {
-  for (Hook hook : {Hook::trace_net_dev_start_xmit, Hook::trace_netif_receive_skb, Hook::trace_kfree_skb,
-                    Hook::tcp_rcv_established, Hook::tcp_rcv_state_process, Hook::tcp_v4_syn_recv_sock,
-                    Hook::tcp_v6_syn_recv_sock}) {
+  for (Hook hook :
+       {Hook::trace_net_dev_start_xmit, Hook::trace_netif_receive_skb, Hook::trace_kfree_skb, Hook::tcp_rcv_established,
+        Hook::tcp_rcv_state_process, Hook::tcp_v4_syn_recv_sock, Hook::tcp_v6_syn_recv_sock}) {
     if (occasion.awaited(hook)) return true;
   }
   return false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets between two sockets of this machine, as they pass the loopback device: each is sent and received in one go, by
-// the task that sends it. Their headers stand in a sk_buff; sequence numbers and checksums are 0, for nobody tells them.
+// Packets between two sockets of this machine, as they pass the loopback device: each is sent and received in one go,
+// by the task that sends it. Their headers stand in a sk_buff; sequence numbers and checksums are 0, for nobody tells
+// them.
 #pragma once
 
 #include "emu/hook/occasion.h"

@@ -16,7 +16,9 @@ namespace {
 
 // A struct msghdr of the caller's: how much its vector holds, and where that begins. None: it cannot be read.
 struct CallMessage {
-  u64 size = 0, buffer = 0;
+  u64 size = 0, buffer = 0, name = 0, name_size = 0;
+
+  Message to_send(u64 flags) const { return {size, static_cast<u32>(flags), name, name_size}; }
 
   static std::optional<CallMessage> read(Task& task, u64 address) {
     msghdr header;
@@ -26,7 +28,8 @@ struct CallMessage {
     if (!size) return std::nullopt;
     iovec first{};
     if (header.msg_iovlen) (void)task.read(vector, &first, sizeof first);
-    return CallMessage{*size, reinterpret_cast<u64>(first.iov_base)};
+    return CallMessage{*size, reinterpret_cast<u64>(first.iov_base), reinterpret_cast<u64>(header.msg_name),
+                       header.msg_namelen};
   }
 };
 
@@ -97,7 +100,8 @@ Path splicing(Transit& call) {
 
 // sendto
 Path sending(Transit& call) {
-  SocketSending part(call, static_cast<int>(call.arg(0)), {call.arg(2), static_cast<u32>(call.arg(3))});
+  SocketSending part(call, static_cast<int>(call.arg(0)),
+                     {call.arg(2), static_cast<u32>(call.arg(3)), call.arg(4), call.arg(5)});
   part.done(co_await call.done());
 }
 
@@ -105,13 +109,13 @@ Path sending(Transit& call) {
 Path sending_message(Transit& call) {
   const auto message = CallMessage::read(call.task(), call.arg(1));
   if (!message) co_return;
-  SocketSending part(call, static_cast<int>(call.arg(0)), {message->size, static_cast<u32>(call.arg(2))});
+  SocketSending part(call, static_cast<int>(call.arg(0)), message->to_send(call.arg(2)));
   part.done(co_await call.done());
 }
 
 // recvfrom
 Path receiving(Transit& call) {
-  const Message message{call.arg(2), static_cast<u32>(call.arg(3))};
+  const Message message{.size = call.arg(2), .flags = static_cast<u32>(call.arg(3))};
   SocketReceiving part(call, static_cast<int>(call.arg(0)), message, call.arg(1));
   part.done(co_await call.done());
 }
@@ -120,8 +124,8 @@ Path receiving(Transit& call) {
 Path receiving_message(Transit& call) {
   const auto message = CallMessage::read(call.task(), call.arg(1));
   if (!message) co_return;
-  SocketReceiving part(call, static_cast<int>(call.arg(0)), {message->size, static_cast<u32>(call.arg(2))},
-                       message->buffer);
+  SocketReceiving part(call, static_cast<int>(call.arg(0)),
+                       {.size = message->size, .flags = static_cast<u32>(call.arg(2))}, message->buffer);
   part.done(co_await call.done());
 }
 
@@ -144,9 +148,10 @@ Path many_messages(Transit& call) {
     const auto message = CallMessage::read(call.task(), call.arg(1) + n * kHeaderBytes);
     if (!message) return std::nullopt;
     if constexpr (std::is_same_v<Part, SocketReceiving>)
-      return std::optional<Part>(std::in_place, call, fd, Message{message->size, flags}, message->buffer);
+      return std::optional<Part>(std::in_place, call, fd, Message{.size = message->size, .flags = flags},
+                                 message->buffer);
     else
-      return std::optional<Part>(std::in_place, call, fd, Message{message->size, flags});
+      return std::optional<Part>(std::in_place, call, fd, message->to_send(flags));
   };
   if (call.arg(2) == 0) co_return;
   std::optional<Part> first = make(0);
@@ -159,10 +164,14 @@ Path many_messages(Transit& call) {
 }  // namespace
 
 // sendmmsg
-Path sending_messages(Transit& call) { return many_messages<SocketSending>(call); }
+Path sending_messages(Transit& call) {
+  return many_messages<SocketSending>(call);
+}
 
 // recvmmsg
-Path receiving_messages(Transit& call) { return many_messages<SocketReceiving>(call); }
+Path receiving_messages(Transit& call) {
+  return many_messages<SocketReceiving>(call);
+}
 
 // writev
 Path writing_vector(Transit& call) {

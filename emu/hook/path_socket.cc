@@ -13,9 +13,13 @@ namespace {
 constexpr s64 kRestart = -512;  // ERESTARTSYS: the call is made once more
 
 // What a function that returns int leaves in rax.
-s64 as_int(s64 result) { return static_cast<u32>(result); }
+s64 as_int(s64 result) {
+  return static_cast<u32>(result);
+}
 
-Sockets& sockets_of(const Transit& call) { return call.services().sockets; }
+Sockets& sockets_of(const Transit& call) {
+  return call.services().sockets;
+}
 
 // A struct sockaddr of the caller's, as the kernel has copied it (kernel: move_addr_to_kernel).
 struct CallAddress {
@@ -42,14 +46,6 @@ Passing enter_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64
     a[2] = two;
     a[3] = three;
   });
-}
-
-bool is_loopback(const SocketEnd& end, const SocketFacts& facts) {
-  if (end.address == facts.local.address) return true;
-  SocketEnd one;
-  one.address[15] = 1;
-  if (facts.family == AF_INET6 && !end.is_mapped()) return end.address == one.address;
-  return (ntohl(end.ip4()) >> 24) == 127;
 }
 
 // A connection has come to a listener: the child, from the clone on (kernel: tcp_check_req).
@@ -153,6 +149,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   const u16 family = to.family();
   const SocketRef listener = starts ? tcp.sockets().listener(call.task(), family, wanted) : nullptr;
   const u16 port_before = s.facts.local.port;
+  s.facts.bound = !s.facts.local.is_any();
 
   const s64 result = co_await call.done();
   (void)tcp.sockets().behind(call.task(), static_cast<int>(call.arg(0)));
@@ -170,7 +167,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
     co_return;
   }
   s.facts.peer = wanted;
-  s.connected = true;
+  s.connected = s.facts.connects = true;
   // Who was refused has no address any longer.
   if (s.facts.local.is_any())
     s.facts.local.address = tcp.sockets().source_for(call.task(), to.name, static_cast<socklen_t>(to.size)).address;
@@ -179,7 +176,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   s.facts.local.port = port;
   (void)tcp.sock(s);  // its port is chosen
   const Passing tcp_connect = call.enter(Hook::tcp_connect, [&](Arguments& a) { a[0] = tcp.sock(s); });
-  const bool near = listener || is_loopback(wanted, s.facts);
+  const bool near = listener || s.facts.reaches_itself(wanted);
   if (near) tell_syn(tcp, s, listener.get(), s.facts.state == kTcpClose);
   tcp_connect.leave(0);
   v4.leave(0);
@@ -190,22 +187,55 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
 
 }  // namespace
 
-// socket: the new socket is known when it is made.
-Path making_socket(Transit& call) {
-  constexpr u64 kTypes = 0xf;
-  const u64 family = static_cast<u32>(call.arg(0)), type = call.arg(1) & kTypes, protocol = static_cast<u32>(call.arg(2));
-  call.enter(Hook::security_socket_create, [&](Arguments& a) {
-    a[0] = family;
-    a[1] = type;
-    a[2] = protocol;
-  }).leave(0);
-  const s64 result = co_await call.done();
-  if (result < 0) co_return;
-  const SocketRef made = sockets_of(call).behind(call.task(), static_cast<int>(result));
-  if (!made) co_return;
+namespace {
+
+// What socket() and socketpair() ask for.
+struct Wanted {
+  explicit Wanted(const Transit& call)
+      : family(static_cast<u32>(call.arg(0))), type(call.arg(1) & kTypes), protocol(static_cast<u32>(call.arg(2))) {}
+  static constexpr u64 kTypes = 0xf;  // SOCK_TYPE_MASK
+  u64 family, type, protocol;
+};
+
+void tell_creation(Transit& call, const Wanted& wanted) {
+  call.enter(Hook::security_socket_create,
+             [&](Arguments& a) {
+               a[0] = wanted.family;
+               a[1] = wanted.type;
+               a[2] = wanted.protocol;
+             })
+      .leave(0);
+}
+
+// It is known when it is made.
+void tell_made(Transit& call, const Wanted& wanted, int fd) {
+  const SocketRef made = sockets_of(call).behind(call.task(), fd);
+  if (!made) return;
   const u64 socket = sockets_of(call).socket(*made).address();
   call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
-  enter_socket(call, Hook::security_socket_post_create, *made, family, type, protocol).leave(0);
+  enter_socket(call, Hook::security_socket_post_create, *made, wanted.family, wanted.type, wanted.protocol).leave(0);
+}
+
+}  // namespace
+
+// socket
+Path making_socket(Transit& call) {
+  const Wanted wanted(call);
+  tell_creation(call, wanted);
+  const s64 result = co_await call.done();
+  if (result >= 0) tell_made(call, wanted, static_cast<int>(result));
+}
+
+// socketpair
+Path making_pair(Transit& call) {
+  const Wanted wanted(call);
+  tell_creation(call, wanted);
+  const s64 result = co_await call.done();
+  int ends[2];
+  if (result < 0 || !call.task().read(call.arg(3), ends, sizeof ends)) co_return;
+  tell_made(call, wanted, ends[0]);
+  tell_creation(call, wanted);
+  tell_made(call, wanted, ends[1]);
 }
 
 // bind
@@ -267,11 +297,14 @@ Path accepting(Transit& call) {
   const KernelStruct& type = call.services().objects.structure("socket");
   const u64 empty = call.awaited(Hook::security_socket_accept) ? call.place_zeroed(type.size()) : 0;
   enter_socket(call, Hook::security_socket_accept, *listener, empty).leave(0);
-  const Passing inet_csk_accept = listener->facts.is_tcp() ? call.enter(Hook::inet_csk_accept, [&](Arguments& a) {
-    a[0] = tcp.sock(*listener);
-    a[1] = static_cast<u64>(listener->facts.file_flags);
-    a[2] = call.place(s32{0});
-  }) : Passing();
+  const Passing inet_csk_accept = listener->facts.is_tcp()
+                                      ? call.enter(Hook::inet_csk_accept,
+                                                   [&](Arguments& a) {
+                                                     a[0] = tcp.sock(*listener);
+                                                     a[1] = static_cast<u64>(listener->facts.file_flags);
+                                                     a[2] = call.place(s32{0});
+                                                   })
+                                      : Passing();
   const s64 result = co_await call.done();
   const SocketRef made = result >= 0 ? sockets_of(call).behind(call.task(), static_cast<int>(result)) : nullptr;
   if (made) {

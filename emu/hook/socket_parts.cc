@@ -15,14 +15,15 @@ namespace {
 
 constexpr Hook kHooksOfSockets[] = {
 #define SOCKET_HOOK(hook) Hook::hook,
-    SOCKET_HOOK(tcp_close) SOCKET_HOOK(tcp_set_state) SOCKET_HOOK(tcp_sendmsg) SOCKET_HOOK(tcp_sendpage) SOCKET_HOOK(tcp_recvmsg)
-    SOCKET_HOOK(tcp_cleanup_rbuf) SOCKET_HOOK(tcp_rcv_established) SOCKET_HOOK(tcp_rcv_state_process)
-    SOCKET_HOOK(udp_sendmsg) SOCKET_HOOK(udp_recvmsg) SOCKET_HOOK(udpv6_sendmsg) SOCKET_HOOK(udpv6_recvmsg)
-    SOCKET_HOOK(unix_stream_sendmsg) SOCKET_HOOK(unix_stream_recvmsg) SOCKET_HOOK(unix_stream_read_actor)
-    SOCKET_HOOK(security_socket_sendmsg) SOCKET_HOOK(security_socket_recvmsg)
-    SOCKET_HOOK(trace_inet_sock_set_state) SOCKET_HOOK(trace_tcp_destroy_sock) SOCKET_HOOK(trace_tcp_cong_state_set)
-    SOCKET_HOOK(trace_kfree_skb)
-    SOCKET_HOOK(trace_net_dev_start_xmit) SOCKET_HOOK(trace_netif_receive_skb)
+    SOCKET_HOOK(tcp_close) SOCKET_HOOK(tcp_set_state) SOCKET_HOOK(tcp_sendmsg) SOCKET_HOOK(tcp_sendpage)
+        SOCKET_HOOK(tcp_recvmsg) SOCKET_HOOK(tcp_cleanup_rbuf) SOCKET_HOOK(tcp_rcv_established)
+            SOCKET_HOOK(tcp_rcv_state_process) SOCKET_HOOK(udp_sendmsg) SOCKET_HOOK(udp_recvmsg)
+                SOCKET_HOOK(udpv6_sendmsg) SOCKET_HOOK(udpv6_recvmsg) SOCKET_HOOK(unix_stream_sendmsg)
+                    SOCKET_HOOK(unix_stream_recvmsg) SOCKET_HOOK(unix_stream_read_actor)
+                        SOCKET_HOOK(security_socket_sendmsg) SOCKET_HOOK(security_socket_recvmsg)
+                            SOCKET_HOOK(trace_inet_sock_set_state) SOCKET_HOOK(trace_tcp_destroy_sock)
+                                SOCKET_HOOK(trace_tcp_cong_state_set) SOCKET_HOOK(trace_kfree_skb)
+                                    SOCKET_HOOK(trace_net_dev_start_xmit) SOCKET_HOOK(trace_netif_receive_skb)
 #undef SOCKET_HOOK
 };
 
@@ -37,7 +38,9 @@ u64 place_message(Transit& call, const Message& message) {
   return header.address();
 }
 
-u32 as_int(s64 result) { return static_cast<u32>(result); }
+u32 as_int(s64 result) {
+  return static_cast<u32>(result);
+}
 
 }  // namespace
 
@@ -60,6 +63,7 @@ void tell_fin(Transit& call, Tcp& tcp, FollowedSocket& socket, FollowedSocket* o
   if (other) {
     other->facts = tcp.sockets().look_again(&call.task(), *other);
     tcp.catch_up(*other, other->facts.state);
+    if (other->told == kTcpClose) tcp.segment(*other, kAck);
     (void)other->take_segments();
   }
   const SocketFacts now = tcp.sockets().look_again(&call.task(), socket);
@@ -107,9 +111,7 @@ void SocketClosing::done(s64 result) {
   if (!socket_ || result < 0) return;
   const SocketFacts now = tcp_.sockets().look_again(&call_.task(), *socket_);
   const bool unknown = socket_->told == kTcpClose || socket_->told == kTcpListen;  // listeners may share an address
-  const bool held = unknown
-                        ? Sockets::held_by(call_.services().host.thread_groups(), *socket_)
-                        : now.inode != 0;
+  const bool held = unknown ? Sockets::held_by(call_.services().host.thread_groups(), *socket_) : now.inode != 0;
   if (held) return tcp_.catch_up(*socket_, now.state);
   const Passing tcp_close = call_.enter(Hook::tcp_close, [&](Arguments& a) { a[0] = tcp_.sock(*socket_); });
   close();
@@ -168,6 +170,10 @@ SocketSending::SocketSending(Transit& call, int fd, const Message& message)
     used_ = SocketInUse(socket_);
     peer_used_ = SocketInUse(peer_);
   }
+  to_ = facts.peer;
+  sockaddr_storage name{};
+  if (message.name && message.name_size <= sizeof name && call.task().read(message.name, &name, message.name_size))
+    to_ = SocketEnd::from(name);
   const u64 header = place_message(call, message);
   auto fill = [&](u64 subject) {
     return [&call, &message, header, subject](Arguments& a) {
@@ -187,8 +193,19 @@ SocketSending::SocketSending(Transit& call, int fd, const Message& message)
     sendmsg_ = call.enter(Hook::unix_stream_sendmsg, fill(socket));
 }
 
+// One that stays on this machine.
+void SocketSending::datagram(s64 result) {
+  constexpr u32 kHeader = 8;
+  SocketFacts from = socket_->facts;
+  if (result < 0 || from.protocol != IPPROTO_UDP || !from.reaches_itself(to_)) return;
+  from.peer = to_;
+  if (from.local.is_any()) from.local.address = to_.address;
+  tcp_.packets().pass({.from = from, .protocol = IPPROTO_UDP, .header = kHeader, .payload = as_int(result)});
+}
+
 void SocketSending::done(s64 result) {
   if (!socket_) return;
+  if (socket_->facts.internet() && !socket_->facts.is_tcp()) datagram(result);
   if (socket_->facts.is_tcp()) {
     (void)tcp_.sockets().behind(call_.task(), fd_);
     if (peer_) peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
@@ -236,11 +253,18 @@ SocketReceiving::SocketReceiving(Transit& call, int fd, const Message& message, 
   }
 }
 
+// What it acknowledges the other end receives at once.
 void SocketReceiving::clean_up(s64 copied) {
-  call_.enter(Hook::tcp_cleanup_rbuf, [&](Arguments& a) {
+  const Passing tcp_cleanup_rbuf = call_.enter(Hook::tcp_cleanup_rbuf, [&](Arguments& a) {
     a[0] = tcp_.sock(*socket_);
     a[1] = as_int(copied);
-  }).leave(0);
+  });
+  if (peer_) {
+    peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
+    tcp_.exchange(*socket_, peer_.get());
+    tcp_.catch_up(*peer_, peer_->facts.state);
+  }
+  tcp_cleanup_rbuf.leave(0);
 }
 
 // kernel: unix_stream_read_actor(skb, skip, chunk, state). What was received is taken for one message: where those who
@@ -256,10 +280,13 @@ void SocketReceiving::read_actor(s64 result) {
   skb.set("head", data);
   skb.set("data", data);
   skb.set("sk", tcp_.sock(*socket_));
-  call_.enter(Hook::unix_stream_read_actor, [&](Arguments& a) {
-    a[0] = skb.address();
-    a[2] = static_cast<u64>(result);
-  }).leave(result);
+  call_
+      .enter(Hook::unix_stream_read_actor,
+             [&](Arguments& a) {
+               a[0] = skb.address();
+               a[2] = static_cast<u64>(result);
+             })
+      .leave(result);
 }
 
 void SocketReceiving::done(s64 result) {
@@ -267,8 +294,7 @@ void SocketReceiving::done(s64 result) {
   const SocketFacts& facts = socket_->facts;
   if (facts.is_tcp()) {
     (void)tcp_.sockets().behind(call_.task(), fd_);
-    if (peer_) peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
-    if (peer_) tcp_.exchange(*socket_, peer_.get());
+    if (!peer_) tcp_.exchange(*socket_, nullptr);
     tcp_.catch_up(*socket_, facts.state);
     if (socket_->told != kTcpListen) clean_up(result);
   } else if (facts.family == AF_UNIX && facts.type == SOCK_STREAM) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens to connections while no call of theirs is under way: a peer elsewhere closes, one whose last descriptor is
-// closed goes on until its own end, a process ends. They are looked at several times a second, as long as somebody listens
-// to states, and what became of them is told for the idle task, since no task does it: the kernel does, in an interrupt of
-// whoever runs.
+// What happens to connections while no call of theirs is under way: a peer elsewhere closes, one whose last descriptor
+// is closed goes on until its own end, a process ends. They are looked at several times a second, as long as somebody
+// listens to states, and what became of them is told for the idle task, since no task does it: the kernel does, in an
+// interrupt of whoever runs.
 #pragma once
 
 #include "emu/hook/occasion.h"

@@ -17,7 +17,8 @@ u8 next_state(u8 from, u8 to) {
   switch (from) {
     case kTcpSynSent:
     case kTcpSynRecv: return closed ? kTcpClose : kTcpEstablished;
-    case kTcpEstablished: return closed ? kTcpClose : to == kTcpCloseWait || to == kTcpLastAck ? kTcpCloseWait : kTcpFinWait1;
+    case kTcpEstablished:
+      return closed ? kTcpClose : to == kTcpCloseWait || to == kTcpLastAck ? kTcpCloseWait : kTcpFinWait1;
     case kTcpFinWait1: return closed ? kTcpClose : to == kTcpClosing ? kTcpClosing : kTcpFinWait2;
     case kTcpCloseWait: return closed ? kTcpClose : kTcpLastAck;
     default: return kTcpClose;
@@ -35,9 +36,6 @@ void put_ends(Record& r, const SocketFacts& facts) {
   r.set("sport", facts.local.port);
   r.set("dport", facts.peer.port);
   r.set("family", facts.family);
-  const bool only_ip6 = facts.family == AF_INET6 && !facts.speaks_ip4();
-  const u32 loopback = 0x0600007f;  // kernel: LOOPBACK4_IPV6
-  auto ip4 = [&](const SocketEnd& end) { return only_ip6 && !end.is_any() ? loopback : end.ip4(); };
   auto ip6 = [&](const SocketEnd& end) {
     std::array<u8, 16> address = end.address;
     if (facts.family == AF_INET6) return address;
@@ -45,7 +43,7 @@ void put_ends(Record& r, const SocketFacts& facts) {
     store(address.data() + 12, end.ip4());
     return address;
   };
-  const u32 from = ip4(facts.local), to = ip4(facts.peer);
+  const u32 from = facts.source_ip4(), to = facts.peer_ip4();
   r.bytes("saddr", &from, sizeof from);
   r.bytes("daddr", &to, sizeof to);
   r.bytes("saddr_v6", ip6(facts.local).data(), 16);
@@ -59,10 +57,12 @@ void Tcp::change_state(FollowedSocket& socket, u8 state, bool by_function) {
   const u8 before = socket.told;
   const u64 at = sock(socket);
   socket.told = state;
-  const Passing tcp_set_state = by_function ? occasion_.enter(Hook::tcp_set_state, [&](Arguments& a) {
-    a[0] = at;
-    a[1] = state;
-  }) : Passing();
+  const Passing tcp_set_state = by_function ? occasion_.enter(Hook::tcp_set_state,
+                                                              [&](Arguments& a) {
+                                                                a[0] = at;
+                                                                a[1] = state;
+                                                              })
+                                            : Passing();
   occasion_.trace(
       Hook::trace_inet_sock_set_state,
       [&](Arguments& a) {

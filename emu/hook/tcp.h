@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the claimed kernel's TCP passes while the host's does its work. What happened is read off the sockets: the states,
-// and how many segments each side has sent and received since it was looked at last. Both ends of a connection on this
-// machine are told, for the task that sends does the receiver's part too; of one to elsewhere, this end alone.
+// What the claimed kernel's TCP passes while the host's does its work. What happened is read off the sockets: the
+// states, and how many segments each side has sent and received since it was looked at last. Both ends of a connection
+// on this machine are told, for the task that sends does the receiver's part too; of one to elsewhere, this end alone.
 //
-// What arrives from elsewhere between calls is told at the next call on the socket that is looked at, in the right order.
+// What arrives from elsewhere between calls is told at the next call on the socket that is looked at, in the right
+// order.
 #pragma once
 
 #include "emu/hook/packets.h"

@@ -116,6 +116,19 @@ bool SocketFacts::is_tcp() const {
   return internet() && type == SOCK_STREAM && protocol == IPPROTO_TCP;
 }
 
+u32 SocketFacts::ip4_of(const SocketEnd& end) const {
+  constexpr u32 kLoopbackForIp6 = 0x0600007f;  // LOOPBACK4_IPV6
+  return only_ip6() ? (end.is_any() ? 0 : kLoopbackForIp6) : end.ip4();
+}
+
+bool SocketFacts::reaches_itself(const SocketEnd& end) const {
+  constexpr u32 kLoopbackNet = 127;
+  if (!end.is_any() && end.address == local.address) return true;
+  if (family == AF_INET6 && !end.is_mapped())
+    return std::memcmp(end.address.data(), &in6addr_loopback, sizeof in6addr_loopback) == 0;
+  return ntohl(end.ip4()) >> 24 == kLoopbackNet;
+}
+
 Result<SocketFacts> socket_facts(int fd) {
   SocketFacts facts;
   int family = 0;

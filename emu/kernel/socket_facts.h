@@ -51,6 +51,7 @@ struct SocketFacts {
   u8 state = kTcpClose;
   SocketEnd local, peer;
   bool peer_known = false;  // getpeername() says so; a socket that was connected keeps its last one in the kernel
+  bool connects = false, bound = false;  // by a connect() that was seen; to an address before that
   s32 bound_device = 0;
   bool reuse_address = false, reuse_port = false, v6_only = false;
   bool freebind = false, transparent = false, bind_address_no_port = false;
@@ -58,19 +59,30 @@ struct SocketFacts {
   s32 send_buffer = 0, receive_buffer = 0;
   u32 ack_backlog = 0, max_ack_backlog = 0;  // of a listener: waiting to be accepted, and how many may
   u8 shutdown = 0;                           // RCV_SHUTDOWN 1, SEND_SHUTDOWN 2, where it is told
-  u32 unread = 0;       // bytes of a stream that wait to be received: SIOCINQ
-  bool aborts = false;  // SO_LINGER of no time: close() resets the connection
-  int file_flags = 0;   // O_NONBLOCK and the like, of the descriptor
+  u32 unread = 0;                            // bytes of a stream that wait to be received: SIOCINQ
+  bool aborts = false;                       // SO_LINGER of no time: close() resets the connection
+  int file_flags = 0;                        // O_NONBLOCK and the like, of the descriptor
   std::string path;                          // of a UNIX socket: sun_path, an abstract one with its NUL in front
   std::string congestion;                    // "cubic"
   std::optional<tcp_info> tcp;               // TCP_INFO
 
   bool internet() const { return family == AF_INET || family == AF_INET6; }
   bool is_tcp() const;
+  // The IPv4 forms of its addresses, in network order (kernel: inet_saddr, inet_rcv_saddr, inet_daddr): what stands
+  // there in a socket that speaks IPv6 depends on who set them.
+  u32 source_ip4() const { return only_ip6() && connects && !bound ? 0 : receiving_ip4(); }
+  u32 receiving_ip4() const { return ip4_of(local); }
+  u32 peer_ip4() const { return only_ip6() && connects ? 0 : ip4_of(peer); }
+  // What it sends to `end` stays on this machine: a loopback address, or its own.
+  bool reaches_itself(const SocketEnd& end) const;
   // An AF_INET6 socket may speak IPv4.
   bool speaks_ip4() const {
     return family == AF_INET || (family == AF_INET6 && (peer.is_mapped() || local.is_mapped()));
   }
+
+ private:
+  bool only_ip6() const { return family == AF_INET6 && !speaks_ip4(); }
+  u32 ip4_of(const SocketEnd& end) const;
 };
 
 // Of a descriptor of the supervisor's own. ENOTSOCK, EBADF. `netns` is left 0. Nothing of the socket changes: SO_ERROR

@@ -10,8 +10,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kLoopbackForIp6 = 0x0600007f;  // kernel: LOOPBACK4_IPV6, what stands for the address of an IPv6 socket
-constexpr u32 kHz = 250;                     // of Debian's kernels
+constexpr u32 kHz = 250;  // of Debian's kernels
 constexpr u32 kUsPerJiffy = 1'000'000 / kHz;
 
 // What a kind of socket is made of: its struct, and where that points into the kernel's image.
@@ -123,15 +122,14 @@ void SocketObjects::fill_common(const KernelObject& sock, const SocketFacts& fac
 
 void SocketObjects::fill_inet(const KernelObject& sock, const SocketFacts& facts) {
   const KernelObject inet = view(sock, "inet_sock");
-  const bool ip6 = facts.family == AF_INET6, only_ip6 = ip6 && !facts.speaks_ip4();
-  auto short_form = [&](const SocketEnd& end) { return only_ip6 && !end.is_any() ? kLoopbackForIp6 : end.ip4(); };
-  sock.set("__sk_common.skc_rcv_saddr", short_form(facts.local));
+  const bool ip6 = facts.family == AF_INET6;
+  sock.set("__sk_common.skc_rcv_saddr", facts.receiving_ip4());
   sock.set("__sk_common.skc_num", facts.local.port);
-  inet.set("inet_saddr", short_form(facts.local));
+  inet.set("inet_saddr", facts.source_ip4());
   inet.set("inet_sport", htons(facts.local.port));
   if (ip6) set_address(sock, "__sk_common.skc_v6_rcv_saddr", facts.local.address);
   if (facts.peer_known || facts.peer.port != 0) {
-    sock.set("__sk_common.skc_daddr", short_form(facts.peer));
+    sock.set("__sk_common.skc_daddr", facts.peer_ip4());
     sock.set("__sk_common.skc_dport", htons(facts.peer.port));
     if (ip6) set_address(sock, "__sk_common.skc_v6_daddr", facts.peer.address);
   }

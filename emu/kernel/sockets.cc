@@ -126,6 +126,8 @@ SocketRef Sockets::follow(SocketFacts facts, bool partly) {
     update(known->facts, facts);
   } else {
     if (!facts.peer_known) facts.peer = known->facts.peer;
+    facts.connects = known->facts.connects;
+    facts.bound = known->facts.bound;
     known->facts = std::move(facts);
   }
   return known;
@@ -148,7 +150,10 @@ SocketRef Sockets::connected(Task& task, u16 family, const SocketEnd& local, con
   const u32 network = network_of(task);
   SocketDiag* told = diag(&task, network);
   auto facts = told ? told->connected(family, local, peer) : fail(EOPNOTSUPP);
-  if (!facts || (facts->state == kTcpTimeWait && !by_cookie_.contains(facts->cookie))) return nullptr;
+  if (!facts) return nullptr;
+  // What waits for its time to run out is no socket any longer.
+  const bool waits = facts->inode == 0 && (facts->state == kTcpTimeWait || facts->state == kTcpFinWait2);
+  if (waits && !by_cookie_.contains(facts->cookie)) return nullptr;
   facts->netns = network;
   return follow(std::move(*facts), true);
 }
@@ -186,7 +191,8 @@ std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const
   std::vector<SocketRef> waiting;
   for (const auto& [cookie, socket] : by_cookie_) {
     const SocketFacts& facts = socket->facts;
-    const bool its = facts.is_tcp() && facts.netns == listener.facts.netns && facts.local.port == listener.facts.local.port;
+    const bool its =
+        facts.is_tcp() && facts.netns == listener.facts.netns && facts.local.port == listener.facts.local.port;
     if (its && facts.inode == 0 && !socket->closed && socket->told != kTcpClose) waiting.push_back(socket);
   }
   return waiting;

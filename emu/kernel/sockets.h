@@ -14,8 +14,8 @@
 namespace bpfemu {
 
 struct FollowedSocket {
-  SocketFacts facts;    // when it was looked at last
-  u8 told = kTcpClose;  // programs know it in this state
+  SocketFacts facts;        // when it was looked at last
+  u8 told = kTcpClose;      // programs know it in this state
   bool connecting = false;  // kernel: SS_CONNECTING, the next connect() asks how it went
   bool closed = false;      // its last descriptor is (kernel: SOCK_DEAD)
   bool connected = false;   // it sent a SYN, which counts as a byte
@@ -66,8 +66,8 @@ class Sockets {
   SocketRef peer_of(Task& task, const FollowedSocket& socket) {
     return connected(task, socket.facts.family, socket.facts.peer, socket.facts.local);
   }
-  // What became of it, where nobody has to have a descriptor of it: its state, TCP_INFO as long as there is one, and its
-  // inode. kTcpClose: it is no more. `task` may be null when its network was asked before.
+  // What became of it, where nobody has to have a descriptor of it: its state, TCP_INFO as long as there is one, and
+  // its inode. kTcpClose: it is no more. `task` may be null when its network was asked before.
   SocketFacts look_again(Task* task, const FollowedSocket& socket);
   // All TCP sockets on their way between LISTEN and CLOSE, as programs know them.
   std::vector<SocketRef> connections() const;

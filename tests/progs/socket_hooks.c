@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's functions that calls on TCP sockets pass, in order, with the states that connections go through: two ends
-// on this machine, so that one call tells of both. As root on a bare 6.1 the kernel itself answers; where nobody can
-// probe, what is expected is printed.
+// The kernel's functions that calls on TCP sockets pass, in order, with the states that connections go through: two
+// ends on this machine, so that one call tells of both. As root on a bare 6.1 the kernel itself answers; where nobody
+// can probe, what is expected is printed.
 #include "counter.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 
 enum { kMost = 64, kState = 0x100 };
 
@@ -77,14 +81,31 @@ static const struct {
   const char* name;
   char entry, back;
 } functions[] = {
-    {"inet_bind", 'B', 'b'},         {"inet6_bind", 'B', 'b'},
-    {"inet_listen", 'L', 'l'},       {"tcp_v4_connect", 'C', 'c'},
-    {"tcp_v6_connect", 'C', 'c'},    {"tcp_connect", 'K', 0},
-    {"inet_csk_accept", 'A', 'a'},   {"tcp_rcv_state_process", 'P', 0},
-    {"tcp_set_state", 'S', 0},       {"tcp_v4_syn_recv_sock", 'Y', 'y'},
-    {"tcp_v6_syn_recv_sock", 'Y', 'y'}, {"tcp_close", 'X', 'x'},
-    {"tcp_sendmsg", 'M', 'm'},       {"tcp_recvmsg", 'R', 'r'},
+    {"inet_bind", 'B', 'b'},
+    {"inet6_bind", 'B', 'b'},
+    {"inet_listen", 'L', 'l'},
+    {"tcp_v4_connect", 'C', 'c'},
+    {"tcp_v6_connect", 'C', 'c'},
+    {"tcp_connect", 'K', 0},
+    {"inet_csk_accept", 'A', 'a'},
+    {"tcp_rcv_state_process", 'P', 0},
+    {"tcp_set_state", 'S', 0},
+    {"tcp_v4_syn_recv_sock", 'Y', 'y'},
+    {"tcp_v6_syn_recv_sock", 'Y', 'y'},
+    {"tcp_close", 'X', 'x'},
+    {"tcp_sendmsg", 'M', 'm'},
+    {"tcp_recvmsg", 'R', 'r'},
     {"tcp_cleanup_rbuf", 'U', 0},
+    {"tcp_sendpage", 'W', 0},
+    {"udp_sendmsg", 'G', 'g'},
+    {"udpv6_sendmsg", 'G', 'g'},
+    {"udp_recvmsg", 'H', 'h'},
+    {"udpv6_recvmsg", 'H', 'h'},
+    {"unix_stream_connect", 'E', 'e'},
+    {"unix_stream_sendmsg", 'N', 'n'},
+    {"unix_stream_recvmsg", 'Q', 'q'},
+    {"unix_stream_read_actor", 'T', 0},
+    {"security_socket_create", 'O', 0},
 };
 
 static int log_all(void) {
@@ -118,12 +139,16 @@ static void step(const char* name, const char* expected) {
   CHECK(bpf_call(BPF_MAP_LOOKUP_ELEM, &attr) == 0);
   printf("%-9s ", name);
   for (uint64_t i = 0; i < log.count && i < kMost; ++i)
-    if (log.what[i] < kState) printf("%c", log.what[i]);
-    else printf("%d>%d ", log.what[i] >> 4 & 15, log.what[i] & 15);
+    if (log.what[i] < kState)
+      printf("%c", log.what[i]);
+    else
+      printf("%d>%d ", log.what[i] >> 4 & 15, log.what[i] & 15);
   printf("\n");
   memset(&log, 0, sizeof log);
   CHECK(bpf_call(BPF_MAP_UPDATE_ELEM, &attr) == 0);
 }
+
+static char pages[9000];
 
 static void both_ends(int family) {
   struct sockaddr_in6 name6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -133,6 +158,7 @@ static void both_ends(int family) {
   char data[100] = "";
   printf("family %d\n", family);
   int listener = socket(family, SOCK_STREAM, 0), client = socket(family, SOCK_STREAM, 0);
+  step("socket", "OO");
   CHECK(bind(listener, name, size) == 0);
   step("bind", "Bb");
   CHECK(listen(listener, 4) == 0);
@@ -165,10 +191,29 @@ static void both_ends(int family) {
   // What has not been read is answered with a reset.
   client = socket(family, SOCK_STREAM, 0);
   CHECK(connect(client, name, size) == 0);
-  step("connect", "CS7>2 KPcPS2>1 Y10>3 yPS3>1 ");
+  step("connect", "OCS7>2 KPcPS2>1 Y10>3 yPS3>1 ");
   accepted = accept(listener, NULL, NULL);
+  step("accept", "Aa");
+  const int at_once = 1;
+  CHECK(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once) == 0);
+  struct iovec parts[] = {{data, 3}, {data + 3, 4}};
+  CHECK(writev(client, parts, 2) == 7);
+  CHECK(readv(accepted, parts, 2) == 7);
+  step("vectors", "MmRUr");
+  struct mmsghdr two[2] = {{.msg_hdr = {.msg_iov = parts, .msg_iovlen = 1}},
+                           {.msg_hdr = {.msg_iov = parts, .msg_iovlen = 2}}};
+  CHECK(sendmmsg(client, two, 2, 0) == 2);
+  step("two", "MmMm");
+  struct msghdr all = {.msg_iov = &(struct iovec){data, sizeof data}, .msg_iovlen = 1};
+  CHECK(recvmsg(accepted, &all, 0) == 10);
+  step("both", "RUr");
+  int file = memfd_create("pages", MFD_CLOEXEC);
+  off_t from = 100;
+  CHECK(ftruncate(file, 20000) == 0 && sendfile(client, file, &from, 9000) == 9000);
+  CHECK(close(file) == 0 && recv(accepted, pages, sizeof pages, MSG_WAITALL) == 9000);
+  step("sendfile", "WWWRUr");
   CHECK(send(client, data, 1, 0) == 1);
-  step("send", "AaMm");
+  step("send", "Mm");
   CHECK(close(accepted) == 0);
   step("reset", "XS1>7 S1>7 x");
   CHECK(close(client) == 0);
@@ -177,13 +222,60 @@ static void both_ends(int family) {
   step("close", "XS10>7 x");
   client = socket(family, SOCK_STREAM, 0);
   CHECK(connect(client, name, size) == -1 && errno == ECONNREFUSED);
-  step("refused", "CS7>2 KcPS2>7 ");
+  step("refused", "OCS7>2 KcPS2>7 ");
   CHECK(close(client) == 0);
   step("close", "Xx");
+}
+
+static void datagrams(int family) {
+  struct sockaddr_in6 name6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+  struct sockaddr_in name4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  void* name = family == AF_INET ? (void*)&name4 : &name6;
+  socklen_t size = family == AF_INET ? sizeof name4 : sizeof name6;
+  char data[100] = "";
+  printf("datagrams of family %d\n", family);
+  int here = socket(family, SOCK_DGRAM, 0), there = socket(family, SOCK_DGRAM, 0);
+  CHECK(bind(there, name, size) == 0 && getsockname(there, name, &size) == 0);
+  step("bind", "OOBb");
+  CHECK(sendto(here, data, 50, 0, name, size) == 50);
+  step("sendto", "Gg");
+  CHECK(recv(there, data, sizeof data, 0) == 50);
+  step("recv", "Hh");
+  CHECK(connect(here, name, size) == 0 && write(here, data, 9) == 9);
+  step("write", "Gg");
+  CHECK(read(there, data, sizeof data) == 9 && recv(there, data, sizeof data, MSG_DONTWAIT) == -1);
+  step("read", "HhHh");
+  CHECK(close(here) == 0 && close(there) == 0);
+  step("close", "");
+}
+
+static void local_streams(void) {
+  char data[100] = "";
+  int ends[2];
+  printf("UNIX streams\n");
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  step("pair", "OO");
+  CHECK(send(ends[0], data, 10, 0) == 10);
+  step("send", "Nn");
+  CHECK(recv(ends[1], data, sizeof data, 0) == 10);
+  step("recv", "QTq");
+  CHECK(recv(ends[1], data, sizeof data, MSG_DONTWAIT) == -1);
+  step("nothing", "Qq");
+  CHECK(close(ends[0]) == 0 && read(ends[1], data, sizeof data) == 0);
+  step("end", "Qq");
+  CHECK(close(ends[1]) == 0);
+  struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0bpfemu-socket-hooks"};
+  int client = socket(AF_UNIX, SOCK_STREAM, 0);
+  CHECK(connect(client, (void*)&name, sizeof name) == -1 && errno == ECONNREFUSED);
+  step("refused", "OEe");
+  CHECK(close(client) == 0);
 }
 
 int main(void) {
   logs = log_all();
   both_ends(AF_INET);
   both_ends(AF_INET6);
+  datagrams(AF_INET);
+  datagrams(AF_INET6);
+  local_streams();
 }
