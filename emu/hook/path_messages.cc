@@ -85,6 +85,8 @@ u64 position_of(Task& task, int fd, u64 offset_at) {
 
 // sendfile
 Path sending_file(Transit& call) {
+  call.untold(Hook::vfs_iter_write);
+  call.untold(Hook::security_file_permission);
   PageSending part(call, static_cast<int>(call.arg(0)));
   const u64 position = part.listens() ? position_of(call.task(), static_cast<int>(call.arg(1)), call.arg(2)) : 0;
   part.done(co_await call.done(), position % PageSending::kPage);
@@ -92,6 +94,8 @@ Path sending_file(Transit& call) {
 
 // splice, out of a pipe, whose pages have been filled from their beginning, the last one first of all.
 Path splicing(Transit& call) {
+  call.untold(Hook::vfs_iter_write);
+  call.untold(Hook::security_file_permission);
   PageSending part(call, static_cast<int>(call.arg(2)));
   const s64 result = co_await call.done();
   const u64 first = result > 0 ? static_cast<u64>(result) % PageSending::kPage : 0;
@@ -171,24 +175,6 @@ Path sending_messages(Transit& call) {
 // recvmmsg
 Path receiving_messages(Transit& call) {
   return many_messages<SocketReceiving>(call);
-}
-
-// writev
-Path writing_vector(Transit& call) {
-  const auto size = size_of_vector(call.task(), call.arg(1), call.arg(2));
-  if (!size) co_return;
-  SocketSending part(call, static_cast<int>(call.arg(0)), {.size = *size});
-  part.done(co_await call.done());
-}
-
-// readv
-Path reading_vector(Transit& call) {
-  const auto size = size_of_vector(call.task(), call.arg(1), call.arg(2));
-  if (!size) co_return;
-  iovec first{};
-  (void)call.task().read(call.arg(1), &first, sizeof first);
-  SocketReceiving part(call, static_cast<int>(call.arg(0)), {.size = *size}, reinterpret_cast<u64>(first.iov_base));
-  part.done(co_await call.done());
 }
 
 }  // namespace bpfemu

@@ -31,6 +31,10 @@ struct Narrators {
 Transit::Transit(HookSink& sink, const HookServices& services, Task& task, PtRegs& regs, long number)
     : Occasion(sink, services, Event{.task = &task, .regs = &regs, .number = number}), args_(syscall_arguments(regs)) {}
 
+void Transit::untold(Hook hook) {
+  if (awaited(hook)) services_.unmodelled.note("kprobe", row_of(hook).name);
+}
+
 void Transits::begin(Task& task, PtRegs& regs, long number) {
   static const Narrators kNarrators;
   const Narrator narrator = kNarrators.of_call[static_cast<size_t>(number)];
@@ -39,7 +43,7 @@ void Transits::begin(Task& task, PtRegs& regs, long number) {
   if (Scheduler::awaited(*call)) call->use_ = CpuUse::of(*call);
   if (!narrator) return;
   call->path_ = narrator(*call);
-  call->path_.handle().resume();
+  if (const auto start = call->path_.handle()) start.resume();
 }
 
 void Transits::end(Task& task, PtRegs& regs, long number, s64 result) {

@@ -21,6 +21,9 @@ class Transit : public Occasion {
   u64 arg(u32 n) const { return args_[n]; }
   const std::array<u64, 6>& args() const { return args_; }
 
+  // The call passes the hook, but when and with what is not modelled: that is said where somebody listens.
+  void untold(Hook hook);
+
   // The rest of the path is what happens when the host's kernel has run the call: its result.
   auto done() {
     struct Done {

@@ -25,9 +25,9 @@ struct InternalType {
   const char* type;
 };
 constexpr InternalType kInternalTypes[] = {
-    {PIPEFS_MAGIC, "pipefs"},         {SOCKFS_MAGIC, "sockfs"}, {ANON_INODE_FS_MAGIC, "anon_inodefs"},
-    {TMPFS_MAGIC, "tmpfs"},           {NSFS_MAGIC, "nsfs"},     {BDEVFS_MAGIC, "bdev"},
-    {HUGETLBFS_MAGIC, "hugetlbfs"},   {DMA_BUF_MAGIC, "dmabuf"},
+    {PIPEFS_MAGIC, "pipefs"},       {SOCKFS_MAGIC, "sockfs"},  {ANON_INODE_FS_MAGIC, "anon_inodefs"},
+    {TMPFS_MAGIC, "tmpfs"},         {NSFS_MAGIC, "nsfs"},      {BDEVFS_MAGIC, "bdev"},
+    {HUGETLBFS_MAGIC, "hugetlbfs"}, {DMA_BUF_MAGIC, "dmabuf"},
 };
 
 std::string internal_type(u64 magic) {
@@ -81,6 +81,10 @@ std::vector<std::string_view> words(std::string_view line) {
   return found;
 }
 
+bool is_read_only(std::string_view options) {
+  return options == "ro" || options.starts_with("ro,");
+}
+
 // proc(5): id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options.
 std::optional<MountFacts> parse_mount(std::string_view line) {
   const std::vector<std::string_view> field = words(line);
@@ -96,6 +100,8 @@ std::optional<MountFacts> parse_mount(std::string_view line) {
   mount.point = unescaped(field[4]);
   mount.type = field[dash + 1].substr(0, field[dash + 1].find('.'));  // "fuse.sshfs" is fuse with a subtype
   mount.source = unescaped(field[dash + 2]);
+  const std::string_view super_options = dash + 3 < field.size() ? field[dash + 3] : std::string_view();
+  mount.read_only = is_read_only(field[5]) || is_read_only(super_options);
   return mount;
 }
 
@@ -125,7 +131,9 @@ std::string internal_name(const std::string& proc_path, std::string_view text, u
   return {};
 }
 
-timespec time_of(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
+timespec time_of(const statx_timestamp& time) {
+  return {time.tv_sec, time.tv_nsec};
+}
 
 InodeFacts inode_facts(const struct statx& st) {
   InodeFacts facts;
@@ -137,12 +145,15 @@ InodeFacts inode_facts(const struct statx& st) {
   facts.nlink = st.stx_nlink;
   facts.size = st.stx_size;
   facts.blocks = st.stx_blocks;
+  facts.block_size = st.stx_blksize;
   facts.atime = time_of(st.stx_atime);
   facts.mtime = time_of(st.stx_mtime);
   facts.ctime = time_of(st.stx_ctime);
   return facts;
 }
-u32 device_of(const struct statx& st) { return kernel_device(st.stx_dev_major, st.stx_dev_minor); }
+u32 device_of(const struct statx& st) {
+  return kernel_device(st.stx_dev_major, st.stx_dev_minor);
+}
 
 // Of a served file what is known without asking who serves it.
 int look(const std::string& path, int flags, struct statx* st) {

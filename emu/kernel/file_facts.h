@@ -24,6 +24,7 @@ struct InodeFacts {
   u64 ino = 0;
   u32 mode = 0, rdev = 0, uid = 0, gid = 0, nlink = 0;
   u64 size = 0, blocks = 0;
+  u32 block_size = 4096;
   timespec atime = {}, mtime = {}, ctime = {};
 };
 
@@ -38,6 +39,7 @@ struct MountFacts {
   std::string point;      // and where
   std::string reach;      // the same place as this process may open it; empty: by no path
   bool internal = false;  // of the kernel's own
+  bool read_only = false;
 
   // Files of it are answered by a process, maybe by one that waits for us.
   bool served() const { return type == "fuse" || type == "fuseblk"; }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -14,34 +15,48 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMostMounts = 32;         // how far mnt_parent is followed
-constexpr u32 kInlineName = 32;         // kernel: DNAME_INLINE_LEN
-constexpr u32 kTypeShift = 20;          // kernel: DCACHE_ENTRY_TYPE, by what a dentry leads to
+constexpr u32 kMostMounts = 32;  // how far mnt_parent is followed
+constexpr u32 kInlineName = 32;  // kernel: DNAME_INLINE_LEN
+constexpr u32 kTypeShift = 20;   // kernel: DCACHE_ENTRY_TYPE, by what a dentry leads to
 
 // kernel: include/linux/fs.h, FMODE_*
-constexpr u32 kModeRead = 1, kModeWrite = 2, kModeLseek = 4, kModePread = 8, kModePwrite = 0x10, kModePath = 0x4000, kModeAtomicPos = 0x8000,
-              kModeWriter = 0x10000, kModeCanRead = 0x20000, kModeCanWrite = 0x40000, kModeOpened = 0x80000,
-              kModeStream = 0x200000;
+constexpr u32 kModeRead = 1, kModeWrite = 2, kModeLseek = 4, kModePread = 8, kModePwrite = 0x10, kModePath = 0x4000,
+              kModeAtomicPos = 0x8000, kModeWriter = 0x10000, kModeCanRead = 0x20000, kModeCanWrite = 0x40000,
+              kModeOpened = 0x80000, kModeStream = 0x200000, kModeUnsignedOffset = 0x2000, kModeCanOdirect = 0x400000,
+              kModeNowait = 0x8000000, kModeBufRasync = 0x40000000;
+constexpr u32 kSeekable = kModeLseek | kModePread | kModePwrite;
 
 struct Devices {
   u32 major = 0, first = 0, last = 0;
 };
 #define DEVICE(major, first, last) \
-  Devices { major, first, last }
+  Devices {                        \
+    major, first, last             \
+  }
 #define ANY_DEVICE std::nullopt
 struct Operations {
   std::string_view type;
   u32 kind;
   std::optional<Devices> devices;
   const char* symbol;
+  u32 mode;
 };
 constexpr Operations kOperations[] = {
-#define FILE_OPERATIONS(type, kind, devices, symbol) {type, kind, devices, symbol},
+#define FILE_OPERATIONS(type, kind, devices, symbol, mode) {type, kind, devices, symbol, mode},
 #include "emu/abi/file_operations.inc"
 #undef FILE_OPERATIONS
 };
 #undef DEVICE
 #undef ANY_DEVICE
+
+struct Operation {
+  std::string_view object, member, function;
+};
+constexpr Operation kOperationFunctions[] = {
+#define OPERATION(object, member, function) {#object, #member, #function},
+#include "emu/abi/operations.inc"
+#undef OPERATION
+};
 
 bool fits(const Operations& row, const FileFacts& file) {
   if (row.kind != (file.inode.mode & S_IFMT) || !(row.type.empty() || row.type == file.mount->type)) return false;
@@ -50,18 +65,19 @@ bool fits(const Operations& row, const FileFacts& file) {
   return major == row.devices->major && minor >= row.devices->first && minor <= row.devices->last;
 }
 
-// kernel: do_dentry_open, and what open() of pipes and sockets does to it (stream_open).
-u32 file_mode(const FileFacts& file) {
+// kernel: do_dentry_open; alloc_file, of what is opened by no name; stream_open, of pipes and sockets.
+u32 file_mode(const FileFacts& file, const Operations* operations) {
   if (file.flags & O_PATH) return kModePath | kModeOpened;
   u32 mode = kModeOpened;
   if (file.readable) mode |= kModeRead | kModeCanRead;
   if (file.writable) mode |= kModeWrite | kModeCanWrite;
   const u32 kind = file.inode.mode & S_IFMT;
   if (kind == S_IFIFO || kind == S_IFSOCK) return mode | kModeStream;
-  mode |= kModeLseek | kModePread | kModePwrite;
+  if (file.mount->internal) return mode | (file.mount->type == "tmpfs" ? kSeekable : kModeLseek);
+  mode |= kSeekable;
   if (file.regular() || file.folder()) mode |= kModeAtomicPos;
   if (file.writable && kind != S_IFCHR && kind != S_IFBLK) mode |= kModeWriter;
-  return mode;
+  return operations ? mode ^ operations->mode : mode;
 }
 
 // kernel: d_flags_for_inode
@@ -131,8 +147,7 @@ KernelObject FileObjects::super_block(const MountFacts& mount) {
 }
 
 KernelObject FileObjects::inode_of(const MountFacts& mount, const InodeFacts& facts) {
-  const KernelObject inode =
-      space_.object(space_.structure("inode"), fmt::format("{:x} {}", mount.dev, facts.ino));
+  const KernelObject inode = space_.object(space_.structure("inode"), fmt::format("{:x} {}", mount.dev, facts.ino));
   inode.set("i_ino", facts.ino);
   inode.set("i_mode", static_cast<u16>(facts.mode));
   inode.set("i_rdev", facts.rdev);
@@ -141,6 +156,7 @@ KernelObject FileObjects::inode_of(const MountFacts& mount, const InodeFacts& fa
   inode.set("i_nlink", facts.nlink);
   inode.set("i_size", facts.size);
   inode.set("i_blocks", facts.blocks);
+  inode.set("i_blkbits", static_cast<u8>(std::countr_zero(facts.block_size)));
   inode.set("i_count", s32{1});
   set_time(inode.address("i_atime"), facts.atime);
   set_time(inode.address("i_mtime"), facts.mtime);
@@ -151,12 +167,13 @@ KernelObject FileObjects::inode_of(const MountFacts& mount, const InodeFacts& fa
   return inode;
 }
 
-KernelObject FileObjects::inode(const FileFacts& file) { return inode_of(*file.mount, file.inode); }
+KernelObject FileObjects::inode(const FileFacts& file) {
+  return inode_of(*file.mount, file.inode);
+}
 
 KernelObject FileObjects::root_of(const MountFacts& mount) {
   bool is_new = false;
-  const KernelObject root =
-      space_.object(space_.structure("dentry"), fmt::format("{:x}:/", mount.dev), &is_new);
+  const KernelObject root = space_.object(space_.structure("dentry"), fmt::format("{:x}:/", mount.dev), &is_new);
   if (!is_new) return root;
   root.set("d_parent", root.address());
   set_name(root, 0, "/");
@@ -167,7 +184,8 @@ KernelObject FileObjects::root_of(const MountFacts& mount) {
   return root;
 }
 
-KernelObject FileObjects::child(const MountFacts& mount, const KernelObject& parent, std::string_view name, bool* is_new) {
+KernelObject FileObjects::child(const MountFacts& mount, const KernelObject& parent, std::string_view name,
+                                bool* is_new) {
   const KernelObject dentry = space_.object(space_.structure("dentry"), child_identity(parent, name), is_new);
   if (!*is_new) return dentry;
   dentry.set("d_parent", parent.address());
@@ -176,14 +194,17 @@ KernelObject FileObjects::child(const MountFacts& mount, const KernelObject& par
   return dentry;
 }
 
-void FileObjects::set_inode(const KernelObject& dentry, const MountFacts& mount, const std::optional<InodeFacts>& inode) {
+void FileObjects::set_inode(const KernelObject& dentry, const MountFacts& mount,
+                            const std::optional<InodeFacts>& inode) {
   dentry.set("d_inode", inode ? inode_of(mount, *inode).address() : u64{0});
   dentry.set("d_flags", inode ? dentry_flags(inode->mode) : u32{0});
   dentry.set("d_lockref.count", s32{1});
+  dentry.set("d_hash.pprev", dentry.address());  // it is among the names (kernel: d_unhashed)
 }
 
 // The folders on the way are asked for their inodes when the last name or they themselves are met for the first time.
-KernelObject FileObjects::dentry_at(const MountFacts& mount, std::string_view path, const std::optional<InodeFacts>& inode) {
+KernelObject FileObjects::dentry_at(const MountFacts& mount, std::string_view path,
+                                    const std::optional<InodeFacts>& inode) {
   KernelObject at = root_of(mount);
   std::vector<std::pair<KernelObject, size_t>> way;  // and where in `path` each one's name ends
   bool is_new = false;
@@ -201,8 +222,8 @@ KernelObject FileObjects::dentry_at(const MountFacts& mount, std::string_view pa
 
 // It is its own parent (kernel: d_alloc_pseudo).
 KernelObject FileObjects::internal_dentry(const FileFacts& file) {
-  const KernelObject dentry = space_.object(space_.structure("dentry"),
-                                            fmt::format("{:x} {} {}", file.mount->dev, file.inode.ino, file.path));
+  const KernelObject dentry =
+      space_.object(space_.structure("dentry"), fmt::format("{:x} {} {}", file.mount->dev, file.inode.ino, file.path));
   dentry.set("d_parent", dentry.address());
   set_name(dentry, dentry.address(), file.path);
   dentry.set("d_sb", super_block(*file.mount).address());
@@ -211,12 +232,38 @@ KernelObject FileObjects::internal_dentry(const FileFacts& file) {
 }
 
 KernelObject FileObjects::dentry(const FileFacts& file) {
-  return file.mount->internal ? internal_dentry(file) : dentry_at(*file.mount, file.path, file.inode);
+  if (file.mount->internal) return internal_dentry(file);
+  return file.deleted ? deleted_dentry(file) : dentry_at(*file.mount, file.path, file.inode);
 }
 
-KernelObject FileObjects::negative_dentry(const FileFacts& folder, std::string_view name) {
-  const std::string path = (folder.path == "/" ? "" : folder.path) + "/" + std::string(name);
-  return dentry_at(*folder.mount, path, std::nullopt);
+// It keeps its place until the name means another file.
+KernelObject FileObjects::deleted_dentry(const FileFacts& file) {
+  const size_t slash = file.path.rfind('/');
+  const std::string folder = slash == 0 ? "/" : file.path.substr(0, slash), name = file.path.substr(slash + 1);
+  const KernelObject parent = dentry_at(*file.mount, folder, inode_at(*file.mount, folder));
+  const KernelStruct& type = space_.structure("dentry");
+  bool is_new = false;
+  KernelObject dentry = child(*file.mount, parent, name, &is_new);
+  if (!dentry) return dentry;
+  const u64 inode = load<u64>(reinterpret_cast<const void*>(dentry.address("d_inode")));
+  if (!is_new && inode != this->inode(file).address()) {
+    dentry = space_.object(type, fmt::format("{} {}", child_identity(parent, name), file.inode.ino));
+    dentry.set("d_parent", parent.address());
+    set_name(dentry, parent.address(), name);
+    dentry.set("d_sb", super_block(*file.mount).address());
+  }
+  set_inode(dentry, *file.mount, file.inode);
+  dentry.set("d_hash.pprev", u64{0});
+  return dentry;
+}
+
+KernelObject FileObjects::negative_dentry(const FileFacts& folder, std::string_view name, bool* known) {
+  const KernelObject parent = dentry(folder);
+  bool is_new = false;
+  const KernelObject negative = child(*folder.mount, parent, name, &is_new);
+  if (known) *known = negative && !is_new && load<u64>(reinterpret_cast<const void*>(negative.address("d_inode"))) == 0;
+  set_inode(negative, *folder.mount, std::nullopt);
+  return negative;
 }
 
 void FileObjects::renamed(const FileFacts& folder, std::string_view name, const FileFacts& new_folder,
@@ -232,7 +279,8 @@ void FileObjects::renamed(const FileFacts& folder, std::string_view name, const 
 // The first is its own parent, and lies on its own root (kernel: struct mount).
 KernelObject FileObjects::mount_of(const MountFacts& facts, u32 depth) {
   bool is_new = false;
-  const KernelObject mount = space_.object(space_.structure("mount"), fmt::format("{} {:x} {}", facts.id, facts.dev, facts.point), &is_new);
+  const KernelObject mount =
+      space_.object(space_.structure("mount"), fmt::format("{} {:x} {}", facts.id, facts.dev, facts.point), &is_new);
   if (!is_new) return mount;
   const KernelObject root = dentry_at(facts, facts.root, inode_at(facts, facts.root));
   mount.set("mnt_id", facts.id);
@@ -257,24 +305,44 @@ KernelObject FileObjects::path(const FileFacts& file, std::string_view identity)
   return path;
 }
 
-u64 FileObjects::operations(const FileFacts& file) const {
-  for (const Operations& row : kOperations)
-    if (fits(row, file)) return address_of_(row.symbol);
-  return 0;
+// Programs compare its address with kallsyms' and look into it for what the file can do.
+u64 FileObjects::operations(std::string_view symbol) {
+  const u64 address = address_of_(symbol);
+  if (!address) return 0;
+  bool is_new = false;
+  const KernelStruct& type = space_.structure("file_operations");
+  const KernelObject object = space_.object(type, symbol, &is_new);
+  if (!is_new) return address;
+  for (const Operation& each : kOperationFunctions)
+    if (symbol == each.object) object.set(each.member, address_of_(each.function));
+  space_.stands_at(address, object, type.size());
+  return address;
 }
 
 KernelObject FileObjects::file(const FileFacts& facts) {
-  const KernelObject file =
-      space_.object(space_.structure("file"), fmt::format("{} {} {:x} {}", facts.tgid, facts.fd, facts.mount->dev, facts.inode.ino));
+  const KernelObject file = space_.object(
+      space_.structure("file"), fmt::format("{} {} {:x} {}", facts.tgid, facts.fd, facts.mount->dev, facts.inode.ino));
   set_path(file, "f_path.mnt", "f_path.dentry", facts);
   const KernelObject inode = this->inode(facts);
   file.set("f_inode", inode.address());
   file.set("f_mapping", inode.address("i_data"));
-  file.set("f_op", facts.flags & O_PATH ? 0 : operations(facts));
+  const Operations* operations = nullptr;
+  for (const Operations& row : kOperations)
+    if (!operations && fits(row, facts)) operations = &row;
+  const bool usable = operations && !(facts.flags & O_PATH);
+  file.set("f_op", usable && *operations->symbol ? this->operations(operations->symbol) : u64{0});
   file.set("f_flags", facts.flags & ~u32{O_CLOEXEC});
-  file.set("f_mode", file_mode(facts));
+  file.set("f_mode", file_mode(facts, operations));
   file.set("f_pos", facts.pos);
   file.set("f_count", s64{1});
+  return file;
+}
+
+KernelObject FileObjects::file_to_open(const FileFacts& facts, u32 mode) {
+  const KernelObject file = this->file(facts);
+  if (facts.readable) mode |= kModeRead;
+  if (facts.writable) mode |= kModeWrite;
+  file.set("f_mode", mode);
   return file;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files as the kernel's own structs: file, path, dentry, inode, super_block, mount. A dentry is found again by its parent and
-// its name, as in the kernel's cache of them, an inode by its device and number, a file by who has it open as which
-// descriptor. What these structs have beyond what FileFacts tells is null.
+// Files as the kernel's own structs: file, path, dentry, inode, super_block, mount. A dentry is found again by its
+// parent and its name, as in the kernel's cache of them, an inode by its device and number, a file by who has it open
+// as which descriptor. What these structs have beyond what FileFacts tells is null.
 #pragma once
 
 #include <functional>
@@ -21,9 +21,11 @@ class FileObjects {
 
   // struct file, with what hangs on it.
   KernelObject file(const FileFacts& file);
+  // The same while it is about to be opened: f_mode is what was asked for and `mode` (FMODE_CREATED).
+  KernelObject file_to_open(const FileFacts& file, u32 mode);
   KernelObject dentry(const FileFacts& file);
-  // A name in a folder that leads nowhere (kernel: d_is_negative).
-  KernelObject negative_dentry(const FileFacts& folder, std::string_view name);
+  // A name in a folder that leads nowhere (kernel: d_is_negative); and whether it was known to lead nowhere before.
+  KernelObject negative_dentry(const FileFacts& folder, std::string_view name, bool* known = nullptr);
   KernelObject inode(const FileFacts& file);
   // struct path, for whatever `identity` says.
   KernelObject path(const FileFacts& file, std::string_view identity);
@@ -41,11 +43,12 @@ class FileObjects {
   KernelObject child(const MountFacts& mount, const KernelObject& parent, std::string_view name, bool* is_new);
   KernelObject dentry_at(const MountFacts& mount, std::string_view path, const std::optional<InodeFacts>& inode);
   KernelObject internal_dentry(const FileFacts& file);
+  KernelObject deleted_dentry(const FileFacts& file);
   KernelObject inode_of(const MountFacts& mount, const InodeFacts& facts);
   KernelObject mount_of(const MountFacts& mount, u32 depth);
+  u64 operations(std::string_view symbol);
   void set_name(const KernelObject& dentry, u64 parent, std::string_view name);
   void set_inode(const KernelObject& dentry, const MountFacts& mount, const std::optional<InodeFacts>& inode);
-  u64 operations(const FileFacts& file) const;
 
   ObjectSpace& space_;
   const Mounts& mounts_;

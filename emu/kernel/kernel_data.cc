@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <fstream>
 
+#include "emu/base/proc_files.h"
+
 namespace bpfemu {
 
 namespace {
@@ -50,8 +52,17 @@ const std::string& KernelData::text(std::optional<std::string>& cache, std::stri
   return *cache;
 }
 
+bool KernelData::has_ext4() const {
+  if (!has_ext4_) {
+    const std::string mounts = read_proc(::getpid(), "mountinfo").value_or("");
+    has_ext4_ = mounts.find(" - ext4 ") != mounts.npos;
+  }
+  return *has_ext4_;
+}
+
 const Symbols& KernelData::symbols() const {
-  if (!symbols_) symbols_ = std::make_unique<Symbols>(unpacked("symbols"));
+  if (!symbols_)
+    symbols_ = std::make_unique<Symbols>(unpacked("symbols"), has_ext4() ? unpacked("ext4_symbols") : std::string());
   return *symbols_;
 }
 
@@ -66,13 +77,15 @@ const Events& KernelData::events() const {
 }
 
 const std::string& KernelData::traceable_functions() const {
-  return text(functions_, "functions");
+  if (!functions_) functions_ = unpacked("functions") + (has_ext4() ? unpacked("ext4_functions") : std::string());
+  return *functions_;
 }
 bool KernelData::is_traceable(std::string_view function) const {
   if (traceable_.empty()) {
     std::string_view rest = traceable_functions();
     for (size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {
-      traceable_.insert(rest.substr(0, end));
+      const std::string_view line = rest.substr(0, end);
+      traceable_.insert(line.substr(0, line.find(' ')));
     }
   }
   return traceable_.contains(function);

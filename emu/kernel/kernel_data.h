@@ -24,10 +24,11 @@ class KernelData {
 
   // The BTF of the claimed kernel; its bytes are unpacked at the first question. ENOENT: no such data file.
   Result<std::shared_ptr<Btf>> btf() const;
+  // With those of the modules that a machine with this one's file systems has loaded: ext4's.
   const Symbols& symbols() const;
   const KernelStacks& stacks() const;
   const Events& events() const;
-  // available_filter_functions, one name a line.
+  // available_filter_functions, one name a line, with "[MODULE]" behind those of modules.
   const std::string& traceable_functions() const;
   bool is_traceable(std::string_view function) const;
   // /boot/config-RELEASE.
@@ -36,6 +37,8 @@ class KernelData {
   std::string_view file(std::string_view path) const;
 
  private:
+  // Is ext4 mounted here? Debian has it as a module, with jbd2.
+  bool has_ext4() const;
   std::string unpacked(std::string_view part) const;
   const std::string& text(std::optional<std::string>& cache, std::string_view part) const;
 
@@ -43,6 +46,7 @@ class KernelData {
   mutable std::unique_ptr<Symbols> symbols_;
   mutable std::unique_ptr<KernelStacks> stacks_;
   mutable std::unique_ptr<Events> events_;
+  mutable std::optional<bool> has_ext4_;
   mutable std::optional<std::string> functions_, config_, files_;
   mutable std::unordered_set<std::string_view> traceable_;  // the lines of functions_
 };

@@ -23,7 +23,7 @@ bool is_blacklisted(std::string_view list, std::string_view name) {
 }  // namespace
 
 KernelPlace kernel_place(const Symbols& symbols, u64 address) {
-  if (address < symbols.address("_text") || address >= symbols.address("_end")) return {};
+  if (!symbols.contains(address)) return {};
   const Symbol* first = symbols.at(address);
   KernelPlace place{.names = {}, .offset = address - first->address};
   const Symbol* end = symbols.all().data() + symbols.all().size();

@@ -104,4 +104,12 @@ u64 ObjectSpace::bytes(std::string_view identity, u32 size) {
   return object(bytes_.try_emplace(room, room).first->second, identity).address();
 }
 
+u64 ObjectSpace::at_kernel_address(u64 address, u64 size) const {
+  auto after = statics_.upper_bound(address);
+  if (after == statics_.begin()) return 0;
+  const auto& [start, object] = *std::prev(after);
+  const u64 offset = address - start;
+  return offset < object.size && size <= object.size - offset ? object.address + offset : 0;
+}
+
 }  // namespace bpfemu

@@ -85,6 +85,13 @@ class ObjectSpace {
   // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.
   u64 bytes(std::string_view identity, u32 size);
 
+  // The object is what the claimed kernel has at this address of its image or a module.
+  void stands_at(u64 kernel_address, const KernelObject& object, u32 size) {
+    statics_[kernel_address] = {object.address(), size};
+  }
+  // Where in the arena the `size` bytes at a kernel address are. 0: what lies there is not modelled.
+  u64 at_kernel_address(u64 address, u64 size) const;
+
   static constexpr size_t kMostObjects = 16384;
   static constexpr u32 kLongestText = 255;
 
@@ -110,6 +117,11 @@ class ObjectSpace {
   std::unordered_map<const KernelStruct*, Shelf> shelves_;
   const KernelStruct text_{kLongestText + 1};
   std::map<u32, KernelStruct> bytes_;
+  struct Static {
+    u64 address;
+    u32 size;
+  };
+  std::map<u64, Static> statics_;  // by their addresses in the kernel
 };
 
 }  // namespace bpfemu

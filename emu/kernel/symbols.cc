@@ -6,9 +6,14 @@
 
 namespace bpfemu {
 
-Symbols::Symbols(std::string text) : text_(std::move(text)) {
-  symbols_.reserve(text_.size() / 26);
-  const char *at = text_.data(), *end = at + text_.size();
+Symbols::Symbols(std::string text, std::string modules) : text_(std::move(text)), modules_(std::move(modules)) {
+  symbols_.reserve((text_.size() + modules_.size()) / 26);
+  read(text_);
+  read(modules_);
+}
+
+void Symbols::read(const std::string& text) {
+  const char *at = text.data(), *end = at + text.size();
   u64 address = 0;
   while (at < end) {
     const char* line = std::find(at, end, '\n');
@@ -16,7 +21,9 @@ Symbols::Symbols(std::string text) : text_(std::move(text)) {
     auto [after, error] = std::from_chars(at, line, delta, 16);
     if (error != std::errc() || line - after < 4) break;
     address += delta;
-    symbols_.push_back({address, after[1], {after + 3, static_cast<size_t>(line - after - 3)}});
+    const std::string_view name(after + 3, static_cast<size_t>(line - after - 3));
+    const size_t tab = std::min(name.find('\t'), name.size());
+    symbols_.push_back({address, after[1], name.substr(0, tab), name.substr(std::min(tab + 1, name.size()))});
     at = line + 1;
   }
 }
@@ -56,23 +63,30 @@ u64 Symbols::end_of(const Symbol& symbol) const {
   return next == symbols_.end() ? symbol.address : next->address;
 }
 
-std::optional<SymbolPlace> Symbols::locate(u64 place) const {
-  if (place < address("_stext") || place >= address("_end")) return std::nullopt;
+bool Symbols::contains(u64 place) const {
+  if (place >= address("_text") && place < address("_end")) return true;
   const Symbol* symbol = at(place);
-  if (!symbol) return std::nullopt;
+  return symbol && !symbol->module.empty() && place < end_of(*symbol);
+}
+
+std::optional<SymbolPlace> Symbols::locate(u64 place) const {
+  if (!contains(place) || place < address("_stext")) return std::nullopt;
+  const Symbol* symbol = at(place);
   return SymbolPlace{symbol->name, place - symbol->address, end_of(*symbol) - symbol->address};
 }
 
 std::string Symbols::listing(bool with_addresses) const {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
-  out.reserve(text_.size() + symbols_.size() * 18);
+  out.reserve(text_.size() + modules_.size() + symbols_.size() * 18);
   char head[20] = "0000000000000000 t ";
   for (const Symbol& symbol : symbols_) {
     u64 address = with_addresses ? symbol.address : 0;
     for (int i = 15; i >= 0; --i, address >>= 4) head[i] = kDigits[address & 15];
     head[17] = symbol.type;
-    out.append(head, 19).append(symbol.name).push_back('\n');
+    out.append(head, 19).append(symbol.name);
+    if (!symbol.module.empty()) out.append(1, '\t').append(symbol.module);
+    out.push_back('\n');
   }
   return out;
 }

@@ -17,6 +17,7 @@ struct Symbol {
   u64 address = 0;
   char type = 't';
   std::string_view name;
+  std::string_view module;  // "[ext4]"; empty: the kernel's image
 };
 
 // Where an address lies.
@@ -29,7 +30,8 @@ struct SymbolPlace {
 class Symbols {
  public:
   // `text`: lines "DELTA TYPE NAME", the first delta from 0, in hexadecimal, sorted by address.
-  explicit Symbols(std::string text);
+  // `modules`: the same, behind, each name followed by a tab and "[MODULE]".
+  explicit Symbols(std::string text, std::string modules = {});
   Symbols(const Symbols&) = delete;
   Symbols& operator=(const Symbols&) = delete;
 
@@ -41,14 +43,18 @@ class Symbols {
   const Symbol* at(u64 address) const;
   // The next symbol's address, which is where this one ends.
   u64 end_of(const Symbol& symbol) const;
-  // Nothing outside of the kernel's image (kernel: kallsyms_lookup).
+  // Of the kernel's image, or of a module?
+  bool contains(u64 address) const;
+  // Nothing outside of that (kernel: kallsyms_lookup).
   std::optional<SymbolPlace> locate(u64 address) const;
   // /proc/kallsyms of root with kernel.kptr_restrict=0, or with zeroed addresses.
   std::string listing(bool with_addresses) const;
   const std::vector<Symbol>& all() const { return symbols_; }
 
  private:
-  std::string text_;
+  void read(const std::string& text);
+
+  std::string text_, modules_;
   std::vector<Symbol> symbols_;  // by address
   mutable NameIndex names_;      // built at the first look-up
 

@@ -13,11 +13,11 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMaxParents = 4;                                   // how far real_parent is followed
-constexpr size_t kMostBlocks = ObjectSpace::kMostObjects / 2;    // threads whose end nobody reported are forgotten beyond
-constexpr size_t kMostEnded = 64;                                // that may have ended by exec alone
-constexpr u32 kLastingFlags = 0x00400000 | 0x40 | 0x100;         // kernel: PF_RANDOMIZE, PF_FORKNOEXEC, PF_SUPERPRIV
-constexpr u32 kNobody = ~u32{0};                                 // kernel: INVALID_UID, AUDIT_SID_UNSET
+constexpr u32 kMaxParents = 4;                                 // how far real_parent is followed
+constexpr size_t kMostBlocks = ObjectSpace::kMostObjects / 2;  // threads whose end nobody reported are forgotten beyond
+constexpr size_t kMostEnded = 64;                              // that may have ended by exec alone
+constexpr u32 kLastingFlags = 0x00400000 | 0x40 | 0x100;       // kernel: PF_RANDOMIZE, PF_FORKNOEXEC, PF_SUPERPRIV
+constexpr u32 kNobody = ~u32{0};                               // kernel: INVALID_UID, AUDIT_SID_UNSET
 
 // A namespace's inode number, 0 when the process is gone.
 u32 namespace_of(pid_t tgid, const char* name) {
@@ -31,7 +31,8 @@ std::vector<u64> stat_numbers(pid_t tgid) {
   constexpr size_t kFirst = 3, kCount = 53;
   std::vector<u64> numbers(kFirst, 0);
   const std::string stat = read_proc(tgid, "stat").value_or("");
-  for (std::string_view field : stat_fields(stat)) numbers.push_back(std::strtoull(std::string(field).c_str(), nullptr, 10));
+  for (std::string_view field : stat_fields(stat))
+    numbers.push_back(std::strtoull(std::string(field).c_str(), nullptr, 10));
   numbers.resize(std::max(numbers.size(), kCount), 0);
   return numbers;
 }
@@ -60,15 +61,9 @@ KernelObject namespace_object(ObjectSpace& space, const char* structure, u32 inu
 }  // namespace
 
 const TaskObjects::Member TaskObjects::kMembers[] = {
-    {"files", Extra::kFiles},
-    {"fs", Extra::kFolders},
-    {"utime", Extra::kTimes},
-    {"stime", Extra::kTimes},
-    {"nvcsw", Extra::kTimes},
-    {"nivcsw", Extra::kTimes},
-    {"min_flt", Extra::kTimes},
-    {"maj_flt", Extra::kTimes},
-    {"se.sum_exec_runtime", Extra::kTimes},
+    {"files", Extra::kFiles},   {"fs", Extra::kFolders},    {"utime", Extra::kTimes},
+    {"stime", Extra::kTimes},   {"nvcsw", Extra::kTimes},   {"nivcsw", Extra::kTimes},
+    {"min_flt", Extra::kTimes}, {"maj_flt", Extra::kTimes}, {"se.sum_exec_runtime", Extra::kTimes},
 };
 
 // Whatever reaches a member adds its offset to a pointer, or loads at it, or keeps it in a register: it is in an
@@ -123,8 +118,11 @@ TaskObjects::Block* TaskObjects::block_of(const TaskFacts& facts) {
   if (known == blocks_.end()) {
     const std::string identity = fmt::format("{} {}", facts.tid, facts.start_boottime_ns);
     Block block;
-    for (auto [member, type] : {std::pair{&Block::task, "task_struct"}, {&Block::cred, "cred"}, {&Block::pid, "pid"},
-                                {&Block::nsproxy, "nsproxy"}, {&Block::signal, "signal_struct"}})
+    for (auto [member, type] : {std::pair{&Block::task, "task_struct"},
+                                {&Block::cred, "cred"},
+                                {&Block::pid, "pid"},
+                                {&Block::nsproxy, "nsproxy"},
+                                {&Block::signal, "signal_struct"}})
       block.*member = space_.object(space_.structure(type), identity);
     if (!block.task) return nullptr;
     block.start_boottime_ns = facts.start_boottime_ns;
@@ -219,7 +217,8 @@ void TaskObjects::fill_namespaces(Block& block, const TaskFacts& facts) {
     at.set("nr", s32{tid});
     at.set("ns", of);
   };
-  number(0, facts.tid, nested ? namespace_object(space_, "pid_namespace", namespace_of(::getpid(), "pid")).address() : pid_namespace);
+  number(0, facts.tid,
+         nested ? namespace_object(space_, "pid_namespace", namespace_of(::getpid(), "pid")).address() : pid_namespace);
   if (nested) number(1, facts.local_tid, pid_namespace);
 }
 

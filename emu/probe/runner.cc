@@ -240,6 +240,18 @@ struct RunScopeEnv {
     to->length = static_cast<u32>(place->name.copy(to->name, sizeof to->name));
     return true;
   }
+  static u64 at_kernel_address(void* self, u64 address, u64 size) {
+    auto& find = scope_of(self).runner().outlets_.at_kernel_address;
+    return find ? find(address, size) : 0;
+  }
+  static s64 path_text(void* self, u64 path, char* to, u64 size) {
+    auto& text_of = scope_of(self).runner().outlets_.path_text;
+    const Result<std::string> text = text_of ? text_of(path) : fail(EFAULT);
+    if (!text) return -s64{text.error().value};
+    if (text->size() >= size) return -ENAMETOOLONG;
+    memcpy(to, text->c_str(), text->size() + 1);
+    return static_cast<s64>(text->size() + 1);
+  }
   static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
 
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
@@ -272,6 +284,8 @@ struct RunScopeEnv {
             .test_object = test_object,
             .show_sock = show_sock,
             .symbol_at = symbol_at,
+            .at_kernel_address = at_kernel_address,
+            .path_text = path_text,
             .breathe = [](void* self) { scope_of(self).breathe(); }};
   }
 };

@@ -40,6 +40,8 @@ struct Env {
   u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
+  u64 (*at_kernel_address)(void* self, u64 address, u64 size);              // where in the arena the kernel's data is, 0: nowhere
+  s64 (*path_text)(void* self, u64 path, char* to, u64 size);               // d_path of a struct path in the arena, with its NUL
   void (*breathe)(void* self);                      // others may go on now; null: there are none
 };
 

@@ -126,6 +126,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->tasks.forget(tid); };
   outlets.symbol_at = [&s](u64 address) { return s.kernel.symbols().locate(address); };
+  outlets.at_kernel_address = [&s](u64 address, u64 size) { return s.object_space->at_kernel_address(address, size); };
+  outlets.path_text = [&s](u64 path) { return d_path(*s.arena, *s.object_space, path); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,

@@ -10,6 +10,7 @@
 #include "emu/bpf/link.h"
 #include "emu/bpf/map_object.h"
 #include "emu/bpf/program.h"
+#include "emu/kernel/d_path.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/profile.h"
 #include "emu/kernel/sock_object.h"

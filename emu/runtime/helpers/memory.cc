@@ -60,6 +60,11 @@ s64 read_kernel(const Run* run, void* to, u64 address, u64 size) {
     return 0;
   }
   if (!on_stack(run, address, size)) {
+    const bool in_image = static_cast<s64>(address) < 0 && run->env->at_kernel_address;
+    if (const u64 known = in_image ? run->env->at_kernel_address(run->env->self, address, size) : 0) {
+      __builtin_memcpy(to, reinterpret_cast<const void*>(known), size);
+      return 0;
+    }
     s64 error = refusal(address);
     return size == 0 && error == -EFAULT ? 0 : error;
   }

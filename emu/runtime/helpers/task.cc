@@ -57,6 +57,12 @@ HELPER(help_get_current_task) {
   return run->task->task_struct;
 }
 
+HELPER(help_d_path) {
+  if (!r3) return 0;
+  if (!run->env->path_text) return result(-EFAULT);
+  return result(run->env->path_text(run->env->self, r1, pointer_to<char>(r2), r3));
+}
+
 HELPER(help_get_ns_current_pid_tgid) {
   auto* to = pointer_to<bpf_pidns_info>(r3);
   if (low32(r4) == sizeof *to && low32(r1) == r1 && r1 == run->task->ns_dev && r2 == run->task->ns_ino) {

@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "emu/base/fd.h"
+#include "emu/kernel/d_path.h"
 #include "emu/kernel/kernel_data.h"
 
 namespace bpfemu {
@@ -37,7 +38,10 @@ struct Fixture {
   std::shared_ptr<Btf> btf = KernelData(default_profile()).btf().value();
   ObjectSpace space{*arena, btf};
   Mounts mounts;
-  FileObjects objects{space, mounts, [](std::string_view symbol) { return symbol == "pipefifo_fops" ? u64{0x77} : 0; }};
+  FileObjects objects{
+      space, mounts, [](std::string_view symbol) {
+        return symbol == "pipefifo_fops" ? u64{0xffffffff82000000} : symbol == "fifo_open" ? u64{0x99} : 0;
+      }};
   pid_t self = ::getpid();
 
   template <class T = u64>
@@ -71,6 +75,9 @@ struct Fixture {
       dentry = get(dentry, "dentry", "d_parent");
     }
     return path.empty() ? "/" : path;
+  }
+  std::string text(int fd) {
+    return d_path(*arena, space, file(fd) + btf->offset_of("file", "f_path").value()).value();
   }
   u64 file(int fd) { return objects.file(mounts.describe(self, fd).value()).address(); }
 };
@@ -122,12 +129,20 @@ TEST_CASE_METHOD(Fixture, "an open file, its inode and its super block are the k
     REQUIRE(::unlink(name.c_str()) == 0);
     CHECK(mounts.describe(self, fd.get())->deleted);
     CHECK(shown(file(fd.get())) == name);
+    CHECK(text(fd.get()) == name + " (deleted)");
+    std::ofstream(name) << "another";
+    UniqueFd other(::open(name.c_str(), O_RDONLY));
+    CHECK(shown(file(other.get())) == name);
+    CHECK(text(other.get()) == name);
+    CHECK(get(get(file(fd.get()), "file", "f_path.dentry"), "dentry", "d_inode") == inode);
+    CHECK(get(get(file(other.get()), "file", "f_path.dentry"), "dentry", "d_inode") != inode);
   }
   SECTION("a name may look as if it were gone") {
     const std::string odd = name + " (deleted)";
     REQUIRE(::rename(name.c_str(), odd.c_str()) == 0);
     CHECK_FALSE(mounts.describe(self, fd.get())->deleted);
     CHECK(shown(file(fd.get())) == odd);
+    CHECK(text(fd.get()) == odd);
   }
   SECTION("a dentry keeps its place when it is renamed") {
     const u64 dentry = get(at, "file", "f_path.dentry");
@@ -151,17 +166,28 @@ TEST_CASE_METHOD(Fixture, "files without a folder") {
   auto name = [&](u64 file) { return name_of(get(file, "file", "f_path.dentry")); };
   auto type = [&](u64 file) {
     const u64 block = get(get(file, "file", "f_inode"), "inode", "i_sb");
-    return std::string(reinterpret_cast<const char*>(get(get(block, "super_block", "s_type"), "file_system_type", "name")));
+    return std::string(
+        reinterpret_cast<const char*>(get(get(block, "super_block", "s_type"), "file_system_type", "name")));
   };
   CHECK((name(file(in.get())).empty() && type(file(in.get())) == "pipefs"));
   CHECK(get<u16>(get(file(in.get()), "file", "f_inode"), "inode", "i_mode") == (S_IFIFO | 0600));
-  CHECK(get(file(in.get()), "file", "f_op") == 0x77);
+  CHECK(get(file(in.get()), "file", "f_op") == 0xffffffff82000000);
+  const u64 open = 0xffffffff82000000 + btf->offset_of("file_operations", "open").value();
+  CHECK(load<u64>(reinterpret_cast<const void*>(space.at_kernel_address(open, 8))) == 0x99);
+  CHECK(space.at_kernel_address(0xffffffff82000000,
+                                btf->size_of(btf->find("file_operations", BTF_KIND_STRUCT).value()).value() + 1) == 0);
+  CHECK(space.at_kernel_address(0xffffffff82000000 - 1, 1) == 0);
   CHECK((get<u32>(file(in.get()), "file", "f_mode") & 0x7) == 1);
   CHECK((get<u32>(file(out.get()), "file", "f_mode") & 0x7) == 2);
   CHECK((name(file(tcp.get())) == "TCP" && type(file(tcp.get())) == "sockfs"));
   CHECK((name(file(event.get())) == "[eventfd]" && type(file(event.get())) == "anon_inodefs"));
   CHECK((name(file(memory.get())) == "memfd:a/b" && type(file(memory.get())) == "tmpfs"));
   CHECK(file(left.get()) != file(right.get()));
+  for (const UniqueFd* each : {&in, &left, &event, &memory, &tcp}) {
+    const std::string link = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(each->get()));
+    CHECK(text(each->get()) == link);
+  }
+  CHECK(d_path(*arena, space, 0).error().value == EFAULT);
 }
 
 TEST_CASE_METHOD(Fixture, "devices have the kernel's numbers") {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/hook/open_file.h"
+
+#include <cstring>
+
+namespace bpfemu {
+
+OpenFile::OpenFile(Occasion& on, u64 fd) : on_(on), fd_(static_cast<int>(fd)) {
+  access_ = descriptor_access(on.task().tid(), fd_).value_or(DescriptorAccess{});
+}
+
+const FileFacts* OpenFile::facts() {
+  if (!asked_) {
+    asked_ = true;
+    auto found = on_.services().mounts.describe(on_.task().tid(), fd_);
+    if (found) {
+      found->tgid = on_.task().tgid();
+      facts_ = std::move(*found);
+    }
+  }
+  return facts_ ? &*facts_ : nullptr;
+}
+
+u64 OpenFile::address() {
+  const FileFacts* file = facts();
+  return file ? on_.services().files.file(*file).address() : 0;
+}
+
+bool OpenFile::is_stream() {
+  const FileFacts* file = facts();
+  return !file || S_ISFIFO(file->inode.mode) || S_ISSOCK(file->inode.mode);
+}
+
+bool OpenFile::is_regular_on(std::string_view file_system) {
+  const FileFacts* file = facts();
+  return file && file->regular() && file->mount->type == file_system;
+}
+
+bool OpenFile::is_device(u32 major, u32 first_minor, u32 last_minor) {
+  const FileFacts* file = facts();
+  if (!file || !S_ISCHR(file->inode.mode)) return false;
+  const u32 device = file->inode.rdev;
+  return device >= kernel_device(major, first_minor) && device <= kernel_device(major, last_minor);
+}
+
+KernelObject local(Occasion& on, std::string_view structure) {
+  const KernelStruct& type = on.services().objects.structure(structure);
+  const u64 at = type.size() ? on.place_zeroed(type.size()) : 0;
+  return at ? KernelObject(at, type) : KernelObject();
+}
+
+u64 filename(Occasion& on, std::string_view path, u64 user) {
+  const KernelStruct& type = on.services().objects.structure("filename");
+  const u64 at = on.place_zeroed(type.size() + path.size() + 1);
+  if (!at) return 0;
+  const KernelObject name(at, type);
+  memcpy(reinterpret_cast<void*>(at + type.size()), path.data(), path.size());
+  name.set("name", at + type.size());
+  name.set("uptr", user);
+  name.set("refcnt", s32{1});
+  return at;
+}
+
+u64 mount_user_namespace(const Occasion& on) { return on.services().kernel.symbols().address("init_user_ns"); }
+
+}  // namespace bpfemu

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that open files.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "emu/hook/lookup.h"
+#include "emu/hook/paths.h"
+#include "emu/hook/socket_parts.h"
+
+namespace bpfemu {
+
+namespace {
+
+// The kernel's own O_LARGEFILE; user space's is 0 on x86-64.
+constexpr u64 kLargeFile = 0100000;
+constexpr u64 kPathFlags = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
+constexpr u64 kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |
+                           O_ASYNC | O_DIRECT | kLargeFile | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |
+                           O_TMPFILE;
+constexpr u64 kTmpFileBit = O_TMPFILE & ~O_DIRECTORY;
+constexpr u64 kPageBytes = 4096;
+// kernel: struct open_flags' acc_mode, intent and lookup_flags; and FMODE_CREATED.
+constexpr s32 kMayWrite = 2, kMayAppend = 8;
+constexpr s32 kLookupFollow = 1, kLookupDirectory = 2, kLookupOpen = 0x100, kLookupCreate = 0x200,
+              kLookupExclusive = 0x400;
+constexpr u32 kModeCreated = 0x100000;
+constexpr u32 kTruncateAttributes = 1 << 5 | 1 << 6 | 1 << 15;  // kernel: ATTR_MTIME, ATTR_CTIME, ATTR_OPEN
+
+// kernel: build_open_how.
+open_how how_of(u64 flags, u64 mode) {
+  open_how how{};
+  how.flags = flags & kOpenFlags;
+  how.mode = mode & 07777;
+  if (how.flags & O_PATH) how.flags &= kPathFlags;
+  if (!(how.flags & (O_CREAT | kTmpFileBit))) how.mode = 0;
+  return how;
+}
+
+// kernel: copy_struct_from_user. What the kernel does not know must be zero.
+bool read_how(Task& task, u64 address, u64 size, struct open_how& how) {
+  if (size < sizeof how || size > kPageBytes) return false;
+  std::array<u8, kPageBytes> given;
+  if (!task.read(address, given.data(), size)) return false;
+  memcpy(&how, given.data(), sizeof how);
+  return std::all_of(given.begin() + sizeof how, given.begin() + static_cast<long>(size), [](u8 b) { return b == 0; });
+}
+
+// What each of the four calls asks do_sys_openat2 for.
+struct Opening {
+  u64 folder = static_cast<u64>(AT_FDCWD), name = 0;
+  open_how how{};
+
+  bool has(u64 flag) const { return (how.flags & flag) == flag; }
+  bool creates() const { return has(O_CREAT) && !has(O_PATH); }
+  bool unnamed() const { return has(kTmpFileBit); }
+  bool follows() const { return !has(O_NOFOLLOW) && !(has(O_CREAT) && has(O_EXCL)); }
+};
+
+// None: openat2 looks at its struct first, and goes no further when that is wrong.
+std::optional<Opening> opening_of(const Transit& call) {
+  Opening opening;
+  switch (call.number()) {
+    case SYS_open:
+      opening.name = call.arg(0);
+      opening.how = how_of(call.arg(1) | kLargeFile, call.arg(2));
+      return opening;
+    case SYS_creat:
+      opening.name = call.arg(0);
+      opening.how = how_of(O_CREAT | O_WRONLY | O_TRUNC | kLargeFile, call.arg(1));
+      return opening;
+    case SYS_openat: opening.how = how_of(call.arg(2) | kLargeFile, call.arg(3)); break;
+    default:
+      if (!read_how(call.task(), call.arg(2), call.arg(3), opening.how)) return std::nullopt;
+      if (!(opening.how.flags & O_PATH)) opening.how.flags |= kLargeFile;
+  }
+  opening.folder = call.arg(0);
+  opening.name = call.arg(1);
+  return opening;
+}
+
+// kernel: build_open_flags
+u64 open_flags(Transit& call, const Opening& wanted) {
+  const KernelObject op = local(call, "open_flags");
+  u32 flags = static_cast<u32>(wanted.how.flags) & ~u32{O_CLOEXEC};
+  s32 access = (flags & O_ACCMODE) == O_RDONLY ? 4 : (flags & O_ACCMODE) == O_WRONLY ? 2 : 6;
+  if (flags & O_PATH) access = 0;
+  if (flags & O_TRUNC) access |= kMayWrite;
+  if (flags & O_APPEND) access |= kMayAppend;
+  s32 intent = flags & O_PATH ? 0 : kLookupOpen, lookup = 0;
+  if (flags & O_CREAT) intent |= kLookupCreate;
+  if ((flags & O_CREAT) && (flags & O_EXCL)) {
+    intent |= kLookupExclusive;
+    flags |= O_NOFOLLOW;
+  }
+  if (flags & O_DIRECTORY) lookup |= kLookupDirectory;
+  if (!(flags & O_NOFOLLOW)) lookup |= kLookupFollow;
+  const bool creates = wanted.how.flags & (O_CREAT | kTmpFileBit);
+  op.set("open_flag", flags);
+  op.set("mode", static_cast<u16>(creates ? (wanted.how.mode & 07777) | S_IFREG : 0));
+  op.set("acc_mode", access);
+  op.set("intent", intent);
+  op.set("lookup_flags", lookup);
+  return op.address();
+}
+
+// A name is made in its folder (kernel: lookup_open).
+void pass_creation(Transit& call, Lookup& at, u64 mode) {
+  call.enter(Hook::security_path_mknod,
+             [&](Arguments& a) {
+               a.lazily(0, [&] { return at.folder_path(); });
+               a.lazily(1, [&] { return at.target_dentry(); });
+               a[2] = mode;
+             })
+      .leave(0);
+  call.enter(Hook::security_inode_create,
+             [&](Arguments& a) {
+               a.lazily(0, [&] { return at.folder_inode(); });
+               a.lazily(1, [&] { return at.target_dentry(); });
+               a[2] = mode;
+             })
+      .leave(0);
+}
+
+// The file is there, and is opened (kernel: do_open).
+void pass_opened(Transit& call, const Opening& wanted, int fd, bool created) {
+  OpenFile opened(call, static_cast<u64>(fd));
+  const FileFacts* facts = opened.facts();
+  if (!facts) return;
+  FileObjects& files = call.services().files;
+  auto path_of = [&] {
+    const KernelObject path = local(call, "path");
+    if (path) files.set_path(path, "mnt", "dentry", *facts);
+    return path.address();
+  };
+  if (wanted.unnamed()) {
+    call.enter(Hook::vfs_tmpfile,
+               [&](Arguments& a) {
+                 a.lazily(0, [&] { return mount_user_namespace(call); });
+                 a.lazily(1, path_of);
+                 a.lazily(2, [&] { return opened.address(); });
+                 a[3] = facts->inode.mode;
+               })
+        .leave(0);
+    return;
+  }
+  const Passing vfs_open = call.enter(Hook::vfs_open, [&](Arguments& a) {
+    a.lazily(0, path_of);
+    // What do_dentry_open() will say of it is not yet known.
+    a.lazily(1, [&] { return files.file_to_open(*facts, created ? kModeCreated : 0).address(); });
+  });
+  if (!wanted.has(O_PATH)) {
+    call.enter(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, [&] { return opened.address(); }); }).leave(0);
+    if (call.awaited(Hook::ext4_file_open) && opened.is_regular_on("ext4"))
+      call.enter(Hook::ext4_file_open,
+                 [&](Arguments& a) {
+                   a.lazily(0, [&] { return files.inode(*facts).address(); });
+                   a.lazily(1, [&] { return opened.address(); });
+                 })
+          .leave(0);
+  }
+  vfs_open.leave(0);
+  (void)opened.address();  // from here on it is open
+  if (!wanted.has(O_TRUNC) || created || !facts->regular()) return;
+  call.enter(Hook::do_truncate,
+             [&](Arguments& a) {
+               a.lazily(0, [&] { return mount_user_namespace(call); });
+               a.lazily(1, [&] { return files.dentry(*facts).address(); });
+               a[3] = kTruncateAttributes;
+               a.lazily(4, [&] { return opened.address(); });
+             })
+      .leave(0);
+}
+
+}  // namespace
+
+// open, openat, creat, openat2
+Path opening(Transit& call) {
+  const std::optional<Opening> wanted = opening_of(call);
+  if (!wanted) co_return;
+  const Passing do_sys_openat2 = call.enter(Hook::do_sys_openat2, [&](Arguments& a) {
+    a[0] = wanted->folder;
+    a[1] = wanted->name;
+    a[2] = call.place(wanted->how);
+  });
+  const bool inside = std::ranges::any_of(
+      std::to_array({Hook::do_filp_open, Hook::lookup_fast, Hook::d_lookup, Hook::security_path_mknod,
+                     Hook::security_inode_create, Hook::vfs_open, Hook::vfs_tmpfile, Hook::security_file_open,
+                     Hook::ext4_file_open, Hook::do_truncate}),
+      [&](Hook hook) { return call.awaited(hook); });
+  if (!inside) {
+    do_sys_openat2.leave(co_await call.done());
+    co_return;
+  }
+  Lookup at(call, wanted->folder, wanted->name, wanted->follows() ? Lookup::Last::kFollow : Lookup::Last::kKeep);
+  Passing do_filp_open;
+  if (at.named()) {
+    do_filp_open = call.enter(Hook::do_filp_open, [&](Arguments& a) {
+      a[0] = wanted->folder;
+      a.lazily(1, [&] { return filename(call, at.path(), wanted->name); });
+      a.lazily(2, [&] { return open_flags(call, *wanted); });
+    });
+    // With O_CREAT the last name is looked for in its locked folder alone.
+    const bool missed = at.pass_names(!wanted->creates());
+    if (missed || (wanted->creates() && at.has_last())) at.pass_last(missed);
+  }
+  const bool existed = at.exists();
+  const s64 result = co_await call.done();
+  if (result >= 0 && at.named()) {
+    const bool created = wanted->creates() && !existed && at.has_last();
+    if (created) pass_creation(call, at, (wanted->how.mode & 07777) | S_IFREG);
+    pass_opened(call, *wanted, static_cast<int>(result), created);
+  }
+  do_filp_open.leave(result < 0 || !call.awaited(Hook::do_filp_open)
+                         ? result
+                         : static_cast<s64>(OpenFile(call, static_cast<u64>(result)).address()));
+  do_sys_openat2.leave(result);
+}
+
+// close
+Path closing(Transit& call) {
+  const Passing close_fd = call.enter(Hook::close_fd, [&](Arguments& a) {
+    for (u32 n = 0; n < call.args().size(); ++n) a[n] = call.arg(n);
+  });
+  SocketClosing socket(call, static_cast<int>(call.arg(0)));
+  const s64 result = co_await call.done();
+  close_fd.leave(result);
+  socket.done(result);  // kernel: __fput runs when the call is left
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that pass functions of the VFS which are not modelled: they are named when somebody listens.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "emu/hook/paths.h"
+
+namespace bpfemu {
+
+// mount and the calls that it is made of since 5.2
+Path mounting(Transit& call) {
+  for (Hook hook : {Hook::vfs_get_tree, Hook::vfs_get_super, Hook::vfs_create_mount, Hook::vfs_kern_mount,
+                    Hook::vfs_parse_fs_param_source, Hook::vfs_parse_fs_param, Hook::vfs_parse_fs_string,
+                    Hook::vfs_dup_fs_context, Hook::vfs_clean_context})
+    call.untold(hook);
+  co_return;
+}
+
+// ioctl, as far as the VFS answers it itself
+Path controlling_device(Transit& call) {
+  switch (static_cast<u32>(call.arg(1))) {
+    case FS_IOC_GETFLAGS:
+    case FS_IOC_FSGETXATTR: call.untold(Hook::vfs_fileattr_get); break;
+    case FS_IOC_SETFLAGS:
+    case FS_IOC_FSSETXATTR: call.untold(Hook::vfs_fileattr_set); break;
+    case FICLONE:
+    case FICLONERANGE: call.untold(Hook::vfs_clone_file_range); break;
+    case FIDEDUPERANGE:
+      call.untold(Hook::vfs_dedupe_file_range);
+      call.untold(Hook::vfs_dedupe_file_range_one);
+      break;
+    default:;
+  }
+  co_return;
+}
+
+// fcntl
+Path controlling_file(Transit& call) {
+  switch (static_cast<u32>(call.arg(1))) {
+    case F_GETLK:
+    case F_OFD_GETLK: call.untold(Hook::vfs_test_lock); break;
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW: call.untold(Hook::vfs_lock_file); break;
+    case F_SETLEASE: call.untold(Hook::vfs_setlease); break;
+    default:;
+  }
+  co_return;
+}
+
+// Each has one.
+Path rarely(Transit& call) {
+  switch (call.number()) {
+    case SYS_madvise:
+      if (call.arg(2) == MADV_WILLNEED) call.untold(Hook::vfs_fadvise);
+      break;
+    case SYS_mq_open:
+      if (call.arg(1) & O_CREAT) call.untold(Hook::vfs_mkobj);
+      break;
+    case SYS_open_by_handle_at: call.untold(Hook::vfs_dentry_acceptable); break;
+    case SYS_quotactl: call.untold(Hook::vfs_cleanup_quota_inode); break;
+    case SYS_fanotify_mark: call.untold(Hook::vfs_get_fsid); break;
+    default:;
+  }
+  co_return;
+}
+
+}  // namespace bpfemu

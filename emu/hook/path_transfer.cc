@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that read and write files, from the descriptor to the file system's own function.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "emu/hook/open_file.h"
+#include "emu/hook/paths.h"
+#include "emu/hook/socket_parts.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u64 kTaskSize = 0x7ffffffff000;       // TASK_SIZE_MAX
+constexpr u64 kMostBytes = 0x7ffff000;          // kernel: MAX_RW_COUNT
+constexpr u64 kMayWrite = 2, kMayRead = 4;      // kernel: MAY_*
+constexpr u8 kIterVector = 0, kIterBuffer = 6;  // kernel: ITER_IOVEC, ITER_UBUF
+constexpr s32 kWaitAppend = 0x10, kSync = 0x2 | 0x4, kDataSync = 0x2, kDirect = 1 << 17;  // kernel: IOCB_*
+
+// What reading and writing differ in.
+struct Direction {
+  bool writes;
+  Hook ksys, vfs, vfs_vector, ext4;
+};
+constexpr Direction kReads = {false, Hook::ksys_read, Hook::vfs_read, Hook::vfs_readv, Hook::ext4_file_read_iter};
+constexpr Direction kWrites = {true, Hook::ksys_write, Hook::vfs_write, Hook::vfs_writev, Hook::ext4_file_write_iter};
+
+// What a call asks for.
+struct Transfer {
+  u64 fd = 0, data = 0, count = 0;  // of bytes, or of vectors
+  bool is_vector = false;
+  std::optional<s64> position = {};  // none: the file's own
+  s32 flags = 0;                     // RWF_*
+  std::vector<iovec> vectors = {};
+  bool valid = true;  // access_ok(), import_iovec()
+
+  u64 first_buffer() const {
+    return !is_vector ? data : vectors.empty() ? 0 : reinterpret_cast<u64>(vectors[0].iov_base);
+  }
+};
+
+Transfer transfer_of(const Transit& call) {
+  Transfer wanted{.fd = call.arg(0), .data = call.arg(1), .count = call.arg(2)};
+  switch (call.number()) {
+    case SYS_pread64:
+    case SYS_pwrite64:
+    case SYS_preadv:
+    case SYS_pwritev: wanted.position = static_cast<s64>(call.arg(3)); break;
+    case SYS_preadv2:
+    case SYS_pwritev2:
+      if (call.arg(3) != ~u64{0}) wanted.position = static_cast<s64>(call.arg(3));
+      wanted.flags = static_cast<s32>(call.arg(5));
+      break;
+    default:;
+  }
+  const long number = call.number();
+  wanted.is_vector = number == SYS_readv || number == SYS_writev || number == SYS_preadv || number == SYS_pwritev ||
+                     number == SYS_preadv2 || number == SYS_pwritev2;
+  if (!wanted.is_vector) {
+    wanted.valid = wanted.data <= kTaskSize && wanted.count <= kTaskSize - wanted.data;
+    return wanted;
+  }
+  wanted.valid = wanted.count <= IOV_MAX;
+  if (!wanted.valid) return wanted;
+  wanted.vectors.resize(wanted.count);
+  wanted.valid = wanted.count == 0 ||
+                 call.task().read(wanted.data, wanted.vectors.data(), wanted.count * sizeof(iovec)).has_value();
+  return wanted;
+}
+
+u64 bytes_of(const Transfer& wanted) {
+  if (!wanted.is_vector) return wanted.count;
+  u64 bytes = 0;
+  for (const iovec& each : wanted.vectors) bytes += each.iov_len;
+  return bytes;
+}
+
+s32 iocb_flags(OpenFile& file, s32 given) {
+  const FileFacts* facts = file.facts();
+  const u32 flags = facts ? facts->flags : 0;
+  if (flags & O_APPEND) given |= kWaitAppend;
+  if (flags & O_DIRECT) given |= kDirect;
+  if ((flags & O_SYNC) == O_SYNC) return given | kSync;
+  return flags & O_DSYNC ? given | kDataSync : given;
+}
+
+u64 kiocb(Transit& call, OpenFile& file, const Transfer& wanted) {
+  const KernelObject kiocb = local(call, "kiocb");
+  const FileFacts* facts = file.facts();
+  kiocb.set("ki_filp", file.address());
+  kiocb.set("ki_pos", wanted.position.value_or(facts && !file.is_stream() ? facts->pos : 0));
+  kiocb.set("ki_flags", iocb_flags(file, wanted.flags));
+  return kiocb.address();
+}
+
+u64 iov_iter(Transit& call, const Transfer& wanted, bool writes) {
+  const KernelObject iter = local(call, "iov_iter");
+  iter.set("data_source", u8{writes});
+  iter.set("user_backed", u8{1});
+  if (!wanted.is_vector) {
+    iter.set("iter_type", kIterBuffer);
+    iter.set("ubuf", wanted.data);
+    iter.set("count", std::min(wanted.count, kMostBytes));
+    return iter.address();
+  }
+  const u64 copy = call.place_zeroed(wanted.count * sizeof(iovec));
+  if (copy) std::copy(wanted.vectors.begin(), wanted.vectors.end(), reinterpret_cast<iovec*>(copy));
+  iter.set("iter_type", kIterVector);
+  iter.set("iov", copy);
+  iter.set("nr_segs", wanted.count);
+  iter.set("count", std::min(bytes_of(wanted), kMostBytes));
+  return iter.address();
+}
+
+// The file's own read_iter() or write_iter(), if it is one that can be listened to.
+std::optional<Hook> own_function(Transit& call, OpenFile& file, const Direction& way) {
+  if (call.awaited(way.ext4) && file.is_regular_on("ext4")) return way.ext4;
+  if (way.writes && call.awaited(Hook::tty_write) &&
+      (file.is_device(4, 0, 255) || file.is_device(5, 0, 0) || file.is_device(136, 0, 0xfffff)))
+    return Hook::tty_write;
+  if (!way.writes && call.awaited(Hook::urandom_read_iter) && file.is_device(1, 9, 9)) return Hook::urandom_read_iter;
+  return std::nullopt;
+}
+
+// kernel: rw_verify_area
+void pass_permission(Transit& call, OpenFile& file, u64 mask) {
+  call.enter(Hook::security_file_permission,
+             [&](Arguments& a) {
+               a.lazily(0, [&] { return file.address(); });
+               a[1] = mask;
+             })
+      .leave(0);
+}
+
+Path transferring(Transit& call, const Direction way) {
+  Passing ksys;
+  if (call.number() == SYS_read || call.number() == SYS_write)
+    ksys = call.enter(way.ksys, [&](Arguments& a) {
+      for (u32 n = 0; n < call.args().size(); ++n) a[n] = call.arg(n);
+    });
+  const Transfer wanted = transfer_of(call);
+  OpenFile file(call, wanted.fd);
+  const bool placed = !wanted.position || (*wanted.position >= 0 && !file.is_stream());
+  if (!file.usable() || !placed) {
+    ksys.leave(co_await call.done());
+    co_return;
+  }
+  u64 position = 0;
+  const Passing vfs = call.enter(wanted.is_vector ? way.vfs_vector : way.vfs, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    a[1] = wanted.data;
+    a[2] = wanted.count;
+    a.lazily(3, [&] {
+      if (wanted.position) return position = call.place(*wanted.position);
+      return file.is_stream() ? u64{0} : position = call.place(file.facts()->pos);
+    });
+    a[4] = wanted.is_vector ? static_cast<u64>(wanted.flags) : 0;
+  });
+  Passing own;
+  if ((way.writes ? file.writable() : file.readable()) && wanted.valid) {
+    pass_permission(call, file, way.writes ? kMayWrite : kMayRead);
+    if (const auto function = own_function(call, file, way))
+      own = call.enter(*function, [&](Arguments& a) {
+        a.lazily(0, [&] { return kiocb(call, file, wanted); });
+        a.lazily(1, [&] { return iov_iter(call, wanted, way.writes); });
+      });
+  }
+  // What is a socket adds its own way.
+  std::optional<SocketSending> sending;
+  std::optional<SocketReceiving> receiving;
+  const Message message{.size = bytes_of(wanted)};
+  if (way.writes) sending.emplace(call, static_cast<int>(wanted.fd), message);
+  else receiving.emplace(call, static_cast<int>(wanted.fd), message, wanted.first_buffer());
+  const s64 result = co_await call.done();
+  if (sending) sending->done(result);
+  if (receiving) receiving->done(result);
+  if (position && result > 0) *reinterpret_cast<s64*>(position) += result;
+  own.leave(result);
+  vfs.leave(result);
+  ksys.leave(result);
+}
+
+}  // namespace
+
+// read, pread64, readv, preadv, preadv2
+Path reading(Transit& call) {
+  return transferring(call, kReads);
+}
+
+// write, pwrite64, writev, pwritev, pwritev2
+Path writing(Transit& call) {
+  return transferring(call, kWrites);
+}
+
+// fsync, fdatasync: the second has vfs_fsync_range inlined.
+Path syncing(Transit& call) {
+  OpenFile file(call, call.arg(0));
+  if (!file.usable()) co_return;
+  const bool data_only = call.number() == SYS_fdatasync;
+  auto range = [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    a[2] = LLONG_MAX;
+    a[3] = data_only;
+  };
+  Passing vfs, own;
+  if (!data_only) vfs = call.enter(Hook::vfs_fsync_range, range);
+  if (call.awaited(Hook::ext4_sync_file) &&
+      (file.is_regular_on("ext4") || (file.facts() && file.facts()->folder() && file.facts()->mount->type == "ext4")))
+    own = call.enter(Hook::ext4_sync_file, range);
+  const s64 result = co_await call.done();
+  own.leave(result);
+  vfs.leave(result);
+}
+
+// getdents, getdents64
+Path listing(Transit& call) {
+  OpenFile file(call, call.arg(0));
+  if (file.usable() && file.facts() && file.facts()->folder()) pass_permission(call, file, kMayRead);
+  co_return;
+}
+
+// fallocate
+Path allocating(Transit& call) {
+  OpenFile file(call, call.arg(0));
+  if (!file.usable()) co_return;
+  const Passing vfs_fallocate = call.enter(Hook::vfs_fallocate, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    for (u32 n = 1; n < 4; ++n) a[n] = call.arg(n);
+  });
+  const s64 offset = static_cast<s64>(call.arg(2)), length = static_cast<s64>(call.arg(3));
+  if (offset >= 0 && length > 0 && file.writable()) pass_permission(call, file, kMayWrite);
+  vfs_fallocate.leave(co_await call.done());
+}
+
+// copy_file_range
+Path copying(Transit& call) {
+  OpenFile from(call, call.arg(0)), to(call, call.arg(2));
+  if (!from.usable() || !to.usable()) co_return;
+  // Where: at the user's place, or the file's own.
+  auto position = [&](OpenFile& file, u64 user) {
+    s64 given = 0;
+    if (user)
+      (void)call.task().read(user, &given, sizeof given);
+    else if (file.facts())
+      given = file.facts()->pos;
+    return static_cast<u64>(given);
+  };
+  const Passing vfs_copy_file_range = call.enter(Hook::vfs_copy_file_range, [&](Arguments& a) {
+    a.lazily(0, [&] { return from.address(); });
+    a.lazily(1, [&] { return position(from, call.arg(1)); });
+    a.lazily(2, [&] { return to.address(); });
+    a.lazily(3, [&] { return position(to, call.arg(3)); });
+    a[4] = call.arg(4);
+    a[5] = call.arg(5);
+  });
+  if (from.readable() && to.writable()) {
+    pass_permission(call, from, kMayRead);
+    pass_permission(call, to, kMayWrite);
+  }
+  vfs_copy_file_range.leave(co_await call.done());
+}
+
+}  // namespace bpfemu
