@@ -27,7 +27,6 @@ constexpr u64 kPageBytes = 4096;
 constexpr s32 kMayWrite = 2, kMayAppend = 8;
 constexpr s32 kLookupFollow = 1, kLookupDirectory = 2, kLookupOpen = 0x100, kLookupCreate = 0x200,
               kLookupExclusive = 0x400;
-constexpr u32 kModeCreated = 0x100000;
 constexpr u32 kTruncateAttributes = 1 << 5 | 1 << 6 | 1 << 15;  // kernel: ATTR_MTIME, ATTR_CTIME, ATTR_OPEN
 
 // kernel: build_open_how.
@@ -82,22 +81,24 @@ std::optional<Opening> opening_of(const Transit& call) {
   return opening;
 }
 
+// What becomes of f_flags, until the file is open.
+u32 flags_of(const Opening& wanted) {
+  return static_cast<u32>(wanted.how.flags) & ~u32{O_CLOEXEC};
+}
+
 // kernel: build_open_flags
 u64 open_flags(Transit& call, const Opening& wanted) {
   const KernelObject op = local(call, "open_flags");
-  u32 flags = static_cast<u32>(wanted.how.flags) & ~u32{O_CLOEXEC};
+  const u32 flags = flags_of(wanted);
   s32 access = (flags & O_ACCMODE) == O_RDONLY ? 4 : (flags & O_ACCMODE) == O_WRONLY ? 2 : 6;
   if (flags & O_PATH) access = 0;
   if (flags & O_TRUNC) access |= kMayWrite;
   if (flags & O_APPEND) access |= kMayAppend;
   s32 intent = flags & O_PATH ? 0 : kLookupOpen, lookup = 0;
   if (flags & O_CREAT) intent |= kLookupCreate;
-  if ((flags & O_CREAT) && (flags & O_EXCL)) {
-    intent |= kLookupExclusive;
-    flags |= O_NOFOLLOW;
-  }
+  if ((flags & O_CREAT) && (flags & O_EXCL)) intent |= kLookupExclusive;
   if (flags & O_DIRECTORY) lookup |= kLookupDirectory;
-  if (!(flags & O_NOFOLLOW)) lookup |= kLookupFollow;
+  if (wanted.follows()) lookup |= kLookupFollow;
   const bool creates = wanted.how.flags & (O_CREAT | kTmpFileBit);
   op.set("open_flag", flags);
   op.set("mode", static_cast<u16>(creates ? (wanted.how.mode & 07777) | S_IFREG : 0));
@@ -150,7 +151,7 @@ void pass_opened(Transit& call, const Opening& wanted, int fd, bool created) {
   const Passing vfs_open = call.enter(Hook::vfs_open, [&](Arguments& a) {
     a.lazily(0, path_of);
     // What do_dentry_open() will say of it is not yet known.
-    a.lazily(1, [&] { return files.file_to_open(*facts, created ? kModeCreated : 0).address(); });
+    a.lazily(1, [&] { return files.file_to_open(*facts, flags_of(wanted), created).address(); });
   });
   if (!wanted.has(O_PATH)) {
     call.enter(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, [&] { return opened.address(); }); }).leave(0);

@@ -173,8 +173,10 @@ Path transferring(Transit& call, const Direction way) {
   std::optional<SocketSending> sending;
   std::optional<SocketReceiving> receiving;
   const Message message{.size = bytes_of(wanted)};
-  if (way.writes) sending.emplace(call, static_cast<int>(wanted.fd), message);
-  else receiving.emplace(call, static_cast<int>(wanted.fd), message, wanted.first_buffer());
+  if (way.writes)
+    sending.emplace(call, static_cast<int>(wanted.fd), message);
+  else
+    receiving.emplace(call, static_cast<int>(wanted.fd), message, wanted.first_buffer());
   const s64 result = co_await call.done();
   if (sending) sending->done(result);
   if (receiving) receiving->done(result);

@@ -22,8 +22,8 @@ constexpr u32 kTypeShift = 20;   // kernel: DCACHE_ENTRY_TYPE, by what a dentry 
 // kernel: include/linux/fs.h, FMODE_*
 constexpr u32 kModeRead = 1, kModeWrite = 2, kModeLseek = 4, kModePread = 8, kModePwrite = 0x10, kModePath = 0x4000,
               kModeAtomicPos = 0x8000, kModeWriter = 0x10000, kModeCanRead = 0x20000, kModeCanWrite = 0x40000,
-              kModeOpened = 0x80000, kModeStream = 0x200000, kModeUnsignedOffset = 0x2000, kModeCanOdirect = 0x400000,
-              kModeNowait = 0x8000000, kModeBufRasync = 0x40000000;
+              kModeOpened = 0x80000, kModeStream = 0x200000, kModeCreated = 0x100000, kModeUnsignedOffset = 0x2000,
+              kModeCanOdirect = 0x400000, kModeNowait = 0x8000000, kModeBufRasync = 0x40000000;
 constexpr u32 kSeekable = kModeLseek | kModePread | kModePwrite;
 
 struct Devices {
@@ -332,17 +332,22 @@ KernelObject FileObjects::file(const FileFacts& facts) {
   const bool usable = operations && !(facts.flags & O_PATH);
   file.set("f_op", usable && *operations->symbol ? this->operations(operations->symbol) : u64{0});
   file.set("f_flags", facts.flags & ~u32{O_CLOEXEC});
-  file.set("f_mode", file_mode(facts, operations));
+  // Who has it open keeps knowing that it was created for that.
+  const u64 mode = file.address("f_mode");
+  const u32 created = mode ? load<u32>(reinterpret_cast<const void*>(mode)) & kModeCreated : 0;
+  file.set("f_mode", file_mode(facts, operations) | created);
   file.set("f_pos", facts.pos);
   file.set("f_count", s64{1});
   return file;
 }
 
-KernelObject FileObjects::file_to_open(const FileFacts& facts, u32 mode) {
+KernelObject FileObjects::file_to_open(const FileFacts& facts, u32 flags, bool created) {
   const KernelObject file = this->file(facts);
+  u32 mode = created ? kModeCreated : 0;
   if (facts.readable) mode |= kModeRead;
   if (facts.writable) mode |= kModeWrite;
   file.set("f_mode", mode);
+  file.set("f_flags", flags);
   return file;
 }
 

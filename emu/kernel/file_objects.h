@@ -21,8 +21,8 @@ class FileObjects {
 
   // struct file, with what hangs on it.
   KernelObject file(const FileFacts& file);
-  // The same while it is about to be opened: f_mode is what was asked for and `mode` (FMODE_CREATED).
-  KernelObject file_to_open(const FileFacts& file, u32 mode);
+  // The same while it is about to be opened: f_flags and f_mode are what was asked for. Was it created for that?
+  KernelObject file_to_open(const FileFacts& file, u32 flags, bool created);
   KernelObject dentry(const FileFacts& file);
   // A name in a folder that leads nowhere (kernel: d_is_negative); and whether it was known to lead nowhere before.
   KernelObject negative_dentry(const FileFacts& folder, std::string_view name, bool* known = nullptr);
