@@ -31,6 +31,7 @@ struct Asked {
 };
 Asked pass_getattr(Transit& call, const FileFacts* file, u64 kstat, u64 mask, u64 flags) {
   if (!file) return {};
+  if (file->mount->type == "overlay") call.untold(Hook::vfs_getattr);  // of the file below
   auto path = [&] { return path_of(call, *file); };
   call.enter(Hook::security_inode_getattr, [&](Arguments& a) { a.lazily(0, path); }).leave(0);
   Asked asked;

@@ -163,6 +163,9 @@ Path transferring(Transit& call, const Direction way) {
   Passing own;
   if ((way.writes ? file.writable() : file.readable()) && wanted.valid) {
     pass_permission(call, file, way.writes ? kMayWrite : kMayRead);
+    // A layered file system does it again with the file below.
+    const Hook again = way.writes ? Hook::vfs_iter_write : Hook::vfs_iter_read;
+    if (call.awaited(again) && file.is_regular_on("overlay")) call.untold(again);
     if (const auto function = own_function(call, file, way))
       own = call.enter(*function, [&](Arguments& a) {
         a.lazily(0, [&] { return kiocb(call, file, wanted); });
