@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// endless event|run|batch: one call that takes years.
+// endless event|run|batch|counter|end: one call, or one program of somebody else's event, that takes years.
 #include "long_program.h"
 
 int main(int argc, char** argv) {
@@ -18,6 +18,21 @@ int main(int argc, char** argv) {
     attr.test.prog_fd = (uint32_t)load_long_program(BPF_PROG_TYPE_SOCKET_FILTER);
     attr.test.data_in = (uintptr_t)data;
     return bpf_call(BPF_PROG_TEST_RUN, &attr) != 0;
+  }
+  if (!strcmp(argv[1], "counter") || !strcmp(argv[1], "end")) {
+    const int ends = !strcmp(argv[1], "end");
+    const pid_t child = fork();
+    if (child == 0) {
+      for (int i = 0; !ends || i < 10; ++i)
+        munmap(memset(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 1), 4096),
+            usleep(1000);
+      _exit(0);
+    }
+    struct perf_event_attr faults = {
+        .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_PAGE_FAULTS, .size = sizeof faults, .sample_period = 1};
+    const int fd = syscall(SYS_perf_event_open, &faults, child, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    CHECK(ioctl(fd, PERF_EVENT_IOC_SET_BPF, load_long_program(BPF_PROG_TYPE_PERF_EVENT)) == 0);
+    return waitpid(child, NULL, 0) != child;
   }
   struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof event, .sample_period = 1};
   event.config = number_in("/sys/kernel/tracing/events/syscalls/sys_enter_getpgid/id");
