@@ -82,7 +82,7 @@ nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built with
 Of sockets the hooks are told from what the host's own sockets say. Both ends of a connection on this machine are told, in the
 order and the task in which one CPU does it; of a connection to elsewhere, this end alone. What connect() leads to inside the
 kernel is told when it returns. What happens between calls (a peer elsewhere closes, a closed connection comes to its end) is
-told within 50 ms, for the idle task, and segments that arrive at the next call on the socket. Packets are those of the
+told within 50 ms (later where there are thousands), for the idle task, and segments that arrive at the next call on the socket. Packets are those of the
 loopback device, without sequence numbers; `kfree_skb` tells of SYNs that meet no listener, and of what a connection leaves in
 its queues. A message received from a UNIX stream is one sk_buff. On hosts without sock_diag the other end is not told.
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/hook/socket_watch.h"
 
+#include <time.h>
+
 #include <utility>
 
 #include "emu/hook/tcp.h"
@@ -17,7 +19,8 @@ void SocketWatch::begin() {
 
 // Programs may stand aside meanwhile: the sockets are held, and one whose call has begun is that call's to tell.
 void SocketWatch::look() {
-  if (std::exchange(looking_, true)) return;
+  const u64 began = services_.host.clock(CLOCK_MONOTONIC);
+  if (began < rests_until_ || std::exchange(looking_, true)) return;
   Occasion occasion(sink_, services_, Event{});
   Tcp tcp(occasion);
   const bool awaited = occasion.awaited(Hook::trace_inet_sock_set_state) || occasion.awaited(Hook::tcp_set_state);
@@ -36,6 +39,8 @@ void SocketWatch::look() {
     if (socket->told == kTcpClose && socket->closed) tcp.sockets().forget(*socket);
   }
   looking_ = false;
+  const u64 now = services_.host.clock(CLOCK_MONOTONIC);
+  rests_until_ = now + kRest * (now - began);
 }
 
 }  // namespace bpfemu

@@ -23,9 +23,11 @@ class SocketWatch {
   void look();
 
   static constexpr u64 kPeriod = 50'000'000;  // ns
+  static constexpr u64 kRest = 20;            // times as long as it has looked, where there are very many
   HookSink& sink_;
   const HookServices& services_;
   std::optional<Host::TimerId> timer_;
+  u64 rests_until_ = 0;
   bool looking_ = false;  // a program stands aside
 };
 
