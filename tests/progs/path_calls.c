@@ -237,6 +237,41 @@ static void forks(void) {
   puts("forks");
 }
 
+static int report[2];
+
+static void on_strange_fault(int signal) {
+  (void)signal;
+  (void)!write(report[1], "S", 1);
+  _exit(1);
+}
+
+// Children of a process that is killed before anybody can be told of them.
+static void orphans(void) {
+  CHECK(pipe(report) == 0);
+  signal(SIGSEGV, on_strange_fault);
+  for (int i = 0; i < kOften; i++) CHECK(lstat_at(AT_FDCWD, "file") == 0);
+  for (int round = 0; round < 60; round++) {
+    const pid_t parent = fork();
+    while (!parent) {
+      if (fork()) continue;
+      usleep(1000);
+      const int good = lstat_at(AT_FDCWD, "file") == 0 && lstat_at(AT_FDCWD, (char*)8) == -EFAULT;
+      _exit(write(report[1], good ? "g" : "B", 1) != 1);
+    }
+    usleep(500 + round % 10 * 300);
+    kill(parent, SIGKILL);
+    CHECK(ended(parent) == -SIGKILL);
+  }
+  signal(SIGSEGV, SIG_DFL);
+  close(report[1]);
+  char ends[256];
+  int wrong = 0;
+  for (ssize_t size; (size = read(report[0], ends, sizeof ends)) > 0;)
+    for (ssize_t i = 0; i < size; i++) wrong += ends[i] != 'g';
+  close(report[0]);
+  printf("orphans, %d went wrong\n", wrong);
+}
+
 // A folder that comes by message, from a process that is gone by then.
 static void messages(void) {
   int pair[2];
@@ -282,6 +317,7 @@ int main(void) {
   signals();
   wrong_pointers();
   forks();
+  orphans();
   messages();
   CHECK(chdir("/") == 0);
   CHECK(unlink(at("file")) == 0 && rmdir(top) == 0);
