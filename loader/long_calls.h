@@ -20,6 +20,8 @@ class LongCalls {
   bool empty() const { return calls_.empty(); }
   // Is there anything that need not sleep?
   bool ready() const;
+  // Is what runs now done for that thread?
+  bool runs_for(const TracedTask& task) const { return current_ && current_->task == &task; }
   // The next slice of one of them, in turn.
   void run_slice();
 

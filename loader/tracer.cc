@@ -189,8 +189,11 @@ void Tracer::handle(const StopEvent& event) {
 void Tracer::at_stop(pid_t tid, std::function<void(Task&)> call) {
   TracedTask* const task = tasks_.find(tid);
   if (!task) return;
-  if (task->at() != TracedTask::At::kRunning) return call(*task);
-  if (!task->interrupted && !task->interrupt()) return;
+  if (long_calls_.runs_for(*task)) return call(*task);
+  // Who stands still already comes by: its stop waits for its turn, or for the end of what is being done for it. In
+  // anybody else's turn a long call could not stand aside.
+  const bool running = task->at() == TracedTask::At::kRunning;
+  if (running && !task->interrupted && !task->interrupt()) return;
   task->at_stop.push_back(std::move(call));
 }
 

@@ -249,6 +249,8 @@ void PerfEvent::task_forked(pid_t parent, pid_t child, bool thread) {
 }
 
 void PerfEvent::task_executed(pid_t old_tid, pid_t tid) {
+  awaited_.erase(old_tid);
+  awaited_.erase(tid);
   tasks_.executed(old_tid, tid);
   if (spec_.pid <= 0 || !tasks_.has(tid)) return;
   if (attr().remove_on_exec) disable();
@@ -258,6 +260,7 @@ void PerfEvent::task_executed(pid_t old_tid, pid_t tid) {
 }
 
 void PerfEvent::task_exiting(Task& task) {
+  awaited_.erase(task.tid());
   if (counts_usage()) tasks_.exiting(task.tid(), visit());
 }
 

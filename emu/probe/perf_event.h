@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,8 +81,8 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   void update();
   void update_group();
   void reset();
-  // PERF_EVENT_IOC_SET_FILTER: what does not pass is not counted. Programs run regardless. EEXIST: it has one; errors of
-  // EventFilter::parse (kernel: ftrace_profile_set_filter).
+  // PERF_EVENT_IOC_SET_FILTER: what does not pass is not counted. Programs run regardless. EEXIST: it has one; errors
+  // of EventFilter::parse (kernel: ftrace_profile_set_filter).
   Result<void> set_filter(std::string_view text, std::string_view format);
   // PERF_EVENT_IOC_PERIOD: EINVAL (kernel: _perf_event_period).
   Result<void> set_period(u64 value);
@@ -133,10 +134,11 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   u64 cookie_ = 0;
   std::shared_ptr<PerfBuffer> buffer_;
   bool enabled_ = false;
-  bool counting_ = false;  // enabled, and its leader too
-  u64 timer_ = 0;          // 0: none
-  u64 reset_at_ = 0;       // what a counter that goes on showed when it was reset
-  u64 left_ = 0;           // counted since the last sample
+  bool counting_ = false;    // enabled, and its leader too
+  u64 timer_ = 0;            // 0: none
+  u64 reset_at_ = 0;         // what a counter that goes on showed when it was reset
+  std::set<pid_t> awaited_;  // threads that are to be sampled at their next stop
+  u64 left_ = 0;             // counted since the last sample
   std::optional<EventFilter> filter_;
 };
 

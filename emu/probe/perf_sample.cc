@@ -139,9 +139,12 @@ void PerfEvent::tick() {
   for (pid_t tid : probes_.host().running(spec_.cpu)) {
     if (!tasks_.has(tid)) continue;
     sampled = true;
-    probes_.host().at_stop(tid, [&probes = probes_, id = event_id()](Task& task) {
+    if (!awaited_.insert(tid).second) continue;
+    probes_.host().at_stop(tid, [&probes = probes_, id = event_id(), tid](Task& task) {
       auto event = probes.perf_events.find(id);
-      if (event != probes.perf_events.end()) event->second->sample(&task);
+      if (event == probes.perf_events.end()) return;
+      event->second->awaited_.erase(tid);
+      event->second->sample(&task);
     });
   }
   if (!sampled && spec_.pid == -1) sample(nullptr);

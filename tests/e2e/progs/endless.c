@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// endless event|run|batch|counter|end: one call, or one program of somebody else's event, that takes years.
+// endless event|run|batch|counter|end|clock: one call, or one program of somebody else's event, that takes years.
 #include "long_program.h"
 
 int main(int argc, char** argv) {
@@ -31,6 +31,16 @@ int main(int argc, char** argv) {
     struct perf_event_attr faults = {
         .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_PAGE_FAULTS, .size = sizeof faults, .sample_period = 1};
     const int fd = syscall(SYS_perf_event_open, &faults, child, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    CHECK(ioctl(fd, PERF_EVENT_IOC_SET_BPF, load_long_program(BPF_PROG_TYPE_PERF_EVENT)) == 0);
+    return waitpid(child, NULL, 0) != child;
+  }
+  if (!strcmp(argv[1], "clock")) {
+    const pid_t child = fork();
+    while (child == 0) {
+    }
+    struct perf_event_attr clock = {
+        .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK, .size = sizeof clock, .sample_period = 1000000};
+    const int fd = syscall(SYS_perf_event_open, &clock, child, -1, -1, PERF_FLAG_FD_CLOEXEC);
     CHECK(ioctl(fd, PERF_EVENT_IOC_SET_BPF, load_long_program(BPF_PROG_TYPE_PERF_EVENT)) == 0);
     return waitpid(child, NULL, 0) != child;
   }
