@@ -21,8 +21,12 @@ int main(int argc, char** argv) {
   }
   if (!strcmp(argv[1], "counter") || !strcmp(argv[1], "end")) {
     const int ends = !strcmp(argv[1], "end");
+    int go[2];
+    char byte = 0;
+    CHECK(pipe(go) == 0);
     const pid_t child = fork();
     if (child == 0) {
+      CHECK(read(go[0], &byte, 1) == 1);  // the program is there
       for (int i = 0; !ends || i < 10; ++i)
         munmap(memset(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 1), 4096),
             usleep(1000);
@@ -32,6 +36,7 @@ int main(int argc, char** argv) {
         .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_PAGE_FAULTS, .size = sizeof faults, .sample_period = 1};
     const int fd = syscall(SYS_perf_event_open, &faults, child, -1, -1, PERF_FLAG_FD_CLOEXEC);
     CHECK(ioctl(fd, PERF_EVENT_IOC_SET_BPF, load_long_program(BPF_PROG_TYPE_PERF_EVENT)) == 0);
+    CHECK(write(go[1], &byte, 1) == 1);
     return waitpid(child, NULL, 0) != child;
   }
   if (!strcmp(argv[1], "clock")) {
