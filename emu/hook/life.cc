@@ -11,7 +11,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr s32 kDefaultPriority = 120;
 
 // As far as signals that we report fill it in.
 struct SigInfo {
@@ -35,8 +34,6 @@ s64 oom_score_adj(pid_t tid) {
   return text ? ::strtol(text->c_str(), nullptr, 10) : 0;
 }
 
-std::string_view comm_of(const TaskFacts& facts) { return {facts.comm, strnlen(facts.comm, sizeof facts.comm)}; }
-
 }  // namespace
 
 void pass_fork(Occasion& occasion, pid_t child) {
@@ -58,7 +55,7 @@ void pass_fork(Occasion& occasion, pid_t child) {
       },
       [&](Record& r) {
         r.set("pid", child);
-        r.text("comm", comm_of(facts_of(occasion, parent)));
+        r.comm("comm", facts_of(occasion, parent));
         r.set("clone_flags", flags);
         r.set("oom_score_adj", oom_score_adj(parent));
       });
@@ -70,9 +67,9 @@ void pass_fork(Occasion& occasion, pid_t child) {
       },
       [&](Record& r) {
         const TaskFacts facts = facts_of(occasion, parent);
-        r.text("parent_comm", comm_of(facts));
+        r.comm("parent_comm", facts);
         r.set("parent_pid", parent);
-        r.text("child_comm", comm_of(facts));  // a child starts with its parent's
+        r.comm("child_comm", facts);  // a child starts with its parent's
         r.set("child_pid", child);
       });
   Scheduler(occasion).began(child);
@@ -105,9 +102,9 @@ void pass_exit(Occasion& occasion) {
       [&](Arguments& a) { a.lazily(0, [&] { return occasion.services().task_struct(tid); }); },
       [&](Record& r) {
         const TaskFacts facts = facts_of(occasion, tid);
-        r.text("comm", comm_of(facts));
+        r.comm("comm", facts);
         r.set("pid", tid);
-        r.set("prio", facts.tid ? static_cast<s32>(facts.priority) : kDefaultPriority);
+        r.set("prio", facts.priority);
       });
   Scheduler(occasion).ended();
 }

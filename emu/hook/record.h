@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "emu/kernel/events.h"
+#include "emu/ports/host.h"
 
 namespace bpfemu {
 
@@ -61,6 +62,10 @@ class Record {
     if (!dynamic) return;
     set(name, (length + 1) << 16 | end_);
     end_ += length + 1;
+  }
+  // A task's name.
+  void comm(std::string_view name, const TaskFacts& facts) {
+    text(name, {facts.comm, strnlen(facts.comm, sizeof facts.comm)});
   }
 
  private:

@@ -13,14 +13,11 @@ namespace bpfemu {
 
 namespace {
 
-constexpr s32 kDefaultPriority = 120;
 // Our own stop at the call's end gives the CPU away too, and what it takes until we look is not slept.
 constexpr u64 kSlicesOfOurs = 1, kShortestSleep = 20'000;
 
 constexpr Hook kHooksOfSleep[] = {Hook::trace_sched_switch, Hook::trace_sched_wakeup, Hook::trace_sched_waking,
                                   Hook::finish_task_switch, Hook::try_to_wake_up};
-
-std::string_view comm_of(const TaskFacts& facts) { return {facts.comm, strnlen(facts.comm, sizeof facts.comm)}; }
 
 // kernel: __trace_sched_switch_state.
 u32 shown_state(u32 state, bool leads) {
@@ -43,7 +40,7 @@ bool Scheduler::awaited(const Occasion& occasion) {
 
 TaskFacts Scheduler::facts_of(pid_t tid, u32 cpu) const {
   if (tid) return occasion_.services().host.facts(tid).value_or(TaskFacts{.tid = tid, .tgid = tid});
-  TaskFacts idle{.cpu = cpu, .priority = kDefaultPriority};
+  TaskFacts idle{.cpu = cpu};
   fmt::format_to_n(idle.comm, sizeof idle.comm - 1, "swapper/{}", cpu);
   return idle;
 }
@@ -77,11 +74,11 @@ void Scheduler::pass_switch(Side from, Side to, u32 cpu, u64 time) {
       },
       [&](Record& r) {
         const TaskFacts prev = facts_of(from.tid, cpu), next = facts_of(to.tid, cpu);
-        r.text("prev_comm", comm_of(prev));
+        r.comm("prev_comm", prev);
         r.set("prev_pid", from.tid);
         r.set("prev_prio", prev.priority);
         r.set("prev_state", shown_state(static_cast<u32>(from.state), prev.tid == prev.tgid));
-        r.text("next_comm", comm_of(next));
+        r.comm("next_comm", next);
         r.set("next_pid", to.tid);
         r.set("next_prio", next.priority);
       });
@@ -97,7 +94,7 @@ void Scheduler::pass_wakeup(pid_t tid, u32 cpu, u64 time) {
   const auto woken = [&](Arguments& a) { a.lazily(0, [&] { return task_struct({tid, State::kRunning}, cpu); }); };
   const auto record = [&](Record& r) {
     const TaskFacts facts = facts_of(tid, cpu);
-    r.text("comm", comm_of(facts));
+    r.comm("comm", facts);
     r.set("pid", tid);
     r.set("prio", facts.priority);
     r.set("target_cpu", cpu);
@@ -140,7 +137,7 @@ void Scheduler::began(pid_t child) {
       [&](Arguments& a) { a.lazily(0, [&] { return task_struct({child, State::kRunning}, cpu); }); },
       [&](Record& r) {
         const TaskFacts facts = facts_of(child, cpu);
-        r.text("comm", comm_of(facts));
+        r.comm("comm", facts);
         r.set("pid", child);
         r.set("prio", facts.priority);
         r.set("target_cpu", cpu);

@@ -73,6 +73,9 @@ void* trampoline_args(const Event& event, const Point& point, void* memory, u64 
   return frame.values;
 }
 
+// Functions around the path of a call do not return in a task that was just made; a hook's return is told by its path.
+bool passes_by(const Event& event) { return !event.arguments && is_first_return(event); }
+
 // Where the function's caller goes on.
 u64 return_address(const Event& event, const Point& point) {
   KernelFrames frames;
@@ -87,7 +90,7 @@ void* fentry_args(Probes&, const Event& event, const Point& point, void* memory)
 }
 
 void* fexit_args(Probes&, const Event& event, const Point& point, void* memory) {
-  if (is_first_return(event)) return nullptr;
+  if (passes_by(event)) return nullptr;
   return trampoline_args(event, point, memory, static_cast<u64>(event.result));
 }
 
@@ -109,7 +112,7 @@ void* kernel_entry_regs(Probes&, const Event& event, const Point& point, void* m
 
 // Of what is no hook, the result is the call's, where it has one.
 void* kernel_return_regs(Probes&, const Event& event, const Point& point, void* memory) {
-  if (is_first_return(event)) return nullptr;
+  if (passes_by(event)) return nullptr;
   KernelFrame& frame = frame_in(memory, event);
   frame.regs.rax = static_cast<u64>(event.result);
   frame.regs.rip = return_address(event, point);

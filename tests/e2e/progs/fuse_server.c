@@ -17,21 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static long bpf_call(int command, union bpf_attr* attr) {
-  return syscall(SYS_bpf, command, attr, sizeof *attr);
-}
-
-// What the array's only element is after an update from `value`.
-static unsigned through_map(const void* value) {
-  uint32_t key = 0, found = 0;
-  union bpf_attr create = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
-  union bpf_attr element = {.map_fd = (uint32_t)bpf_call(BPF_MAP_CREATE, &create)};
-  element.key = (uintptr_t)&key;
-  element.value = (uintptr_t)value;
-  if (bpf_call(BPF_MAP_UPDATE_ELEM, &element)) return 0;
-  element.value = (uintptr_t)&found;
-  return bpf_call(BPF_MAP_LOOKUP_ELEM, &element) ? 1 : found;
-}
+#include "waiting_memory.h"
 
 static void client(const char* folder) {
   char path[300];
@@ -41,14 +27,6 @@ static void client(const char* folder) {
   printf("map: %#x\n", through_map(page));
   const void* const again = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
   printf("twice mapped: %#x\n", through_map(again));
-  fflush(stdout);
-  _exit(0);
-}
-
-static void bystander(void) {
-  int calls = 0;
-  for (struct stat file; calls < 200 && stat("/etc/passwd", &file) == 0; ++calls) usleep(1000);
-  printf("bystander: %d calls\n", calls);
   fflush(stdout);
   _exit(0);
 }

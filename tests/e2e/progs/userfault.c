@@ -18,23 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "waiting_memory.h"
+
 static int faults;
-
-static long bpf_call(int command, union bpf_attr* attr) {
-  return syscall(SYS_bpf, command, attr, sizeof *attr);
-}
-
-// What the array's only element is after an update from `value`.
-static unsigned through_map(const void* value) {
-  uint32_t key = 0, found = 0;
-  union bpf_attr create = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
-  union bpf_attr element = {.map_fd = (uint32_t)bpf_call(BPF_MAP_CREATE, &create)};
-  element.key = (uintptr_t)&key;
-  element.value = (uintptr_t)value;
-  if (bpf_call(BPF_MAP_UPDATE_ELEM, &element)) return 0;
-  element.value = (uintptr_t)&found;
-  return bpf_call(BPF_MAP_LOOKUP_ELEM, &element) ? 1 : found;
-}
 
 static void* fill_in(void* unused) {
   static char page[4096];
@@ -47,14 +33,6 @@ static void* fill_in(void* unused) {
     ioctl(faults, UFFDIO_COPY, &copy);
   }
   return unused;
-}
-
-static void bystander(void) {
-  int calls = 0;
-  for (struct stat file; calls < 200 && stat("/etc/passwd", &file) == 0; ++calls) usleep(1000);
-  printf("bystander: %d calls\n", calls);
-  fflush(stdout);
-  _exit(0);
 }
 
 int main(int argc, char** argv) {
