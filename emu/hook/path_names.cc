@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that make names in folders, take them away, or move them.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 
+#include "emu/hook/capability_checks.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
 
@@ -181,6 +183,8 @@ Path making_node(Transit& call) {
       a[3] = mode;
       a[4] = regular ? 1 : special ? decoded_device(device) : 0;
     });
+    const bool whiteout = kind == S_IFCHR && device == 0;
+    if (special && !whiteout) pass_capable(call, CAP_MKNOD);
     pass_inode_check(call, regular ? Hook::security_inode_create : Hook::security_inode_mknod, at, mode);
   }
   const s64 result = co_await call.done();

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that pass functions of the VFS which are not modelled: they are named when somebody listens.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "emu/hook/capability_checks.h"
 #include "emu/hook/paths.h"
 
 namespace bpfemu {
-
-// mount and the calls that it is made of since 5.2
-Path mounting(Transit& call) {
-  for (Hook hook : {Hook::vfs_get_tree, Hook::vfs_get_super, Hook::vfs_create_mount, Hook::vfs_kern_mount,
-                    Hook::vfs_parse_fs_param_source, Hook::vfs_parse_fs_param, Hook::vfs_parse_fs_string,
-                    Hook::vfs_dup_fs_context, Hook::vfs_clean_context})
-    call.untold(hook);
-  co_return;
-}
 
 // ioctl, as far as the VFS answers it itself
 Path controlling_device(Transit& call) {
@@ -60,7 +53,10 @@ Path rarely(Transit& call) {
     case SYS_mq_open:
       if (call.arg(1) & O_CREAT) call.untold(Hook::vfs_mkobj);
       break;
-    case SYS_open_by_handle_at: call.untold(Hook::vfs_dentry_acceptable); break;
+    case SYS_open_by_handle_at:
+      pass_capable(call, CAP_DAC_READ_SEARCH);
+      call.untold(Hook::vfs_dentry_acceptable);
+      break;
     case SYS_quotactl: call.untold(Hook::vfs_cleanup_quota_inode); break;
     case SYS_fanotify_mark: call.untold(Hook::vfs_get_fsid); break;
     default:;

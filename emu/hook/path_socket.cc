@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that make sockets and connections.
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <sys/syscall.h>
 
+#include "emu/hook/capability_checks.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/socket_parts.h"
 
@@ -222,6 +224,8 @@ void tell_made(Transit& call, const Wanted& wanted, int fd) {
 Path making_socket(Transit& call) {
   const Wanted wanted(call);
   tell_creation(call, wanted);
+  const bool internet = wanted.family == AF_INET || wanted.family == AF_INET6;
+  if (wanted.family == AF_PACKET || (internet && wanted.type == SOCK_RAW)) pass_capable(call, CAP_NET_RAW);
   const s64 result = co_await call.done();
   if (result >= 0) tell_made(call, wanted, static_cast<int>(result));
 }
@@ -250,6 +254,10 @@ Path binding(Transit& call) {
   const Passing bind =
       enter_socket(call, ip6 ? Hook::inet6_bind : Hook::inet_bind, *socket, address->at, address->size);
   const s64 result = co_await call.done();
+  // kernel: __inet_bind; sin_port and sin6_port lie at the same place.
+  const u32 port = ntohs(reinterpret_cast<const sockaddr_in&>(address->name).sin_port);
+  const bool possible = address->size >= sizeof(sockaddr_in) && result != -EADDRNOTAVAIL && result != -EAFNOSUPPORT;
+  if (possible && port != 0 && port < sockets_of(call).first_free_port()) pass_capable(call, CAP_NET_BIND_SERVICE);
   (void)sockets_of(call).behind(call.task(), fd);
   (void)sockets_of(call).socket(*socket);  // what it is bound to now
   bind.leave(as_int(result));

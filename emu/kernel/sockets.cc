@@ -50,6 +50,13 @@ void update(SocketFacts& facts, const SocketFacts& now) {
   if (now.tcp) facts.tcp = now.tcp;
 }
 
+u32 setting(const char* path, u32 otherwise) {
+  const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
+  char text[16] = {};
+  if (!file || ::read(file.get(), text, sizeof text - 1) <= 0) return otherwise;
+  return static_cast<u32>(::strtoul(text, nullptr, 10));
+}
+
 }  // namespace
 
 u32 FollowedSocket::take_segments() {
@@ -198,13 +205,8 @@ std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const
   return waiting;
 }
 
-u32 Sockets::most_waiting() {
-  constexpr u32 kDefault = 4096;
-  const UniqueFd file(::open("/proc/sys/net/core/somaxconn", O_RDONLY | O_CLOEXEC));
-  char text[16] = {};
-  if (!file || ::read(file.get(), text, sizeof text - 1) <= 0) return kDefault;
-  return static_cast<u32>(::strtoul(text, nullptr, 10));
-}
+u32 Sockets::most_waiting() { return setting("/proc/sys/net/core/somaxconn", 4096); }
+u32 Sockets::first_free_port() { return setting("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024); }
 
 std::vector<SocketRef> Sockets::of_process(Task& task) {
   std::map<u64, SocketRef> found;  // by cookie: each once

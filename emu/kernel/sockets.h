@@ -79,6 +79,8 @@ class Sockets {
   std::vector<SocketRef> of_process(Task& task);
   // How many connections a listener may have waiting: net.core.somaxconn of our own network.
   static u32 most_waiting();
+  // The first port that anybody may bind: net.ipv4.ip_unprivileged_port_start of it.
+  static u32 first_free_port();
   // Has a process of `tree` a descriptor of it?
   static bool held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket);
   // Its last descriptor is closed and it has come to its end.

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/hook/capability_checks.h"
+
+#include "emu/hook/open_file.h"
+
+namespace bpfemu {
+
+namespace {
+
+u64 cred_of_caller(Transit& call) {
+  const u64 task = call.services().task_struct(call.task().tid());
+  const u64 cred = task ? KernelObject(task, call.services().objects.structure("task_struct")).address("cred") : 0;
+  return cred ? load<u64>(reinterpret_cast<const void*>(cred)) : 0;
+}
+
+}  // namespace
+
+bool pass_capable(Transit& call, u32 capability, CapabilityOption option) {
+  auto arguments = [&](Arguments& a) {
+    a.lazily(0, [&] { return cred_of_caller(call); });
+    a.lazily(1, [&] { return mount_user_namespace(call); });
+    a[2] = capability;
+    a[3] = static_cast<u64>(option);
+  };
+  const auto facts = call.services().host.facts(call.task().tid());
+  const bool held = facts && (facts->capabilities >> capability & 1);
+  const Passing security_capable = call.enter(Hook::security_capable, arguments);
+  call.enter(Hook::cap_capable, arguments).leave(held ? 0 : -EPERM);
+  security_capable.leave(held ? 0 : -EPERM);
+  return held;
+}
+
+}  // namespace bpfemu
