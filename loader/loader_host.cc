@@ -40,7 +40,10 @@ u64 LoaderHost::clock(int clock_id) {
 Host::TimerId LoaderHost::add_timer(u64 period_ns, std::function<void()> fire) {
   // Who ticks while the last time is not over yet has nobody to tell.
   auto busy = std::make_shared<bool>(false);
-  return waker_.add_timer(period_ns, period_ns, [this, busy, fire = std::move(fire)] {
+  // Those of one period tick together: one for each CPU is started after another, and in a kernel that takes no time.
+  const u64 in_period = clock(CLOCK_MONOTONIC) % period_ns;
+  const u64 first = (in_period < period_ns / 2 ? period_ns : 2 * period_ns) - in_period;
+  return waker_.add_timer(first, period_ns, [this, busy, fire = std::move(fire)] {
     if (*busy) return;
     tracer_->long_calls().begin(nullptr, [busy, fire] {
       *busy = true;
@@ -120,6 +123,11 @@ std::vector<pid_t> LoaderHost::running(int cpu) {
   ++turn_;
   for (const auto& [where, tids] : by_cpu) chosen.push_back(tids[turn_ % tids.size()]);
   return chosen;
+}
+
+u32 LoaderHost::runnable(u32 cpu) {
+  look_who_runs();
+  return static_cast<u32>(std::ranges::count(running_, cpu, &Place::cpu));
 }
 
 u32 LoaderHost::cpu_of(Task& task) {

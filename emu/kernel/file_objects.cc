@@ -315,7 +315,7 @@ u64 FileObjects::operations(std::string_view symbol) {
   if (!is_new) return address;
   for (const Operation& each : kOperationFunctions)
     if (symbol == each.object) object.set(each.member, address_of_(each.function));
-  space_.stands_at(address, object, type.size());
+  space_.stands_at(address, object.address(), type.size());
   return address;
 }
 

@@ -109,7 +109,9 @@ u64 ObjectSpace::at_kernel_address(u64 address, u64 size) const {
   if (after == statics_.begin()) return 0;
   const auto& [start, object] = *std::prev(after);
   const u64 offset = address - start;
-  return offset < object.size && size <= object.size - offset ? object.address + offset : 0;
+  if (offset >= object.size || size > object.size - offset) return 0;
+  if (object.renew) object.renew(object.address);
+  return object.address + offset;
 }
 
 }  // namespace bpfemu

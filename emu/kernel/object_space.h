@@ -4,6 +4,7 @@
 // struct decides what identifies it and which members it fills in.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -85,9 +86,10 @@ class ObjectSpace {
   // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.
   u64 bytes(std::string_view identity, u32 size);
 
-  // The object is what the claimed kernel has at this address of its image or a module.
-  void stands_at(u64 kernel_address, const KernelObject& object, u32 size) {
-    statics_[kernel_address] = {object.address(), size};
+  // The `size` bytes at `address` are what the claimed kernel has at this address of its image or a module. `renew` brings
+  // them up to date before they are read.
+  void stands_at(u64 kernel_address, u64 address, u32 size, std::function<void(u64 address)> renew = {}) {
+    statics_[kernel_address] = {address, size, std::move(renew)};
   }
   // Where in the arena the `size` bytes at a kernel address are. 0: what lies there is not modelled.
   u64 at_kernel_address(u64 address, u64 size) const;
@@ -120,6 +122,7 @@ class ObjectSpace {
   struct Static {
     u64 address;
     u32 size;
+    std::function<void(u64 address)> renew;
   };
   std::map<u64, Static> statics_;  // by their addresses in the kernel
 };

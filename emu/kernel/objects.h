@@ -8,8 +8,9 @@
 namespace bpfemu {
 
 struct KernelObjects {
-  KernelObjects(ObjectSpace& space, TaskObjects::FactsOf facts_of, FileObjects::AddressOf address_of)
-      : files(space, mounts, std::move(address_of)), tasks(space, mounts, files, std::move(facts_of)) {}
+  KernelObjects(ObjectSpace& space, TaskObjects::FactsOf facts_of, TaskObjects::RunnableOn runnable_on,
+                FileObjects::AddressOf address_of)
+      : files(space, mounts, std::move(address_of)), tasks(space, mounts, files, std::move(facts_of), std::move(runnable_on)) {}
 
   Mounts mounts;
   FileObjects files;

@@ -62,6 +62,7 @@ enum class StackPart : u8 {
   kSyscallEnter,
   kSyscallExit,
   kFirstReturn,
+  kSwitch,
   kFork,
   kExec,
   kExit,

@@ -64,6 +64,7 @@ const TaskObjects::Member TaskObjects::kMembers[] = {
     {"files", Extra::kFiles},   {"fs", Extra::kFolders},    {"utime", Extra::kTimes},
     {"stime", Extra::kTimes},   {"nvcsw", Extra::kTimes},   {"nivcsw", Extra::kTimes},
     {"min_flt", Extra::kTimes}, {"maj_flt", Extra::kTimes}, {"se.sum_exec_runtime", Extra::kTimes},
+    {"se.cfs_rq", Extra::kRunQueue},
 };
 
 // Whatever reaches a member adds its offset to a pointer, or loads at it, or keeps it in a register: it is in an
@@ -87,6 +88,7 @@ u64 TaskObjects::task_struct(const TaskFacts& facts) {
   if (named_[static_cast<size_t>(Extra::kFiles)]) show_files(*block, facts);
   if (named_[static_cast<size_t>(Extra::kFolders)]) show_folders(*block, facts);
   if (named_[static_cast<size_t>(Extra::kTimes)]) show_times(*block, facts);
+  if (named_[static_cast<size_t>(Extra::kRunQueue)]) show_run_queue(*block, facts);
   return block->task.address();
 }
 

@@ -21,8 +21,13 @@ namespace bpfemu {
 class TaskObjects {
  public:
   using FactsOf = std::function<Result<TaskFacts>(pid_t tid)>;
-  TaskObjects(ObjectSpace& space, Mounts& mounts, FileObjects& files, FactsOf facts_of)
-      : space_(space), mounts_(mounts), files_(files), facts_of_(std::move(facts_of)) {}
+  using RunnableOn = std::function<u32(u32 cpu)>;
+  TaskObjects(ObjectSpace& space, Mounts& mounts, FileObjects& files, FactsOf facts_of, RunnableOn runnable_on)
+      : space_(space),
+        mounts_(mounts),
+        files_(files),
+        facts_of_(std::move(facts_of)),
+        runnable_on_(std::move(runnable_on)) {}
 
   // The address of the thread's task_struct, brought up to date with `facts`; 0: no BTF or no memory.
   u64 task_struct(const TaskFacts& facts);
@@ -34,7 +39,7 @@ class TaskObjects {
 
  private:
   // Groups of members that are asked for at each event, once they are named.
-  enum class Extra : u8 { kFiles, kFolders, kTimes, kCount };
+  enum class Extra : u8 { kFiles, kFolders, kTimes, kRunQueue, kCount };
   // The objects of one thread.
   struct Block {
     KernelObject task, mm, signal, cred, nsproxy, pid;
@@ -61,11 +66,13 @@ class TaskObjects {
   void show_files(Block& block, const TaskFacts& facts);
   void show_folders(Block& block, const TaskFacts& facts);
   void show_times(Block& block, const TaskFacts& facts);
+  void show_run_queue(Block& block, const TaskFacts& facts);
 
   ObjectSpace& space_;
   Mounts& mounts_;
   FileObjects& files_;
   FactsOf facts_of_;
+  RunnableOn runnable_on_;
   std::map<pid_t, Block> blocks_;
   std::deque<pid_t> ended_;  // the first to be let go in front
   std::bitset<static_cast<size_t>(Extra::kCount)> named_;

@@ -101,6 +101,8 @@ class Host {
   virtual Result<TaskUsage> usage(pid_t /*tid*/) { return fail(ESRCH); }
   // The threads that are on a CPU at this instant; `cpu` -1: on any.
   virtual std::vector<pid_t> running(int /*cpu*/) { return {}; }
+  // How many of the tree's threads run there or wait for that (kernel: cfs_rq.nr_running).
+  virtual u32 runnable(u32 /*cpu*/) { return 0; }
   // A file that shows the thread's CPU mask is about to be opened, and may be read whenever its reader likes: from now on
   // the mask is the program's.
   virtual void show_cpus(pid_t /*tid*/) {}

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "emu/kernel/load_average.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
@@ -111,7 +113,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   TRY(s.load_btf());
   s.object_space = std::make_unique<ObjectSpace>(*s.arena, s.vmlinux);
   s.objects = std::make_unique<KernelObjects>(
-      *s.object_space, [&host](pid_t tid) { return host.facts(tid); },
+      *s.object_space, [&host](pid_t tid) { return host.facts(tid); }, [&host](u32 cpu) { return host.runnable(cpu); },
       [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
   s.test_object = std::make_unique<TestObject>(*s.arena, s.vmlinux);
   s.sock_objects = std::make_unique<SockObjects>(s.vmlinux);
@@ -126,7 +128,11 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->tasks.forget(tid); };
   outlets.symbol_at = [&s](u64 address) { return s.kernel.symbols().locate(address); };
-  outlets.at_kernel_address = [&s](u64 address, u64 size) { return s.object_space->at_kernel_address(address, size); };
+  outlets.at_kernel_address = [&s, first = true](u64 address, u64 size) mutable {
+    // Symbols are not read before somebody needs them.
+    if (std::exchange(first, false)) show_load_averages(*s.object_space, s.kernel.symbols().address("avenrun"));
+    return s.object_space->at_kernel_address(address, size);
+  };
   outlets.path_text = [&s](u64 path) { return d_path(*s.arena, *s.object_space, path); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
   s.probes = std::make_unique<Probes>(
