@@ -363,7 +363,7 @@ void Tracer::end_call(TracedTask& task, EventSink& sink) {
   const s64 result = static_cast<s64>(regs.rax);
   if (pending->restore_args) set_args(regs, pending->args);
   if (static_cast<long>(regs.orig_rax) == pending->number && result != -ENOSYS)  // what it is before the call
-    sink.syscall_exited(task, regs, pending->number, result);
+    (void)sink.syscall_exited(task, regs, pending->number, result);
 }
 
 void Tracer::on_exiting(TracedTask& task) {

@@ -100,7 +100,7 @@ void Tracer::on_restarted(TracedTask& task) {
   const bool silent = task.reentered();
   EventSink* const sink = handler_->events();
   if (sink && !silent && report_entry_[SYS_restart_syscall])
-    sink->syscall_entered(task, task.regs(), SYS_restart_syscall);
+    (void)sink->syscall_entered(task, task.regs(), SYS_restart_syscall);
   if (task.displaced() && !task.rewind_to_call()) return;
   task.pending = std::exchange(task.restartable, std::nullopt);
   go(task);
@@ -113,7 +113,12 @@ void Tracer::on_call(TracedTask& task, long number) {
   task.restartable.reset();
   task.unseen_entry = task.unseen_entry && silent;
   if (sink && !silent && number >= 0) {
-    if (report_entry_[number]) sink->syscall_entered(task, task.regs(), number);
+    if (report_entry_[number]) {
+      if (const auto denied = sink->syscall_entered(task, task.regs(), number)) {
+        task.pending.reset();
+        return answer(task, number, *denied);
+      }
+    }
     if (report_signals_ && signal_calls()[number]) signal_sent(task, {task, number, args_of(task.regs())});
   }
 
@@ -268,7 +273,7 @@ void Tracer::answer(TracedTask& task, long number, s64 value) {
   PtRegs& regs = task.regs();
   regs.rax = static_cast<u64>(value);
   if (EventSink* sink = handler_->events(); sink && number >= 0 && report_exit_[number])
-    sink->syscall_exited(task, regs, number, value);
+    regs.rax = static_cast<u64>(sink->syscall_exited(task, regs, number, value));
   regs.orig_rax = ~u64{0};
   (void)task.resume(PTRACE_CONT);
 }
@@ -342,7 +347,9 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
   if (sets_facts(pending.number)) task.facts_fresh = false;
   EventSink* const sink = handler_->events();
   if (!sink || pending.number < 0) return;
-  if (report_exit_[pending.number]) sink->syscall_exited(task, regs, pending.number, result);
+  if (!report_exit_[pending.number]) return;
+  const s64 told = sink->syscall_exited(task, regs, pending.number, result);
+  if (told != result) regs.rax = static_cast<u64>(told);
 }
 
 void Tracer::on_signal(TracedTask& task, int signal) {
@@ -397,9 +404,10 @@ void Tracer::on_trapped_call(TracedTask& task, const siginfo_t& info) {
   task.regs().orig_rax = static_cast<u64>(number);
   PtRegs& regs = task.regs();
   EventSink* const sink = handler_->events();
-  if (sink && report_entry_[number]) sink->syscall_entered(task, regs, number);
+  const auto denied =
+      sink && report_entry_[number] ? sink->syscall_entered(task, regs, number) : std::optional<s64>();
   Call call{task, number, args_of(regs)};
-  const Reply reply = started_ ? handler_->enter(call) : Reply::native();
+  const Reply reply = denied ? Reply::answer(*denied) : started_ ? handler_->enter(call) : Reply::native();
   s64 value = reply.kind == Reply::Kind::kAnswered ? reply.value : -EPERM;
   if (reply.kind == Reply::Kind::kNativeThenExit) value = handler_->exit(call, value);
   regs.orig_rax = ~u64{0};

@@ -24,10 +24,12 @@ bool pass_capable(Transit& call, u32 capability, CapabilityOption option) {
   };
   const auto facts = call.services().host.facts(call.task().tid());
   const bool held = facts && (facts->capabilities >> capability & 1);
-  const Passing security_capable = call.enter(Hook::security_capable, arguments);
+  // A program that denies it is asked after cap_capable, and whoever listens to both hears them in that order.
+  const bool decided = call.decided(Hook::security_capable);
+  const Passing security_capable = decided ? Passing() : call.enter(Hook::security_capable, arguments);
   call.enter(Hook::cap_capable, arguments).leave(held ? 0 : -EPERM);
   security_capable.leave(held ? 0 : -EPERM);
-  return held;
+  return held && (!decided || call.ask(Hook::security_capable, arguments));
 }
 
 }  // namespace bpfemu

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <initializer_list>
 #include <unordered_map>
 
@@ -61,6 +62,27 @@ const HookRow& row_of(Hook hook) { return rows()[static_cast<size_t>(hook)]; }
 const HookRow* find_function_hook(std::string_view symbol) { return find_in(names().functions, symbol); }
 
 const HookRow* find_tracepoint_hook(std::string_view name) { return find_in(names().tracepoints, name); }
+
+bool is_asked(Hook hook) {
+  static const std::bitset<kHooks> kAsked = [] {
+    std::bitset<kHooks> asked;
+#define LSM_HOOK(name, hook) asked.set(static_cast<size_t>(Hook::hook));
+#include "emu/abi/lsm_hooks.inc"
+#undef LSM_HOOK
+    return asked;
+  }();
+  return kAsked[static_cast<size_t>(hook)];
+}
+
+std::optional<Hook> security_hook(std::string_view lsm) {
+  static const std::unordered_map<std::string_view, Hook> kHooksOf = {
+#define LSM_HOOK(name, hook) {#name, Hook::hook},
+#include "emu/abi/lsm_hooks.inc"
+#undef LSM_HOOK
+  };
+  const auto found = kHooksOf.find(lsm);
+  return found == kHooksOf.end() ? std::nullopt : std::optional<Hook>(found->second);
+}
 
 Hook hook_of(const HookRow& row) { return static_cast<Hook>(&row - rows().data()); }
 

@@ -4,6 +4,7 @@
 // listens. The rows are in emu/abi/hooks.inc.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "emu/kernel/stacks.h"
@@ -44,7 +45,19 @@ const HookRow* find_function_hook(std::string_view symbol);
 const HookRow* find_tracepoint_hook(std::string_view name);
 Hook hook_of(const HookRow& row);
 
-// Are the hook's entry and return told apart? Tracepoints have an entry alone.
-enum class Side : u8 { kEntry, kReturn };
+// Where at a hook one listens. Tracepoints have an entry alone; the two in between are passed when the function asks
+// the security modules.
+enum class Side : u8 {
+  kEntry,
+  kModify,  // fmod_ret: before the function itself, in its place when the answer is not 0
+  kModule,  // bpf_lsm_*, which a security_* function calls after the other modules' hooks
+  kReturn,
+  kCount
+};
+
+// Does the hook's function ask the security modules, and is what they answer heeded?
+bool is_asked(Hook hook);
+// The hook within which the LSM hook of this name ("file_open") is called. None: not modelled.
+std::optional<Hook> security_hook(std::string_view lsm);
 
 }  // namespace bpfemu

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "emu/base/proc_files.h"
+#include "emu/hook/binprm.h"
 #include "emu/hook/record.h"
 #include "emu/hook/scheduler.h"
 
@@ -75,8 +76,24 @@ void pass_fork(Occasion& occasion, pid_t child) {
   Scheduler(occasion).began(child);
 }
 
+// kernel: begin_new_exec. Nobody can stop it any longer.
+static void pass_new_credentials(Occasion& occasion, const std::string& filename) {
+  auto binprm = [&](Arguments& a) {
+    a.lazily(0, [&] {
+      const auto file = occasion.services().mounts.describe_link(occasion.task().tgid(), "exe");
+      return place_binprm(occasion, {.filename = filename,
+                                     .interpreter = filename,
+                                     .file = file ? &*file : nullptr,
+                                     .has_memory = true});
+    });
+  };
+  occasion.ask(Hook::security_bprm_committing_creds, binprm);
+  occasion.ask(Hook::security_bprm_committed_creds, binprm);
+}
+
 void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename) {
   const pid_t tid = occasion.task().tid();
+  pass_new_credentials(occasion, filename);
   occasion.trace(
       Hook::trace_sched_process_exec,
       [&](Arguments& a) {

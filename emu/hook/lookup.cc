@@ -48,7 +48,7 @@ std::optional<FileFacts> facts_of(Occasion& on, const std::shared_ptr<UniqueFd>&
 
 }  // namespace
 
-Lookup::Lookup(Occasion& on, u64 folder, u64 user, Last last) : on_(on) {
+Lookup::Lookup(Occasion& on, u64 folder, u64 user, Last last) : on_(on), from_(folder) {
   auto path = on.task().read_string(user, PATH_MAX);
   if (!path || path->empty()) return;
   named_ = true;
@@ -56,7 +56,8 @@ Lookup::Lookup(Occasion& on, u64 folder, u64 user, Last last) : on_(on) {
   walk(folder, last);
 }
 
-Lookup::Lookup(Occasion& on, std::string path) : on_(on), path_(std::move(path)), named_(!path_.empty()) {
+Lookup::Lookup(Occasion& on, std::string path)
+    : on_(on), path_(std::move(path)), from_(static_cast<u64>(AT_FDCWD)), named_(!path_.empty()) {
   if (named_) walk(static_cast<u64>(AT_FDCWD), Last::kFollow);
 }
 

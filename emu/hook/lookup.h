@@ -23,6 +23,7 @@ class Lookup {
   // The path could be read, and is not empty (kernel: getname).
   bool named() const { return named_; }
   const std::string& path() const { return path_; }
+  u64 from() const { return from_; }  // the folder that it counts from
   // The folder of the last component was found, and that is a name: not "/", "." or "..".
   bool has_last() const { return !last_.empty() && folder_; }
   const std::string& last() const { return last_; }
@@ -64,6 +65,7 @@ class Lookup {
 
   Occasion& on_;
   std::string path_, rest_, last_;
+  u64 from_;
   bool named_ = false;
   u32 links_ = 0;
   Folder folder_, target_;

@@ -44,6 +44,22 @@ void Passing::leave(s64 result) const {
   occasion_->sink_.passed(hook_, Side::kReturn, event);
 }
 
+// The answer of a modifying program stands for the function's: its modules are not asked.
+bool Occasion::ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules) {
+  const Passing passing = enter_with(hook, arguments);
+  Event event = event_;
+  event.arguments = &arguments;
+  u64 answer = sink_.asked(hook, Side::kModify, event);
+  for (const Arguments& each : modules) {
+    if (answer) break;
+    event.arguments = &each;
+    answer = static_cast<u32>(sink_.asked(hook, Side::kModule, event));
+  }
+  passing.leave(static_cast<s64>(answer));
+  if (const s32 error = static_cast<s32>(answer)) denial_ = error;
+  return !denial_;
+}
+
 Passing Occasion::enter_with(Hook hook, const Arguments& arguments) {
   const u64 listeners = sink_.listeners();
   Event event = event_;

@@ -2,7 +2,11 @@
 // On what occasion hooks are passed: something happens to a task, and whoever tells of it says which hooks lie on the way.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <functional>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "emu/base/log.h"
@@ -26,6 +30,8 @@ class HookSink {
   // How many listeners there have ever been: who came later took no hold of a return.
   virtual u64 listeners() const = 0;
   virtual void passed(Hook hook, Side side, const Event& event) = 0;
+  // What the programs there answer: 0, or what the first says that says anything else.
+  virtual u64 asked(Hook hook, Side side, const Event& event) = 0;
 };
 
 // Pages of arena for what arguments point to, one occasion at a time each.
@@ -93,19 +99,35 @@ class Occasion {
   const Event& event() const { return event_; }
   const HookServices& services() const { return services_; }
   bool awaited(Hook hook) const { return sink_.awaited(hook, Side::kEntry) || sink_.awaited(hook, Side::kReturn); }
+  // Can a program there deny what happens?
+  bool decided(Hook hook) const { return sink_.awaited(hook, Side::kModify) || sink_.awaited(hook, Side::kModule); }
 
   // A function is entered. `fill(Arguments&)` is called only when somebody listens.
   template <class Fill>
   Passing enter(Hook hook, Fill&& fill) {
-    if (!awaited(hook)) return {};
+    if (denial_ || !awaited(hook)) return {};
     Arguments arguments(sink_.looked_at(hook));
     fill(arguments);
     return enter_with(hook, arguments);
   }
+  // A function asks the security modules, and returns. False: a program has denied it, with which nothing more is passed
+  // on the way that is told. Modules are asked with the function's own arguments, or once with each of `modules`.
+  template <class Fill, class... Modules>
+  bool ask(Hook hook, Fill&& fill, Modules&&... modules) {
+    if (denial_ || (!awaited(hook) && !decided(hook))) return !denial_;
+    Arguments arguments(sink_.looked_at(hook));
+    fill(arguments);
+    std::array<Arguments, std::max<size_t>(sizeof...(Modules), 1)> asked_with{arguments};
+    size_t n = 0;
+    ((asked_with[n] = Arguments(sink_.looked_at(hook)), modules(asked_with[n++])), ...);
+    return ask_with(hook, arguments, asked_with);
+  }
+  // With what the call has been denied.
+  const std::optional<s64>& denial() const { return denial_; }
   // A tracepoint is passed: `fill(Arguments&)` gives what raw programs get, `fields(Record&)` the record.
   template <class Fill, class Fields>
   void trace(Hook hook, Fill&& fill, Fields&& fields) {
-    if (!sink_.awaited(hook, Side::kEntry)) return;
+    if (denial_ || !sink_.awaited(hook, Side::kEntry)) return;
     Arguments arguments(sink_.looked_at(hook));
     fill(arguments);
     trace_with(hook, arguments, std::forward<Fields>(fields));
@@ -124,11 +146,13 @@ class Occasion {
  protected:
   friend class Passing;
   Passing enter_with(Hook hook, const Arguments& arguments);
+  bool ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules);
   void trace_with(Hook hook, const Arguments& arguments, const std::function<void(Record&)>& fields);
 
   HookSink& sink_;
   const HookServices& services_;
   Event event_;
+  std::optional<s64> denial_;
 
  private:
   u64 page_ = 0, used_ = 0;

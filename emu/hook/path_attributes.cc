@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "emu/hook/changes.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
 
@@ -14,12 +15,6 @@ namespace {
 constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
 constexpr u64 kBasicStats = STATX_BASIC_STATS;
 constexpr u64 kStatFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
-
-u64 path_of(Transit& call, const FileFacts& file) {
-  const KernelObject path = local(call, "path");
-  if (path) call.services().files.set_path(path, "mnt", "dentry", file);
-  return path.address();
-}
 
 // kernel: vfs_getattr, which is inlined but for its two halves. `file` null: nothing to ask about.
 struct Asked {
@@ -33,7 +28,7 @@ Asked pass_getattr(Transit& call, const FileFacts* file, u64 kstat, u64 mask, u6
   if (!file) return {};
   if (file->mount->type == "overlay") call.untold(Hook::vfs_getattr);  // of the file below
   auto path = [&] { return path_of(call, *file); };
-  call.enter(Hook::security_inode_getattr, [&](Arguments& a) { a.lazily(0, path); }).leave(0);
+  call.ask(Hook::security_inode_getattr, [&](Arguments& a) { a.lazily(0, path); });
   Asked asked;
   asked.nosec = call.enter(Hook::vfs_getattr_nosec, [&](Arguments& a) {
     a.lazily(0, path);
@@ -134,8 +129,7 @@ Path reading_link(Transit& call) {
   if (size > 0 && at.named()) {
     at.pass_names(true);
     if (at.target() && S_ISLNK(at.target()->inode.mode)) {
-      call.enter(Hook::security_inode_readlink, [&](Arguments& a) { a.lazily(0, [&] { return at.target_dentry(); }); })
-          .leave(0);
+      call.ask(Hook::security_inode_readlink, [&](Arguments& a) { a.lazily(0, [&] { return at.target_dentry(); }); });
       vfs_readlink = call.enter(Hook::vfs_readlink, [&](Arguments& a) {
         a.lazily(0, [&] { return at.target_dentry(); });
         a[1] = call.arg(first + 1);
@@ -150,7 +144,7 @@ Path reading_link(Transit& call) {
 Path truncating(Transit& call) {
   Lookup at(call, kHere, call.arg(0), Lookup::Last::kFollow);
   const s64 length = static_cast<s64>(call.arg(1));
-  Passing vfs_truncate, do_truncate;
+  Passing vfs_truncate;
   if (length >= 0 && at.named()) {
     at.pass_names(true);
     if (at.target()) {
@@ -158,6 +152,12 @@ Path truncating(Transit& call) {
         a.lazily(0, [&] { return at.target_path(); });
         a[1] = static_cast<u64>(length);
       });
+      const bool asks = call.decided(Hook::security_path_truncate) || call.decided(Hook::security_inode_setattr);
+      if (asks && at.target()->regular() && allows(call, kHere, call.arg(0), W_OK)) {
+        call.ask(Hook::security_path_truncate, [&](Arguments& a) { a.lazily(0, [&] { return at.target_path(); }); });
+        pass_change(call, *at.target(),
+                    {.valid = kAttrSize | kAttrMtime | kAttrCtime, .size = static_cast<u64>(length)});
+      }
     }
   }
   const s64 result = co_await call.done();
@@ -180,16 +180,24 @@ Path truncating_open_file(Transit& call) {
     a[1] = call.arg(1);
     a[2] = 1;
   });
+  OpenFile file(call, call.arg(0));
+  const bool asks = call.decided(Hook::security_path_truncate) || call.decided(Hook::security_inode_setattr);
+  const FileFacts* facts = asks && file.writable() && static_cast<s64>(call.arg(1)) >= 0 ? file.facts() : nullptr;
+  if (facts && facts->regular()) {
+    call.ask(Hook::security_path_truncate, [&](Arguments& a) { a.lazily(0, [&] { return path_of(call, *facts); }); });
+    pass_change(call, *facts, {.valid = kAttrSize | kAttrMtime | kAttrCtime,
+                               .size = call.arg(1),
+                               .file = [&] { return file.address(); }});
+  }
   const s64 result = co_await call.done();
   if (result == 0) {
-    OpenFile file(call, call.arg(0));
     call.enter(Hook::do_truncate,
                [&](Arguments& a) {
                  a.lazily(0, [&] { return mount_user_namespace(call); });
                  a.lazily(
                      1, [&] { return file.facts() ? call.services().files.dentry(*file.facts()).address() : u64{0}; });
                  a[2] = call.arg(1);
-                 a[3] = 1 << 5 | 1 << 6;  // kernel: ATTR_MTIME, ATTR_CTIME
+                 a[3] = kAttrMtime | kAttrCtime;
                  a.lazily(4, [&] { return file.address(); });
                })
         .leave(0);
@@ -213,6 +221,8 @@ Path setting_times(Transit& call) {
       a.lazily(0, [&] { return path_of(call, *facts); });
       a[1] = call.arg(first + 1) ? call.place_zeroed(2 * sizeof(timespec)) : 0;
     });
+    const u32 set = call.arg(first + 1) ? kAttrAtimeSet | kAttrMtimeSet : kAttrTouch;
+    if (!facts->mount->read_only) pass_change(call, *facts, {.valid = kAttrCtime | kAttrMtime | kAttrAtime | set});
   }
   vfs_utimes.leave(co_await call.done());
 }

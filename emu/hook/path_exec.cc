@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstring>
 
+#include "emu/hook/binprm.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
 
@@ -23,14 +24,39 @@ constexpr u64 kMayExec = 1, kMayRead = 4;              // kernel: MAY_*
 constexpr s32 kLookupOpen = 0x100, kLookupFollow = 1;
 constexpr u8 kIterKernel = 1;    // kernel: ITER_KVEC
 constexpr size_t kHead = 256;    // kernel: BINPRM_BUF_SIZE
+constexpr u64 kMostStrings = 1 << 20;
 constexpr int kMostScripts = 5;  // kernel: exec_binprm
 
 // The hooks that lie here. Without listeners nothing is looked at.
 bool listened_to(const Transit& call) {
   return std::ranges::any_of(
       std::to_array({Hook::do_filp_open, Hook::lookup_fast, Hook::d_lookup, Hook::vfs_open, Hook::security_file_open,
-                     Hook::ext4_file_open, Hook::ext4_file_read_iter, Hook::security_file_permission}),
-      [&](Hook hook) { return call.awaited(hook); });
+                     Hook::ext4_file_open, Hook::ext4_file_read_iter, Hook::security_file_permission,
+                     Hook::security_bprm_creds_for_exec, Hook::security_bprm_check}),
+      [&](Hook hook) { return call.awaited(hook) || call.decided(hook); });
+}
+
+// What execve makes up its mind with, as far as it has come (kernel: alloc_bprm, prepare_binprm).
+struct Binprm {
+  std::string filename, interpreter, head = {};
+  u64 count = 0, environment = 0;
+
+  u64 place(Transit& call, const FileFacts& file) const {
+    return place_binprm(call, {.filename = filename,
+                               .interpreter = interpreter,
+                               .file = &file,
+                               .head = head,
+                               .arguments = static_cast<u32>(count),
+                               .variables = static_cast<u32>(environment)});
+  }
+};
+
+// kernel: count
+u64 count_strings(Transit& call, u64 vector) {
+  u64 n = 0;
+  for (u64 text = 0; vector && call.task().read(vector + n * sizeof text, &text, sizeof text) && text; ++n)
+    if (n == kMostStrings) break;
+  return n;
 }
 
 // kernel: do_open_execat, open_exec. Null: nothing that can be executed is there.
@@ -61,7 +87,7 @@ const FileFacts* pass_open(Transit& call, Lookup& at, u64 folder, u64 name) {
     a.lazily(0, [&] { return at.target_path(); });
     a.lazily(1, file);
   });
-  call.enter(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, file); }).leave(0);
+  call.ask(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, file); });
   if (found->mount->type == "ext4")
     call.enter(Hook::ext4_file_open,
                [&](Arguments& a) {
@@ -69,20 +95,20 @@ const FileFacts* pass_open(Transit& call, Lookup& at, u64 folder, u64 name) {
                  a.lazily(1, file);
                })
         .leave(0);
-  vfs_open.leave(0);
-  do_filp_open.leave(call.awaited(Hook::do_filp_open) ? static_cast<s64>(file()) : 0);
-  return found;
+  vfs_open.leave(call.denial().value_or(0));
+  do_filp_open.leave(call.denial()                         ? *call.denial()
+                     : call.awaited(Hook::do_filp_open) ? static_cast<s64>(file())
+                                                           : 0);
+  return call.denial() ? nullptr : found;
 }
 
 // kernel: kernel_read
 void pass_read(Transit& call, const FileFacts& file, u64 position, u64 count, s64 result) {
   auto address = [&] { return call.services().files.file(file).address(); };
-  call.enter(Hook::security_file_permission,
-             [&](Arguments& a) {
-               a.lazily(0, address);
-               a[1] = kMayRead;
-             })
-      .leave(0);
+  call.ask(Hook::security_file_permission, [&](Arguments& a) {
+    a.lazily(0, address);
+    a[1] = kMayRead;
+  });
   if (file.mount->type != "ext4") return;
   call.enter(Hook::ext4_file_read_iter,
              [&](Arguments& a) {
@@ -160,15 +186,26 @@ Path executing(Transit& call) {
   std::optional<Lookup> at(std::in_place, call, folder, name,
                            flags & AT_SYMLINK_NOFOLLOW ? Lookup::Last::kKeep : Lookup::Last::kFollow);
   const FileFacts* file = pass_open(call, *at, folder, name);
+  Binprm binprm{.filename = at->path(), .interpreter = at->path()};
+  binprm.count = count_strings(call, call.arg(at_folder ? 2 : 1));
+  binprm.environment = count_strings(call, call.arg(at_folder ? 3 : 2));
+  if (file)
+    call.ask(Hook::security_bprm_creds_for_exec,
+             [&](Arguments& a) { a.lazily(0, [&] { return binprm.place(call, *file); }); });
   for (int scripts = 0; file && scripts <= kMostScripts; ++scripts) {
     const std::string head = content(*file, 0, kHead);
     pass_read(call, *file, 0, kHead, static_cast<s64>(head.size()));
+    binprm.head = head;
+    call.ask(Hook::security_bprm_check,
+             [&](Arguments& a) { a.lazily(0, [&] { return binprm.place(call, *file); }); });
+    if (call.denial()) co_return;
     if (!head.starts_with("#!")) {
       const std::string interpreter = head.starts_with(ELFMAG) ? pass_program(call, *file, head) : std::string();
       if (!interpreter.empty()) pass_interpreter(call, interpreter);
       co_return;
     }
-    at.emplace(call, script_interpreter(head));
+    binprm.interpreter = script_interpreter(head);
+    at.emplace(call, binprm.interpreter);
     file = pass_open(call, *at, kHere, 0);
   }
 }

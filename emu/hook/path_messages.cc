@@ -158,6 +158,9 @@ Path many_messages(Transit& call) {
       return std::optional<Part>(std::in_place, call, fd, message->to_send(flags));
   };
   if (call.arg(2) == 0) co_return;
+  // Those behind the first have been moved when they are told.
+  for (Hook hook : {Hook::security_socket_sendmsg, Hook::security_socket_recvmsg})
+    if (call.arg(2) > 1 && call.decided(hook)) call.untold(hook);
   std::optional<Part> first = make(0);
   const s64 moved = co_await call.done();
   if (first) first->done(moved > 0 ? length_of(call, 0) : moved);

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "emu/hook/capability_checks.h"
+#include "emu/hook/changes.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
 
@@ -37,25 +38,24 @@ struct Way {
 };
 
 // security_path_*(const struct path *dir, struct dentry *dentry, ...)
-void pass_path_check(Transit& call, Hook hook, Lookup& at, u64 third = 0) {
-  call.enter(hook,
-             [&](Arguments& a) {
-               a.lazily(0, [&] { return at.folder_path(); });
-               a.lazily(1, [&] { return at.target_dentry(); });
-               a[2] = third;
-             })
-      .leave(0);
+void pass_path_check(Transit& call, Hook hook, Lookup& at, u64 third = 0, u64 fourth = 0) {
+  call.ask(hook, [&](Arguments& a) {
+    a.lazily(0, [&] { return at.folder_path(); });
+    a.lazily(1, [&] { return at.target_dentry(); });
+    a[2] = third;
+    a[3] = fourth;
+  });
 }
 
-// security_inode_*(struct inode *dir, struct dentry *dentry, ...)
-void pass_inode_check(Transit& call, Hook hook, Lookup& at, u64 third = 0) {
-  call.enter(hook,
-             [&](Arguments& a) {
-               a.lazily(0, [&] { return at.folder_inode(); });
-               a.lazily(1, [&] { return at.target_dentry(); });
-               a[2] = third;
-             })
-      .leave(0);
+// security_inode_*(struct inode *dir, struct dentry *dentry, ...). Who may not write to the folder is refused before.
+void pass_inode_check(Transit& call, Hook hook, Lookup& at, u64 third = 0, u64 fourth = 0) {
+  if (call.decided(hook) && !folder_allows(call, at)) return;
+  call.ask(hook, [&](Arguments& a) {
+    a.lazily(0, [&] { return at.folder_inode(); });
+    a.lazily(1, [&] { return at.target_dentry(); });
+    a[2] = third;
+    a[3] = fourth;
+  });
 }
 
 // The folder can be written to: its mount is not read-only, and the name is one.
@@ -63,6 +63,10 @@ bool changeable(Lookup& at) {
   if (!at.has_last()) return false;
   const FileFacts* in = at.folder();
   return in && !in->mount->read_only;
+}
+
+bool same_file(const FileFacts* one, const FileFacts* other) {
+  return one && other && one->inode.ino == other->inode.ino && one->mount->dev == other->mount->dev;
 }
 
 // kernel: filename_create. Does the name lead nowhere, so that it can be made?
@@ -177,7 +181,7 @@ Path making_node(Transit& call) {
   Passing vfs;
   const bool allowed = regular || special || kind == S_IFIFO || kind == S_IFSOCK;
   if (allowed && pass_filename_create(call, at, named, false)) {
-    pass_path_check(call, Hook::security_path_mknod, at, mode);
+    pass_path_check(call, Hook::security_path_mknod, at, mode, device);
     vfs = call.enter(regular ? Hook::vfs_create : Hook::vfs_mknod, [&](Arguments& a) {
       in_folder(call, at)(a);
       a[3] = mode;
@@ -185,7 +189,8 @@ Path making_node(Transit& call) {
     });
     const bool whiteout = kind == S_IFCHR && device == 0;
     if (special && !whiteout) pass_capable(call, CAP_MKNOD);
-    pass_inode_check(call, regular ? Hook::security_inode_create : Hook::security_inode_mknod, at, mode);
+    pass_inode_check(call, regular ? Hook::security_inode_create : Hook::security_inode_mknod, at, mode,
+                     special ? decoded_device(device) : 0);
   }
   const s64 result = co_await call.done();
   vfs.leave(result);
@@ -240,26 +245,23 @@ Path linking(Transit& call) {
   if (from.named()) from.pass_names(true);
   if (from.exists() && to.named() && pass_filename_create(call, to, new_name, false) && from.target() &&
       from.target()->mount->id == to.folder()->mount->id) {
-    call.enter(Hook::security_path_link,
-               [&](Arguments& a) {
-                 a.lazily(0, [&] { return from.target_dentry(); });
-                 a.lazily(1, [&] { return to.folder_path(); });
-                 a.lazily(2, [&] { return to.target_dentry(); });
-               })
-        .leave(0);
+    call.ask(Hook::security_path_link, [&](Arguments& a) {
+      a.lazily(0, [&] { return from.target_dentry(); });
+      a.lazily(1, [&] { return to.folder_path(); });
+      a.lazily(2, [&] { return to.target_dentry(); });
+    });
     vfs_link = call.enter(Hook::vfs_link, [&](Arguments& a) {
       a.lazily(0, [&] { return from.target_dentry(); });
       a.lazily(1, [&] { return mount_user_namespace(call); });
       a.lazily(2, [&] { return to.folder_inode(); });
       a.lazily(3, [&] { return to.target_dentry(); });
     });
-    call.enter(Hook::security_inode_link,
-               [&](Arguments& a) {
-                 a.lazily(0, [&] { return from.target_dentry(); });
-                 a.lazily(1, [&] { return to.folder_inode(); });
-                 a.lazily(2, [&] { return to.target_dentry(); });
-               })
-        .leave(0);
+    if (!call.decided(Hook::security_inode_link) || folder_allows(call, to))
+      call.ask(Hook::security_inode_link, [&](Arguments& a) {
+        a.lazily(0, [&] { return from.target_dentry(); });
+        a.lazily(1, [&] { return to.folder_inode(); });
+        a.lazily(2, [&] { return to.target_dentry(); });
+      });
   }
   const s64 result = co_await call.done();
   vfs_link.leave(result);
@@ -292,16 +294,17 @@ Path renaming(Transit& call) {
   }
   Passing vfs_rename;
   if (reached) {
-    auto dentries = [&](Arguments& a, auto folder_of) {
-      a.lazily(0, [&] { return folder_of(from); });
-      a.lazily(1, [&] { return from.target_dentry(); });
-      a.lazily(2, [&] { return folder_of(to); });
-      a.lazily(3, [&] { return to.target_dentry(); });
-      a[4] = flags;
+    auto dentries = [&](Lookup& one, Lookup& other, auto folder_of) {
+      return [&, folder_of](Arguments& a) {
+        a.lazily(0, [&] { return folder_of(one); });
+        a.lazily(1, [&] { return one.target_dentry(); });
+        a.lazily(2, [&] { return folder_of(other); });
+        a.lazily(3, [&] { return other.target_dentry(); });
+        a[4] = flags;
+      };
     };
-    call.enter(Hook::security_path_rename,
-               [&](Arguments& a) { dentries(a, [](Lookup& at) { return at.folder_path(); }); })
-        .leave(0);
+    auto inode = [](Lookup& at) { return at.folder_inode(); };
+    call.ask(Hook::security_path_rename, dentries(from, to, [](Lookup& at) { return at.folder_path(); }));
     vfs_rename = call.enter(Hook::vfs_rename, [&](Arguments& a) {
       a.lazily(0, [&] {
         const KernelObject renamed = local(call, "renamedata");
@@ -315,9 +318,16 @@ Path renaming(Transit& call) {
         return renamed.address();
       });
     });
-    call.enter(Hook::security_inode_rename,
-               [&](Arguments& a) { dentries(a, [](Lookup& at) { return at.folder_inode(); }); })
-        .leave(0);
+    // Modules are asked about both ways of an exchange, and not about two names of one file, which are left as they are.
+    const bool allowed = !call.decided(Hook::security_inode_rename) ||
+                         (folder_allows(call, from) && folder_allows(call, to));
+    if (allowed && !same_file(from.target(), to.target())) {
+      if (flags & RENAME_EXCHANGE)
+        call.ask(Hook::security_inode_rename, dentries(from, to, inode), dentries(to, from, inode),
+                 dentries(from, to, inode));
+      else
+        call.ask(Hook::security_inode_rename, dentries(from, to, inode));
+    }
   }
   const s64 result = co_await call.done();
   if (result == 0 && reached && !(flags & RENAME_EXCHANGE))

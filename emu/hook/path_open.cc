@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "emu/hook/changes.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/socket_parts.h"
@@ -27,7 +29,7 @@ constexpr u64 kPageBytes = 4096;
 constexpr s32 kMayWrite = 2, kMayAppend = 8;
 constexpr s32 kLookupFollow = 1, kLookupDirectory = 2, kLookupOpen = 0x100, kLookupCreate = 0x200,
               kLookupExclusive = 0x400;
-constexpr u32 kTruncateAttributes = 1 << 5 | 1 << 6 | 1 << 15;  // kernel: ATTR_MTIME, ATTR_CTIME, ATTR_OPEN
+constexpr u32 kTruncateAttributes = kAttrMtime | kAttrCtime | kAttrOpen;
 
 // kernel: build_open_how.
 open_how how_of(u64 flags, u64 mode) {
@@ -109,71 +111,104 @@ u64 open_flags(Transit& call, const Opening& wanted) {
 }
 
 // A name is made in its folder (kernel: lookup_open).
-void pass_creation(Transit& call, Lookup& at, u64 mode) {
-  call.enter(Hook::security_path_mknod,
-             [&](Arguments& a) {
-               a.lazily(0, [&] { return at.folder_path(); });
-               a.lazily(1, [&] { return at.target_dentry(); });
-               a[2] = mode;
-             })
-      .leave(0);
-  call.enter(Hook::security_inode_create,
-             [&](Arguments& a) {
-               a.lazily(0, [&] { return at.folder_inode(); });
-               a.lazily(1, [&] { return at.target_dentry(); });
-               a[2] = mode;
-             })
-      .leave(0);
+void pass_creation(Transit& call, Lookup& at, const Opening& wanted) {
+  const u64 mode = (wanted.how.mode & 07777) | S_IFREG;
+  call.ask(Hook::security_path_mknod, [&](Arguments& a) {
+    a.lazily(0, [&] { return at.folder_path(); });
+    a.lazily(1, [&] { return at.target_dentry(); });
+    a[2] = mode;
+  });
+  if (call.decided(Hook::security_inode_create) && !folder_allows(call, at)) return;
+  call.ask(Hook::security_inode_create, [&](Arguments& a) {
+    a.lazily(0, [&] { return at.folder_inode(); });
+    a.lazily(1, [&] { return at.target_dentry(); });
+    a[2] = mode;
+  });
 }
 
-// The file is there, and is opened (kernel: do_open).
-void pass_opened(Transit& call, const Opening& wanted, int fd, bool created) {
-  OpenFile opened(call, static_cast<u64>(fd));
-  const FileFacts* facts = opened.facts();
-  if (!facts) return;
+// kernel: handle_truncate
+void pass_truncation(Transit& call, const FileFacts& facts, const std::function<u64()>& file) {
   FileObjects& files = call.services().files;
-  auto path_of = [&] {
-    const KernelObject path = local(call, "path");
-    if (path) files.set_path(path, "mnt", "dentry", *facts);
-    return path.address();
-  };
+  auto dentry = [&] { return files.dentry(facts).address(); };
+  call.ask(Hook::security_path_truncate, [&](Arguments& a) { a.lazily(0, [&] { return path_of(call, facts); }); });
+  const Passing do_truncate = call.enter(Hook::do_truncate, [&](Arguments& a) {
+    a.lazily(0, [&] { return mount_user_namespace(call); });
+    a.lazily(1, dentry);
+    a[3] = kTruncateAttributes;
+    a.lazily(4, file);
+  });
+  pass_change(call, facts, {.valid = kAttrSize | kTruncateAttributes, .file = file});
+  do_truncate.leave(0);
+}
+
+// The file is there, and is opened (kernel: do_open). `opened`: its struct file, from what may deny it on.
+void pass_opened(Transit& call, const Opening& wanted, const FileFacts& facts, bool created,
+                 const std::function<u64()>& opened) {
+  FileObjects& files = call.services().files;
+  auto path = [&] { return path_of(call, facts); };
   if (wanted.unnamed()) {
     call.enter(Hook::vfs_tmpfile,
                [&](Arguments& a) {
                  a.lazily(0, [&] { return mount_user_namespace(call); });
-                 a.lazily(1, path_of);
-                 a.lazily(2, [&] { return opened.address(); });
-                 a[3] = facts->inode.mode;
+                 a.lazily(1, path);
+                 a.lazily(2, opened);
+                 a[3] = facts.inode.mode;
                })
         .leave(0);
     return;
   }
   const Passing vfs_open = call.enter(Hook::vfs_open, [&](Arguments& a) {
-    a.lazily(0, path_of);
+    a.lazily(0, path);
     // What do_dentry_open() will say of it is not yet known.
-    a.lazily(1, [&] { return files.file_to_open(*facts, flags_of(wanted), created).address(); });
+    a.lazily(1, [&] { return files.file_to_open(facts, flags_of(wanted), created).address(); });
   });
   if (!wanted.has(O_PATH)) {
-    call.enter(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, [&] { return opened.address(); }); }).leave(0);
-    if (call.awaited(Hook::ext4_file_open) && opened.is_regular_on("ext4"))
+    call.ask(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, opened); });
+    if (facts.regular() && facts.mount->type == "ext4")
       call.enter(Hook::ext4_file_open,
                  [&](Arguments& a) {
-                   a.lazily(0, [&] { return files.inode(*facts).address(); });
-                   a.lazily(1, [&] { return opened.address(); });
+                   a.lazily(0, [&] { return files.inode(facts).address(); });
+                   a.lazily(1, opened);
                  })
           .leave(0);
   }
-  vfs_open.leave(0);
-  (void)opened.address();  // from here on it is open
-  if (!wanted.has(O_TRUNC) || created || !facts->regular()) return;
-  call.enter(Hook::do_truncate,
-             [&](Arguments& a) {
-               a.lazily(0, [&] { return mount_user_namespace(call); });
-               a.lazily(1, [&] { return files.dentry(*facts).address(); });
-               a[3] = kTruncateAttributes;
-               a.lazily(4, [&] { return opened.address(); });
-             })
-      .leave(0);
+  vfs_open.leave(call.denial().value_or(0));
+  if (wanted.has(O_TRUNC) && !created && facts.regular()) pass_truncation(call, facts, opened);
+}
+
+bool is_listened_to(const Transit& call, std::initializer_list<Hook> hooks) {
+  return std::ranges::any_of(hooks, [&](Hook hook) { return call.awaited(hook) || call.decided(hook); });
+}
+
+// Will the kernel come as far as asking whether what is there may be opened (kernel: may_open)?
+bool would_open(Transit& call, const Opening& wanted, const FileFacts& file) {
+  const u32 kind = file.inode.mode & S_IFMT, flags = flags_of(wanted);
+  const bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC), reads = (flags & O_ACCMODE) != O_WRONLY;
+  if (kind == S_IFLNK || kind == S_IFSOCK || (kind == S_IFDIR && (writes || wanted.creates()))) return false;
+  if ((wanted.has(O_DIRECTORY) && kind != S_IFDIR) || (wanted.creates() && wanted.has(O_EXCL))) return false;
+  return allows(call, wanted.folder, wanted.name, (reads ? R_OK : 0) | (writes ? W_OK : 0));
+}
+
+// What programs may deny is told before the host's kernel runs the call, so that it has no effect then. A file that the
+// call is to make is there behind it, denied or not, as in the kernel. True: nothing is left to be told.
+bool pass_beforehand(Transit& call, const Opening& wanted, Lookup& at) {
+  if (wanted.has(O_PATH) || wanted.unnamed()) return false;
+  if (!at.exists()) {
+    const FileFacts* in = wanted.creates() && at.has_last() && !at.slash_behind() ? at.folder() : nullptr;
+    if (in && !in->mount->read_only) pass_creation(call, at, wanted);
+    return false;
+  }
+  if (!at.target()) return call.untold(Hook::security_file_open), true;
+  if (!would_open(call, wanted, *at.target())) return true;
+  FileFacts facts = *at.target();
+  const u32 flags = flags_of(wanted);
+  facts.tgid = call.task().tgid();
+  facts.fd = next_descriptor(call.task().tid());
+  facts.readable = (flags & O_ACCMODE) != O_WRONLY;
+  facts.writable = (flags & O_ACCMODE) != O_RDONLY;
+  pass_opened(call, wanted, facts, false,
+              [&] { return call.services().files.file_to_open(facts, flags, false).address(); });
+  return true;
 }
 
 }  // namespace
@@ -187,11 +222,10 @@ Path opening(Transit& call) {
     a[1] = wanted->name;
     a[2] = call.place(wanted->how);
   });
-  const bool inside = std::ranges::any_of(
-      std::to_array({Hook::do_filp_open, Hook::lookup_fast, Hook::d_lookup, Hook::security_path_mknod,
-                     Hook::security_inode_create, Hook::vfs_open, Hook::vfs_tmpfile, Hook::security_file_open,
-                     Hook::ext4_file_open, Hook::do_truncate}),
-      [&](Hook hook) { return call.awaited(hook); });
+  const bool inside = is_listened_to(
+      call, {Hook::do_filp_open, Hook::lookup_fast, Hook::d_lookup, Hook::security_path_mknod,
+             Hook::security_inode_create, Hook::vfs_open, Hook::vfs_tmpfile, Hook::security_file_open,
+             Hook::ext4_file_open, Hook::security_path_truncate, Hook::security_inode_setattr, Hook::do_truncate});
   if (!inside) {
     do_sys_openat2.leave(co_await call.done());
     co_return;
@@ -208,17 +242,23 @@ Path opening(Transit& call) {
     const bool missed = at.pass_names(!wanted->creates());
     if (missed || (wanted->creates() && at.has_last())) at.pass_last(missed);
   }
-  const bool existed = at.exists();
+  const bool existed = at.exists(), creates = wanted->creates() && !existed && at.has_last();
+  const bool asks = std::ranges::any_of(
+      std::to_array({Hook::security_path_mknod, Hook::security_inode_create, Hook::security_file_open,
+                     Hook::security_path_truncate, Hook::security_inode_setattr}),
+      [&](Hook hook) { return call.decided(hook); });
+  const bool told = asks && at.named() && pass_beforehand(call, *wanted, at);
   const s64 result = co_await call.done();
-  if (result >= 0 && at.named()) {
-    const bool created = wanted->creates() && !existed && at.has_last();
-    if (created) pass_creation(call, at, (wanted->how.mode & 07777) | S_IFREG);
-    pass_opened(call, *wanted, static_cast<int>(result), created);
+  OpenFile opened(call, static_cast<u64>(result));
+  const FileFacts* facts = result >= 0 ? opened.facts() : nullptr;
+  if (facts && at.named() && !told) {
+    if (creates && !asks) pass_creation(call, at, *wanted);
+    pass_opened(call, *wanted, *facts, creates, [&] { return opened.address(); });
+    if (call.denial()) (void)call.task().call(SYS_close, {static_cast<u64>(result)});
   }
-  do_filp_open.leave(result < 0 || !call.awaited(Hook::do_filp_open)
-                         ? result
-                         : static_cast<s64>(OpenFile(call, static_cast<u64>(result)).address()));
-  do_sys_openat2.leave(result);
+  const s64 outcome = call.denial().value_or(result);
+  do_filp_open.leave(outcome < 0 || !call.awaited(Hook::do_filp_open) ? outcome : static_cast<s64>(opened.address()));
+  do_sys_openat2.leave(outcome);
 }
 
 // close

@@ -223,6 +223,13 @@ void pass_own_checks(Transit& call) {
     case SYS_chroot: change_root(call); break;
     case SYS_unshare:
     case SYS_clone: make_namespaces(call, call.arg(0)); break;
+    case SYS_fork:
+    case SYS_vfork: break;
+    case SYS_clone3: {
+      u64 flags = 0;
+      if (call.task().read(call.arg(0), &flags, sizeof flags)) make_namespaces(call, flags);
+      break;
+    }
     case SYS_kill:
     case SYS_tkill:
     case SYS_tgkill: send_signal(call); break;

@@ -7,12 +7,26 @@
 #include <sys/syscall.h>
 
 #include "emu/hook/capability_checks.h"
+#include "emu/hook/open_file.h"
 #include "emu/hook/paths.h"
 
 namespace bpfemu {
 
+// The file of the descriptor is asked about (security_file_ioctl, security_file_fcntl).
+static void pass_control(Transit& call, Hook hook) {
+  if (!call.awaited(hook) && !call.decided(hook)) return;
+  OpenFile file(call, call.arg(0));
+  if (!file.usable()) return;
+  call.ask(hook, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    a[1] = static_cast<u32>(call.arg(1));
+    a[2] = call.arg(2);
+  });
+}
+
 // ioctl, as far as the VFS answers it itself
 Path controlling_device(Transit& call) {
+  pass_control(call, Hook::security_file_ioctl);
   switch (static_cast<u32>(call.arg(1))) {
     case FS_IOC_GETFLAGS:
     case FS_IOC_FSGETXATTR: call.untold(Hook::vfs_fileattr_get); break;
@@ -31,6 +45,7 @@ Path controlling_device(Transit& call) {
 
 // fcntl
 Path controlling_file(Transit& call) {
+  pass_control(call, Hook::security_file_fcntl);
   switch (static_cast<u32>(call.arg(1))) {
     case F_GETLK:
     case F_OFD_GETLK: call.untold(Hook::vfs_test_lock); break;

@@ -50,6 +50,16 @@ Passing enter_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64
   });
 }
 
+// The same where the security modules are asked.
+bool ask_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64 one = 0, u64 two = 0, u64 three = 0) {
+  return call.ask(hook, [&](Arguments& a) {
+    a[0] = sockets_of(call).socket(socket).address();
+    a[1] = one;
+    a[2] = two;
+    a[3] = three;
+  });
+}
+
 // A connection has come to a listener: the child, from the clone on (kernel: tcp_check_req).
 void tell_birth(Transit& call, Tcp& tcp, FollowedSocket& listener, FollowedSocket& child) {
   if (!std::exchange(child.fresh, false)) return;
@@ -200,13 +210,11 @@ struct Wanted {
 };
 
 void tell_creation(Transit& call, const Wanted& wanted) {
-  call.enter(Hook::security_socket_create,
-             [&](Arguments& a) {
-               a[0] = wanted.family;
-               a[1] = wanted.type;
-               a[2] = wanted.protocol;
-             })
-      .leave(0);
+  call.ask(Hook::security_socket_create, [&](Arguments& a) {
+    a[0] = wanted.family;
+    a[1] = wanted.type;
+    a[2] = wanted.protocol;
+  });
 }
 
 // It is known when it is made.
@@ -215,7 +223,7 @@ void tell_made(Transit& call, const Wanted& wanted, int fd) {
   if (!made) return;
   const u64 socket = sockets_of(call).socket(*made).address();
   call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
-  enter_socket(call, Hook::security_socket_post_create, *made, wanted.family, wanted.type, wanted.protocol).leave(0);
+  ask_socket(call, Hook::security_socket_post_create, *made, wanted.family, wanted.type, wanted.protocol);
 }
 
 }  // namespace
@@ -227,7 +235,9 @@ Path making_socket(Transit& call) {
   const bool internet = wanted.family == AF_INET || wanted.family == AF_INET6;
   if (wanted.family == AF_PACKET || (internet && wanted.type == SOCK_RAW)) pass_capable(call, CAP_NET_RAW);
   const s64 result = co_await call.done();
-  if (result >= 0) tell_made(call, wanted, static_cast<int>(result));
+  if (result < 0) co_return;
+  tell_made(call, wanted, static_cast<int>(result));
+  if (call.denial()) (void)call.task().call(SYS_close, {static_cast<u64>(result)});
 }
 
 // socketpair
@@ -240,6 +250,8 @@ Path making_pair(Transit& call) {
   tell_made(call, wanted, ends[0]);
   tell_creation(call, wanted);
   tell_made(call, wanted, ends[1]);
+  if (!call.denial()) co_return;
+  for (int end : ends) (void)call.task().call(SYS_close, {static_cast<u64>(end)});
 }
 
 // bind
@@ -248,7 +260,7 @@ Path binding(Transit& call) {
   const SocketRef socket = sockets_of(call).behind(call.task(), fd);
   const auto address = CallAddress::read(call, call.arg(1), call.arg(2));
   if (!socket || !address) co_return;
-  enter_socket(call, Hook::security_socket_bind, *socket, address->at, address->size).leave(0);
+  ask_socket(call, Hook::security_socket_bind, *socket, address->at, address->size);
   if (!socket->facts.internet()) co_return;
   const bool ip6 = socket->facts.family == AF_INET6;
   const Passing bind =
@@ -271,7 +283,7 @@ Path listening(Transit& call) {
   Tcp tcp(call);
   const u64 most = sockets_of(call).most_waiting();
   const u64 backlog = std::min<u64>(static_cast<u32>(call.arg(1)), most);
-  enter_socket(call, Hook::security_socket_listen, *socket, backlog).leave(0);
+  ask_socket(call, Hook::security_socket_listen, *socket, backlog);
   if (!socket->facts.is_tcp()) co_return;
   const Passing inet_listen = enter_socket(call, Hook::inet_listen, *socket, backlog);
   const s64 result = co_await call.done();
@@ -286,7 +298,7 @@ Path connecting(Transit& call) {
   const SocketRef socket = sockets_of(call).behind(call.task(), static_cast<int>(call.arg(0)));
   const auto address = CallAddress::read(call, call.arg(1), call.arg(2));
   if (!socket || !address) co_return;
-  enter_socket(call, Hook::security_socket_connect, *socket, address->at, address->size).leave(0);
+  ask_socket(call, Hook::security_socket_connect, *socket, address->at, address->size);
   const SocketFacts& facts = socket->facts;
   if (facts.is_tcp() && address->size >= sizeof(sa_family_t)) {
     co_await connecting_tcp(call, socket, *address);
@@ -303,8 +315,9 @@ Path accepting(Transit& call) {
   if (!listener) co_return;
   Tcp tcp(call);
   const KernelStruct& type = call.services().objects.structure("socket");
-  const u64 empty = call.awaited(Hook::security_socket_accept) ? call.place_zeroed(type.size()) : 0;
-  enter_socket(call, Hook::security_socket_accept, *listener, empty).leave(0);
+  const bool asked = call.awaited(Hook::security_socket_accept) || call.decided(Hook::security_socket_accept);
+  const u64 empty = asked ? call.place_zeroed(type.size()) : 0;
+  ask_socket(call, Hook::security_socket_accept, *listener, empty);
   const Passing inet_csk_accept = listener->facts.is_tcp()
                                       ? call.enter(Hook::inet_csk_accept,
                                                    [&](Arguments& a) {
@@ -338,7 +351,7 @@ Path shutting_down(Transit& call) {
   const SocketRef socket = sockets_of(call).behind(call.task(), fd);
   if (!socket) co_return;
   Tcp tcp(call);
-  enter_socket(call, Hook::security_socket_shutdown, *socket, call.arg(1)).leave(0);
+  ask_socket(call, Hook::security_socket_shutdown, *socket, call.arg(1));
   if (!socket->facts.is_tcp()) co_return;
   tcp.catch_up(*socket, socket->facts.state);
   const SocketRef peer = socket->facts.peer_known ? sockets_of(call).peer_of(call.task(), *socket) : nullptr;

@@ -128,12 +128,10 @@ std::optional<Hook> own_function(Transit& call, OpenFile& file, const Direction&
 
 // kernel: rw_verify_area
 void pass_permission(Transit& call, OpenFile& file, u64 mask) {
-  call.enter(Hook::security_file_permission,
-             [&](Arguments& a) {
-               a.lazily(0, [&] { return file.address(); });
-               a[1] = mask;
-             })
-      .leave(0);
+  call.ask(Hook::security_file_permission, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    a[1] = mask;
+  });
 }
 
 Path transferring(Transit& call, const Direction way) {

@@ -54,7 +54,7 @@ std::optional<u64> size_of_vector(Task& task, u64 vector, u64 count) {
 }
 
 SocketRef awaited_socket(Transit& call, int fd) {
-  const bool awaited = std::ranges::any_of(kHooksOfSockets, [&](Hook hook) { return call.awaited(hook); });
+  const bool awaited = std::ranges::any_of(kHooksOfSockets, [&](Hook hook) { return call.awaited(hook) || call.decided(hook); });
   return awaited ? call.services().sockets.behind(call.task(), fd) : nullptr;
 }
 
@@ -183,7 +183,7 @@ SocketSending::SocketSending(Transit& call, int fd, const Message& message)
     };
   };
   const u64 socket = tcp_.sockets().socket(*socket_).address(), sock = tcp_.sock(*socket_);
-  call.enter(Hook::security_socket_sendmsg, fill(socket)).leave(0);
+  call.ask(Hook::security_socket_sendmsg, fill(socket));
   const bool ip6 = facts.family == AF_INET6;
   if (facts.is_tcp())
     sendmsg_ = call.enter(Hook::tcp_sendmsg, fill(sock));
@@ -238,7 +238,7 @@ SocketReceiving::SocketReceiving(Transit& call, int fd, const Message& message, 
     };
   };
   const u64 socket = tcp_.sockets().socket(*socket_).address(), sock = tcp_.sock(*socket_);
-  call.enter(Hook::security_socket_recvmsg, fill(socket)).leave(0);
+  call.ask(Hook::security_socket_recvmsg, fill(socket));
   const bool ip6 = facts.family == AF_INET6;
   if (facts.is_tcp()) {
     recvmsg_ = call.enter(Hook::tcp_recvmsg, fill(sock));

@@ -32,32 +32,34 @@ Transit::Transit(HookSink& sink, const HookServices& services, Task& task, PtReg
     : Occasion(sink, services, Event{.task = &task, .regs = &regs, .number = number}), args_(syscall_arguments(regs)) {}
 
 void Transit::untold(Hook hook) {
-  if (awaited(hook)) services_.unmodelled.note("kprobe", row_of(hook).name);
+  if (awaited(hook) || decided(hook)) services_.unmodelled.note("kprobe", row_of(hook).name);
 }
 
-void Transits::begin(Task& task, PtRegs& regs, long number) {
+std::optional<s64> Transits::begin(Task& task, PtRegs& regs, long number) {
   static const Narrators kNarrators;
   const Narrator narrator = kNarrators.of_call[static_cast<size_t>(number)];
   const auto call = std::make_shared<Transit>(sink_, services_, task, regs, number);
   calls_[task.tid()] = call;
   if (Scheduler::awaited(*call)) call->use_ = CpuUse::of(*call);
-  if (!narrator) return;
+  if (!narrator) return std::nullopt;
   call->path_ = narrator(*call);
   if (const auto start = call->path_.handle()) start.resume();
+  return call->denial_;
 }
 
-void Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
+s64 Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
   const auto found = calls_.find(task.tid());
-  if (found == calls_.end()) return;
+  if (found == calls_.end()) return result;
   const std::shared_ptr<Transit> call = found->second;
   calls_.erase(found);
-  if (call->number() != number) return;
+  if (call->number() != number) return result;
   call->event_.task = &task;
   call->event_.regs = &regs;
   call->result_ = result;
+  call->denial_.reset();
   if (call->use_) Scheduler(*call).rested(*call->use_);
-  if (!call->waiting_) return;
-  std::exchange(call->waiting_, nullptr).resume();
+  if (call->waiting_) std::exchange(call->waiting_, nullptr).resume();
+  return call->denial_.value_or(result);
 }
 
 void Transits::renamed(pid_t from, pid_t to) {

@@ -2,6 +2,7 @@
 // What supervised threads do, on its way from the loader to those who listen.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "emu/abi/pt_regs.h"
@@ -35,8 +36,10 @@ struct GeneratedSignal {
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  virtual void syscall_entered(Task& task, PtRegs& regs, long number) = 0;
-  virtual void syscall_exited(Task& task, PtRegs& regs, long number, s64 result) = 0;
+  // A result: the call is denied with it, and must not run.
+  virtual std::optional<s64> syscall_entered(Task& task, PtRegs& regs, long number) = 0;
+  // What its result is, which a denial behind the call may have made another.
+  virtual s64 syscall_exited(Task& task, PtRegs& regs, long number, s64 result) = 0;
   virtual void task_forked(Task& parent, pid_t child, bool thread) = 0;
   // `filename`: the kernel's name for the program (linux_binprm.filename); empty: it cannot be known.
   virtual void task_executed(Task& task, pid_t old_tid, const std::string& filename) = 0;

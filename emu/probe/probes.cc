@@ -71,6 +71,8 @@ void Probes::add(Point& point) {
     case Moment::kSite: return insert(sites_hit_[where.site], point, true);
     case Moment::kSiteReturn: return insert(sites_returned_[where.site], point, true);
     case Moment::kHook: return insert(of(where.hook, Side::kEntry).points, point, true);
+    case Moment::kHookModify: return insert(of(where.hook, Side::kModify).points, point, true);
+    case Moment::kHookModule: return insert(of(where.hook, Side::kModule).points, point, true);
     case Moment::kHookReturn: return insert(of(where.hook, Side::kReturn).points, point, true);
   }
 }
@@ -121,7 +123,7 @@ void Probes::refresh_hooks(SyscallSet& entry, SyscallSet& exit) {
   hooked_.reset();
   for (size_t n = 0; n < kHooks; ++n) {
     const Hook hook = static_cast<Hook>(n);
-    for (Side side : {Side::kEntry, Side::kReturn}) {
+    for (Side side : {Side::kEntry, Side::kModify, Side::kModule, Side::kReturn}) {
       Listeners& listeners = of(hook, side);
       listeners.awaited = std::ranges::any_of(listeners.points, &Point::watched);
       listeners.looked_at = 0;
@@ -135,6 +137,24 @@ void Probes::refresh_hooks(SyscallSet& entry, SyscallSet& exit) {
   entry |= hooked_;
 }
 
+Arguments::Mask Probes::looked_at(Hook hook) const {
+  Arguments::Mask mask = 0;
+  for (const Listeners& side : hooks_[static_cast<size_t>(hook)]) mask |= side.looked_at;
+  return mask;
+}
+
+// kernel: invoke_bpf_mod_ret. Programs at a hook without a result answer nothing.
+u64 Probes::asked(Hook hook, Side side, const Event& event) {
+  u64 answer = 0;
+  pass(of(hook, side).points, [&](const Point& point) {
+    if (answer) return;
+    const bool decides = point.where().decides;
+    const u64 said = fire(point, event);
+    if (decides) answer = said;
+  });
+  return answer;
+}
+
 // Who listens to a return took hold of it at the entry.
 void Probes::passed(Hook hook, Side side, const Event& event) {
   pass(of(hook, side).points, [&](const Point& point) {
@@ -142,30 +162,35 @@ void Probes::passed(Hook hook, Side side, const Event& event) {
   });
 }
 
-void Probes::fire(const Point& point, const Event& event) {
+u64 Probes::fire(const Point& point, const Event& event) {
   if (point.where().hits) ++*point.where().hits;
-  if (!point.awaited()) return;
+  if (!point.awaited()) return 0;
   const u64 unchanged = changes_;
   const auto gone = [&] { return changes_ != unchanged && !points_.contains(&point); };
   RunScope scope(runner_, event.task, event.regs, point.needs(), event.cpu);
-  if (!scope || gone()) return;
+  if (!scope || gone()) return 0;
   if (event.time) scope.set_happened(event.time);
   scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
-  if (!context || gone()) return;
+  if (!context || gone()) return 0;
   scope.at(point, event, points_);
   bool passes = true;
+  u64 result = 0;
   // A program that stands aside may find everything changed: the list is the one that the event met, the point may be gone.
   const u64 func_ip = point.where().within ? 0 : point.where().address;
   const std::vector<Attachment> programs = point.programs();
-  for (const Attachment& each : programs) passes &= scope.call(*each.program, context, each.cookie, func_ip) != 0;
-  if (!passes || !event.task || gone()) return;
+  for (const Attachment& each : programs) {
+    result = scope.call(*each.program, context, each.cookie, func_ip);
+    passes &= result != 0;
+  }
+  if (!passes || !event.task || gone()) return result;
   // The newest first (kernel: perf_trace_add). A sample counts its group, whose programs may stand aside.
   PerfEvent::Held counters;
   for (PerfEvent* each : std::views::reverse(point.counters())) {
     if (auto alive = each->weak_from_this().lock()) counters.push_back(std::move(alive));
   }
   for (const auto& each : counters) each->hit(scope, context);
+  return result;
 }
 
 // Those that the event meets; one that goes while it passes is left out.
@@ -193,20 +218,22 @@ void Probes::fire_all(const Points& points, const Event& event) {
   pass(points, [&](const Point& point) { fire(point, event); });
 }
 
-void Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
-  if (number < 0 || size_t(number) >= kSyscallLimit) return;
+std::optional<s64> Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
+  if (number < 0 || size_t(number) >= kSyscallLimit) return std::nullopt;
   fire_all(entered_[number], Event{.task = &task, .regs = &regs, .number = number});
-  if (hooked_[number]) transits_.begin(task, regs, number);
+  return hooked_[number] ? transits_.begin(task, regs, number) : std::nullopt;
 }
 
-void Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
-  if (number < 0 || size_t(number) >= kSyscallLimit) return;
-  transits_.end(task, regs, number, result);
+s64 Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
+  if (number < 0 || size_t(number) >= kSyscallLimit) return result;
+  const s64 told = transits_.end(task, regs, number, result);
+  if (told != result) regs.rax = static_cast<u64>(result = told);
   pass(exited_[number], [&](const Point& point) {
     // Kretprobes and fexit programs take hold of a return when the function is entered.
     if (point.where().on_return && !task.entry_seen()) return;
     fire(point, Event{.task = &task, .regs = &regs, .number = number, .result = result});
   });
+  return result;
 }
 
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {

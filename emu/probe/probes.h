@@ -42,8 +42,8 @@ class Probes : public EventSink, public HookSink {
   Probes(const Parts& parts, Outlets outlets);
   ~Probes() override;
 
-  void syscall_entered(Task& task, PtRegs& regs, long number) override;
-  void syscall_exited(Task& task, PtRegs& regs, long number, s64 result) override;
+  std::optional<s64> syscall_entered(Task& task, PtRegs& regs, long number) override;
+  s64 syscall_exited(Task& task, PtRegs& regs, long number, s64 result) override;
   void task_forked(Task& parent, pid_t child, bool thread) override;
   void task_executed(Task& task, pid_t old_tid, const std::string& path) override;
   void task_exiting(Task& task, int status) override;
@@ -55,11 +55,10 @@ class Probes : public EventSink, public HookSink {
   void function_returned(Task& task, u64 cookie, PtRegs& regs) override;
 
   bool awaited(Hook hook, Side side) const override { return of(hook, side).awaited; }
-  Arguments::Mask looked_at(Hook hook) const override {
-    return of(hook, Side::kEntry).looked_at | of(hook, Side::kReturn).looked_at;
-  }
+  Arguments::Mask looked_at(Hook hook) const override;
   u64 listeners() const override { return points_made_; }
   void passed(Hook hook, Side side, const Event& event) override;
+  u64 asked(Hook hook, Side side, const Event& event) override;
 
   // Points enter and leave the registry as they are made and destroyed.
   void add(Point& point);
@@ -71,8 +70,8 @@ class Probes : public EventSink, public HookSink {
   void filter_changed(Point& point);
 
   // Runs the programs of a point on an event, and lets its perf events count it (kernel: trace_call_bpf,
-  // perf_trace_run_bpf_submit).
-  void fire(const Point& point, const Event& event);
+  // perf_trace_run_bpf_submit). What the last program returned, 0 when none ran.
+  u64 fire(const Point& point, const Event& event);
 
   Runner& runner() { return runner_; }
   Host& host() { return parts_.host; }
@@ -88,7 +87,7 @@ class Probes : public EventSink, public HookSink {
 
   std::map<u32, std::weak_ptr<Point>> by_event_id;                // trace events share a point
   std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
-  std::set<const Program*> trampolined;                           // fentry and fexit programs that are attached
+  std::set<const Program*> trampolined;                           // programs that trampolines call
 
  private:
   using Points = std::vector<Point*>;
@@ -118,7 +117,7 @@ class Probes : public EventSink, public HookSink {
   SocketWatch socket_watch_;
   HookServices services_;
   Transits transits_;
-  std::array<std::array<Listeners, 2>, kHooks> hooks_;
+  std::array<std::array<Listeners, static_cast<size_t>(Side::kCount)>, kHooks> hooks_;
   SyscallSet hooked_;  // the calls on whose way somebody listens to a hook
   u64 points_made_ = 0;
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;

@@ -28,18 +28,42 @@ std::string TracingLink::fdinfo() const {
                      program_->attach_btf->id(), program_->attach_btf_id);
 }
 
+namespace {
+
+constexpr std::string_view kLsmPrefix = "bpf_lsm_";
+
+// The function that the program's target is, or within which it is called; null: not modelled.
+const KernelFunction* way_of(const Program& program, const Symbols& symbols, std::string_view target, u64 address) {
+  if (program.type != BPF_PROG_TYPE_LSM) return function_at(kernel_place(symbols, address));
+  if (program.expected_attach_type != BPF_LSM_MAC || !target.starts_with(kLsmPrefix)) return nullptr;
+  const auto hook = security_hook(target.substr(kLsmPrefix.size()));
+  return hook ? find_kernel_function(row_of(*hook).name) : nullptr;
+}
+
+// Puts the point where programs of the sort are called. False: none are there.
+bool put_in_place(Point::Where& where, const Program& program, const KernelFunction& function, bool has_result) {
+  put_on_way(where, function);
+  switch (program.expected_attach_type) {
+    case BPF_TRACE_FENTRY:
+    case BPF_TRACE_FEXIT: return true;
+    case BPF_MODIFY_RETURN: where.moment = Moment::kHookModify; break;
+    case BPF_LSM_MAC: where.moment = Moment::kHookModule; break;
+    default: return false;
+  }
+  where.decides = has_result;
+  return function.hook && is_asked(hook_of(*function.hook));
+}
+
+}  // namespace
+
 Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<Program> program, u64 cookie) {
   const bool on_return = program->expected_attach_type == BPF_TRACE_FEXIT;
-  if (program->type != BPF_PROG_TYPE_TRACING || (!on_return && program->expected_attach_type != BPF_TRACE_FENTRY) ||
-      program->attach_program || !program->attach_btf) {
-    return nullptr;
-  }
+  if (program->type == BPF_PROG_TYPE_EXT || program->attach_program || !program->attach_btf) return nullptr;
   const Btf& btf = *program->attach_btf;
   const char* name = btf.type_name(program->attach_btf_id);
   const u64 address = name ? probes.kernel().symbols().address(name) : 0;
-  const KernelFunction* function = function_at(kernel_place(probes.kernel().symbols(), address));
+  const KernelFunction* function = name ? way_of(*program, probes.kernel().symbols(), name, address) : nullptr;
   if (!function) return nullptr;
-  if (probes.trampolined.contains(program.get())) return fail(EBUSY);
   const btf_type& prototype = *btf.type(btf.type(program->attach_btf_id)->type);
   Point::Where where{.context = on_return ? fexit_args : fentry_args,
                      .address = address,
@@ -47,7 +71,8 @@ Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<
                      .record_size = static_cast<u32>(btf.params(prototype).size() * sizeof(u64)),
                      .name = name,
                      .newest_first = true};
-  put_on_way(where, *function);
+  if (!put_in_place(where, *program, *function, prototype.type != 0)) return nullptr;
+  if (probes.trampolined.contains(program.get())) return fail(EBUSY);
   auto point = std::make_unique<Point>(probes, std::move(where));
   TRY(point->attach({program, cookie}));
   return std::make_shared<TracingLink>(std::move(program), std::move(point));

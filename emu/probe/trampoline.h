@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fentry and fexit programs on functions of the claimed kernel (kernel: kernel/bpf/trampoline.c).
+// fentry, fexit, fmod_ret and LSM programs on functions of the claimed kernel (kernel: kernel/bpf/trampoline.c).
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace bpfemu {
 
-// BPF_LINK_TYPE_TRACING of a fentry or fexit program; tp_btf programs have raw tracepoint links.
+// BPF_LINK_TYPE_TRACING of such a program; tp_btf programs have raw tracepoint links.
 class TracingLink : public Link {
  public:
   TracingLink(std::shared_ptr<Program> program, std::unique_ptr<Point> point);

@@ -61,12 +61,16 @@ class Fake final : public CallHandler, public EventSink {
   EventSink* events() override { return this; }
   u32 version_code() override { return 0x060187; }
 
-  void syscall_entered(Task&, PtRegs&, long number) override {
+  std::optional<s64> syscall_entered(Task&, PtRegs&, long number) override {
     entries_ += entry_[number];
     const bool makes_task = number == SYS_clone || number == SYS_clone3 || number == SYS_fork || number == SYS_vfork;
     if (delay && makes_task) ::usleep(1000);
+    return std::nullopt;
   }
-  void syscall_exited(Task&, PtRegs&, long number, s64) override { exits_ += entry_[number]; }
+  s64 syscall_exited(Task&, PtRegs&, long number, s64 result) override {
+    exits_ += entry_[number];
+    return result;
+  }
   void task_forked(Task&, pid_t, bool) override { ++forks_; }
   void task_executed(Task&, pid_t, const std::string&) override { ++execs_; }
   void task_exiting(Task&, int) override { ++exits_seen_; }

@@ -31,9 +31,13 @@ class Answers final : public CallHandler, public EventSink {
   EventSink* events() override { return this; }
   u32 version_code() override { return 0; }
 
-  void syscall_entered(Task&, PtRegs&, long number) override { seen.push_back("enter " + std::to_string(number)); }
-  void syscall_exited(Task&, PtRegs&, long number, s64 result) override {
+  std::optional<s64> syscall_entered(Task&, PtRegs&, long number) override {
+    seen.push_back("enter " + std::to_string(number));
+    return std::nullopt;
+  }
+  s64 syscall_exited(Task&, PtRegs&, long number, s64 result) override {
     seen.push_back("exit " + std::to_string(number) + " " + std::to_string(result));
+    return result;
   }
   void task_forked(Task&, pid_t child, bool thread) override {
     seen.push_back((thread ? "thread " : "process ") + std::to_string(child - kFirst));

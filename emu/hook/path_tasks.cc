@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that make tasks, or have a say in others.
+#include <linux/sched.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "emu/hook/capability_checks.h"
+#include "emu/hook/paths.h"
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kAttach = 0x12;  // kernel: PTRACE_MODE_ATTACH_REALCREDS
+
+// What a task is copied from it still is when it is asked about (kernel: dup_task_struct).
+u64 task_to_be(Transit& call) {
+  ObjectSpace& objects = call.services().objects;
+  const KernelStruct& type = objects.structure("task_struct");
+  const u64 parent = call.services().task_struct(call.task().tid());
+  const KernelObject copy = objects.object(type, "made by " + std::to_string(call.task().tid()));
+  if (copy && parent)
+    memcpy(reinterpret_cast<void*>(copy.address()), reinterpret_cast<const void*>(parent), type.size());
+  return copy.address();
+}
+
+// kernel: kernel_clone_args.flags
+u64 clone_flags(Transit& call) {
+  constexpr u64 kVfork = CLONE_VFORK | CLONE_VM;
+  u64 flags = 0;
+  switch (call.number()) {
+    case SYS_fork: return 0;
+    case SYS_vfork: return kVfork;
+    case SYS_clone3: return call.task().read(call.arg(0), &flags, sizeof flags) ? flags : 0;
+    default: return static_cast<u32>(call.arg(0)) & ~u64{CSIGNAL};
+  }
+}
+
+// kernel: prepare_kill_siginfo, do_tkill
+u64 signal_info(Transit& call, int signal, bool to_thread) {
+  struct KernelSigInfo {
+    s32 signal, error, code, padding;
+    s32 pid;
+    u32 uid;
+    u64 rest[3];
+  };
+  constexpr s32 kByUser = 0, kByTkill = -6;  // SI_*
+  const auto facts = call.services().host.facts(call.task().tid());
+  return call.place(KernelSigInfo{.signal = signal,
+                                  .error = 0,
+                                  .code = to_thread ? kByTkill : kByUser,
+                                  .padding = 0,
+                                  .pid = call.task().tgid(),
+                                  .uid = facts ? facts->uid : 0,
+                                  .rest = {}});
+}
+
+u64 task_of(Transit& call, pid_t tid) { return call.services().task_struct(tid ? tid : call.task().tid()); }
+
+// A task that another may trace is asked about, if it is one.
+void pass_access(Transit& call, pid_t tid) {
+  if (tid <= 0 || tid == call.task().tid()) return;
+  call.ask(Hook::security_ptrace_access_check, [&](Arguments& a) {
+    a.lazily(0, [&] { return task_of(call, tid); });
+    a[1] = kAttach;
+  });
+}
+
+}  // namespace
+
+// clone, clone3, fork, vfork
+Path making_task(Transit& call) {
+  call.ask(Hook::security_task_alloc, [&](Arguments& a) {
+    a.lazily(0, [&] { return task_to_be(call); });
+    a[1] = clone_flags(call);
+  });
+  pass_own_checks(call);
+  co_return;
+}
+
+// kill, tkill, tgkill. Of several targets each is asked about by itself, which is not modelled.
+Path killing(Transit& call) {
+  pass_own_checks(call);
+  const bool to_thread = call.number() != SYS_kill;
+  const u32 last = call.number() == SYS_tgkill ? 1 : 0;
+  const pid_t target = static_cast<pid_t>(call.arg(last));
+  const int signal = static_cast<int>(call.arg(last + 1));
+  if (target <= 0) {
+    if (!to_thread) call.untold(Hook::security_task_kill);
+    co_return;
+  }
+  // Others are refused before.
+  std::array<u64, 6> probe = call.args();
+  probe[last + 1] = 0;
+  if (signal < 0 || signal > 64 || !call.task().call(call.number(), probe)) co_return;
+  call.ask(Hook::security_task_kill, [&](Arguments& a) {
+    a.lazily(0, [&] { return task_of(call, target); });
+    a.lazily(1, [&] { return signal_info(call, signal, to_thread); });
+    a[2] = static_cast<u32>(signal);
+  });
+}
+
+// setpriority
+Path setting_priority(Transit& call) {
+  pass_own_checks(call);
+  const pid_t target = static_cast<pid_t>(call.arg(1));
+  const s32 nice = std::clamp(static_cast<s32>(call.arg(2)), -20, 19);
+  if (call.arg(0) != PRIO_PROCESS) call.untold(Hook::security_task_setnice);
+  if (call.arg(0) != PRIO_PROCESS || target < 0) co_return;
+  call.ask(Hook::security_task_setnice, [&](Arguments& a) {
+    a.lazily(0, [&] { return task_of(call, target); });
+    a[1] = static_cast<u32>(nice);
+  });
+}
+
+// prctl
+Path controlling_process(Transit& call) {
+  call.ask(Hook::security_task_prctl, [&](Arguments& a) {
+    a[0] = static_cast<u32>(call.arg(0));
+    for (u32 n = 1; n < 5; ++n) a[n] = call.arg(n);
+  });
+  pass_own_checks(call);
+  co_return;
+}
+
+// ptrace, process_vm_readv, process_vm_writev
+Path tracing(Transit& call) {
+  if (call.number() != SYS_ptrace) return pass_access(call, static_cast<pid_t>(call.arg(0))), Path();
+  pass_own_checks(call);
+  const u64 request = call.arg(0);
+  if (request == PTRACE_ATTACH || request == PTRACE_SEIZE) pass_access(call, static_cast<pid_t>(call.arg(1)));
+  return {};
+}
+
+// bpf
+Path controlling_bpf(Transit& call) {
+  pass_own_checks(call);
+  constexpr u64 kMost = 4096;
+  const u64 size = static_cast<u32>(call.arg(2));
+  if (size > kMost) co_return;
+  call.ask(Hook::security_bpf, [&](Arguments& a) {
+    a[0] = static_cast<u32>(call.arg(0));
+    a.lazily(1, [&] {
+      const u64 room = std::max<u64>(size, call.services().objects.structure("bpf_attr").size());
+      const u64 copy = call.place_zeroed(std::min<u64>(room, kMost / 2));
+      if (copy) (void)call.task().read(call.arg(1), reinterpret_cast<void*>(copy), std::min<u64>(size, kMost / 2));
+      return copy;
+    });
+    a[2] = size;
+  });
+}
+
+}  // namespace bpfemu
