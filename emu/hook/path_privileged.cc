@@ -24,7 +24,7 @@ namespace {
 
 constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
 constexpr u32 kUnchanged = ~0u;
-constexpr u64 kUserModeOnly = 1;  // kernel: UFFD_USER_MODE_ONLY
+constexpr u64 kUserModeOnly = 1;                         // kernel: UFFD_USER_MODE_ONLY
 constexpr u32 kIoClassShift = 13, kIoClassRealTime = 1;  // kernel: IOPRIO_*, in a header that is not C++
 
 // What a call asks before it looks at its arguments. Null: not such a call.
@@ -33,12 +33,13 @@ struct FirstThing {
   u32 capability;
 };
 constexpr FirstThing kFirstThings[] = {
-    {SYS_sethostname, CAP_SYS_ADMIN},   {SYS_setdomainname, CAP_SYS_ADMIN},  {SYS_init_module, CAP_SYS_MODULE},
-    {SYS_finit_module, CAP_SYS_MODULE}, {SYS_delete_module, CAP_SYS_MODULE}, {SYS_reboot, CAP_SYS_BOOT},
-    {SYS_kexec_load, CAP_SYS_BOOT},     {SYS_swapon, CAP_SYS_ADMIN},         {SYS_swapoff, CAP_SYS_ADMIN},
-    {SYS_acct, CAP_SYS_PACCT},          {SYS_pivot_root, CAP_SYS_ADMIN},     {SYS_vhangup, CAP_SYS_TTY_CONFIG},
-    {SYS_fanotify_init, CAP_SYS_ADMIN},
-    {SYS_syslog, CAP_SYSLOG},  // kernel.dmesg_restrict is set, as Debian has it
+    {SYS_sethostname, CAP_SYS_ADMIN},    {SYS_setdomainname, CAP_SYS_ADMIN},
+    {SYS_init_module, CAP_SYS_MODULE},   {SYS_finit_module, CAP_SYS_MODULE},
+    {SYS_delete_module, CAP_SYS_MODULE}, {SYS_reboot, CAP_SYS_BOOT},
+    {SYS_kexec_load, CAP_SYS_BOOT},      {SYS_swapon, CAP_SYS_ADMIN},
+    {SYS_swapoff, CAP_SYS_ADMIN},        {SYS_acct, CAP_SYS_PACCT},
+    {SYS_pivot_root, CAP_SYS_ADMIN},     {SYS_vhangup, CAP_SYS_TTY_CONFIG},
+    {SYS_fanotify_init, CAP_SYS_ADMIN},  {SYS_syslog, CAP_SYSLOG},  // kernel.dmesg_restrict is set, as Debian has it
 };
 
 TaskFacts facts_of(Transit& call) {
@@ -47,6 +48,11 @@ TaskFacts facts_of(Transit& call) {
 
 bool is_new(u32 id, std::initializer_list<u32> held) {
   return id != kUnchanged && std::ranges::count(held, id) == 0;
+}
+
+void leave_untold(Transit& call) {
+  call.untold(Hook::security_capable);
+  call.untold(Hook::cap_capable);
 }
 
 // kernel: __sys_setreuid and its kin. `saved` of the task's ids is taken to be the effective one.
@@ -78,8 +84,7 @@ void set_ids(Transit& call, u32 capability, u32 real, u32 effective) {
 void set_priority(Transit& call) {
   const u32 who = static_cast<u32>(call.arg(1));
   const TaskFacts facts = facts_of(call);
-  if (call.arg(0) != PRIO_PROCESS || (who != 0 && who != static_cast<u32>(facts.local_tid)))
-    return call.untold(Hook::cap_capable);
+  if (call.arg(0) != PRIO_PROCESS || (who != 0 && who != static_cast<u32>(facts.local_tid))) return leave_untold(call);
   const s32 nice = std::clamp(static_cast<s32>(call.arg(2)), -20, 19);
   if (nice < static_cast<s32>(facts.priority) - 120) pass_capable(call, CAP_SYS_NICE);
 }
@@ -90,7 +95,7 @@ void raise_limit(Transit& call) {
   const u64 given = call.arg(call.number() == SYS_prlimit64 ? 2 : 1);
   rlimit wanted;
   if (!given) return;
-  if (other) return call.untold(Hook::cap_capable);
+  if (other) return leave_untold(call);
   const u32 resource = static_cast<u32>(call.arg(call.number() == SYS_prlimit64 ? 1 : 0));
   if (resource >= RLIM_NLIMITS || !call.task().read(given, &wanted, sizeof wanted) || wanted.rlim_cur > wanted.rlim_max)
     return;
@@ -168,7 +173,7 @@ void use_bpf(Transit& call) {
     case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
     case BPF_MAP_LOOKUP_BATCH:
     case BPF_OBJ_GET_INFO_BY_FD: break;
-    default: call.untold(Hook::cap_capable);
+    default: leave_untold(call);
   }
 }
 
@@ -248,7 +253,7 @@ void pass_own_checks(Transit& call) {
     case SYS_prctl:
       if (call.arg(0) == PR_CAPBSET_DROP) pass_capable(call, CAP_SETPCAP);
       break;
-    default: call.untold(Hook::cap_capable);  // it depends on what is not looked at here
+    default: leave_untold(call);  // it depends on what is not looked at here
   }
 }
 

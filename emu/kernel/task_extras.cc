@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -96,10 +97,10 @@ void TaskObjects::show_times(Block& block, const TaskFacts& facts) {
   task.set("se.sum_exec_runtime", u64{::strtoull(runs.c_str(), nullptr, 10)});
 }
 
-// The queue of the CPU that the task is on. Who else runs there is nobody of the tree's.
+// The queue of the CPU that the task is on, and which has it at least. Who else runs there is nobody of the tree's.
 void TaskObjects::show_run_queue(Block& block, const TaskFacts& facts) {
   const KernelObject queue = space_.object(space_.structure("cfs_rq"), fmt::format("{}", facts.cpu));
-  const u32 runnable = runnable_on_ ? runnable_on_(facts.cpu) : 0;
+  const u32 runnable = std::max(1u, runnable_on_ ? runnable_on_(facts.cpu) : 0);
   queue.set("nr_running", runnable);
   queue.set("h_nr_running", runnable);
   block.task.set("se.cfs_rq", queue.address());

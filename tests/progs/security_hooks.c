@@ -72,7 +72,10 @@ static struct decider attach(uint32_t type, uint32_t how, const char* function) 
   if (!is_open(decider.map)) return decider;
   const uint32_t target = btf_id(BTF_KIND_FUNC, function);
   decider.program = load_decider(decider.map, type, how, target);
-  if (decider.program < 0) return printf("%s: not loaded, errno %d\n", function, errno), decider;
+  if (decider.program < 0) {
+    if (demanded()) printf("%s: not loaded, errno %d\n", function, errno);
+    return decider;
+  }
   union bpf_attr open = {.raw_tracepoint = {.prog_fd = (uint32_t)decider.program}};
   decider.link = bpf_call(BPF_RAW_TRACEPOINT_OPEN, &open);
   if (decider.link < 0) printf("%s: not attached, errno %d\n", function, errno);
