@@ -404,8 +404,7 @@ void Tracer::on_trapped_call(TracedTask& task, const siginfo_t& info) {
   task.regs().orig_rax = static_cast<u64>(number);
   PtRegs& regs = task.regs();
   EventSink* const sink = handler_->events();
-  const auto denied =
-      sink && report_entry_[number] ? sink->syscall_entered(task, regs, number) : std::optional<s64>();
+  const auto denied = sink && report_entry_[number] ? sink->syscall_entered(task, regs, number) : std::optional<s64>();
   Call call{task, number, args_of(regs)};
   const Reply reply = denied ? Reply::answer(*denied) : started_ ? handler_->enter(call) : Reply::native();
   s64 value = reply.kind == Reply::Kind::kAnswered ? reply.value : -EPERM;

@@ -79,6 +79,15 @@ never reach) and: %s. Others exist
 in /proc/kallsyms; attaching to them is noted as not modelled, and so is attaching further into a function than behind the
 nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
 
+LSM programs (BPF_LSM_MAC) deny, and are told of, what passes these hooks of security modules: %s. Those of the `security_*`
+functions around them that return something can be modified by fmod_ret programs. Attaching to others is noted as not modelled,
+and so is BPF_LSM_CGROUP. A signal to several processes, setpriority() of several, and the messages behind the first of sendmmsg() and
+recvmmsg() are not asked about one by one, and a mapping that execve makes is not at all: that is noted. `ptrace_access_check`
+is told for ptrace() and process_vm_*(), not for files in /proc.
+
+fentry and fexit programs on functions of programs see what those are called with, the kernel's sk_buff or xdp_buff in the
+place of the context; freplace programs run in their place.
+
 Of sockets the hooks are told from what the host's own sockets say. Both ends of a connection on this machine are told, in the
 order and the task in which one CPU does it; of a connection to elsewhere, this end alone. What connect() leads to inside the
 kernel is told when it returns. What happens between calls (a peer elsewhere closes, a closed connection comes to its end) is
@@ -104,6 +113,7 @@ Answered or watched even when no probe asks for them; all others run natively.
     table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),
     ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("hooks.inc", "TRACEPOINT")),
     ", ".join("`%s`" % r[1].strip('"') for r in rows("hooks.inc", "FUNCTION")),
+    ", ".join("`%s`" % r[0] for r in rows("lsm_hooks.inc", "LSM_HOOK")),
     table(["call", "note"], ([r[0], r[5]] for r in rows("traced_syscalls.inc", "SYSCALL"))),
 )
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/program.h"
 
+#include <utility>
+
 #include "emu/jit/jit.h"
 #include "emu/runtime/helpers/helpers.h"
 
@@ -16,6 +18,8 @@ HelperFn or_stand_in(HelperFn function) {
 
 Program::~Program() {
   if (code_.size) arena_->release_code(code_);
+  if (first_code_.size) arena_->release_code(first_code_);
+  if (hooks_extent_.size) arena_->release(hooks_extent_);
   if (text_extent_.size) arena_->release(text_extent_);
 }
 
@@ -45,24 +49,50 @@ std::set<std::string> Program::missing_functions() const {
 }
 
 Result<void> Program::install(Arena& arena) {
-  const Executable input{.insns = verified.insns,
-                       .subprogram_starts = verified.subprogram_starts,
-                       .stack_depths = verified.stack_depths,
-                       .helper = [](u32 id) { return or_stand_in(helper_function(id)); },
-                       .kfunc = [this](u32 id, s16) { return or_stand_in(kernel_function(id)); },
-                       .called_maps = verified.called_maps};
   arena_ = &arena;
   text_extent_ = TRY(arena.allocate(sizeof(ProgramText)));
-  code_ = TRY(arena.allocate_code(jit_size_bound(input)));
-  JitOutput output = TRY(jit_compile(input, code_.address));
-  TRY(arena.write_code(code_, output.code));
-
   text_ = new (reinterpret_cast<void*>(text_extent_.address)) ProgramText{};
   text_->id = id();
   text_->type = type;
   text_->expected_attach_type = expected_attach_type;
+  return assemble();
+}
+
+Result<FunctionHooks*> Program::hooks_of(size_t function) {
+  if (!is_hooked()) {
+    const size_t count = verified.subprogram_starts.size();
+    hooks_extent_ = TRY(arena_->allocate(count * sizeof(FunctionHooks)));
+    first_code_ = std::exchange(code_, {});
+    if (auto done = assemble(); !done) {
+      code_ = std::exchange(first_code_, {});
+      arena_->release(std::exchange(hooks_extent_, {}));
+      return fail(done.error().value);
+    }
+  }
+  return reinterpret_cast<FunctionHooks*>(hooks_extent_.address) + function;
+}
+
+Result<void> Program::assemble() {
+  const auto* const hooks = reinterpret_cast<const FunctionHooks*>(hooks_extent_.address);
+  const Executable input{.insns = verified.insns,
+                         .subprogram_starts = verified.subprogram_starts,
+                         .stack_depths = verified.stack_depths,
+                         .helper = [](u32 id) { return or_stand_in(helper_function(id)); },
+                         .kfunc = [this](u32 id, s16) { return or_stand_in(kernel_function(id)); },
+                         .called_maps = verified.called_maps,
+                         .hooks = {hooks, hooks ? verified.subprogram_starts.size() : 0}};
+  const Extent code = TRY(arena_->allocate_code(jit_size_bound(input)));
+  auto assembled = jit_compile(input, code.address);
+  if (assembled && !arena_->write_code(code, assembled->code)) assembled = fail(ENOMEM);
+  if (!assembled) {
+    arena_->release_code(code);
+    return fail(assembled.error().value);
+  }
+  JitOutput& output = *assembled;
+  code_ = code;
   text_->entry = reinterpret_cast<ProgramEntry>(code_.address + output.entry);
   text_->tail_call_entry = code_.address + output.tail_call_entry;
+  text_->function_entry = code_.address + output.function_entry;
   insn_offsets_ = std::move(output.insn_offsets);
   code_size_ = static_cast<u32>(output.code.size());
   return {};

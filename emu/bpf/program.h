@@ -15,6 +15,7 @@
 #include "emu/bpf/map_object.h"
 #include "emu/btf/btf.h"
 #include "emu/isa/insn.h"
+#include "emu/runtime/function_hooks.h"
 
 namespace bpfemu {
 
@@ -65,25 +66,32 @@ class Program : public Object {
   std::shared_ptr<const Btf> btf;
   std::shared_ptr<const Btf> attach_btf;
   u32 attach_btf_id = 0;
-  std::shared_ptr<Program> attach_program;           // freplace and fentry on programs
+  std::shared_ptr<Program> attach_program;            // freplace and fentry on programs, until it is attached
+  u32 target_type = 0, target_attach_type = 0;        // of that program (kernel: saved_dst_prog_type)
   std::vector<std::shared_ptr<MapObject>> bound_maps; // BPF_PROG_BIND_MAP
 
   // Assembles into the arena: ENOMEM. What it calls need not be modelled, but then it must not be run.
   Result<void> install(Arena& arena);
+  // The hooks of its n-th subprogram. When they are first asked for, it is assembled anew, with code that looks at
+  // them: ENOMEM. What runs at the time goes on as it is.
+  Result<FunctionHooks*> hooks_of(size_t function);
   // Helpers and kernel functions that it calls and that are not modelled.
   std::set<u32> missing_helpers() const;
   std::set<std::string> missing_functions() const;
   u64 runtime_address() const override { return reinterpret_cast<u64>(text_); }
   ProgramText& text() const { return *text_; }
   Extent code() const { return code_; }
+  bool is_hooked() const { return hooks_extent_.size != 0; }
   const std::vector<u32>& insn_offsets() const { return insn_offsets_; }
   u32 code_size() const { return code_size_; }
 
  private:
   HelperFn kernel_function(u32 btf_id) const;
+  Result<void> assemble();
 
   Arena* arena_ = nullptr;
-  Extent text_extent_, code_;
+  Extent text_extent_, hooks_extent_, code_;
+  Extent first_code_;  // from before there were hooks: callbacks may lead there
   ProgramText* text_ = nullptr;
   std::vector<u32> insn_offsets_;
   u32 code_size_ = 0;

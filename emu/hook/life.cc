@@ -81,10 +81,9 @@ static void pass_new_credentials(Occasion& occasion, const std::string& filename
   auto binprm = [&](Arguments& a) {
     a.lazily(0, [&] {
       const auto file = occasion.services().mounts.describe_link(occasion.task().tgid(), "exe");
-      return place_binprm(occasion, {.filename = filename,
-                                     .interpreter = filename,
-                                     .file = file ? &*file : nullptr,
-                                     .has_memory = true});
+      return place_binprm(
+          occasion,
+          {.filename = filename, .interpreter = filename, .file = file ? &*file : nullptr, .has_memory = true});
     });
   };
   occasion.ask(Hook::security_bprm_committing_creds, binprm);

@@ -110,8 +110,9 @@ class Occasion {
     fill(arguments);
     return enter_with(hook, arguments);
   }
-  // A function asks the security modules, and returns. False: a program has denied it, with which nothing more is passed
-  // on the way that is told. Modules are asked with the function's own arguments, or once with each of `modules`.
+  // A function asks the security modules, and returns. False: a program has denied it, with which nothing more is
+  // passed on the way that is told. Modules are asked with the function's own arguments, or once with each of
+  // `modules`.
   template <class Fill, class... Modules>
   bool ask(Hook hook, Fill&& fill, Modules&&... modules) {
     if (denial_ || (!awaited(hook) && !decided(hook))) return !denial_;

@@ -185,9 +185,9 @@ Path truncating_open_file(Transit& call) {
   const FileFacts* facts = asks && file.writable() && static_cast<s64>(call.arg(1)) >= 0 ? file.facts() : nullptr;
   if (facts && facts->regular()) {
     call.ask(Hook::security_path_truncate, [&](Arguments& a) { a.lazily(0, [&] { return path_of(call, *facts); }); });
-    pass_change(call, *facts, {.valid = kAttrSize | kAttrMtime | kAttrCtime,
-                               .size = call.arg(1),
-                               .file = [&] { return file.address(); }});
+    pass_change(call, *facts, {.valid = kAttrSize | kAttrMtime | kAttrCtime, .size = call.arg(1), .file = [&] {
+                                 return file.address();
+                               }});
   }
   const s64 result = co_await call.done();
   if (result == 0) {

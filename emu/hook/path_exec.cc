@@ -96,9 +96,7 @@ const FileFacts* pass_open(Transit& call, Lookup& at, u64 folder, u64 name) {
                })
         .leave(0);
   vfs_open.leave(call.denial().value_or(0));
-  do_filp_open.leave(call.denial()                         ? *call.denial()
-                     : call.awaited(Hook::do_filp_open) ? static_cast<s64>(file())
-                                                           : 0);
+  do_filp_open.leave(call.denial() ? *call.denial() : call.awaited(Hook::do_filp_open) ? static_cast<s64>(file()) : 0);
   return call.denial() ? nullptr : found;
 }
 
@@ -179,6 +177,7 @@ void pass_interpreter(Transit& call, const std::string& path) {
 
 // execve, execveat
 Path executing(Transit& call) {
+  call.untold(Hook::security_mmap_file);  // of what it maps
   if (!listened_to(call)) co_return;
   const bool at_folder = call.number() == SYS_execveat;
   const u64 folder = at_folder ? call.arg(0) : kHere, name = call.arg(at_folder ? 1 : 0);
@@ -196,8 +195,7 @@ Path executing(Transit& call) {
     const std::string head = content(*file, 0, kHead);
     pass_read(call, *file, 0, kHead, static_cast<s64>(head.size()));
     binprm.head = head;
-    call.ask(Hook::security_bprm_check,
-             [&](Arguments& a) { a.lazily(0, [&] { return binprm.place(call, *file); }); });
+    call.ask(Hook::security_bprm_check, [&](Arguments& a) { a.lazily(0, [&] { return binprm.place(call, *file); }); });
     if (call.denial()) co_return;
     if (!head.starts_with("#!")) {
       const std::string interpreter = head.starts_with(ELFMAG) ? pass_program(call, *file, head) : std::string();

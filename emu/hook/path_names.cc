@@ -318,9 +318,10 @@ Path renaming(Transit& call) {
         return renamed.address();
       });
     });
-    // Modules are asked about both ways of an exchange, and not about two names of one file, which are left as they are.
-    const bool allowed = !call.decided(Hook::security_inode_rename) ||
-                         (folder_allows(call, from) && folder_allows(call, to));
+    // Modules are asked about both ways of an exchange, and not about two names of one file, which are left as they
+    // are.
+    const bool allowed =
+        !call.decided(Hook::security_inode_rename) || (folder_allows(call, from) && folder_allows(call, to));
     if (allowed && !same_file(from.target(), to.target())) {
       if (flags & RENAME_EXCHANGE)
         call.ask(Hook::security_inode_rename, dentries(from, to, inode), dentries(to, from, inode),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that make tasks, or have a say in others.
 #include <linux/sched.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -15,7 +14,8 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kAttach = 0x12;  // kernel: PTRACE_MODE_ATTACH_REALCREDS
+constexpr u32 kAttachMode = 0x12;             // kernel: PTRACE_MODE_ATTACH_REALCREDS
+constexpr u64 kAttach = 16, kSeize = 0x4206;  // PTRACE_*
 
 // What a task is copied from it still is when it is asked about (kernel: dup_task_struct).
 u64 task_to_be(Transit& call) {
@@ -59,14 +59,16 @@ u64 signal_info(Transit& call, int signal, bool to_thread) {
                                   .rest = {}});
 }
 
-u64 task_of(Transit& call, pid_t tid) { return call.services().task_struct(tid ? tid : call.task().tid()); }
+u64 task_of(Transit& call, pid_t tid) {
+  return call.services().task_struct(tid ? tid : call.task().tid());
+}
 
 // A task that another may trace is asked about, if it is one.
 void pass_access(Transit& call, pid_t tid) {
   if (tid <= 0 || tid == call.task().tid()) return;
   call.ask(Hook::security_ptrace_access_check, [&](Arguments& a) {
     a.lazily(0, [&] { return task_of(call, tid); });
-    a[1] = kAttach;
+    a[1] = kAttachMode;
   });
 }
 
@@ -78,7 +80,7 @@ Path making_task(Transit& call) {
     a.lazily(0, [&] { return task_to_be(call); });
     a[1] = clone_flags(call);
   });
-  pass_own_checks(call);
+  if (call.number() == SYS_clone) pass_own_checks(call);  // kernel: copy_namespaces
   co_return;
 }
 
@@ -89,7 +91,8 @@ Path killing(Transit& call) {
   const u32 last = call.number() == SYS_tgkill ? 1 : 0;
   const pid_t target = static_cast<pid_t>(call.arg(last));
   const int signal = static_cast<int>(call.arg(last + 1));
-  if (target <= 0) {
+  const bool asks = call.awaited(Hook::security_task_kill) || call.decided(Hook::security_task_kill);
+  if (target <= 0 || !asks) {
     if (!to_thread) call.untold(Hook::security_task_kill);
     co_return;
   }
@@ -132,7 +135,7 @@ Path tracing(Transit& call) {
   if (call.number() != SYS_ptrace) return pass_access(call, static_cast<pid_t>(call.arg(0))), Path();
   pass_own_checks(call);
   const u64 request = call.arg(0);
-  if (request == PTRACE_ATTACH || request == PTRACE_SEIZE) pass_access(call, static_cast<pid_t>(call.arg(1)));
+  if (request == kAttach || request == kSeize) pass_access(call, static_cast<pid_t>(call.arg(1)));
   return {};
 }
 

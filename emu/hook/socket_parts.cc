@@ -54,7 +54,8 @@ std::optional<u64> size_of_vector(Task& task, u64 vector, u64 count) {
 }
 
 SocketRef awaited_socket(Transit& call, int fd) {
-  const bool awaited = std::ranges::any_of(kHooksOfSockets, [&](Hook hook) { return call.awaited(hook) || call.decided(hook); });
+  const bool awaited =
+      std::ranges::any_of(kHooksOfSockets, [&](Hook hook) { return call.awaited(hook) || call.decided(hook); });
   return awaited ? call.services().sockets.behind(call.task(), fd) : nullptr;
 }
 

@@ -49,8 +49,8 @@ class Transits {
  public:
   Transits(HookSink& sink, const HookServices& services) : sink_(sink), services_(services) {}
 
-  // A call on whose way somebody listens begins; with what it is denied. And it ends: what its result is now. A call whose
-  // beginning nobody saw has no end here.
+  // A call on whose way somebody listens begins; with what it is denied. And it ends: what its result is now. A call
+  // whose beginning nobody saw has no end here.
   std::optional<s64> begin(Task& task, PtRegs& regs, long number);
   s64 end(Task& task, PtRegs& regs, long number, s64 result);
   // The thread is gone, or goes by another number after exec.

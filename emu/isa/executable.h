@@ -6,6 +6,7 @@
 #include <span>
 
 #include "emu/isa/insn.h"
+#include "emu/runtime/function_hooks.h"
 #include "emu/runtime/run.h"
 
 namespace bpfemu {
@@ -19,6 +20,7 @@ struct Executable {
   std::function<HelperFn(u32 id)> helper;         // null: cannot be called
   std::function<HelperFn(u32 btf_id, s16 fd_index)> kfunc;  // likewise, for calls of kernel functions
   std::span<const Map* const> called_maps;        // per instruction: the one map of a helper call, null: several
+  std::span<const FunctionHooks> hooks;           // of each subprogram, in the arena; none: nothing can hang on it
   bool bmi2 = __builtin_cpu_supports("bmi2");      // shlx and its siblings, which spare saving rcx
 };
 

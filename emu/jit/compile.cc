@@ -23,12 +23,13 @@ constexpr u8 kMost[] = {
 // clang-format on
 
 constexpr u32 kMostOfFrames = 64;  // prologue, epilogue and callback entry of a subprogram
+constexpr u32 kMostOfHooks = 224;  // what stands in front of a function that others hang on
 constexpr u32 kPassesUntilFrozen = 16;
 
 }  // namespace
 
 size_t jit_size_bound(const Executable& input) {
-  size_t bound = 64 + input.subprogram_starts.size() * kMostOfFrames;
+  size_t bound = 64 + input.subprogram_starts.size() * kMostOfFrames + input.hooks.size() * kMostOfHooks;
   for (const Insn& insn : input.insns)
     if (const OpcodeInfo* info = decode(insn)) bound += kMost[static_cast<size_t>(info->opcode)];
   return bound;
@@ -48,7 +49,8 @@ Result<JitOutput> jit_compile(const Executable& input, u64 address) {
   output.code.assign(buffer.get(), buffer.get() + layout.size);
   output.insn_offsets = layout.insns;
   output.entry = emitter.entry();
-  output.tail_call_entry = layout.functions[0];
+  output.function_entry = layout.functions[0];
+  output.tail_call_entry = layout.bodies[0];
   return output;
 }
 

@@ -23,12 +23,13 @@ Emitter::Emitter(const Executable& input, u64 address, std::span<u8> buffer)
       short_(input.insns.size(), false) {
   previous_.insns.resize(input.insns.size() + 1);
   previous_.functions.resize(functions_.size());
+  previous_.bodies.resize(functions_.size());
   previous_.exits.resize(functions_.size());
   previous_.callbacks.resize(functions_.size());
   layout_ = previous_;
   for (const Insn& insn : input.insns) counts_tail_calls_ |= insn.code == (BPF_JMP | kTailCall);
   for (const Function& function : functions_) needs_run_ |= function.calls || function.loops;
-  needs_run_ |= counts_tail_calls_;
+  needs_run_ |= counts_tail_calls_ || !input.hooks.empty();
 }
 
 Result<void> Emitter::pass(bool frozen) {
@@ -41,6 +42,8 @@ Result<void> Emitter::pass(bool frozen) {
     const Function& function = functions_[current_function_];
     current_ = function.begin;
     layout_.functions[current_function_] = static_cast<u32>(getSize());
+    if (!input_.hooks.empty()) hook_code(current_function_);
+    layout_.bodies[current_function_] = static_cast<u32>(getSize());
     prologue(function);
     for (; current_ < function.end; ++current_) {
       const Insn& insn = input_.insns[current_];

@@ -16,7 +16,8 @@ namespace bpfemu {
 // Offsets into the code.
 struct CodeLayout {
   std::vector<u32> insns;      // of each instruction, and one past the last
-  std::vector<u32> functions;  // of each subprogram's prologue
+  std::vector<u32> functions;  // of each subprogram, where it is called
+  std::vector<u32> bodies;     // of each subprogram's prologue
   std::vector<u32> exits;      // of each subprogram's epilogue
   std::vector<u32> callbacks;  // of the entry that a helper may call, for subprograms that have one
   u32 size = 0;
@@ -57,6 +58,9 @@ class Emitter : private Xbyak::CodeGenerator {
   void restore_frame();
   void epilogue();
   void callback_code(size_t function);
+
+  // hooks.cc
+  void hook_code(size_t function);
 
   // emit_alu.cc
   void emit_alu(const Insn&, const OpcodeInfo&);

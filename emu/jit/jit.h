@@ -14,7 +14,7 @@ namespace bpfemu {
 struct JitOutput {
   std::vector<u8> code;                           // position-dependent: assembled for `address`
   std::vector<u32> insn_offsets;                  // code offset of each instruction, and one past the last
-  u32 entry = 0, tail_call_entry = 0;             // offsets into code
+  u32 entry = 0, tail_call_entry = 0, function_entry = 0;  // offsets into code
 };
 
 // How many bytes of arena the code may need at the most.

@@ -21,6 +21,7 @@ Arguments::Mask in_regs(u64 words) {
 }
 
 Arguments::Mask looked_at_by(const Program& program) {
+  if (program.is_hooked()) return ~Arguments::Mask{0};  // who hangs on it may look at anything
   const u64 words = program.verified.ctx_words;
   if (program.type == BPF_PROG_TYPE_KPROBE) return in_regs(words);
   if (program.type == BPF_PROG_TYPE_TRACEPOINT) return 0;

@@ -82,7 +82,7 @@ class Point {
     std::string_view tracepoint{};  // the kernel's own, of which several events may be made ("sys_enter"); static
     u64 offset = 0;                 // kprobes and uprobes: within symbol or file
     Sites::Id site = 0;
-    bool decides = false;  // a hook's, in between: what the program returns is the function's answer
+    bool decides = false;       // a hook's, in between: what the program returns is the function's answer
     bool newest_first = false;  // kprobes and uprobes: the handler added last runs first
     u64* hits = nullptr;        // counts what passes, with or without programs (kprobe_profile)
 

@@ -8,6 +8,7 @@
 
 #include "emu/hook/life.h"
 #include "emu/hook/socket_parts.h"
+#include "emu/hook/test_functions.h"
 #include "emu/probe/perf_event.h"
 
 namespace bpfemu {
@@ -167,7 +168,8 @@ u64 Probes::fire(const Point& point, const Event& event) {
   if (!point.awaited()) return 0;
   const u64 unchanged = changes_;
   const auto gone = [&] { return changes_ != unchanged && !points_.contains(&point); };
-  RunScope scope(runner_, event.task, event.regs, point.needs(), event.cpu);
+  const bool hooked = std::ranges::any_of(point.programs(), [](const Attachment& a) { return a.program->is_hooked(); });
+  RunScope scope(runner_, event.task, event.regs, hooked ? ProgramNeeds::everything() : point.needs(), event.cpu);
   if (!scope || gone()) return 0;
   if (event.time) scope.set_happened(event.time);
   scope.set_at_site(point.where().moment == Moment::kSite);
@@ -279,6 +281,11 @@ void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
                           .code = signal.code,
                           .origin = signal.origin});
   pass_signal(occasion, signal);
+}
+
+void Probes::call_test_functions(Task& task, bool modified) {
+  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = call_of(task)});
+  modified ? pass_modify_return_test(occasion) : pass_fentry_tests(occasion);
 }
 
 void Probes::filter_changed(Point& point) {

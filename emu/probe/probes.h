@@ -60,6 +60,9 @@ class Probes : public EventSink, public HookSink {
   void passed(Hook hook, Side side, const Event& event) override;
   u64 asked(Hook hook, Side side, const Event& event) override;
 
+  // Test functions of the kernel are called for the task (kernel: bpf_prog_test_run_tracing).
+  void call_test_functions(Task& task, bool modified);
+
   // Points enter and leave the registry as they are made and destroyed.
   void add(Point& point);
   void remove(Point& point);

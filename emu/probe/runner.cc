@@ -252,6 +252,10 @@ struct RunScopeEnv {
     memcpy(to, text->c_str(), text->size() + 1);
     return static_cast<s64>(text->size() + 1);
   }
+  static u64 shown_context(void* self, const Run* run) {
+    auto& show = scope_of(self).runner().outlets_.shown_context;
+    return show ? show(*run) : reinterpret_cast<u64>(run->context);
+  }
   static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
 
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
@@ -286,6 +290,7 @@ struct RunScopeEnv {
             .symbol_at = symbol_at,
             .at_kernel_address = at_kernel_address,
             .path_text = path_text,
+            .shown_context = shown_context,
             .breathe = [](void* self) { scope_of(self).breathe(); }};
   }
 };

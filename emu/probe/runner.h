@@ -33,6 +33,7 @@ struct Outlets {
   std::function<std::optional<SymbolPlace>(u64)> symbol_at;  // the kernel function or object that an address lies in
   std::function<u64(u64 address, u64 size)> at_kernel_address;  // where the arena holds the kernel's data, 0: nowhere
   std::function<Result<std::string>(u64 path)> path_text;    // d_path of a struct path in the arena
+  std::function<u64(const Run&)> shown_context;  // of the program that runs, as the kernel's functions have it
   std::function<u64(u64)> kernel_address;                    // where kallsyms shows program code that lies in the arena
 };
 

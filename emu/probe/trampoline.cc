@@ -24,8 +24,7 @@ void TracingLink::fill_info(bpf_link_info& info, std::string&) const {
 }
 
 std::string TracingLink::fdinfo() const {
-  return fmt::format("attach_type:\t{}\ntarget_obj_id:\t{}\ntarget_btf_id:\t{}\n", program_->expected_attach_type,
-                     program_->attach_btf->id(), program_->attach_btf_id);
+  return fmt::format("attach_type:\t{}\n", program_->expected_attach_type);
 }
 
 namespace {
@@ -58,7 +57,6 @@ bool put_in_place(Point::Where& where, const Program& program, const KernelFunct
 
 Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<Program> program, u64 cookie) {
   const bool on_return = program->expected_attach_type == BPF_TRACE_FEXIT;
-  if (program->type == BPF_PROG_TYPE_EXT || program->attach_program || !program->attach_btf) return nullptr;
   const Btf& btf = *program->attach_btf;
   const char* name = btf.type_name(program->attach_btf_id);
   const u64 address = name ? probes.kernel().symbols().address(name) : 0;

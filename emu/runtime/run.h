@@ -42,6 +42,7 @@ struct Env {
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
   u64 (*at_kernel_address)(void* self, u64 address, u64 size);              // where in the arena the kernel's data is, 0: nowhere
   s64 (*path_text)(void* self, u64 path, char* to, u64 size);               // d_path of a struct path in the arena, with its NUL
+  u64 (*shown_context)(void* self, const Run* run);  // what the kernel has in the place of the program's context
   void (*breathe)(void* self);                      // others may go on now; null: there are none
 };
 
@@ -84,6 +85,7 @@ struct ProgramText {
   u32 expected_attach_type;
   u32 flags;
   u64 stat_runs, stat_ns;  // while kernel.bpf_stats_enabled
+  u64 function_entry;      // where it runs in the place of another program's function
 };
 
 // A program that loops lets others go on, unless it holds a lock that they may want.

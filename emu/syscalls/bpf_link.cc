@@ -13,9 +13,12 @@
 
 #include "emu/bpf/attach_types.h"
 #include "emu/probe/attach.h"
+#include "emu/probe/program_trampoline.h"
 #include "emu/probe/trampoline.h"
 #include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
+#include "emu/syscalls/ksyms.h"
+#include "emu/verifier/btf_access.h"
 
 namespace bpfemu {
 
@@ -44,12 +47,69 @@ Result<u64> link_raw_tracepoint(BpfCall& call, std::shared_ptr<Program> program,
   return install_link(call, TRY(attach_raw_tracepoint(*call.system.probes, name, std::move(program))));
 }
 
-// fentry, fexit, fmod_ret, freplace and LSM programs.
-Result<u64> link_trampoline(BpfCall& call, std::shared_ptr<Program> program, u64 cookie) {
+// What a link is to be created on, if not what the program was loaded for: a function of a program.
+struct NewTarget {
+  u32 fd = 0, btf_id = 0;
+};
+
+// Does the program fit a target that it was not loaded for (kernel: bpf_check_attach_target)?
+Result<void> check_new_target(const Program& program, const Program& target, u32 btf_id) {
+  ProgInfo info;
+  info.type = program.type;
+  info.expected_attach_type = program.expected_attach_type;
+  info.sleepable = program.verified.sleepable;
+  info.saved_dst_prog_type = program.target_type;
+  info.saved_dst_attach_type = program.target_attach_type;
+  OwnFunction main;
+  if (!program.verified.func_info.empty()) main = {program.btf.get(), program.verified.func_info[0].type_id};
+  VerifierLog log(0, 0);
+  TRY(check_attach_target(info, &target, btf_id, main, log));
+  return {};
+}
+
+ProgramFunction function_of(std::shared_ptr<Program> program, u32 btf_id) {
+  const auto& functions = program->verified.func_info;
+  const auto& starts = program->verified.subprogram_starts;
+  const auto function = std::ranges::find(functions, btf_id, &bpf_func_info::type_id);
+  const auto start = function == functions.end() ? starts.end() : std::ranges::find(starts, function->insn_off);
+  const size_t index = start == starts.end() ? 0 : static_cast<size_t>(start - starts.begin());
+  const u64 address = kernel_address(function_code(*program, static_cast<u32>(index)).address);
+  return {std::move(program), btf_id, index, address};
+}
+
+// Kernel: bpf_tracing_prog_attach with a program as the target. What the program was loaded for counts once.
+Result<u64> link_to_program(BpfCall& call, std::shared_ptr<Program> program, NewTarget wanted, u64 cookie) {
+  std::shared_ptr<Program> target = program->attach_program;
+  u32 btf_id = program->attach_btf_id;
+  if (wanted.fd) {
+    const auto given = TRY(call.program(wanted.fd));
+    if (given != target || wanted.btf_id != btf_id) TRY(check_new_target(*program, *given, wanted.btf_id));
+    target = given;
+    btf_id = wanted.btf_id;
+  }
+  if (!target) return fail(EINVAL);
+  TRY(check_runnable(call.system, *program));
+  auto link = TRY(attach_to_program(program, function_of(std::move(target), btf_id), cookie));
+  program->attach_program.reset();
+  call.system.probes->programs_changed();
+  return install_link(call, std::move(link));
+}
+
+// Kernel: bpf_tracing_prog_attach. fentry, fexit, fmod_ret, freplace and LSM programs.
+Result<u64> link_trampoline(BpfCall& call, std::shared_ptr<Program> program, NewTarget wanted, u64 cookie) {
+  if (!wanted.fd != !wanted.btf_id) return fail(EINVAL);
+  const bool replaces = program->type == BPF_PROG_TYPE_EXT;
+  if (wanted.fd && !replaces) return fail(EINVAL);
+  if (replaces || !program->attach_btf) return link_to_program(call, std::move(program), wanted, cookie);
   TRY(check_runnable(call.system, *program));
   if (auto link = TRY(attach_trampoline(*call.system.probes, program, cookie))) return install_link(call, link);
   note_attachment(call, *program, program->expected_attach_type);
   return fail(EOPNOTSUPP);
+}
+
+Result<u64> link_on_target(BpfCall& call, std::shared_ptr<Program> program) {
+  const auto& attr = call.attr.link_create;
+  return link_trampoline(call, std::move(program), {attr.target_fd, attr.target_btf_id}, attr.tracing.cookie);
 }
 
 // Kernel: the LSM and TRACING arm of link_create.
@@ -63,8 +123,7 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
     note_attachment(call, *program, BPF_TRACE_ITER);
     return fail(EOPNOTSUPP);
   }
-  const u64 cookie = call.attr.link_create.tracing.cookie;
-  return link_trampoline(call, std::move(program), cookie);
+  return link_on_target(call, std::move(program));
 }
 
 // Where to, as far as that has a name: a cgroup's path, a device's name.
@@ -120,8 +179,7 @@ Result<u64> link_create(BpfCall& call) {
     case BPF_PROG_TYPE_TRACING:
     case BPF_PROG_TYPE_LSM:
       return link_tracing(call, program);
-    case BPF_PROG_TYPE_EXT:
-      return link_trampoline(call, std::move(program), 0);
+    case BPF_PROG_TYPE_EXT: return link_on_target(call, std::move(program));
     case BPF_PROG_TYPE_SK_MSG:
     case BPF_PROG_TYPE_SK_SKB:
     case BPF_PROG_TYPE_LIRC_MODE2:
@@ -163,7 +221,7 @@ Result<u64> raw_tracepoint_open(BpfCall& call) {
     case BPF_PROG_TYPE_LSM: {
       if (name_address) return fail(EINVAL);
       if (program->type != BPF_PROG_TYPE_TRACING || program->expected_attach_type != BPF_TRACE_RAW_TP) {
-        return link_trampoline(call, std::move(program), 0);
+        return link_trampoline(call, std::move(program), {}, 0);
       }
       std::string name = TRY(tp_btf_name(*program));
       return link_raw_tracepoint(call, program, name);

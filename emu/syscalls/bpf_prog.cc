@@ -160,6 +160,10 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   program->attach_btf = request.attach_btf;
   program->attach_btf_id = request.attach_btf_id;
   program->attach_program = request.attach_program;
+  if (request.attach_program) {
+    program->target_type = request.attach_program->type;
+    program->target_attach_type = request.attach_program->expected_attach_type;
+  }
   program->verified = std::move(verified);
   TRY(claim_maps(*program));
   TRY(program->install(*call.system.arena));

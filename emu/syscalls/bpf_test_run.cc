@@ -29,6 +29,7 @@ class Caller : public TestCaller {
     scope_->lend([&] { signalled = call_.system.host.pause(); });
     return signalled;
   }
+  void call_test_functions(bool modified) override { call_.system.probes->call_test_functions(call_.task, modified); }
   void unmodelled(const char* what) override { call_.system.unmodelled.note(what); }
 
  private:

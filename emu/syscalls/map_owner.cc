@@ -25,8 +25,8 @@ const btf_type* attach_proto(const Program& program) {
 
 MapObject::Owner facts_of(const Program& program) {
   // A replacement runs as what it replaces (kernel: resolve_prog_type).
-  bool replaces = program.type == BPF_PROG_TYPE_EXT && program.attach_program;
-  MapObject::Owner facts{.type = replaces ? program.attach_program->type : program.type,
+  bool replaces = program.type == BPF_PROG_TYPE_EXT && program.target_type;
+  MapObject::Owner facts{.type = replaces ? program.target_type : program.type,
                          .xdp_has_frags = program.xdp_has_frags,
                          .expected_attach_type = program.expected_attach_type,
                          .attach_proto = attach_proto(program)};

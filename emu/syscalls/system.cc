@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "emu/kernel/load_average.h"
+#include "emu/kernel/packet_objects.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
@@ -134,6 +135,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
     return s.object_space->at_kernel_address(address, size);
   };
   outlets.path_text = [&s](u64 path) { return d_path(*s.arena, *s.object_space, path); };
+  outlets.shown_context = [&s](const Run& run) { return shown_context(*s.object_space, run); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,

@@ -27,6 +27,8 @@ class TestCaller {
   // Asked now and then in a long run, and from within `body` only: others go on meanwhile, on this vCPU too. True: a
   // signal waits for the task, and the run ends with EINTR.
   virtual bool interrupted() = 0;
+  // The functions that the kernel has for fentry and fexit programs, or for fmod_ret, are called.
+  virtual void call_test_functions(bool modified) = 0;
   virtual void unmodelled(const char* what) = 0;
 };
 

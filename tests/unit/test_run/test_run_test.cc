@@ -64,6 +64,7 @@ class Caller : public TestCaller {
   }
   bool counted = false;
   bool interrupted() override { return signalled; }
+  void call_test_functions(bool) override {}
   void unmodelled(const char*) override { ++unmodelled_count; }
 
   int run(const std::shared_ptr<Program>& program) {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/hook/test_functions.h"
+
+#include <algorithm>
+#include <span>
+
+namespace bpfemu {
+
+namespace {
+
+struct TestFunction {
+  Hook hook;
+  u64 arguments[6];
+  s64 result;
+};
+
+constexpr TestFunction kTests[] = {
+    {Hook::bpf_fentry_test1, {1}, 2},
+    {Hook::bpf_fentry_test2, {2, 3}, 5},
+    {Hook::bpf_fentry_test3, {4, 5, 6}, 15},
+    {Hook::bpf_fentry_test4, {7, 8, 9, 10}, 34},
+    {Hook::bpf_fentry_test5, {11, 12, 13, 14, 15}, 65},
+    {Hook::bpf_fentry_test6, {16, 17, 18, 19, 20, 21}, 111},
+    {Hook::bpf_fentry_test7, {}, 0},
+};
+
+void pass(Occasion& occasion, Hook hook, std::span<const u64> with, s64 result) {
+  occasion
+      .enter(hook,
+             [&](Arguments& a) {
+               for (u32 n = 0; n < with.size(); ++n) a[n] = with[n];
+             })
+      .leave(result);
+}
+
+}  // namespace
+
+void pass_fentry_tests(Occasion& occasion) {
+  for (const TestFunction& test : kTests) pass(occasion, test.hook, test.arguments, test.result);
+  const u64 argument[] = {occasion.place(u64{0})};  // a struct bpf_fentry_test_t
+  pass(occasion, Hook::bpf_fentry_test8, argument, 0);
+}
+
+void pass_modify_return_test(Occasion& occasion) {
+  constexpr s32 kSecond = 2;
+  const u64 arguments[] = {1, occasion.place(kSecond)};
+  pass(occasion, Hook::bpf_modify_return_test, arguments, 1 + kSecond + 1);
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/packet_objects.h"
+
+#include <fmt/format.h>
+#include <linux/bpf.h>
+
+#include "emu/runtime/contexts.h"
+
+namespace bpfemu {
+
+namespace {
+
+KernelObject object_of(ObjectSpace& space, std::string_view structure, const void* stands_for) {
+  return space.object(space.structure(structure), fmt::format("run {}", stands_for));
+}
+
+u64 sk_buff(ObjectSpace& space, const RunSkb& skb) {
+  const KernelObject object = object_of(space, "sk_buff", &skb);
+  object.set("len", skb.len);
+  object.set("data_len", u32{0});  // packets are linear
+  object.set("head", skb.head);
+  object.set("data", skb.data);
+  object.set("tail", static_cast<u32>(skb.data_end - skb.head));
+  object.set("end", static_cast<u32>(skb.end - skb.head));
+  object.set("network_header", static_cast<u16>(skb.network_header - skb.head));
+  object.set("mac_header", static_cast<u16>(skb.mac_header - skb.head));
+  object.set("mark", skb.mark);
+  object.set("priority", skb.priority);
+  object.set("protocol", static_cast<u16>(skb.protocol));
+  object.set("hash", skb.hash);
+  object.set("skb_iif", skb.ingress_ifindex);
+  object.set("vlan_tci", static_cast<u16>(skb.vlan_tci));
+  object.set("vlan_proto", static_cast<u16>(skb.vlan_proto));
+  object.set("tc_index", static_cast<u16>(skb.tc_index));
+  object.set("tstamp", skb.tstamp);
+  return object.address();
+}
+
+u64 xdp_buff(ObjectSpace& space, const RunXdp& xdp) {
+  const KernelObject device = object_of(space, "net_device", &xdp);
+  device.set("ifindex", xdp.ingress_ifindex);
+  const KernelObject queue = object_of(space, "xdp_rxq_info", &xdp);
+  queue.set("dev", device.address());
+  queue.set("queue_index", xdp.rx_queue_index);
+  const KernelObject object = object_of(space, "xdp_buff", &xdp);
+  object.set("data", xdp.data);
+  object.set("data_end", xdp.data_end);
+  object.set("data_meta", xdp.data_meta);
+  object.set("data_hard_start", xdp.data_hard_start);
+  object.set("rxq", queue.address());
+  return object.address();
+}
+
+}  // namespace
+
+u64 shown_context(ObjectSpace& space, const Run& run) {
+  switch (run.program->type) {
+    case BPF_PROG_TYPE_SOCKET_FILTER:
+    case BPF_PROG_TYPE_SCHED_CLS:
+    case BPF_PROG_TYPE_SCHED_ACT:
+    case BPF_PROG_TYPE_CGROUP_SKB:
+    case BPF_PROG_TYPE_LWT_IN:
+    case BPF_PROG_TYPE_LWT_OUT:
+    case BPF_PROG_TYPE_LWT_XMIT:
+    case BPF_PROG_TYPE_LWT_SEG6LOCAL:
+    case BPF_PROG_TYPE_SK_SKB: return sk_buff(space, *static_cast<const RunSkb*>(run.context));
+    case BPF_PROG_TYPE_XDP: return xdp_buff(space, *static_cast<const RunXdp*>(run.context));
+    default: return reinterpret_cast<u64>(run.context);
+  }
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// struct sk_buff and xdp_buff of what a network program runs on, for those that are called around its functions.
+#pragma once
+
+#include "emu/kernel/object_space.h"
+#include "emu/runtime/run.h"
+
+namespace bpfemu {
+
+// What the claimed kernel's function would have in the place of the running program's context: that itself where the
+// layout is the same. Valid until the next call for the same context.
+u64 shown_context(ObjectSpace& space, const Run& run);
+
+}  // namespace bpfemu
