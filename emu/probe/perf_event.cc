@@ -66,7 +66,7 @@ PerfEvent::~PerfEvent() {
   if (listens()) point()->close(*this);
   set_buffer(nullptr);
   leave_group();
-  if (point()) probes_.programs_changed();
+  if (point() || PerfSideband::wanted(attr())) probes_.programs_changed();
   probes_.runner().arena().release(extent_);
 }
 
@@ -172,7 +172,7 @@ void PerfEvent::apply() {
     if (counts_usage()) tasks_.stop();
     state().since = 0;
   }
-  if (point()) probes_.programs_changed();
+  if (point() || PerfSideband::wanted(attr())) probes_.programs_changed();
 }
 
 u64 PerfEvent::usage_count(const TaskUsage& usage) const {
@@ -198,6 +198,10 @@ void PerfEvent::update() {
   }
   if (spec_.sort == Sort::kClock) state().count = state().time - reset_at_;
   if (spec_.sort == Sort::kCounter) state().count = usage_count(tasks_.used()) - reset_at_;
+}
+
+bool PerfEvent::counts_here(pid_t tid, u32 cpu) const {
+  return state().active && tasks_.has(tid) && (spec_.cpu < 0 || static_cast<u32>(spec_.cpu) == cpu);
 }
 
 void PerfEvent::update_group() {

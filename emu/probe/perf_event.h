@@ -91,6 +91,9 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   // Everything it counted in is gone.
   bool gone() const { return tasks_.gone(); }
 
+  // Is it on, for that thread, and on that CPU?
+  bool counts_here(pid_t tid, u32 cpu) const;
+
   // What becomes of threads, as the probes hear of it.
   void task_forked(pid_t parent, pid_t child, bool thread);
   void task_executed(pid_t old_tid, pid_t tid);

@@ -111,6 +111,8 @@ void Probes::programs_changed() {
     exit[number] = wanted(exited_[number]);
   }
   refresh_hooks(entry, exit);
+  sideband_.events_changed();
+  exit |= sideband_.calls();
   const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry);
   if (signals != std::exchange(wanted_signals_, signals)) parts_.host.want_signals(signals);
   if (entry == wanted_entry_ && exit == wanted_exit_) return;
@@ -230,6 +232,7 @@ s64 Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
   if (number < 0 || size_t(number) >= kSyscallLimit) return result;
   const s64 told = transits_.end(task, regs, number, result);
   if (told != result) regs.rax = static_cast<u64>(result = told);
+  if (sideband_.calls()[static_cast<size_t>(number)]) sideband_.call_done(task, regs, number, result);
   pass(exited_[number], [&](const Point& point) {
     // Kretprobes and fexit programs take hold of a return when the function is entered.
     if (point.where().on_return && !task.entry_seen()) return;
@@ -241,6 +244,7 @@ s64 Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {
   for_each_perf_event([&](PerfEvent& each) { each.task_forked(parent.tid(), child, thread); });
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
+  sideband_.forked(parent, child);
   Occasion occasion(*this, services_, Event{.task = &parent, .regs = &parent.regs(), .number = call_of(parent)});
   pass_fork(occasion, child);
 }
@@ -250,6 +254,7 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   runner_.forget(task.tid());
   for (Point* point : targeted_) point->filter.executed(task.tid(), old_tid);
   for_each_perf_event([&](PerfEvent& each) { each.task_executed(old_tid, task.tid()); });
+  sideband_.executed(task);
   transits_.renamed(old_tid, task.tid());
   // The new program's registers say execve whatever the call was; only execveat gives such names.
   const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
@@ -262,6 +267,7 @@ void Probes::task_exiting(Task& task, int status) {
                     Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
   pass_exit(occasion);
   close_sockets_at_exit(occasion);
+  sideband_.exiting(task);
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 

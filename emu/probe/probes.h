@@ -16,6 +16,7 @@
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/ports/task.h"
+#include "emu/probe/perf_sideband.h"
 #include "emu/probe/point.h"
 #include "emu/probe/runner.h"
 
@@ -85,8 +86,10 @@ class Probes : public EventSink, public HookSink {
   // How many listeners a kernel tracepoint has, and how many arguments (0: the model never fires it).
   u32 listeners_of(std::string_view tracepoint) const;
   static u32 tracepoint_arguments(std::string_view tracepoint);
+  const PerfSideband& sideband() const { return sideband_; }
   u64 next_perf_id() { return ++last_perf_id_; }
   std::map<u64, PerfEvent*> perf_events;  // all there are, by id
+  void for_each_perf_event(const std::function<void(PerfEvent&)>& call);
 
   std::map<u32, std::weak_ptr<Point>> by_event_id;                // trace events share a point
   std::set<std::pair<std::string, const Program*>> raw_attached;  // a raw tracepoint takes each program once
@@ -98,7 +101,6 @@ class Probes : public EventSink, public HookSink {
   const Points& points_of(Sites::Id site, bool on_return) const;
   void fire_all(const Points& points, const Event& event);
   void pass(const Points& list, const std::function<void(const Point&)>& call);
-  void for_each_perf_event(const std::function<void(PerfEvent&)>& call);
 
   Parts parts_;
   Runner runner_;
@@ -128,6 +130,7 @@ class Probes : public EventSink, public HookSink {
   u64 changes_ = 0;                // how often points or their programs did
   std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
   std::multiset<std::pair<std::string_view, Listener>> listeners_;
+  PerfSideband sideband_{*this};
   bool wanted_signals_ = false;
   u64 last_perf_id_ = 0;
   SyscallSet wanted_entry_, wanted_exit_;  // what the host was told

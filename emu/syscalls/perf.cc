@@ -131,9 +131,10 @@ Result<void> check_modelled(Unmodelled& unmodelled, const perf_event_attr& attr)
     unmodelled.note("perf_event_open: sigtrap");
     return fail(EINVAL);
   }
-  bool others = attr.mmap || attr.comm || attr.task || attr.mmap2 || attr.context_switch || attr.namespaces ||
-                attr.ksymbol || attr.bpf_event || attr.cgroup || attr.text_poke;
-  if (others) unmodelled.note("perf_event_open: records of mmap, comm, fork and the like");
+  if (attr.context_switch || attr.namespaces || attr.cgroup || attr.text_poke) {
+    unmodelled.note("perf_event_open: records of switches, namespaces, cgroups and kernel text");
+  }
+  if (attr.build_id) unmodelled.note("perf_event_open: build ids in records of mappings");
   return {};
 }
 

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/probe/perf_sideband.h"
+
+#include <linux/perf_event.h>
+#include <linux/prctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "emu/base/bytes.h"
+#include "emu/base/proc_files.h"
+#include "emu/probe/perf_event.h"
+#include "emu/probe/probes.h"
+
+namespace bpfemu {
+
+namespace {
+
+bool wants_tasks(const perf_event_attr& attr) {
+  return attr.comm || attr.mmap || attr.mmap2 || attr.mmap_data || attr.task;
+}
+
+template <class... T>
+std::string packed(const T&... values) {
+  std::string out;
+  (out.append(reinterpret_cast<const char*>(&values), sizeof values), ...);
+  return out;
+}
+
+// Text with its NUL, in whole words.
+std::string padded(std::string_view text) {
+  std::string out(text);
+  out.resize(round_up(text.size() + 1, sizeof(u64)));
+  return out;
+}
+
+constexpr u64 kUserEnd = u64{1} << 47;  // the vsyscall page beyond is in no mapping of the process
+
+// A line of /proc/PID/maps, as a record shows it.
+struct Mapping {
+  u64 start = 0, end = 0, offset = 0, inode = 0;
+  u32 protection = 0, flags = MAP_PRIVATE, major = 0, minor = 0;
+  std::string name;
+
+  bool executable() const { return protection & PROT_EXEC; }
+  bool of_file() const { return name.starts_with('/'); }
+};
+
+std::optional<Mapping> parse_mapping(const std::string& line) {
+  Mapping m;
+  char access[5] = {};
+  int name = 0;
+  if (sscanf(line.c_str(), "%lx-%lx %4s %lx %x:%x %lu %n", &m.start, &m.end, access, &m.offset, &m.major, &m.minor,
+             &m.inode, &name) < 7) {
+    return std::nullopt;
+  }
+  if (access[0] == 'r') m.protection |= PROT_READ;
+  if (access[1] == 'w') m.protection |= PROT_WRITE;
+  if (access[2] == 'x') m.protection |= PROT_EXEC;
+  if (access[3] == 's') m.flags = MAP_SHARED;
+  m.name = line.substr(static_cast<size_t>(name));
+  if (m.of_file()) return m;
+  // What no file is behind counts its pages from address 0, but for what the kernel itself maps.
+  if (m.name != "[vdso]" && m.name != "[vvar]") m.offset = m.start;
+  if (m.name.empty()) m.name = "//anon";
+  return m;
+}
+
+std::vector<Mapping> mappings(pid_t tid, u64 from, u64 to) {
+  std::vector<Mapping> found;
+  const auto text = read_proc(tid, "maps");
+  if (!text) return found;
+  for (size_t at = 0, end; (end = text->find('\n', at)) != std::string::npos; at = end + 1) {
+    auto mapping = parse_mapping(text->substr(at, end - at));
+    if (mapping && mapping->start < to && mapping->end > from) found.push_back(std::move(*mapping));
+  }
+  // An exec maps the file and its interpreter, then the vDSO, wherever that comes to lie.
+  std::ranges::stable_partition(found, [](const Mapping& m) { return m.name != "[vdso]"; });
+  return found;
+}
+
+}  // namespace
+
+bool PerfSideband::wanted(const perf_event_attr& attr) { return wants_tasks(attr); }
+
+void PerfSideband::events_changed() {
+  calls_.reset();
+  any_ = false;
+  for (auto& [id, event] : probes_.perf_events) {
+    const perf_event_attr& attr = event->attr();
+    if (!event->state().active || !wanted(attr)) continue;
+    any_ = true;
+    if (attr.comm) calls_.set(SYS_prctl);
+    if (!attr.mmap && !attr.mmap2 && !attr.mmap_data) continue;
+    for (long call : {SYS_mmap, SYS_mprotect, SYS_pkey_mprotect}) calls_.set(static_cast<size_t>(call));
+    if (!attr.mmap_data) continue;
+    for (long call : {SYS_brk, SYS_shmat}) calls_.set(static_cast<size_t>(call));
+  }
+}
+
+// Of the events that have the task, each gets its own (kernel: perf_iterate_sb).
+void PerfSideband::tell(Task& task, const Match& match, const Make& make) {
+  if (!any_) return;
+  RunScope scope(probes_.runner(), &task, &task.regs(), {.cpu = true});
+  if (!scope) return;
+  Run& run = scope.run();
+  probes_.for_each_perf_event([&](PerfEvent& event) {
+    if (!match(event.attr()) || !event.counts_here(task.tid(), run.cpu->id)) return;
+    PerfSample sample;
+    sample.pid = run.task->tgid;
+    sample.tid = run.task->tid;
+    sample.cpu = run.cpu->id;
+    sample.time = run.env->clock(run.env->self, event.state().clock);
+    const Content content = make(event.attr(), sample.time);
+    sample.misc = content.misc;
+    (void)perf_event_record(&run, event.state(), content.type, content.body.data(), static_cast<u32>(content.body.size()),
+                            sample);
+  });
+}
+
+void PerfSideband::forked(Task& parent, pid_t child) {
+  const auto facts = any_ ? probes_.host().facts(child) : fail(ESRCH);
+  if (!facts) return;
+  tell(parent, wants_tasks, [&](const perf_event_attr&, u64 time) {
+    return Content{PERF_RECORD_FORK, 0, packed(u32(facts->tgid), u32(parent.tgid()), u32(child), u32(parent.tid()), time)};
+  });
+}
+
+// Of the parent there is only the process (kernel: perf_event_task_output).
+void PerfSideband::exiting(Task& task) {
+  const auto facts = any_ ? probes_.host().facts(task.tid()) : fail(ESRCH);
+  if (!facts) return;
+  const u32 parent = static_cast<u32>(facts->parent_tgid);
+  tell(task, wants_tasks, [&](const perf_event_attr&, u64 time) {
+    return Content{PERF_RECORD_EXIT, 0, packed(u32(task.tgid()), parent, u32(task.tid()), parent, time)};
+  });
+}
+
+void PerfSideband::tell_comm(Task& task, bool exec) {
+  const auto facts = any_ ? probes_.host().facts(task.tid()) : fail(ESRCH);
+  if (!facts) return;
+  const std::string_view comm(facts->comm, strnlen(facts->comm, sizeof facts->comm));
+  const Content content{PERF_RECORD_COMM, static_cast<u16>(exec ? PERF_RECORD_MISC_COMM_EXEC : 0),
+                        packed(u32(task.tgid()), u32(task.tid())) + padded(comm)};
+  tell(task, [](const perf_event_attr& attr) { return attr.comm != 0; },
+       [&](const perf_event_attr&, u64) { return content; });
+}
+
+void PerfSideband::tell_mappings(Task& task, u64 from, u64 to) {
+  for (const Mapping& m : any_ ? mappings(task.tid(), from, to) : std::vector<Mapping>()) {
+    const u16 misc = PERF_RECORD_MISC_USER | (m.executable() ? 0 : PERF_RECORD_MISC_MMAP_DATA);
+    const auto match = [&](const perf_event_attr& attr) {
+      return m.executable() ? attr.mmap || attr.mmap2 : attr.mmap_data != 0;
+    };
+    tell(task, match, [&](const perf_event_attr& attr, u64) {
+      std::string body = packed(u32(task.tgid()), u32(task.tid()), m.start, m.end - m.start, m.offset);
+      // An inode's generation only its file system knows.
+      if (attr.mmap2) body += packed(m.major, m.minor, m.inode, u64{0}, m.protection, m.flags);
+      return Content{attr.mmap2 ? u32{PERF_RECORD_MMAP2} : u32{PERF_RECORD_MMAP}, misc, body + padded(m.name)};
+    });
+  }
+}
+
+void PerfSideband::executed(Task& task) {
+  tell_comm(task, true);
+  tell_mappings(task, 0, kUserEnd);
+}
+
+void PerfSideband::call_done(Task& task, const PtRegs& regs, long number, s64 result) {
+  if (result < 0 && result >= -4095) return;
+  const u64 address = static_cast<u64>(result);
+  switch (number) {
+    case SYS_prctl:
+      if (regs.rdi == PR_SET_NAME) tell_comm(task, false);
+      return;
+    case SYS_mmap:
+    case SYS_shmat:
+    case SYS_brk: {
+      const u64 at = number == SYS_brk ? address - 1 : address;
+      return tell_mappings(task, at, at + 1);
+    }
+    default: return tell_mappings(task, regs.rdi, regs.rdi + std::max<u64>(regs.rsi, 1));
+  }
+}
+
+}  // namespace bpfemu

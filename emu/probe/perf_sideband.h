@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The records of perf events that are no samples: who is who and what is mapped where, by which `perf report` finds names
+// (kernel: perf_event_comm, perf_event_mmap, perf_event_fork, perf_event_exit_task).
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "emu/abi/pt_regs.h"
+#include "emu/ports/host.h"
+#include "emu/ports/task.h"
+
+struct perf_event_attr;
+
+namespace bpfemu {
+
+class Probes;
+
+class PerfSideband {
+ public:
+  explicit PerfSideband(Probes& probes) : probes_(probes) {}
+
+  // Does an event of these attributes get any?
+  static bool wanted(const perf_event_attr& attr);
+  // The calls that active events want to hear of, once they have run.
+  const SyscallSet& calls() const { return calls_; }
+  // Events came, went, or were turned on or off.
+  void events_changed();
+
+  // What becomes of tasks and their memory. At `forked` the events know the child, at `exiting` still the task.
+  void forked(Task& parent, pid_t child);
+  void executed(Task& task);
+  void exiting(Task& task);
+  void call_done(Task& task, const PtRegs& regs, long number, s64 result);
+
+ private:
+  struct Content {
+    u32 type;
+    u16 misc;
+    std::string body;
+  };
+  using Match = std::function<bool(const perf_event_attr&)>;
+  // `make` gives the record in the shape that an event wants; it may need the time.
+  using Make = std::function<Content(const perf_event_attr&, u64 time)>;
+  void tell(Task& task, const Match& match, const Make& make);
+  void tell_comm(Task& task, bool exec);
+  // The mappings that overlap [from, to).
+  void tell_mappings(Task& task, u64 from, u64 to);
+
+  Probes& probes_;
+  SyscallSet calls_;
+  bool any_ = false;
+};
+
+}  // namespace bpfemu
