@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/event_filter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstring>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "emu/base/bytes.h"
 #include "emu/kernel/kstrtox.h"
@@ -13,65 +17,69 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxText = 256;  // kernel: MAX_FILTER_STR_VAL
-constexpr u32 kMaxDepth = 64;
-constexpr int kNoOperator = 1;  // the errno for what is no operator where one must be, or one where none may be
+constexpr size_t kMaxText = 256;        // kernel: MAX_FILTER_STR_VAL
+constexpr size_t kMaxDigits = 24;
+constexpr size_t kMaxUserText = 1024;   // kernel: USTRING_BUF_SIZE
+// The kernel's own numbers for what is out of place leave it as the errno (kernel: calc_stack, predicate_parse).
+constexpr int kTooManyClose = 1, kTooManyOpen = 2, kMissingQuote = 3, kOutOfPlace = 1;
 
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-}
+bool is_blank(char c) { return std::isspace(static_cast<unsigned char>(c)); }
+bool is_letter(char c) { return std::isalnum(static_cast<unsigned char>(c)); }
+bool is_word(char c) { return is_letter(c) || c == '_'; }
+bool is_quote(char c) { return c == '"' || c == '\''; }
 
-// Brackets and quotes must close. The kernel looks first, and its own numbers for what is wrong leave it as the errno
-// (kernel: calc_stack).
-constexpr int kTooManyClose = 1, kTooManyOpen = 2, kMissingQuote = 3;
-Result<void> check_brackets(std::string_view text) {
-  int open = 0;
-  char quote = 0;
-  for (char c : text) {
-    if (quote) {
-      if (c == quote) quote = 0;
-    } else if (c == '"' || c == '\'') {
-      quote = c;
-    } else if (c == '(') {
-      ++open;
-    } else if (c == ')' && --open < 0) {
-      return fail(kTooManyClose);
+// Does the class that follows a "[" hold the character? `pattern` is moved behind it. No: it is no class.
+std::optional<bool> in_class(std::string_view& pattern, char c) {
+  size_t at = 0;
+  const bool inverted = pattern.starts_with('!');
+  if (inverted) ++at;
+  bool found = false;
+  for (bool first = true; at < pattern.size(); first = false) {
+    if (pattern[at] == ']' && !first) {
+      pattern.remove_prefix(at + 1);
+      return found != inverted;
     }
+    const char low = pattern[at];
+    const bool range = at + 2 < pattern.size() && pattern[at + 1] == '-' && pattern[at + 2] != ']';
+    const char high = range ? pattern[at + 2] : low;
+    found |= low <= c && c <= high;
+    at += range ? 3 : 1;
   }
-  if (quote) return fail(kMissingQuote);
-  return open ? fail(kTooManyOpen) : Result<void>{};
+  return std::nullopt;
 }
 
-// `*` any characters, `?` one, `[...]` one of a class (kernel: glob_match).
+// `*` any characters, `?` one, `[...]` one of a class, a backslash takes the next as it is (kernel: glob_match). Only the
+// last `*` is ever tried anew.
 bool glob(std::string_view pattern, std::string_view text) {
-  while (!pattern.empty()) {
-    if (pattern[0] == '*') {
-      for (size_t skip = 0; skip <= text.size(); ++skip) {
-        if (glob(pattern.substr(1), text.substr(skip))) return true;
-      }
-      return false;
+  std::optional<std::pair<std::string_view, std::string_view>> again;  // behind the last star, and what it may skip yet
+  for (;;) {
+    if (pattern.starts_with('*')) {
+      pattern.remove_prefix(1);
+      again = {pattern, text};
+      continue;
     }
-    if (text.empty()) return false;
-    size_t used = 1;
-    bool good = pattern[0] == '?' || pattern[0] == text[0];
-    if (const size_t end = pattern.find(']', 2); pattern[0] == '[' && end != std::string_view::npos) {
-      std::string_view set = pattern.substr(1, end - 1);
-      const bool inverted = set[0] == '!';
-      if (inverted) set.remove_prefix(1);
-      good = false;
-      for (size_t i = 0; i < set.size(); ++i) {
-        const bool range = i + 2 < set.size() && set[i + 1] == '-';
-        good |= range ? text[0] >= set[i] && text[0] <= set[i + 2] : text[0] == set[i];
-        if (range) i += 2;
+    bool good = false;
+    if (text.empty()) {
+      if (pattern.empty()) return true;
+    } else if (!pattern.empty()) {
+      const char wanted = pattern[0];
+      pattern.remove_prefix(1);
+      const auto member = wanted == '[' ? in_class(pattern, text[0]) : std::nullopt;
+      if (member) {
+        good = *member;
+      } else if (wanted == '\\' && !pattern.empty()) {
+        good = pattern[0] == text[0];
+        pattern.remove_prefix(1);
+      } else {
+        good = wanted == '?' || wanted == text[0];
       }
-      good ^= inverted;
-      used = end + 1;
+      text.remove_prefix(1);
     }
-    if (!good) return false;
-    pattern.remove_prefix(used);
-    text.remove_prefix(1);
+    if (good) continue;
+    if (!again || again->second.empty()) return false;
+    again->second.remove_prefix(1);
+    std::tie(pattern, text) = *again;
   }
-  return text.empty();
 }
 
 u64 number_at(std::span<const u8> record, const EventField& field) {
@@ -94,166 +102,294 @@ std::string_view text_at(std::span<const u8> record, u64 offset, u64 size) {
 
 }  // namespace
 
-// Recursive descent: || binds weakest, then &&, then !.
+// One pass from left to right, since the first fault is what is told (kernel: predicate_parse).
 class FilterParser {
  public:
-  FilterParser(std::string_view text, std::string_view format) : text_(text), fields_(fields_of(format)) {}
+  FilterParser(std::string_view text, std::string_view format, FilterFault& fault)
+      : text_(text), fields_(fields_of(format)), fault_(fault) {}
 
   Result<EventFilter> parse() {
-    TRY(check_brackets(text_));
-    TRY(either(0));
-    if (!rest().empty()) return fail(kNoOperator);
-    return std::move(filter_);
+    if (TRY(check_brackets()) == 0) return fail(EINVAL);
+    for (;;) {
+      TRY(before_predicate());
+      TRY(predicate());
+      if (TRY(behind_predicate())) return std::move(filter_);
+    }
   }
 
  private:
   using Op = EventFilter::Op;
-  using Kind = EventFilter::Kind;
+  using Step = EventFilter::Step;
   using Source = EventFilter::Source;
+  // What waits for the values that follow: of a bracket what stood before it counts once it closes.
+  enum class Waiting : u8 { kBracket, kNot, kAnd, kOr };
 
-  // What is left, without the blanks in front.
-  std::string_view rest() {
-    while (!text_.empty() && std::isspace(static_cast<unsigned char>(text_[0]))) text_.remove_prefix(1);
-    return text_;
+  char at() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void skip_blanks() {
+    while (is_blank(at())) ++at_;
   }
   bool take(std::string_view token) {
-    if (!rest().starts_with(token)) return false;
-    text_.remove_prefix(token.size());
+    if (!text_.substr(at_).starts_with(token)) return false;
+    at_ += token.size();
     return true;
   }
-  std::string_view take_word(auto belongs) {
-    size_t size = 0;
-    while (size < text_.size() && belongs(text_[size])) ++size;
-    std::string_view word = text_.substr(0, size);
-    text_.remove_prefix(size);
-    return word;
+  std::string_view take_while(auto belongs) {
+    const size_t from = at_;
+    while (at_ < text_.size() && belongs(text_[at_])) ++at_;
+    return text_.substr(from, at_ - from);
   }
-  u32 add(EventFilter::Node node) {
-    filter_.nodes_.push_back(node);
-    return static_cast<u32>(filter_.nodes_.size() - 1);
+  std::unexpected<Errno> refuse(size_t position, const char* text, int error = EINVAL) {
+    fault_ = {text, position};
+    return fail(error);
+  }
+  // Within a predicate the kernel counts from one.
+  std::unexpected<Errno> refuse_here(const char* text) { return refuse(at_ + 1, text); }
+
+  Result<size_t> check_brackets();
+  Result<void> before_predicate();
+  Result<void> predicate();
+  Result<bool> behind_predicate();
+  Result<EventFilter::Predicate> subject(std::string_view name);
+  Result<void> text_value(EventFilter::Predicate& predicate);
+  Result<void> number_value(EventFilter::Predicate& predicate);
+  static Source source_of(const EventField& field);
+  static bool is_text(Source source) { return source != Source::kNumber && source != Source::kCpu; }
+
+  // A value is complete: what waited for it, down to `lowest`, can be done.
+  void settle(Waiting lowest) {
+    while (!waiting_.empty() && waiting_.back() != Waiting::kBracket && waiting_.back() <= lowest) {
+      constexpr Step kSteps[] = {Step::kPredicate, Step::kNot, Step::kAnd, Step::kOr};
+      filter_.steps_.push_back(kSteps[static_cast<size_t>(waiting_.back())]);
+      waiting_.pop_back();
+    }
   }
 
-  Result<u32> either(u32 depth) {
-    u32 left = TRY(both(depth));
-    while (take("||")) {
-      const u32 right = TRY(both(depth));
-      left = add({Kind::kOr, left, right});
-    }
-    return left;
-  }
-  Result<u32> both(u32 depth) {
-    u32 left = TRY(one(depth));
-    while (take("&&")) {
-      const u32 right = TRY(one(depth));
-      left = add({Kind::kAnd, left, right});
-    }
-    return left;
-  }
-  Result<u32> one(u32 depth) {
-    if (depth > kMaxDepth) return fail(EINVAL);
-    if (take("!")) return add({Kind::kNot, TRY(one(depth + 1)), 0});
-    if (!take("(")) return predicate();
-    const u32 inner = TRY(either(depth + 1));
-    if (!take(")")) return fail(EINVAL);
-    return inner;
-  }
+  std::string_view text_;
+  std::vector<EventField> fields_;
+  FilterFault& fault_;
+  size_t at_ = 0;
+  std::vector<Waiting> waiting_;
+  EventFilter filter_;
+};
 
-  Result<u32> predicate() {
-    if (rest().starts_with("&&") || rest().starts_with("||")) return fail(kNoOperator);
-    EventFilter::Predicate predicate = TRY(subject(take_word(is_word)));
-    const bool text = predicate.source != Source::kNumber && predicate.source != Source::kCpu;
-    if (take(".ustring") && !text) return fail(EINVAL);
-    predicate.op = TRY(operation());
-    TRY(text ? text_value(predicate) : number_value(predicate));
-    filter_.predicates_.push_back(std::move(predicate));
-    return add({Kind::kPredicate, static_cast<u32>(filter_.predicates_.size() - 1), 0});
-  }
-
-  // A field of the event, or one that every event has (kernel: ftrace_generic_fields).
-  Result<EventFilter::Predicate> subject(std::string_view name) {
-    auto field = std::find_if(fields_.begin(), fields_.end(), [=](const EventField& f) { return f.name == name; });
-    if (field == fields_.end()) {
-      EventFilter::Predicate generic{};
-      if (name != "CPU" && name != "cpu" && name != "COMM" && name != "comm") return fail(EINVAL);
-      generic.source = name == "CPU" || name == "cpu" ? Source::kCpu : Source::kComm;
-      generic.field.is_signed = true;
-      return generic;
+// Brackets and quotes must close; the kernel looks first. The number of words outside of brackets and operators.
+Result<size_t> FilterParser::check_brackets() {
+  std::vector<size_t> open;
+  size_t words = 0, quoted_at = 0;
+  bool in_word = false;
+  char quote = 0;
+  for (size_t i = 0; i < text_.size(); ++i) {
+    const char c = text_[i];
+    if (is_blank(c)) continue;
+    if (quote) {
+      if (c == quote) quote = 0;
+      continue;
     }
-    EventFilter::Predicate predicate{};
+    const bool joins = (c == '|' || c == '&') && i + 1 < text_.size() && text_[i + 1] == c;
+    if (c == '(') open.push_back(i);
+    if (c == ')') {
+      if (open.empty()) return refuse(i, "Too few '('", kTooManyClose);
+      open.pop_back();
+    }
+    if (joins || c == '(' || c == ')') {
+      in_word = false;
+      continue;
+    }
+    if (is_quote(c)) quote = c, quoted_at = i;
+    if (!std::exchange(in_word, true)) ++words;
+  }
+  if (quote) return refuse(quoted_at, "Missing matching quote", kMissingQuote);
+  if (!open.empty()) return refuse(open.back(), "Too many '('", kTooManyOpen);
+  return words;
+}
+
+// Brackets that open, and what turns the meaning round.
+Result<void> FilterParser::before_predicate() {
+  for (;;) {
+    skip_blanks();
+    if (at_ >= text_.size()) {
+      const bool first = filter_.predicates_.empty();
+      return refuse(text_.size(), first ? "No filter found" : "Meaningless filter expression");
+    }
+    const bool turns = at() == '!' && !text_.substr(at_ + 1).starts_with('=') && !text_.substr(at_ + 1).starts_with('~');
+    if (at() != '(' && !turns) return {};
+    // Twice is not at all.
+    if (turns && !waiting_.empty() && waiting_.back() == Waiting::kNot) {
+      waiting_.pop_back();
+    } else {
+      waiting_.push_back(turns ? Waiting::kNot : Waiting::kBracket);
+    }
+    ++at_;
+  }
+}
+
+// The end, or what joins the next predicate, behind brackets that close: is it the end?
+Result<bool> FilterParser::behind_predicate() {
+  for (;;) {
+    skip_blanks();
+    if (at_ >= text_.size()) {
+      settle(Waiting::kOr);
+      return true;
+    }
+    if (take("&&")) {
+      settle(Waiting::kAnd);
+      waiting_.push_back(Waiting::kAnd);
+      return false;
+    }
+    if (take("||")) {
+      settle(Waiting::kOr);
+      waiting_.push_back(Waiting::kOr);
+      return false;
+    }
+    if (at() != ')') return refuse(at_, "Too many terms in predicate expression", kOutOfPlace);
+    ++at_;
+    settle(Waiting::kOr);
+    if (!waiting_.empty()) waiting_.pop_back();
+    settle(Waiting::kNot);
+  }
+}
+
+Result<void> FilterParser::predicate() {
+  const std::string_view name = take_while(is_word);
+  if (name.empty()) return fail(kOutOfPlace);
+  EventFilter::Predicate predicate = TRY(subject(name));
+  if (take(".ustring") && predicate.source == Source::kPointerText) predicate.source = Source::kUserText;
+  skip_blanks();
+  constexpr std::pair<std::string_view, Op> kOps[] = {{"~", Op::kGlob}, {"!=", Op::kNe}, {"==", Op::kEq}, {"<=", Op::kLe},
+                                                      {"<", Op::kLt},   {">=", Op::kGe}, {">", Op::kGt},  {"&", Op::kAnd}};
+  const auto op = std::ranges::find_if(kOps, [&](const auto& each) { return take(each.first); });
+  if (op == std::end(kOps)) return refuse_here("Invalid operator");
+  predicate.op = op->second;
+  skip_blanks();
+  if (is_quote(at())) {
+    TRY(text_value(predicate));
+  } else if (std::isdigit(static_cast<unsigned char>(at())) || at() == '-') {
+    TRY(number_value(predicate));
+  } else {
+    return refuse_here("Invalid value (did you forget quotes)?");
+  }
+  filter_.predicates_.push_back(std::move(predicate));
+  filter_.steps_.push_back(Step::kPredicate);
+  settle(Waiting::kNot);
+  return {};
+}
+
+// A field of the event, or one that every event has (kernel: ftrace_generic_fields).
+Result<EventFilter::Predicate> FilterParser::subject(std::string_view name) {
+  EventFilter::Predicate predicate{};
+  if (auto field = std::ranges::find(fields_, name, &EventField::name); field != fields_.end()) {
     predicate.source = source_of(*field);
     predicate.field = *field;
     predicate.field.type = predicate.field.name = {};
     return predicate;
   }
-  static Source source_of(const EventField& field) {
-    if (field.type.starts_with("__data_loc char") || field.type.starts_with("__rel_loc char")) return Source::kDynamicText;
-    if (field.type == "char *" || field.type == "const char *") return Source::kPointerText;
-    const bool characters = field.type == "char" || field.type == "const char" || field.type == "unsigned char";
-    return characters && field.size > 1 ? Source::kText : Source::kNumber;
+  predicate.field.is_signed = true;
+  predicate.field.size = sizeof(int);
+  if (name == "CPU" || name == "cpu") {
+    predicate.source = Source::kCpu;
+  } else if (name == "COMM" || name == "comm") {
+    predicate.source = Source::kComm;
+  } else {
+    return refuse_here("Field not found");
   }
+  return predicate;
+}
 
-  Result<Op> operation() {
-    constexpr std::pair<std::string_view, Op> kOps[] = {{"~", Op::kGlob}, {"!=", Op::kNe}, {"==", Op::kEq},
-                                                        {"<=", Op::kLe},  {"<", Op::kLt},  {">=", Op::kGe},
-                                                        {">", Op::kGt},   {"&", Op::kAnd}};
-    for (auto [token, op] : kOps) {
-      if (take(token)) return op;
-    }
-    return fail(EINVAL);
+// kernel: filter_assign_type.
+FilterParser::Source FilterParser::source_of(const EventField& field) {
+  const bool characters = field.type.find("char") != std::string_view::npos;
+  if (field.type.starts_with("__data_loc") && characters) return Source::kDynamicText;
+  if (field.type.starts_with("__rel_loc") && characters) return Source::kDynamicText;
+  if (field.type == "char *" || field.type == "const char *") return Source::kPointerText;
+  return characters && field.size > 1 ? Source::kText : Source::kNumber;
+}
+
+Result<void> FilterParser::text_value(EventFilter::Predicate& predicate) {
+  if (predicate.op != Op::kGlob && predicate.op != Op::kEq && predicate.op != Op::kNe) {
+    return refuse_here("Illegal operation for field type");
   }
-
-  Result<void> text_value(EventFilter::Predicate& predicate) {
-    if (predicate.op != Op::kGlob && predicate.op != Op::kEq && predicate.op != Op::kNe) return fail(EINVAL);
-    const char quote = rest().empty() ? '\0' : text_[0];
-    if (quote != '"' && quote != '\'') return fail(EINVAL);
-    const size_t end = text_.find(quote, 1);
-    if (end == std::string_view::npos || end - 1 >= kMaxText) return fail(EINVAL);
-    predicate.text = text_.substr(1, end - 1);
-    text_.remove_prefix(end + 1);
-    return {};
+  if (!is_text(predicate.source)) return refuse_here("Expecting numeric field");
+  const char quote = text_[at_++];
+  std::string_view text = take_while([=](char c) { return c != quote; });
+  if (text.size() >= kMaxText) return refuse_here("Operand too long");
+  ++at_;
+  if (predicate.op == Op::kGlob && text.starts_with('!')) {
+    predicate.inverted = true;
+    text.remove_prefix(1);
   }
-
-  Result<void> number_value(EventFilter::Predicate& predicate) {
-    if (predicate.op == Op::kGlob) return fail(EINVAL);
-    rest();
-    const std::string_view digits = take_word([](char c) { return is_word(c) || c == '-'; });
-    if (predicate.field.is_signed) {
-      auto number = kstrtol(digits);
-      if (!number) return fail(EINVAL);
-      predicate.number = static_cast<u64>(*number);
-    } else {
-      auto number = kstrtoul(digits);
-      if (!number) return fail(EINVAL);
-      predicate.number = *number;
-    }
-    return {};
+  // A pattern that begins with a digit is none (kernel: MATCH_INDEX).
+  if (predicate.op == Op::kGlob && !text.empty() && std::isdigit(static_cast<unsigned char>(text[0]))) {
+    predicate.op = predicate.inverted ? Op::kNe : Op::kEq;
   }
+  predicate.text = text;
+  return {};
+}
 
-  std::string_view text_;
-  std::vector<EventField> fields_;
-  EventFilter filter_;
-};
+Result<void> FilterParser::number_value(EventFilter::Predicate& predicate) {
+  if (is_text(predicate.source)) return refuse_here("Expecting string field");
+  if (predicate.op == Op::kGlob) return refuse_here("Illegal operation for field type");
+  const size_t from = at_;
+  if (at() == '-') ++at_;
+  take_while(is_letter);
+  const std::string_view digits = text_.substr(from, at_ - from);
+  if (digits.size() >= kMaxDigits) return refuse_here("Operand too long");
+  constexpr const char* kNoNumber = "Illegal integer value";
+  if (predicate.field.is_signed) {
+    auto number = kstrtol(digits);
+    if (!number) return refuse(from + 1, kNoNumber);
+    predicate.number = static_cast<u64>(*number);
+  } else {
+    auto number = kstrtoul(digits);
+    if (!number) return refuse(from + 1, kNoNumber);
+    predicate.number = *number;
+  }
+  // What is compared is as wide as the field.
+  const u32 spare = predicate.field.size < sizeof(u64) ? 64 - 8 * predicate.field.size : 0;
+  if (predicate.field.is_signed) {
+    predicate.number = static_cast<u64>(static_cast<s64>(predicate.number << spare) >> spare);
+  } else {
+    predicate.number = predicate.number << spare >> spare;
+  }
+  return {};
+}
 
-Result<EventFilter> EventFilter::parse(std::string_view text, std::string_view format) {
-  return FilterParser(text, format).parse();
+std::string describe_fault(std::string_view filter, const FilterFault& fault) {
+  std::string out(filter);
+  if (!fault.text) return out + "\nError: (0)\n";
+  size_t column = std::min(fault.position, filter.size());
+  if (column) ++column;  // as the kernel counts
+  return out + fmt::format("\n{:>{}}\nparse_error: {}\n", "^", column, fault.text);
+}
+
+Result<EventFilter> EventFilter::parse(std::string_view text, std::string_view format, FilterFault* fault) {
+  FilterFault unwanted;
+  return FilterParser(text, format, fault ? *fault : unwanted).parse();
+}
+
+bool EventFilter::Predicate::text_matches(std::string_view found) const {
+  if (op == Op::kGlob) return glob(text, found) != inverted;
+  return (found == text) == (op == Op::kEq);
 }
 
 bool EventFilter::Predicate::test(const FilteredRecord& filtered) const {
-  auto text_matches = [&](std::string_view found) {
-    if (op == Op::kGlob) return glob(text, found);
-    return (found == text) == (op == Op::kEq);
-  };
   switch (source) {
     case Source::kText: return text_matches(text_at(filtered.record, field.offset, field.size));
     case Source::kDynamicText: {
       const u64 location = number_at(filtered.record, field);
       return text_matches(text_at(filtered.record, location & 0xffff, location >> 16 & 0xffff));
     }
-    case Source::kPointerText: return op == Op::kNe;
+    case Source::kPointerText: return false;
+    case Source::kUserText: {
+      if (!filtered.user_text) return false;
+      const auto found = filtered.user_text(number_at(filtered.record, field), kMaxUserText);
+      return found && text_matches(*found);
+    }
     case Source::kComm: return text_matches(filtered.comm);
     case Source::kCpu:
     case Source::kNumber: break;
   }
+  // No function compares anything wider, and none looks at bits of the CPU's number.
+  if (field.size > sizeof(u64) || (source == Source::kCpu && op == Op::kAnd)) return false;
   const u64 found = source == Source::kCpu ? filtered.cpu : number_at(filtered.record, field);
   auto ordered = [&](auto a, auto b) {
     switch (op) {
@@ -269,23 +405,27 @@ bool EventFilter::Predicate::test(const FilteredRecord& filtered) const {
   return field.is_signed ? ordered(static_cast<s64>(found), static_cast<s64>(number)) : ordered(found, number);
 }
 
-bool EventFilter::evaluate(u32 index, const FilteredRecord& record) const {
-  const Node& node = nodes_[index];
-  switch (node.kind) {
-    case Kind::kPredicate: return predicates_[node.left].test(record);
-    case Kind::kNot: return !evaluate(node.left, record);
-    case Kind::kAnd: return evaluate(node.left, record) && evaluate(node.right, record);
-    case Kind::kOr: return evaluate(node.left, record) || evaluate(node.right, record);
-  }
-  return false;
-}
-
 bool EventFilter::asks_comm() const {
   return std::ranges::any_of(predicates_, [](const Predicate& each) { return each.source == Source::kComm; });
 }
 
 bool EventFilter::matches(const FilteredRecord& record) const {
-  return evaluate(static_cast<u32>(nodes_.size() - 1), record);
+  std::vector<bool> values;
+  size_t next = 0;
+  for (const Step step : steps_) {
+    if (step == Step::kPredicate) {
+      values.push_back(predicates_[next++].test(record));
+      continue;
+    }
+    const bool last = values.back();
+    if (step == Step::kNot) {
+      values.back() = !last;
+      continue;
+    }
+    values.pop_back();
+    values.back() = step == Step::kAnd ? values.back() && last : values.back() || last;
+  }
+  return values.back();
 }
 
 }  // namespace bpfemu

@@ -91,7 +91,8 @@ bool PerfEvent::passes(RunScope& scope, void* record) const {
   memcpy(record, &head, sizeof head);
   FilteredRecord filtered{.record = {static_cast<const u8*>(record), point()->where().record_size},
                           .cpu = scope.run().cpu->id,
-                          .comm = {}};
+                          .comm = {},
+                          .user_text = [&](u64 address, size_t limit) { return scope.task()->read_string(address, limit); }};
   TaskFacts facts;
   if (filter_->asks_comm()) {
     if (auto found = probes_.host().facts(task.tid())) facts = *found;
