@@ -96,8 +96,19 @@ loopback device, without sequence numbers; `kfree_skb` tells of SYNs that meet n
 its queues. A message received from a UNIX stream is one sk_buff. On hosts without sock_diag the other end is not told.
 
 kprobe_events, uprobe_events and dynamic_events take everything that the kernel takes but event probes and synthetic events;
-error_log, kprobe_profile and uprobe_profile show what they show there. What a fetch argument fetches no program can see, and
-it is not recorded: turning events on in tracefs is not modelled.
+error_log, kprobe_profile and uprobe_profile show what they show there. Fetch arguments are fetched into the records that
+samples and the trace carry; memory of the kernel that is not modelled is a fault there, aloud.
+
+## tracefs and perf
+
+An event that is modelled can be turned on in tracefs: `enable` of an event, a system or all, `set_event`, `set_event_pid`,
+`set_event_notrace_pid`, `filter` with the kernel's language and its error texts. Its records are lines of `trace` and
+`trace_pipe`, as 6.1 prints them; of a line's head, need-resched is not told, and the name of the task is the one that it had
+then. `trace_options` that change lines are obeyed but `bin`, `latency-format` and the stack traces; `tracing_on`, `trace_marker`,
+`buffer_size_kb`, `per_cpu/cpuN/trace` work. Turning on a system or all leaves out what is not modelled, with a line. Tracers other
+than nop, triggers, instances and trace_pipe_raw are not modelled. With tracepoints, kprobes and uprobes perf counts and samples:
+raw records, kernel and user stacks, groups, filters, inheritance, and records of comm, mmap, fork and exit; of switches,
+namespaces, cgroups and loaded programs there are none. An inode's generation is 0 in records of mappings.
 
 ## System calls
 

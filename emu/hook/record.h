@@ -20,6 +20,15 @@ class RecordLayout {
   }
   // Bytes of the fixed part (kernel: trace_event_get_offsets).
   u32 size() const { return size_; }
+  // The same as a C struct has them (kernel: sizeof(struct trace_event_raw_*)).
+  u32 struct_size() const {
+    u32 alignment = sizeof(s32);
+    for (const EventField& field : fields_) {
+      const bool wide = field.type.find("64") != field.type.npos || field.type.find("long") != field.type.npos;
+      if (field.size >= sizeof(u64) && (wide || field.size == sizeof(u64) || field.type.ends_with('*'))) alignment = sizeof(u64);
+    }
+    return (size_ + alignment - 1) & ~(alignment - 1);
+  }
   const EventField* find(std::string_view name) const {
     for (const EventField& field : fields_)
       if (field.name == name) return &field;
@@ -63,6 +72,8 @@ class Record {
     set(name, (length + 1) << 16 | end_);
     end_ += length + 1;
   }
+  // Bytes so far, with the texts.
+  u32 size() const { return end_; }
   // A task's name.
   void comm(std::string_view name, const TaskFacts& facts) {
     text(name, {facts.comm, strnlen(facts.comm, sizeof facts.comm)});

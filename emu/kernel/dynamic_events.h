@@ -28,8 +28,6 @@ struct DynamicEvent {
 
   std::string format() const;  // of events/GROUP/NAME/format
   u32 record_size() const;
-
- private:
   u32 record_head() const { return is_return ? 24 : 16; }  // common_*, then where it was hit
 };
 

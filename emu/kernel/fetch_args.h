@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fetch arguments of dynamic events: "[NAME=]FETCHARG[:TYPE]" at the end of a definition (kernel: trace_probe.c).
-// They name fields of the event's record; programs get registers instead, so nothing is fetched here.
+// They are fields of the event's record (probe/fetch.h fetches them); programs get registers instead.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,10 +21,33 @@ struct FetchType {
   bool is_signed, is_string;
 };
 
+// A step from the registers to what is fetched (kernel: enum fetch_op).
+enum class FetchOp : u8 {
+  kRegister,      // value: offset in PtRegs
+  kStack,         // value: word
+  kStackPointer,
+  kRetval,
+  kArg,           // value: from 0
+  kComm,
+  kText,          // FetchArg::literal
+  kNumber,
+  kFileOffset,    // of a uprobe's file
+  kSymbol,        // value: of FetchArg::symbols
+  kRead,          // of memory at `value` behind the last step's result; the last one reads what is stored
+  kReadUser,
+};
+struct FetchStep {
+  FetchOp op;
+  s64 value = 0;
+};
+
 struct FetchArg {
   std::string name, text;  // "fd", "%di:x64"
   const FetchType* type;
   u32 count = 0;                     // of an array; 0: none
+  std::vector<FetchStep> steps;
+  std::string literal;
+  u32 bits = 0, shift = 0;           // of a bit field
   std::vector<std::string> symbols;  // "init_task+8": that it names
   u32 size() const { return type->size * (count ? count : 1); }
 };
@@ -41,5 +66,12 @@ Result<FetchArg> parse_fetch_arg(const ProbeCommand& command, size_t word, const
 
 // ENOENT: no such symbol; EINVAL: bad offset (kernel: traceprobe_update_arg).
 Result<void> resolve_symbols(const FetchArg& arg, const Symbols& symbols);
+// Where "SYMBOL+OFFSET" is, 0: nowhere.
+u64 fetched_symbol(const std::string& symbol, const Symbols& symbols);
+
+// An argument's value as the trace shows it, from the record that it is in at `offset`: "5", "\"text\"", "{1,2}" (kernel:
+// print_probe_args).
+using SymbolText = std::function<std::string(u64 address)>;
+std::string fetched_text(const FetchArg& arg, std::span<const u8> record, u32 offset, const SymbolText& symbol_text);
 
 }  // namespace bpfemu

@@ -11,6 +11,8 @@ namespace bpfemu {
 void* sys_enter_record(Probes&, const Event&, const Point&, void* memory);  // syscalls:sys_enter_*
 void* sys_exit_record(Probes&, const Event&, const Point&, void* memory);   // syscalls:sys_exit_*
 void* hook_record(Probes&, const Event&, const Point&, void* memory);
+// How many bytes the record at `context` has, texts behind its fields included.
+u32 record_bytes(const void* context);
 
 // Raw tracepoints and tp_btf: the tracepoint's arguments, one u64 each.
 void* sys_enter_args(Probes&, const Event&, const Point&, void* memory);

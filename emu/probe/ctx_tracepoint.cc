@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "emu/base/bytes.h"
 #include "emu/hook/record.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
@@ -12,8 +13,8 @@ namespace bpfemu {
 namespace {
 
 // common_type, common_flags, common_preempt_count, common_pid. No program can read them; in the kernel the address of
-// the registers lies there meanwhile, here whether these are the user's (see help_perf_event_output).
-constexpr size_t kCommon = 8;
+// the registers lies there meanwhile, here whether these are the user's (see help_perf_event_output), and the record's size.
+constexpr size_t kCommon = 8, kSizeAt = 4;
 
 struct SysEnterRecord {
   u8 common[kCommon];
@@ -38,6 +39,7 @@ void* sys_enter_record(Probes&, const Event& event, const Point& point, void* me
   to.number = static_cast<u64>(event.number);
   auto args = syscall_arguments(*event.regs);
   std::ranges::copy(args, to.args);
+  store(to.common + kSizeAt, std::max<u32>(point.where().record_size, offsetof(SysEnterRecord, args)));
   return &to;
 }
 
@@ -46,6 +48,7 @@ void* sys_exit_record(Probes&, const Event& event, const Point& point, void* mem
   to.common[0] = point.where().in_user();
   to.number = static_cast<u64>(event.number);
   to.result = event.result;
+  store(to.common + kSizeAt, static_cast<u32>(sizeof to));
   return &to;
 }
 
@@ -53,7 +56,12 @@ void* hook_record(Probes&, const Event& event, const Point& point, void* memory)
   memset(memory, 0, kContextSize);
   Record record(*point.where().layout, memory, kContextSize);
   (*event.fields)(record);
+  store(static_cast<u8*>(memory) + kSizeAt, record.size());
   return memory;
+}
+
+u32 record_bytes(const void* context) {
+  return std::min<u32>(load<u32>(static_cast<const u8*>(context) + kSizeAt), kContextSize);
 }
 
 }  // namespace bpfemu

@@ -63,7 +63,7 @@ PerfEvent::~PerfEvent() {
   if (point()) std::erase(point()->events, this);
   stop_clock();
   drop_program();
-  if (listens()) point()->close(*this);
+  if (listens()) point()->close(this);
   set_buffer(nullptr);
   leave_group();
   if (point() || PerfSideband::wanted(attr())) probes_.programs_changed();
@@ -78,7 +78,7 @@ bool PerfEvent::listens() const {
 // perf_uprobe_init); one that tracefs defines is the same for all its events.
 Result<void> PerfEvent::listen() {
   const bool inherit = attr().inherit && spec_.sort == Sort::kTracepoint;
-  return point()->open(*this, spec_.pid, inherit);
+  return point()->open(this, spec_.pid, inherit);
 }
 
 PerfEvent::Held PerfEvent::own_siblings() const {

@@ -22,6 +22,7 @@
 namespace bpfemu {
 
 class Probes;
+class EventRecord;
 struct Event;
 
 // perf_event_attr.type of the dynamic PMUs, as /sys/bus/event_source/devices shows them in 6.1.
@@ -99,9 +100,8 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   void task_executed(pid_t old_tid, pid_t tid);
   void task_exiting(Task& task);
 
-  // The event's point was passed by `scope`'s task, and its programs let it through (kernel: perf_tp_event). `context`
-  // is what they saw; of a tracepoint it is the record that samples carry.
-  void hit(RunScope& scope, void* context);
+  // The event's point was passed by `scope`'s task, and its programs let it through (kernel: perf_tp_event).
+  void hit(RunScope& scope, EventRecord& record);
   // The clock ticked while the stopped thread ran; null: while the CPU was idle.
   void sample(Task* task);
 
@@ -124,8 +124,6 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   u64 usage_count(const TaskUsage& usage) const;
   u64 period_ns() const;
   void overflow(RunScope& scope, PerfSample& sample, void* context);
-  bool passes(RunScope& scope, void* record) const;
-  std::vector<u8> record_of_probe(const PtRegs& regs, s32 tid);
 
   Probes& probes_;
   Spec spec_;

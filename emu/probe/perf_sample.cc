@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "emu/base/bytes.h"
 #include "emu/probe/contexts.h"
+#include "emu/probe/event_record.h"
 #include "emu/probe/perf_event.h"
 #include "emu/probe/probes.h"
 
@@ -18,41 +18,61 @@ constexpr u32 kMaxSamplesAtOnce = 1000;  // of a counter that went far ahead
 // A sample's fields, but for what the event itself adds.
 class SampleOf {
  public:
-  SampleOf(RunScope& scope, const PerfEvent& event) {
-    Run& run = scope.run();
-    const perf_event_attr& attr = event.attr();
-    sample.pid = run.task->tgid;
-    sample.tid = run.task->tid;
-    sample.cpu = run.cpu->id;
-    sample.time = run.env->clock(run.env->self, event.state().clock);
-    sample.cgroup = run.task->cgroup_id;
+  // `in_kernel`: where it happened, the registers are the kernel's.
+  SampleOf(RunScope& scope, const PerfEvent& event, bool in_kernel = false) : run_(scope.run()), attr_(event.attr()) {
+    sample.pid = run_.task->tgid;
+    sample.tid = run_.task->tid;
+    sample.cpu = run_.cpu->id;
+    sample.time = run_.env->clock(run_.env->self, event.state().clock);
+    sample.cgroup = run_.task->cgroup_id;
     sample.misc = PERF_RECORD_MISC_KERNEL;
-    if (!run.regs) return;
-    sample.user_regs = run.regs;
-    sample.ip = run.regs->rip;
-    sample.misc = PERF_RECORD_MISC_USER;
-    if (!(attr.sample_type & PERF_SAMPLE_CALLCHAIN) || attr.exclude_callchain_user) return;
-    chain_[0] = PERF_CONTEXT_USER;
-    u32 max = attr.sample_max_stack ? std::min<u32>(attr.sample_max_stack, kMaxStack) : kMaxStack;
-    s64 depth = run.env->user_stack(run.env->self, &run, chain_ + 1, max);
+    sample.user_regs = run_.regs;
+    if (in_kernel) {
+      fill_kernel();
+    } else if (run_.regs) {
+      sample.ip = run_.regs->rip;
+      sample.misc = PERF_RECORD_MISC_USER;
+    }
+    if (run_.regs && wants_chain() && !attr_.exclude_callchain_user) add_user();
+    if (!wants_chain()) return;
     sample.callchain = chain_;
-    sample.callchain_size = depth > 0 ? 1 + static_cast<u32>(depth) : 0;
+    sample.callchain_size = size_;
   }
   PerfSample sample;
 
  private:
-  u64 chain_[1 + kMaxStack];
+  bool wants_chain() const { return attr_.sample_type & PERF_SAMPLE_CALLCHAIN; }
+  u32 most() const { return attr_.sample_max_stack ? std::min<u32>(attr_.sample_max_stack, kMaxStack) : kMaxStack; }
+
+  // The addresses count together, the words that say whose they are do not (kernel: perf_callchain_store_context).
+  void fill_kernel() {
+    if (!(attr_.sample_type & (PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN))) return;
+    const s64 depth = run_.env->kernel_stack(run_.env->self, &run_, chain_ + 1, kMaxStack);
+    if (depth <= 0) return;
+    sample.ip = chain_[1];
+    if (!wants_chain() || attr_.exclude_callchain_kernel) return;
+    chain_[0] = PERF_CONTEXT_KERNEL;
+    frames_ = std::min(static_cast<u32>(depth), most());
+    size_ = 1 + frames_;
+  }
+  void add_user() {
+    const s64 depth = run_.env->user_stack(run_.env->self, &run_, chain_ + size_ + 1, most() - frames_);
+    if (depth <= 0) return;
+    chain_[size_] = PERF_CONTEXT_USER;
+    size_ += 1 + static_cast<u32>(depth);
+  }
+
+  Run& run_;
+  const perf_event_attr& attr_;
+  u32 size_ = 0, frames_ = 0;
+  u64 chain_[2 + kMaxStack];
 };
 
-// The fields common_* of every tracepoint record (kernel: struct trace_entry).
-struct RecordHead {
-  u16 type;
-  u8 flags, preempt_count;
-  s32 pid;
-};
-
-ProgramNeeds needs_of_sample(const std::shared_ptr<Program>& program) {
-  return program ? needs_of(*program) : ProgramNeeds{};
+ProgramNeeds needs_of_sample(const std::shared_ptr<Program>& program, u64 sample_type) {
+  ProgramNeeds needs = program ? needs_of(*program) : ProgramNeeds{};
+  needs.cpu = true;
+  needs.cgroup |= (sample_type & PERF_SAMPLE_CGROUP) != 0;
+  return needs;
 }
 
 }  // namespace
@@ -65,69 +85,24 @@ void PerfEvent::overflow(RunScope& scope, PerfSample& sample, void* context) {
   perf_event_sample(&scope.run(), state(), sample);
 }
 
-// The record of an event that tools define: where it was hit (kernel: kprobe_perf_func, uprobe_perf_func). The rest of it
-// stays zero, aloud.
-std::vector<u8> PerfEvent::record_of_probe(const PtRegs& regs, s32 tid) {
-  struct {
-    RecordHead head;
-    u64 place;
-  } known{{static_cast<u16>(attr().config), 0, 0, tid}, regs.rip};
-  const Point::Where& where = point()->where();
-  if (where.probe == Point::Probe::kKernel) --known.place;  // registers are those behind the breakpoint
-  if (where.on_return || where.record_size > sizeof known) {
-    probes_.unmodelled().note("perf's records of return probes and fetch arguments");
-    known.place = where.on_return ? 0 : known.place;
-  }
-  std::vector<u8> record(std::max<size_t>(where.record_size, sizeof known));
-  memcpy(record.data(), &known, sizeof known);
-  return record;
-}
-
-// kernel: perf_tp_filter_match.
-bool PerfEvent::passes(RunScope& scope, void* record) const {
-  if (!filter_) return true;
-  const Task& task = *scope.task();
-  const RecordHead head{static_cast<u16>(attr().config), 0, 0, static_cast<s32>(task.tid())};
-  memcpy(record, &head, sizeof head);
-  FilteredRecord filtered{.record = {static_cast<const u8*>(record), point()->where().record_size},
-                          .cpu = scope.run().cpu->id,
-                          .comm = {},
-                          .user_text = [&](u64 address, size_t limit) { return scope.task()->read_string(address, limit); }};
-  TaskFacts facts;
-  if (filter_->asks_comm()) {
-    if (auto found = probes_.host().facts(task.tid())) facts = *found;
-    filtered.comm = {facts.comm, strnlen(facts.comm, sizeof facts.comm)};
-  }
-  return filter_->matches(filtered);
-}
-
 // kernel: perf_swevent_event. A period is the number of hits from one sample to the next.
-void PerfEvent::hit(RunScope& scope, void* context) {
+void PerfEvent::hit(RunScope& scope, EventRecord& record) {
   Task& task = *scope.task();
   if (!state().active || !tasks_.has(task.tid())) return;
   if (attr().exclude_kernel && !point()->where().in_user()) return;
   if (spec_.cpu >= 0 && probes_.host().cpu_of(task) != static_cast<u32>(spec_.cpu)) return;
-  if (!passes(scope, context)) return;
+  if (filter_ && !record.passes(*filter_)) return;
   ++state().count;
   u64 period = attr().freq ? 1 : attr().sample_period;
   if (period == 0) return;
   bool each = (attr().sample_type & PERF_SAMPLE_PERIOD) && !attr().freq;
   if (!each && ++left_ < period) return;
   left_ = 0;
-  SampleOf of(scope, *this);
+  SampleOf of(scope, *this, !point()->where().in_user());
   of.sample.period = each ? 1 : period;
-  std::vector<u8> probe_record;
-  if (spec_.sort == Sort::kTracepoint && point()->where().probe != Point::Probe::kNone) {
-    if ((attr().sample_type & PERF_SAMPLE_RAW) && state().ring) {
-      probe_record = record_of_probe(*static_cast<PtRegs*>(context), static_cast<s32>(of.sample.tid));
-      of.sample.raw = probe_record.data();
-      of.sample.raw_size = static_cast<u32>(probe_record.size());
-    }
-  } else if (spec_.sort == Sort::kTracepoint) {
-    RecordHead head{static_cast<u16>(attr().config), 0, 0, static_cast<s32>(of.sample.tid)};
-    memcpy(context, &head, sizeof head);
-    of.sample.raw = context;
-    of.sample.raw_size = static_cast<u32>(round_up(point()->where().record_size, sizeof(u64)));  // of a C struct
+  if ((attr().sample_type & PERF_SAMPLE_RAW) && state().ring) {
+    of.sample.raw = record.bytes().data();
+    of.sample.raw_size = static_cast<u32>(record.bytes().size());
   }
   if (attr().sample_type & PERF_SAMPLE_READ) update_group();
   overflow(scope, of.sample, nullptr);
@@ -157,7 +132,7 @@ void PerfEvent::sample(Task* task) {
   if (!state().active) return;
   if (task ? attr().exclude_user : attr().exclude_kernel || attr().exclude_idle) return;
   PtRegs* regs = task ? &task->regs() : nullptr;
-  RunScope scope(probes_.runner(), task, regs, needs_of_sample(program_), spec_.cpu);
+  RunScope scope(probes_.runner(), task, regs, needs_of_sample(program_, attr().sample_type), spec_.cpu);
   if (!scope) return;
   scope.set_in_interrupt();
   if (attr().sample_type & PERF_SAMPLE_READ) update_group();
@@ -189,7 +164,7 @@ void PerfEvent::used(pid_t tid, const TaskUsage& since) {
 
 void PerfEvent::take_samples(Task& task, u64 samples) {
   const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
-  RunScope scope(probes_.runner(), &task, nullptr, needs_of_sample(program_), spec_.cpu);
+  RunScope scope(probes_.runner(), &task, nullptr, needs_of_sample(program_, attr().sample_type), spec_.cpu);
   if (!scope) return;
   const u64 period = attr().freq ? 1 : attr().sample_period;
   SampleOf of(scope, *this);

@@ -88,17 +88,22 @@ bool PerfSideband::wanted(const perf_event_attr& attr) { return wants_tasks(attr
 
 void PerfSideband::events_changed() {
   calls_.reset();
-  any_ = false;
+  any_ = programs_ = false;
   for (auto& [id, event] : probes_.perf_events) {
     const perf_event_attr& attr = event->attr();
     if (!event->state().active || !wanted(attr)) continue;
     any_ = true;
+    programs_ |= attr.ksymbol || attr.bpf_event;
     if (attr.comm) calls_.set(SYS_prctl);
     if (!attr.mmap && !attr.mmap2 && !attr.mmap_data) continue;
     for (long call : {SYS_mmap, SYS_mprotect, SYS_pkey_mprotect}) calls_.set(static_cast<size_t>(call));
     if (!attr.mmap_data) continue;
     for (long call : {SYS_brk, SYS_shmat}) calls_.set(static_cast<size_t>(call));
   }
+}
+
+void PerfSideband::program_loaded() const {
+  if (programs_) probes_.unmodelled().note("perf records of loaded programs");
 }
 
 // Of the events that have the task, each gets its own (kernel: perf_iterate_sb).

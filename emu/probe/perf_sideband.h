@@ -27,6 +27,9 @@ class PerfSideband {
   // Events came, went, or were turned on or off.
   void events_changed();
 
+  // PERF_RECORD_KSYMBOL and PERF_RECORD_BPF_EVENT are not modelled: aloud when somebody would get them.
+  void program_loaded() const;
+
   // What becomes of tasks and their memory. At `forked` the events know the child, at `exiting` still the task.
   void forked(Task& parent, pid_t child);
   void executed(Task& task);
@@ -49,7 +52,7 @@ class PerfSideband {
 
   Probes& probes_;
   SyscallSet calls_;
-  bool any_ = false;
+  bool any_ = false, programs_ = false;
 };
 
 }  // namespace bpfemu

@@ -33,7 +33,7 @@ Arguments::Mask looked_at_by(const Program& program) {
 Arguments::Mask Point::looked_at() const {
   Arguments::Mask mask = 0;
   for (const Attachment& each : programs_) mask |= looked_at_by(*each.program);
-  return counters().empty() || where_.probe == Probe::kNone ? mask : ~Arguments::Mask{0};
+  return (counters().empty() && !traced()) || where_.probe == Probe::kNone ? mask : ~Arguments::Mask{0};
 }
 
 Point::Point(Probes& probes, Where where) : probes_(probes), serial_(probes.listeners()), where_(std::move(where)) {
@@ -49,22 +49,22 @@ Point::~Point() {
 // What has places is nowhere itself.
 bool Point::at_site() const { return where_.probe == Probe::kUser && where_.moment != Moment::kNever; }
 
-Result<void> Point::open(const PerfEvent& event, pid_t tid, bool inherit) {
-  const bool covered = filter.add(event, tid, inherit, probes_.host());
+Result<void> Point::open(const void* listener, pid_t tid, bool inherit) {
+  const bool covered = filter.add(listener, tid, inherit, probes_.host());
   probes_.filter_changed(*this);
   Result<void> applied = covered || !at_site() ? Result<void>() : probes_.sites().apply(where_.site);
   for (auto& [probe, place] : places) {
-    if (applied) applied = place->open(event, tid, inherit);
+    if (applied) applied = place->open(listener, tid, inherit);
   }
-  if (!applied) close(event);
+  if (!applied) close(listener);
   return applied;
 }
 
-void Point::close(const PerfEvent& event) {
-  filter.remove(event);
+void Point::close(const void* listener) {
+  filter.remove(listener);
   probes_.filter_changed(*this);
   if (at_site()) probes_.sites().withdraw(where_.site);
-  for (auto& [probe, place] : places) place->close(event);
+  for (auto& [probe, place] : places) place->close(listener);
 }
 
 Result<void> Point::join(const DynamicProbe* probe, std::unique_ptr<Point> place) {
@@ -88,8 +88,13 @@ Result<void> Point::attach(Attachment attachment) {
   return {};
 }
 
+void Point::set_traced(bool on) {
+  traced_ = on;
+  probes_.programs_changed();
+}
+
 bool Point::awaited() const {
-  return !programs_.empty() || std::ranges::any_of(counters(), [](const PerfEvent* e) { return e->state().active != 0; });
+  return !programs_.empty() || traced() || std::ranges::any_of(counters(), [](const PerfEvent* e) { return e->state().active != 0; });
 }
 
 void Point::detach(const Program& program) {

@@ -71,6 +71,8 @@ class Point {
     Hook hook{};             // of the hooks' moments
     ContextBuilder context = nullptr;
     const KernelFunction* function = nullptr;  // kprobes
+    const DynamicProbe* dynamic = nullptr;     // of a place of a dynamic event
+    u32 event_id = 0;                          // of a trace event; 0: none
     bool within = false;                       // kprobes: behind the function's entry, where bpf_get_func_ip says 0
     u64 address = 0;                           // kprobes: of the probed instruction; uprobes: filled in at the hit
     Probe probe = Probe::kNone;
@@ -119,14 +121,20 @@ class Point {
   // Takes away the first place of `program`.
   void detach(const Program& program);
 
-  // Uprobes: an event of the point is opened for `tid`, -1 for every task, and closed (kernel: uprobe_perf_open).
-  // Errors of Sites::apply.
-  Result<void> open(const PerfEvent& event, pid_t tid, bool inherit);
-  void close(const PerfEvent& event);
+  // Uprobes: a listener, be it an event of the point or the trace buffer, comes for `tid`, -1 for every task, and goes
+  // (kernel: uprobe_perf_open). Errors of Sites::apply.
+  Result<void> open(const void* listener, pid_t tid, bool inherit);
+  void close(const void* listener);
   UprobeFilter filter;
 
   // The perf events that count here, oldest first. They enter and leave by themselves.
   std::vector<PerfEvent*> events;
+  // The trace event that it is or is a place of.
+  u32 event_id() const { return whole_ ? whole_->where_.event_id : where_.event_id; }
+  // Does the trace buffer record it (tracefs: enable)?
+  bool traced() const { return whole_ ? whole_->traced_ : traced_; }
+  void set_traced(bool on);
+
   // Those that count what passes this place: of a dynamic event's place, the event's.
   const std::vector<PerfEvent*>& counters() const { return whole_ ? whole_->events : events; }
 
@@ -140,6 +148,7 @@ class Point {
 
   Probes& probes_;
   u64 serial_ = 0;
+  bool traced_ = false;
   const Point* whole_ = nullptr;  // what this is a place of
   Where where_;
   std::vector<Attachment> programs_;

@@ -9,6 +9,8 @@
 #include "emu/hook/life.h"
 #include "emu/hook/socket_parts.h"
 #include "emu/hook/test_functions.h"
+#include "emu/probe/event_record.h"
+#include "emu/probe/event_tracer.h"
 #include "emu/probe/perf_event.h"
 
 namespace bpfemu {
@@ -54,9 +56,12 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .socket_watch = socket_watch_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
                 .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); }},
-      transits_(*this, services_) {}
+      transits_(*this, services_) {
+  if (parts.switches) tracer_ = std::make_unique<EventTracer>(*this, *parts.switches, parts.dynamic_events);
+}
 
-Probes::~Probes() = default;
+// The points of the tracer leave the registry while there is one.
+Probes::~Probes() { tracer_.reset(); }
 
 void Probes::add(Point& point) {
   points_.insert(&point);
@@ -100,8 +105,15 @@ void Probes::remove(Point& point) {
   programs_changed();
 }
 
+void Probes::change_at_once(const std::function<void()>& changes) {
+  ++held_;
+  changes();
+  if (--held_ == 0) programs_changed();
+}
+
 void Probes::programs_changed() {
   ++changes_;
+  if (held_) return;
   SyscallSet entry, exit;
   auto wanted = [](const Points& points) {
     return std::ranges::any_of(points, &Point::watched);
@@ -165,19 +177,35 @@ void Probes::passed(Hook hook, Side side, const Event& event) {
   });
 }
 
+// What programs, samples and lines of the trace show of the task.
+ProgramNeeds Probes::needs_at(const Point& point) {
+  if (std::ranges::any_of(point.programs(), [](const Attachment& each) { return each.program->is_hooked(); }))
+    return ProgramNeeds::everything();
+  ProgramNeeds needs = point.needs();
+  if (point.traced()) needs.cpu = needs.comm = true;
+  for (const PerfEvent* each : point.counters()) {
+    needs.cpu = true;
+    needs.comm |= point.where().dynamic != nullptr;
+    needs.cgroup |= (each->attr().sample_type & PERF_SAMPLE_CGROUP) != 0;
+  }
+  return needs;
+}
+
 u64 Probes::fire(const Point& point, const Event& event) {
   if (point.where().hits) ++*point.where().hits;
   if (!point.awaited()) return 0;
   const u64 unchanged = changes_;
   const auto gone = [&] { return changes_ != unchanged && !points_.contains(&point); };
-  const bool hooked = std::ranges::any_of(point.programs(), [](const Attachment& a) { return a.program->is_hooked(); });
-  RunScope scope(runner_, event.task, event.regs, hooked ? ProgramNeeds::everything() : point.needs(), event.cpu);
+  RunScope scope(runner_, event.task, event.regs, needs_at(point), event.cpu);
   if (!scope || gone()) return 0;
   if (event.time) scope.set_happened(event.time);
   scope.set_at_site(point.where().moment == Moment::kSite);
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context || gone()) return 0;
   scope.at(point, event, points_);
+  EventRecord record(*this, scope, point, context);
+  if (point.traced()) tracer_->record(scope, point, event, record);
+  if (gone()) return 0;
   bool passes = true;
   u64 result = 0;
   // A program that stands aside may find everything changed: the list is the one that the event met, the point may be gone.
@@ -193,7 +221,7 @@ u64 Probes::fire(const Point& point, const Event& event) {
   for (PerfEvent* each : std::views::reverse(point.counters())) {
     if (auto alive = each->weak_from_this().lock()) counters.push_back(std::move(alive));
   }
-  for (const auto& each : counters) each->hit(scope, context);
+  for (const auto& each : counters) each->hit(scope, record);
   return result;
 }
 
@@ -245,6 +273,7 @@ void Probes::task_forked(Task& parent, pid_t child, bool thread) {
   for_each_perf_event([&](PerfEvent& each) { each.task_forked(parent.tid(), child, thread); });
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
   sideband_.forked(parent, child);
+  if (tracer_) tracer_->forked(parent.tid(), child);
   Occasion occasion(*this, services_, Event{.task = &parent, .regs = &parent.regs(), .number = call_of(parent)});
   pass_fork(occasion, child);
 }
@@ -268,10 +297,17 @@ void Probes::task_exiting(Task& task, int status) {
   pass_exit(occasion);
   close_sockets_at_exit(occasion);
   sideband_.exiting(task);
+  if (tracer_) tracer_->exited(task.tid());
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 
+u64 Probes::entry_of(const Point& point, const Task& task) const {
+  const auto entry = entered_at_.find({task.tid(), point.where().site});
+  return entry == entered_at_.end() ? 0 : entry->second;
+}
+
 void Probes::task_gone(pid_t tid) {
+  std::erase_if(entered_at_, [=](const auto& entry) { return entry.first.first == tid; });
   for (Point* point : targeted_) point->filter.gone(tid);
   transits_.forget(tid);
   runner_.forget(tid);
@@ -339,6 +375,7 @@ bool Probes::site_hit(Task& task, Sites::Id site, PtRegs& regs) {
     returns = returns || point->watched();
   }
   if (!wanted || !returns) return wanted;
+  entered_at_[{task.tid(), site}] = regs.rip;
   auto replaced = parts_.sites.on_return(task, site, site);
   // Too deeply nested: the kernel has the same limit.
   if (!replaced && replaced.error().value != EAGAIN) {

@@ -23,6 +23,8 @@
 namespace bpfemu {
 
 class DynamicEvents;
+class EventSwitches;
+class EventTracer;
 class PerfEvent;
 class KernelData;
 
@@ -39,6 +41,7 @@ class Probes : public EventSink, public HookSink {
     ObjectSpace& objects;
     Mounts& mounts;
     FileObjects& files;
+    EventSwitches* switches = nullptr;  // tracefs' events/; null: nobody turns them on
   };
   Probes(const Parts& parts, Outlets outlets);
   ~Probes() override;
@@ -69,6 +72,11 @@ class Probes : public EventSink, public HookSink {
   void remove(Point& point);
   // A point gained or lost a program: which system calls must stop may have changed.
   void programs_changed();
+  // The same, once for many.
+  void change_at_once(const std::function<void()>& changes);
+
+  // Where the thread entered the function whose return the uretprobe waits for.
+  u64 entry_of(const Point& point, const Task& task) const;
 
   // The point's filter has gained or lost a task.
   void filter_changed(Point& point);
@@ -99,11 +107,13 @@ class Probes : public EventSink, public HookSink {
   using Points = std::vector<Point*>;
   bool concerns(const Point& point, const Task& task);
   const Points& points_of(Sites::Id site, bool on_return) const;
+  static ProgramNeeds needs_at(const Point& point);
   void fire_all(const Points& points, const Event& event);
   void pass(const Points& list, const std::function<void(const Point&)>& call);
 
   Parts parts_;
   Runner runner_;
+  std::unique_ptr<EventTracer> tracer_;
   std::array<Points, kSyscallLimit> entered_, exited_;  // in the order in which the call passes them
   // Who listens at one side of a hook.
   struct Listeners {
@@ -127,7 +137,9 @@ class Probes : public EventSink, public HookSink {
   u64 points_made_ = 0;
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;
   std::set<const Point*> points_;  // all there are
+  u32 held_ = 0;                   // who makes many changes at once
   u64 changes_ = 0;                // how often points or their programs did
+  std::map<std::pair<pid_t, Sites::Id>, u64> entered_at_;  // where threads entered functions whose returns are awaited
   std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
   std::multiset<std::pair<std::string_view, Listener>> listeners_;
   PerfSideband sideband_{*this};

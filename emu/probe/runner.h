@@ -64,6 +64,7 @@ class Runner {
   ~Runner();
 
   Arena& arena() { return arena_; }
+  TraceLog* trace_log() { return outlets_.trace; }  // null: there is none
   // The thread is gone, or is another program now.
   void forget(pid_t tid) {
     known_.erase(tid);

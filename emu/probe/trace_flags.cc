@@ -41,4 +41,24 @@ std::string_view trace_flags(const ProgramText& program, const Point* point, con
   return locks == Locks::kTasks ? "d..41" : locks == Locks::kSignal ? "d..31" : "...21";
 }
 
+// Uprobes take one level of preemption off that was never there: all bits are set then, as 6.1 shows it.
+std::string_view event_flags(const Point& point, const Event& event) {
+  const Point::Where& where = point.where();
+  if (where.probe == Point::Probe::kUser) return "DNZff";
+  if (where.probe == Point::Probe::kKernel) return ".....";
+  if (where.listener == Listener::kSyscallEvents) return "...1.";
+  if (where.moment != Moment::kHook) return ".....";
+  switch (where.hook) {
+    case Hook::trace_signal_generate: return locks_at(&point, &event) == Locks::kTasks ? "d..2." : "d..1.";
+    case Hook::trace_sched_switch:
+    case Hook::trace_sched_wakeup_new: return "d..2.";
+    case Hook::trace_sched_wakeup: return "d..3.";
+    case Hook::trace_sched_waking: return "d..4.";
+    case Hook::trace_net_dev_start_xmit: return "b....";
+    case Hook::trace_netif_receive_skb: return "..s1.";
+    case Hook::trace_kfree_skb: return "..s2.";
+    default: return ".....";
+  }
+}
+
 }  // namespace bpfemu

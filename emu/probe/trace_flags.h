@@ -16,4 +16,7 @@ struct Event;
 // ticked there. As 6.1 prints them; whether a task is to be rescheduled is not told.
 std::string_view trace_flags(const ProgramText& program, const Point* point, const Event* event, bool in_interrupt);
 
+// The same of a line that the event itself writes.
+std::string_view event_flags(const Point& point, const Event& event);
+
 }  // namespace bpfemu

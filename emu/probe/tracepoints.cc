@@ -88,6 +88,7 @@ Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
     probes.unmodelled().note("tracepoint", fmt::format("{}:{}", event.system, event.name));
   }
   if (!where) return where;
+  where->event_id = event.id;
   where->layout = std::make_shared<RecordLayout>(event.format);
   where->record_size = where->layout->size();
   return where;
@@ -95,8 +96,9 @@ Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
 
 // A kprobe at an address where one can be; 0: of a module that is not loaded.
 Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view symbol, u64 offset, u64 address,
-                                            bool on_return, u64* hits) {
-  Point::Where where{.address = address,
+                                            bool on_return, u64* hits, const DynamicProbe* dynamic = nullptr) {
+  Point::Where where{.dynamic = dynamic,
+                     .address = address,
                      .probe = Point::Probe::kKernel,
                      .on_return = on_return,
                      .name = std::string(symbol),
@@ -118,7 +120,8 @@ Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view sym
   return std::make_unique<Point>(probes, std::move(where));
 }
 
-Result<std::unique_ptr<Point>> user_point(Probes& probes, const UserFunction& function, u64* hits) {
+Result<std::unique_ptr<Point>> user_point(Probes& probes, const UserFunction& function, u64* hits,
+                                          const DynamicProbe* dynamic = nullptr) {
   TRY(function.file->check_offset(function.offset));
   if (function.ref_ctr_offset % kCounterSize != 0) return fail(EINVAL);
   Sites::Id site = TRY(probes.sites().add({.file = function.file->id(),
@@ -128,6 +131,7 @@ Result<std::unique_ptr<Point>> user_point(Probes& probes, const UserFunction& fu
   return std::make_unique<Point>(probes,
                                  Point::Where{.moment = function.on_return ? Moment::kSiteReturn : Moment::kSite,
                                               .context = user_regs,
+                                              .dynamic = dynamic,
                                               .probe = Point::Probe::kUser,
                                               .on_return = function.on_return,
                                               .name = function.path,
@@ -139,14 +143,16 @@ Result<std::unique_ptr<Point>> user_point(Probes& probes, const UserFunction& fu
 
 // Where one probe of a dynamic event is.
 Result<std::unique_ptr<Point>> place_of(Probes& probes, DynamicProbe& probe) {
-  if (!probe.uprobe) return kernel_point(probes, probe.symbol, probe.offset, probe.address, probe.is_return, &probe.hits);
+  if (!probe.uprobe) {
+    return kernel_point(probes, probe.symbol, probe.offset, probe.address, probe.is_return, &probe.hits, &probe);
+  }
   return user_point(probes,
                     {.path = probe.path,
                      .file = probe.file,
                      .offset = probe.offset,
                      .ref_ctr_offset = probe.ref_ctr_offset,
                      .on_return = probe.is_return},
-                    &probe.hits);
+                    &probe.hits, &probe);
 }
 
 // Probes came or went while the event is open: those that come run what runs at the others.
@@ -164,7 +170,8 @@ Result<void> follow(Probes& probes, Point& point, const DynamicEvent& event) {
 // The event cannot be removed while somebody has it open.
 Result<std::shared_ptr<Point>> dynamic_point(Probes& probes, const std::shared_ptr<DynamicEvent>& event) {
   const DynamicProbe& first = *event->probes[0];
-  Point::Where where{.address = first.address,
+  Point::Where where{.event_id = event->id,
+                     .address = first.address,
                      .probe = first.uprobe ? Point::Probe::kUser : Point::Probe::kKernel,
                      .on_return = first.is_return,
                      .record_size = event->record_size(),
@@ -204,6 +211,8 @@ void put_on_way(Point::Where& where, const KernelFunction& function) {
   where.depth = function.level == FunctionLevel::kDispatch ? Depth::kDispatch : Depth::kHandler;
   where.syscalls = function.syscalls;
 }
+
+bool can_fire(const TraceEvent& event) { return event.system == "syscalls" || same_system(event.system, event.name); }
 
 u32 Probes::tracepoint_arguments(std::string_view tracepoint) {
   if (find_call_event(tracepoint)) return kCallEventArguments;

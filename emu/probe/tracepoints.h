@@ -20,6 +20,9 @@ namespace bpfemu {
 // (kernel: perf_trace_init); dynamic events: what their probe gives.
 Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id);
 
+// Does the model ever fire it?
+bool can_fire(const TraceEvent& event);
+
 // Where a raw tracepoint of this name is: ENOENT.
 Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name);
 

@@ -13,26 +13,26 @@ bool UprobeFilter::covers(u64 memory, Host& host) const {
          });
 }
 
-bool UprobeFilter::add(const PerfEvent& event, pid_t tid, bool inherit, Host& host) {
+bool UprobeFilter::add(const void* listener, pid_t tid, bool inherit, Host& host) {
   if (tid == -1) {
-    everyone_.push_back(&event);
+    everyone_.push_back(listener);
     return everyone_.size() > 1;
   }
   const Task* task = host.find_task(tid);
   const bool covered = task && covers(task->memory_id(), host);
-  targets_.push_back({&event, tid, inherit});
+  targets_.push_back({listener, tid, inherit});
   return covered;
 }
 
-void UprobeFilter::remove(const PerfEvent& event) {
-  std::erase(everyone_, &event);
-  std::erase_if(targets_, [&](const Target& target) { return target.event == &event; });
+void UprobeFilter::remove(const void* listener) {
+  std::erase(everyone_, listener);
+  std::erase_if(targets_, [&](const Target& target) { return target.listener == listener; });
 }
 
 void UprobeFilter::forked(pid_t parent, pid_t child) {
   const std::vector<Target> before = targets_;
   for (const Target& target : before) {
-    if (target.inherit && target.tid == parent) targets_.push_back({target.event, child, true});
+    if (target.inherit && target.tid == parent) targets_.push_back({target.listener, child, true});
   }
 }
 

@@ -9,14 +9,12 @@
 
 namespace bpfemu {
 
-class PerfEvent;
-
 class UprobeFilter {
  public:
-  // `tid` -1: every task. `inherit`: the children of the task too (kernel: inherit_event). True: the filter covered
+  // `listener`: a perf event, or the trace buffer. `tid` -1: every task. `inherit`: the children of the task too (kernel: inherit_event). True: the filter covered
   // that already, so nothing has to be patched.
-  bool add(const PerfEvent& event, pid_t tid, bool inherit, Host& host);
-  void remove(const PerfEvent& event);
+  bool add(const void* listener, pid_t tid, bool inherit, Host& host);
+  void remove(const void* listener);
   // Has it tasks of whose life it must hear?
   bool targeted() const { return !targets_.empty(); }
   void forked(pid_t parent, pid_t child);
@@ -27,11 +25,11 @@ class UprobeFilter {
 
  private:
   struct Target {
-    const PerfEvent* event;
+    const void* listener;
     pid_t tid;  // 0: it is gone
     bool inherit;
   };
-  std::vector<const PerfEvent*> everyone_;
+  std::vector<const void*> everyone_;
   std::vector<Target> targets_;
 };
 

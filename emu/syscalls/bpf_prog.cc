@@ -209,6 +209,7 @@ Result<u64> prog_load(BpfCall& call) {
 
   auto program = TRY(make_program(call, request, TRY(check(call, request))));
   call.system.programs.add(program);
+  call.system.probes->sideband().program_loaded();
   call.system.explanations.loaded(call.task.tgid(), request);
   program->text().id = program->id();
   return call.install(std::make_shared<ProgramFile>(program));

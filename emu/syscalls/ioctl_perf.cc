@@ -70,17 +70,23 @@ Result<u64> set_output(Request& r) {
   return 0;
 }
 
+// Of the record that samples of the event carry: a probe of the event's own fetches nothing.
+std::string record_format(Request& r) {
+  const u32 id = r.event.point()->event_id();
+  if (const TraceEvent* event = r.system.kernel.events().find(id)) return std::string(event->format);
+  if (auto event = r.system.dynamic_events.find(id)) return event->format();
+  DynamicEvent local;
+  local.is_return = r.event.point()->where().on_return;
+  local.probes.push_back(std::make_shared<DynamicProbe>());
+  return local.format();
+}
+
 // kernel: perf_event_set_filter.
 Result<u64> set_filter(Request& r) {
   auto text = r.task.read_string(r.arg, kPageSize);
   if (!text) return fail(text.error().value == ENAMETOOLONG ? EINVAL : text.error().value);
   if (!r.event.tracing()) return fail(EINVAL);
-  const TraceEvent* event = r.system.kernel.events().find(static_cast<u32>(r.event.attr().config));
-  if (r.event.attr().type != PERF_TYPE_TRACEPOINT || !event) {
-    r.system.unmodelled.note("PERF_EVENT_IOC_SET_FILTER of probes");
-    return fail(EINVAL);
-  }
-  TRY(r.event.set_filter(*text, event->format));
+  TRY(r.event.set_filter(*text, record_format(r)));
   return 0;
 }
 
@@ -194,9 +200,6 @@ Result<u64> PerfEventFile::mmap(System& system, Call& call) {
     event_->set_buffer(TRY(PerfBuffer::create(*system.arena, static_cast<u32>(pages), watermark, request.write())));
     system.files.watch(*this, ring());
   }
-  using Sort = PerfEvent::Sort;
-  Sort sort = event_->spec().sort;
-  if (sort == Sort::kKprobe || sort == Sort::kUprobe) system.unmodelled.note("records of kprobes and uprobes");
   u64 address = TRY(map_arena(system, call.task, request, event_->buffer()->area()));
   event_->mapped = true;
   return address;

@@ -53,6 +53,8 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       explanations(options.explain),
       kernel(profile),
       dynamic_events(kernel, unmodelled, options.cpus_possible),
+      event_switches(kernel, dynamic_events, unmodelled),
+      trace_options(kernel.file("trace/trace_options"), unmodelled),
       identities(options.root, h),
       rtnetlink(h),
       host(h),
@@ -124,6 +126,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   Outlets outlets;
   outlets.wake = [&s](const void* ring) { s.files.wake(ring); };
   outlets.trace = &s.trace_log;
+  s.trace_log.options = &s.trace_options;
+  if (const TraceEvent* printk = s.kernel.events().find("bpf_trace", "bpf_trace_printk")) s.trace_log.printk_type = printk->id;
   outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->tasks.task_struct(facts); };
   outlets.test_object = [&s] { return s.test_object->address(); };
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
@@ -146,12 +150,15 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .dynamic_events = s.dynamic_events,
                     .objects = *s.object_space,
                     .mounts = s.objects->mounts,
-                    .files = s.objects->files},
+                    .files = s.objects->files,
+                    .switches = &s.event_switches},
       std::move(outlets));
   s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
                                                     .kernel = s.kernel,
                                                     .dynamic_events = s.dynamic_events,
                                                     .trace_log = s.trace_log,
+                                                    .trace_options = s.trace_options,
+                                                    .event_switches = s.event_switches,
                                                     .unmodelled = s.unmodelled,
                                                     .cpus_online = s.options.cpus_online,
                                                     .cpus_possible = s.options.cpus_possible,

@@ -66,6 +66,8 @@ class System {
   Explanations explanations;
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events, uprobe_events, error_log
+  EventSwitches event_switches;                      // which events the trace buffer records
+  TraceOptions trace_options;
   TraceLog trace_log;                                // trace and trace_pipe
   std::unique_ptr<ObjectSpace> object_space;
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it

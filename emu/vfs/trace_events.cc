@@ -4,31 +4,51 @@
 
 #include <algorithm>
 
+#include "emu/kernel/kstrtox.h"
 #include "emu/vfs/filesystems.h"
 
 namespace bpfemu {
 
 namespace {
 
-// A switch that is off and that the model cannot turn on.
-std::shared_ptr<TextFile> off_switch(VfsWorld& world, std::string what) {
+// "0" or "1" (kernel: event_enable_write).
+Result<bool> switch_value(std::string_view text) {
+  const u64 value = TRY(kstrtoul(text, 10));
+  if (value > 1) return fail(EINVAL);
+  return value != 0;
+}
+
+std::shared_ptr<TextFile> event_switch(VfsWorld& world, u32 id) {
   return std::make_shared<TextFile>(
-      0640, kTracefs, [] { return "0\n"; },
-      [&world, what = std::move(what)](std::string_view text) -> Result<void> {
-        if (trimmed_end(text) == "0") return {};
-        world.unmodelled.note("tracefs: enabling " + what);
-        return fail(EINVAL);
+      0640, kTracefs, [&world, id] { return world.event_switches.enabled(id) ? "1\n" : "0\n"; },
+      [&world, id](std::string_view text) -> Result<void> {
+        const bool on = TRY(switch_value(text));
+        world.trace_log.expand();
+        return world.event_switches.enable(id, on);
       });
 }
 
-std::shared_ptr<TextFile> no_filter(VfsWorld& world) {
+// Of a system, or with "" of all.
+std::shared_ptr<TextFile> system_switch(VfsWorld& world, const std::string& system) {
   return std::make_shared<TextFile>(
-      0640, kTracefs, [] { return "none\n"; },
-      [&world](std::string_view text) -> Result<void> {
-        if (trimmed_end(text) == "0") return {};
-        world.unmodelled.note("tracefs: event filters");
-        return fail(EINVAL);
+      0640, kTracefs, [&world, system] { return std::string{world.event_switches.state(system), '\n'}; },
+      [&world, system](std::string_view text) -> Result<void> {
+        const bool on = TRY(switch_value(text));
+        world.trace_log.expand();
+        return world.event_switches.enable_system(system, on);
       });
+}
+
+std::shared_ptr<TextFile> event_filter(VfsWorld& world, u32 id) {
+  return std::make_shared<TextFile>(
+      0640, kTracefs, [&world, id] { return world.event_switches.filter_text(id); },
+      [&world, id](std::string_view text) { return world.event_switches.set_filter(id, text); });
+}
+
+std::shared_ptr<TextFile> system_filter(VfsWorld& world, const std::string& system) {
+  return std::make_shared<TextFile>(
+      0640, kTracefs, [] { return EventSwitches::system_filter_text(); },
+      [&world, system](std::string_view text) { return world.event_switches.set_system_filter(system, text); });
 }
 
 // What a histogram would begin with, had one been asked for.
@@ -53,8 +73,8 @@ std::shared_ptr<Directory> event_folder(VfsWorld& world, std::string path, u32 i
   folder->add_text("format", 0440, [format = std::move(format)] { return format; });
   folder->add_text("hist", 0440, [] { return ""; });
   if (path.starts_with("ftrace/")) return folder;  // the tracer's own records cannot be switched
-  folder->add("enable", off_switch(world, "events/" + path));
-  folder->add("filter", no_filter(world));
+  folder->add("enable", event_switch(world, id));
+  folder->add("filter", event_filter(world, id));
   folder->add("trigger", no_trigger(world));
   return folder;
 }
@@ -64,8 +84,8 @@ class SystemFolder : public Directory {
  public:
   SystemFolder(VfsWorld& world, std::string system)
       : Directory(0750, kTracefs), world_(world), system_(std::move(system)) {
-    add("enable", off_switch(world, "events/" + system_));
-    add("filter", no_filter(world));
+    add("enable", system_switch(world, system_));
+    add("filter", system_filter(world, system_));
   }
   Result<NodePtr> child(std::string_view name) override {
     std::string path = system_ + "/" + std::string(name);
@@ -96,7 +116,7 @@ class SystemFolder : public Directory {
 class EventsFolder : public Directory {
  public:
   explicit EventsFolder(VfsWorld& world) : Directory(0750, kTracefs), world_(world) {
-    add("enable", off_switch(world, "events"));
+    add("enable", system_switch(world, ""));
     for (const char* name : {"header_event", "header_page"}) {
       add_text(name, 0440,
                [&world, path = std::string("trace/events/") + name] { return std::string(world.kernel.file(path)); });

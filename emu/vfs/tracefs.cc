@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // tracefs and the parts of debugfs around it. Events are recorded facts of the claimed kernel; what tools define
-// themselves goes to DynamicEvents. Turning an event on by its enable file, which would fill the trace buffer, is not
-// modelled: programs attach by perf_event_open.
+// themselves goes to DynamicEvents, which of them the trace buffer records to EventSwitches.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 
+#include "emu/base/proc_files.h"
+#include "emu/kernel/kstrtox.h"
 #include "emu/vfs/filesystems.h"
 
 namespace bpfemu {
@@ -78,13 +80,69 @@ class TracePipeFile : public FileNode {
 // `trace` shows without consuming; opening it with O_TRUNC empties it.
 class TraceFile : public FileNode {
  public:
-  explicit TraceFile(VfsWorld& world) : FileNode(0640, kTracefs), world_(world) {}
-  Result<std::string> read(Task*) override { return world_.trace_log.listing(world_.cpus_online); }
+  explicit TraceFile(VfsWorld& world, int cpu = -1) : FileNode(0640, kTracefs), world_(world), cpu_(cpu) {}
+  // `cpu` -1: of all.
+  Result<std::string> read(Task*) override { return world_.trace_log.listing(world_.cpus_online, cpu_); }
   Result<Opened> open(Task* task, int flags) override {
-    if ((flags & O_ACCMODE) != O_RDONLY && (flags & O_TRUNC)) world_.trace_log.clear();
+    if ((flags & O_ACCMODE) != O_RDONLY && (flags & O_TRUNC)) world_.trace_log.clear(cpu_);
     return FileNode::open(task, flags);
   }
   Result<u64> write(Task*, std::string_view data) override { return data.size(); }
+
+ private:
+  VfsWorld& world_;
+  int cpu_;
+};
+
+// set_event, set_event_pid: a write adds to the list, and opening it with O_TRUNC empties that.
+class ListFile : public FileNode {
+ public:
+  ListFile(std::function<std::string()> read, std::function<Result<void>(std::string_view)> add, std::function<void()> clear)
+      : FileNode(0640, kTracefs), read_(std::move(read)), add_(std::move(add)), clear_(std::move(clear)) {}
+  Result<std::string> read(Task*) override { return read_(); }
+  Result<Opened> open(Task* task, int flags) override {
+    if ((flags & O_ACCMODE) != O_RDONLY && (flags & O_TRUNC)) clear_();
+    return FileNode::open(task, flags);
+  }
+  Result<u64> write(Task*, std::string_view data) override {
+    TRY(add_(data));
+    return data.size();
+  }
+
+ private:
+  std::function<std::string()> read_;
+  std::function<Result<void>(std::string_view)> add_;
+  std::function<void()> clear_;
+};
+
+// What is written is a line of the trace (kernel: tracing_mark_write).
+class MarkerFile : public FileNode {
+ public:
+  explicit MarkerFile(VfsWorld& world) : FileNode(0220, kTracefs), world_(world) {}
+  Result<std::string> read(Task*) override { return fail(EINVAL); }
+  Result<u64> write(Task* task, std::string_view data) override {
+    if (!world_.trace_options.on("markers")) return fail(EINVAL);
+    constexpr size_t kMost = 1024;  // kernel: TRACE_BUF_SIZE
+    const size_t size = std::min(data.size(), kMost);
+    std::string text(data.substr(0, size));
+    if (!text.ends_with('\n')) text += '\n';
+    std::string comm = task ? read_proc(task->tid(), "comm").value_or("") : "";
+    while (comm.ends_with('\n')) comm.pop_back();
+    const std::string stat = task ? read_proc(task->tid(), "stat").value_or("") : "";
+    constexpr size_t kProcessor = 36;
+    const auto fields = stat_fields(stat);
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    world_.trace_log.add({.comm = comm,
+                          .pid = task ? static_cast<u32>(task->tid()) : 0,
+                          .tgid = task ? static_cast<u32>(task->tgid()) : 0,
+                          .cpu = fields.size() > kProcessor ? static_cast<u32>(atoi(std::string(fields[kProcessor]).c_str())) : 0,
+                          .time_ns = static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec),
+                          .flags = "....."},
+                         "tracing_mark_write: " + text,
+                         fmt::format("# {:x} {}", world_.kernel.symbols().address("tracing_mark_write"), text));
+    return size;
+  }
 
  private:
   VfsWorld& world_;
@@ -109,7 +167,6 @@ constexpr Fixed kFixed[] = {
     {"README", 0440, nullptr},
     {"available_tracers", 0440, nullptr},
     {"buffer_percent", 0640, "50\n"},
-    {"buffer_size_kb", 0640, "7 (expanded: 1408)\n"},
     {"dyn_ftrace_total_info", 0440, nullptr},
     {"enabled_functions", 0440, ""},
     {"free_buffer", 0200, ""},
@@ -118,9 +175,6 @@ constexpr Fixed kFixed[] = {
     {"saved_cmdlines", 0440, ""},
     {"saved_cmdlines_size", 0640, "6552\n"},
     {"saved_tgids", 0440, ""},
-    {"set_event", 0640, ""},
-    {"set_event_notrace_pid", 0640, ""},
-    {"set_event_pid", 0640, ""},
     {"set_ftrace_filter", 0640, "#### all functions enabled ####\n"},
     {"set_ftrace_notrace", 0640, "#### no functions disabled ####\n"},
     {"set_ftrace_notrace_pid", 0640, "no pid\n"},
@@ -133,9 +187,7 @@ constexpr Fixed kFixed[] = {
     {"stack_trace_filter", 0640, "#### all functions enabled ####\n"},
     {"synthetic_events", 0640, ""},
     {"timestamp_mode", 0440, "[delta] absolute\n"},
-    {"trace_marker", 0220, ""},
     {"trace_marker_raw", 0220, ""},
-    {"trace_options", 0640, nullptr},
     {"tracing_max_latency", 0640, "0\n"},
     {"tracing_thresh", 0640, "0\n"},
 };
@@ -155,21 +207,53 @@ void add_fixed(VfsWorld& world, Directory& root, const Fixed& file) {
   root.add_text(name, file.mode, read, write);
 }
 
-// options/NAME, recorded as lines "NAME VALUE".
+// trace_options and options/NAME, recorded as lines "NAME VALUE". What is in the folder alone belongs to tracers that are
+// not modelled, and stays.
 void add_options(VfsWorld& world, Directory& root) {
+  root.add_text(
+      "trace_options", 0640, [&world] { return world.trace_options.listing(); },
+      [&world](std::string_view text) { return world.trace_options.write(text); });
   auto options = root.add_folder("options", 0750);
   std::string_view lines = world.kernel.file("trace/options");
   for (size_t end; (end = lines.find('\n')) != std::string_view::npos; lines.remove_prefix(end + 1)) {
-    size_t space = lines.find(' ');
-    std::string name(lines.substr(0, space)), value(lines.substr(space + 1, end - space - 1));
+    const size_t space = lines.find(' ');
+    const std::string name(lines.substr(0, space)), recorded(lines.substr(space + 1, end - space - 1));
     options->add_text(
-        name, 0640, [value] { return value + "\n"; },
-        [&world, name, value](std::string_view text) -> Result<void> {
-          if (trimmed_end(text) == value) return {};
-          world.unmodelled.note("tracefs: options/" + name);
+        name, 0640,
+        [&world, name, recorded] {
+          const TraceOptions& known = world.trace_options;
+          return known.knows(name) ? known.on(name) ? "1\n" : "0\n" : recorded + "\n";
+        },
+        [&world, name, recorded](std::string_view text) -> Result<void> {
+          const u64 value = TRY(kstrtoul(text, 10));
+          if (value > 1) return fail(EINVAL);
+          if (world.trace_options.knows(name)) return world.trace_options.set(name, value != 0);
+          if (recorded == (value ? "1" : "0")) return {};
+          world.unmodelled.note("trace option", name);
           return fail(EINVAL);
         });
   }
+}
+
+void add_event_lists(VfsWorld& world, Directory& root) {
+  EventSwitches& switches = world.event_switches;
+  root.add("set_event", std::make_shared<ListFile>([&] { return switches.set_events_listing(); },
+                                                   [&](std::string_view text) {
+                                                     world.trace_log.expand();
+                                                     return switches.set_events(text);
+                                                   },
+                                                   [&] { (void)switches.enable_system("", false); }));
+  auto pids = [&](const char* name, EventSwitches::Pids& list) {
+    root.add(name, std::make_shared<ListFile>([&list] { return list.listing(); },
+                                              [&list](std::string_view text) { return list.add(text); },
+                                              [&list] { list.listed.clear(); }));
+  };
+  pids("set_event_pid", switches.only);
+  pids("set_event_notrace_pid", switches.never);
+}
+
+TextFile::Writer resize(VfsWorld& world) {
+  return [&world](std::string_view text) -> Result<void> { return world.trace_log.resize(TRY(kstrtoul(text, 10))); };
 }
 
 // One bit a CPU, as tracing_cpumask shows it.
@@ -187,9 +271,12 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   auto root = std::make_shared<Directory>(0700, kTracefs);
   for (const Fixed& file : kFixed) add_fixed(world, *root, file);
   add_options(world, *root);
+  add_event_lists(world, *root);
   auto cpus = root->add_folder("per_cpu", 0750);
   for (u32 cpu = 0; cpu < world.cpus_possible; ++cpu) {
-    cpus->add_folder("cpu" + std::to_string(cpu), 0750)->add_text("buffer_size_kb", 0640, [] { return "7\n"; });
+    auto folder = cpus->add_folder("cpu" + std::to_string(cpu), 0750);
+    folder->add_text("buffer_size_kb", 0640, [&world] { return world.trace_log.size_text(1); }, resize(world));
+    folder->add("trace", std::make_shared<TraceFile>(world, static_cast<int>(cpu)));
   }
   root->add("events", make_trace_events(world));
   root->add_folder("instances", 0750);
@@ -199,9 +286,9 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   root->add_text("kprobe_profile", 0440, [&world] { return world.dynamic_events.profile(false); });
   root->add_text("uprobe_profile", 0440, [&world] { return world.dynamic_events.profile(true); });
   root->add("error_log", std::make_shared<ErrorLogFile>(world));
-  root->add_text("buffer_total_size_kb", 0440, [&world] {
-    return fmt::format("{} (expanded: {})\n", 7 * world.cpus_possible, 1408 * world.cpus_possible);
-  });
+  root->add_text("buffer_size_kb", 0640, [&world] { return world.trace_log.size_text(1); }, resize(world));
+  root->add_text("buffer_total_size_kb", 0440, [&world] { return world.trace_log.size_text(world.cpus_possible); });
+  root->add("trace_marker", std::make_shared<MarkerFile>(world));
   root->add_text("tracing_cpumask", 0640, [&world] { return cpu_mask(world.cpus_possible); });
   root->add("trace", std::make_shared<TraceFile>(world));
   root->add("trace_pipe", std::make_shared<TracePipeFile>(world));
@@ -210,8 +297,7 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   root->add_text(
       "tracing_on", 0640, [&world] { return world.trace_log.enabled ? "1\n" : "0\n"; },
       [&world](std::string_view text) -> Result<void> {
-        if (trimmed_end(text) != "0" && trimmed_end(text) != "1") return fail(EINVAL);
-        world.trace_log.enabled = trimmed_end(text) == "1";
+        world.trace_log.enabled = TRY(kstrtoul(text, 10)) != 0;
         return {};
       });
   auto clock = std::make_shared<std::string>("local [global] counter uptime perf mono mono_raw boot tai x86-tsc\n");
@@ -221,8 +307,10 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
   root->add_text(
       "current_tracer", 0640, [] { return "nop\n"; },
       [&world](std::string_view text) -> Result<void> {
-        if (trimmed_end(text) == "nop") return {};
-        world.unmodelled.note("tracefs: current_tracer " + std::string(trimmed_end(text)));
+        const std::string_view name = trimmed_end(text);
+        if (name == "nop") return {};
+        const std::string known = " " + std::string(trimmed_end(world.kernel.file("trace/available_tracers"))) + " ";
+        if (known.find(" " + std::string(name) + " ") != std::string::npos) world.unmodelled.note("tracer", name);
         return fail(EINVAL);
       });
   return root;

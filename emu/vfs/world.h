@@ -12,6 +12,7 @@
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/profile.h"
 #include "emu/kernel/sysctls.h"
+#include "emu/kernel/event_switches.h"
 #include "emu/kernel/trace_log.h"
 
 namespace bpfemu {
@@ -21,6 +22,8 @@ struct VfsWorld {
   const KernelData& kernel;       // symbols, events, config of the profile
   DynamicEvents& dynamic_events;  // kprobe_events and uprobe_events
   TraceLog& trace_log;            // trace and trace_pipe
+  TraceOptions& trace_options;
+  EventSwitches& event_switches;  // events/*/enable and filter
   Unmodelled& unmodelled;
   u32 cpus_online = 1, cpus_possible = 1;
   bool privileged = true;              // the user that tools appear as is root

@@ -31,11 +31,15 @@ struct World {
   Unmodelled unmodelled;
   DynamicEvents dynamic_events{kernel, unmodelled, 4};
   TraceLog trace_log;
+  TraceOptions trace_options{kernel.file("trace/trace_options"), unmodelled};
+  EventSwitches event_switches{kernel, dynamic_events, unmodelled};
   VfsWorld world{
       .profile = profile,
       .kernel = kernel,
       .dynamic_events = dynamic_events,
       .trace_log = trace_log,
+      .trace_options = trace_options,
+      .event_switches = event_switches,
       .unmodelled = unmodelled,
       .cpus_online = 2,
       .cpus_possible = 4,
@@ -181,8 +185,14 @@ TEST_CASE("tracefs shows the events, at both places") {
 TEST_CASE("switches that the model cannot turn on say so") {
   Tree tree;
   CHECK(tree.write("/sys/kernel/tracing/events/sched/enable", "0\n") == 0);
-  CHECK(tree.unmodelled.counts().empty());
   CHECK(tree.write("/sys/kernel/tracing/events/sched/enable", "1\n") == EINVAL);
+  for (const char* bad : {"2", "x", "-1", "1x", " 1", "on"}) {
+    INFO(bad);
+    CHECK(tree.write("/sys/kernel/tracing/events/sched/sched_switch/enable", bad) == EINVAL);
+    CHECK(tree.write("/sys/kernel/tracing/events/enable", bad) == EINVAL);
+  }
+  CHECK(tree.unmodelled.counts().empty());
+  CHECK(tree.write("/sys/kernel/tracing/events/sched/sched_switch/enable", "1\n") == EINVAL);
   CHECK(tree.unmodelled.counts().size() == 1);
   CHECK(tree.write("/sys/kernel/tracing/tracing_on", "0") == 0);
   CHECK_FALSE(tree.trace_log.enabled);
@@ -235,8 +245,15 @@ TEST_CASE("tracefs has the files of 6.1") {
   for (const char* name : {"enable", "filter", "format", "hist", "id", "trigger"}) {
     CHECK(tree.lists(root + "events/sched/sched_switch", name));
   }
-  CHECK(tree.write(root + "trace_options", "verbose") == EINVAL);
-  CHECK(tree.unmodelled.counts().contains("tracefs: writing to trace_options"));
+  CHECK(tree.write(root + "trace_options", "noirq-info") == 0);
+  CHECK(tree.text(root + "options/irq-info") == "0\n");
+  CHECK(tree.write(root + "options/irq-info", "1\n") == 0);
+  CHECK(tree.text(root + "trace_options").find("\nirq-info\n") != std::string::npos);
+  for (const char* bad : {"nosuch", "no"}) CHECK(tree.write(root + "trace_options", bad) == EINVAL);
+  CHECK(tree.write(root + "options/irq-info", "2") == EINVAL);
+  CHECK(tree.unmodelled.counts().empty());
+  CHECK(tree.write(root + "trace_options", "latency-format") == EINVAL);
+  CHECK(tree.unmodelled.counts().size() == 1);
 }
 
 TEST_CASE("error_log says what is wrong with a definition, until it is opened with O_TRUNC") {

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What samples and the trace buffer carry of an event: its record, laid out as its format says.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "emu/kernel/event_filter.h"
+#include "emu/probe/point.h"
+#include "emu/probe/runner.h"
+
+namespace bpfemu {
+
+class Probes;
+
+class EventRecord {
+ public:
+  // `context` is what the point's programs see.
+  EventRecord(Probes& probes, RunScope& scope, const Point& point, void* context)
+      : probes_(probes), scope_(scope), point_(point), context_(context) {}
+
+  // Made when asked for the first time.
+  std::span<const u8> bytes();
+  bool passes(const EventFilter& filter);
+
+ private:
+  void copy_tracepoint();
+  void make_probe();
+  Probes& probes_;
+  RunScope& scope_;
+  const Point& point_;
+  void* context_;
+  std::vector<u8> bytes_;
+};
+
+}  // namespace bpfemu
