@@ -17,16 +17,24 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxText = 256;        // kernel: MAX_FILTER_STR_VAL
+constexpr size_t kMaxText = 256;  // kernel: MAX_FILTER_STR_VAL
 constexpr size_t kMaxDigits = 24;
-constexpr size_t kMaxUserText = 1024;   // kernel: USTRING_BUF_SIZE
+constexpr size_t kMaxUserText = 1024;  // kernel: USTRING_BUF_SIZE
 // The kernel's own numbers for what is out of place leave it as the errno (kernel: calc_stack, predicate_parse).
 constexpr int kTooManyClose = 1, kTooManyOpen = 2, kMissingQuote = 3, kOutOfPlace = 1;
 
-bool is_blank(char c) { return std::isspace(static_cast<unsigned char>(c)); }
-bool is_letter(char c) { return std::isalnum(static_cast<unsigned char>(c)); }
-bool is_word(char c) { return is_letter(c) || c == '_'; }
-bool is_quote(char c) { return c == '"' || c == '\''; }
+bool is_blank(char c) {
+  return std::isspace(static_cast<unsigned char>(c));
+}
+bool is_letter(char c) {
+  return std::isalnum(static_cast<unsigned char>(c));
+}
+bool is_word(char c) {
+  return is_letter(c) || c == '_';
+}
+bool is_quote(char c) {
+  return c == '"' || c == '\'';
+}
 
 // Does the class that follows a "[" hold the character? `pattern` is moved behind it. No: it is no class.
 std::optional<bool> in_class(std::string_view& pattern, char c) {
@@ -48,8 +56,8 @@ std::optional<bool> in_class(std::string_view& pattern, char c) {
   return std::nullopt;
 }
 
-// `*` any characters, `?` one, `[...]` one of a class, a backslash takes the next as it is (kernel: glob_match). Only the
-// last `*` is ever tried anew.
+// `*` any characters, `?` one, `[...]` one of a class, a backslash takes the next as it is (kernel: glob_match). Only
+// the last `*` is ever tried anew.
 bool glob(std::string_view pattern, std::string_view text) {
   std::optional<std::pair<std::string_view, std::string_view>> again;  // behind the last star, and what it may skip yet
   for (;;) {
@@ -211,7 +219,8 @@ Result<void> FilterParser::before_predicate() {
       const bool first = filter_.predicates_.empty();
       return refuse(text_.size(), first ? "No filter found" : "Meaningless filter expression");
     }
-    const bool turns = at() == '!' && !text_.substr(at_ + 1).starts_with('=') && !text_.substr(at_ + 1).starts_with('~');
+    const bool turns =
+        at() == '!' && !text_.substr(at_ + 1).starts_with('=') && !text_.substr(at_ + 1).starts_with('~');
     if (at() != '(' && !turns) return {};
     // Twice is not at all.
     if (turns && !waiting_.empty() && waiting_.back() == Waiting::kNot) {
@@ -255,8 +264,9 @@ Result<void> FilterParser::predicate() {
   EventFilter::Predicate predicate = TRY(subject(name));
   if (take(".ustring") && predicate.source == Source::kPointerText) predicate.source = Source::kUserText;
   skip_blanks();
-  constexpr std::pair<std::string_view, Op> kOps[] = {{"~", Op::kGlob}, {"!=", Op::kNe}, {"==", Op::kEq}, {"<=", Op::kLe},
-                                                      {"<", Op::kLt},   {">=", Op::kGe}, {">", Op::kGt},  {"&", Op::kAnd}};
+  constexpr std::pair<std::string_view, Op> kOps[] = {{"~", Op::kGlob}, {"!=", Op::kNe}, {"==", Op::kEq},
+                                                      {"<=", Op::kLe},  {"<", Op::kLt},  {">=", Op::kGe},
+                                                      {">", Op::kGt},   {"&", Op::kAnd}};
   const auto op = std::ranges::find_if(kOps, [&](const auto& each) { return take(each.first); });
   if (op == std::end(kOps)) return refuse_here("Invalid operator");
   predicate.op = op->second;

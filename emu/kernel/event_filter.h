@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Filters of trace events: "pid == 3 && comm ~ \"ba*\"", as PERF_EVENT_IOC_SET_FILTER and the `filter` files of tracefs take
-// them (kernel: kernel/trace/trace_events_filter.c, Documentation/trace/events.rst).
+// Filters of trace events: "pid == 3 && comm ~ \"ba*\"", as PERF_EVENT_IOC_SET_FILTER and the `filter` files of tracefs
+// take them (kernel: kernel/trace/trace_events_filter.c, Documentation/trace/events.rst).
 #pragma once
 
 #include <functional>
@@ -20,8 +20,8 @@ struct FilteredRecord {
   std::span<const u8> record;  // as the event's format lays it out
   u32 cpu = 0;
   std::string_view comm;
-  // What FIELD.ustring reads, at most `limit` bytes. Without ".ustring" a `const char *` is the kernel's: in the events that
-  // fire it is user memory, which the kernel does not read there, and no predicate holds.
+  // What FIELD.ustring reads, at most `limit` bytes. Without ".ustring" a `const char *` is the kernel's: in the events
+  // that fire it is user memory, which the kernel does not read there, and no predicate holds.
   std::function<Result<std::string>(u64 address, size_t limit)> user_text = {};
 };
 
@@ -37,8 +37,8 @@ inline constexpr FilterFault kNoFieldInSystem{"Couldn't find or set field in one
 
 class EventFilter {
  public:
-  // EINVAL: an unknown field, an operator or value that does not fit the field. Brackets and operators out of place give
-  // the kernel's own small numbers: EPERM, ENOENT, ESRCH. `fault`, if any, says more.
+  // EINVAL: an unknown field, an operator or value that does not fit the field. Brackets and operators out of place
+  // give the kernel's own small numbers: EPERM, ENOENT, ESRCH. `fault`, if any, says more.
   static Result<EventFilter> parse(std::string_view text, std::string_view format, FilterFault* fault = nullptr);
   bool matches(const FilteredRecord& record) const;
   // Does it look at the task's name?

@@ -11,7 +11,9 @@ namespace {
 
 constexpr u32 kPlace = 8;  // of a probe's record: where it was hit
 
-u64 word_at(std::span<const u8> record, u32 at) { return at + sizeof(u64) <= record.size() ? load<u64>(record.data() + at) : 0; }
+u64 word_at(std::span<const u8> record, u32 at) {
+  return at + sizeof(u64) <= record.size() ? load<u64>(record.data() + at) : 0;
+}
 
 }  // namespace
 
@@ -53,7 +55,8 @@ std::string EventPrinter::probe_text(const DynamicEvent& event, std::span<const 
   out += ')';
   u32 at = event.record_head();
   for (const FetchArg& arg : event.probes[0]->args) {
-    out += fmt::format(" {}={}", arg.name, fetched_text(arg, record, at, [&](u64 address) { return symbol_text(address, true); }));
+    out += fmt::format(" {}={}", arg.name,
+                       fetched_text(arg, record, at, [&](u64 address) { return symbol_text(address, true); }));
     at += arg.size();
   }
   return out + "\n";
@@ -68,7 +71,10 @@ std::string EventPrinter::text(u32 id, std::span<const u8> record, bool verbose)
   if (event->system == "syscalls") return syscall_text(*event, record, verbose);
   auto format = formats_.find(id);
   if (format == formats_.end()) {
-    format = formats_.emplace(id, PrintFormat(event->format, [this](u64 address, bool offset) { return symbol_text(address, offset); })).first;
+    format = formats_
+                 .emplace(id, PrintFormat(event->format,
+                                          [this](u64 address, bool offset) { return symbol_text(address, offset); }))
+                 .first;
   }
   std::string out = fmt::format("{}: ", event->name);
   if (!format->second.print(record, out)) unmodelled_.note("the text of trace event", event->name);

@@ -83,7 +83,9 @@ Result<void> EventSwitches::turn(const std::vector<Named>& events, bool on) {
   return result;
 }
 
-Result<void> EventSwitches::enable_system(std::string_view system, bool on) { return turn(of_system(system), on); }
+Result<void> EventSwitches::enable_system(std::string_view system, bool on) {
+  return turn(of_system(system), on);
+}
 
 char EventSwitches::state(std::string_view system) const {
   bool some = false, none = false;
@@ -188,7 +190,9 @@ Result<void> EventSwitches::set_system_filter(std::string_view system, std::stri
   return {};
 }
 
-std::string EventSwitches::system_filter_text() { return kSystemFilterHelp; }
+std::string EventSwitches::system_filter_text() {
+  return kSystemFilterHelp;
+}
 
 Result<void> EventSwitches::Pids::add(std::string_view text) {
   std::set<pid_t> more;

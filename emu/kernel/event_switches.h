@@ -62,7 +62,9 @@ class EventSwitches {
     std::string listing() const;
   };
   Pids only, never;
-  bool wants(pid_t tid) const { return (only.listed.empty() || only.listed.contains(tid)) && !never.listed.contains(tid); }
+  bool wants(pid_t tid) const {
+    return (only.listed.empty() || only.listed.contains(tid)) && !never.listed.contains(tid);
+  }
 
  private:
   struct Named {

@@ -63,8 +63,9 @@ struct Operator {
   int strength;
 };
 // The longer ones first.
-constexpr Operator kOperators[] = {{"<<", 8}, {">>", 8}, {"<=", 7}, {">=", 7}, {"==", 6}, {"!=", 6}, {"&&", 2}, {"||", 1}, {"<", 7},
-                                   {">", 7},  {"&", 5},  {"^", 4},  {"|", 3},  {"+", 9},  {"-", 9},  {"*", 10}, {"/", 10}, {"%", 10}};
+constexpr Operator kOperators[] = {{"<<", 8}, {">>", 8}, {"<=", 7}, {">=", 7}, {"==", 6}, {"!=", 6},
+                                   {"&&", 2}, {"||", 1}, {"<", 7},  {">", 7},  {"&", 5},  {"^", 4},
+                                   {"|", 3},  {"+", 9},  {"-", 9},  {"*", 10}, {"/", 10}, {"%", 10}};
 
 u64 apply(std::string_view op, u64 a, u64 b) {
   if (op == "<<") return b < 64 ? a << b : 0;
@@ -134,7 +135,8 @@ class Expression {
     Value left = unary();
     while (!failed_) {
       skip();
-      const auto op = std::ranges::find_if(kOperators, [&](const Operator& o) { return text_.substr(at_).starts_with(o.token); });
+      const auto op =
+          std::ranges::find_if(kOperators, [&](const Operator& o) { return text_.substr(at_).starts_with(o.token); });
       if (op == std::end(kOperators) || op->strength < weakest) break;
       at_ += op->token.size();
       const Value right = binary(op->strength + 1);
@@ -165,9 +167,13 @@ class Expression {
     const size_t from = at_;
     const size_t close = text_.find(')', at_);
     const std::string_view inside = text_.substr(at_, close == text_.npos ? 0 : close - at_);
-    const bool name = !inside.empty() && std::ranges::all_of(inside, [](char c) { return std::isalpha(static_cast<unsigned char>(c)) || std::isdigit(static_cast<unsigned char>(c)) || c == '_' || c == ' ' || c == '*'; });
+    const bool name = !inside.empty() && std::ranges::all_of(inside, [](char c) {
+      return std::isalpha(static_cast<unsigned char>(c)) || std::isdigit(static_cast<unsigned char>(c)) || c == '_' ||
+             c == ' ' || c == '*';
+    });
     const size_t first = inside.find_first_not_of(' ');
-    if (name && first != inside.npos && !std::isdigit(static_cast<unsigned char>(inside[first])) && !inside.starts_with("REC")) {
+    if (name && first != inside.npos && !std::isdigit(static_cast<unsigned char>(inside[first])) &&
+        !inside.starts_with("REC")) {
       at_ = close + 1;
       Value value = unary();
       if (value.array || !value.text.empty() || inside.find('*') != inside.npos) return value;
@@ -218,7 +224,8 @@ class Expression {
       return {.number = number_in(bytes.subspan(index * size, size), found->is_signed)};
     }
     const bool one = found->size == 1 || found->size == 2 || found->size == 4 || found->size == 8;
-    const bool array = !one || (found->type == "char" && found->size > 1) || (found->type.ends_with("u8") && found->size > 1);
+    const bool array =
+        !one || (found->type == "char" && found->size > 1) || (found->type.ends_with("u8") && found->size > 1);
     if (array) return {.number = 1, .bytes = bytes, .array = &*found};
     return {.number = number_in(bytes, found->is_signed)};
   }
@@ -283,7 +290,7 @@ class Expression {
 
 // One "%...": what it says, taken off the front of `format`.
 struct Conversion {
-  std::string flags;     // and width and precision
+  std::string flags;  // and width and precision
   int bits = 32;
   char kind = 0;
   std::string_view extension;  // of %p
@@ -292,7 +299,8 @@ struct Conversion {
 Conversion take_conversion(std::string_view& format) {
   Conversion c;
   size_t at = 0;
-  while (at < format.size() && std::string_view("-+ #0123456789.").find(format[at]) != std::string_view::npos) c.flags += format[at++];
+  while (at < format.size() && std::string_view("-+ #0123456789.").find(format[at]) != std::string_view::npos)
+    c.flags += format[at++];
   for (; at < format.size() && std::string_view("hlLqzt").find(format[at]) != std::string_view::npos; ++at) {
     c.bits = format[at] == 'h' ? c.bits / 2 : 64;
   }
@@ -404,7 +412,8 @@ bool PrintFormat::print(std::span<const u8> record, std::string& out) const {
     const char* characters = reinterpret_cast<const char*>(value->bytes.data());
     switch (conversion.kind) {
       case 's':
-        out += padded(conversion.flags, value->array ? std::string(characters, strnlen(characters, value->bytes.size())) : value->text);
+        out += padded(conversion.flags,
+                      value->array ? std::string(characters, strnlen(characters, value->bytes.size())) : value->text);
         break;
       case 'c': out += static_cast<char>(value->number); break;
       case 'p':

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `print fmt` of an event: a printf format and C expressions over the record's fields, by which the kernel makes a line
-// of the trace (kernel: TP_printk, Documentation/trace/events.rst).
+// The `print fmt` of an event: a printf format and C expressions over the record's fields, by which the kernel makes a
+// line of the trace (kernel: TP_printk, Documentation/trace/events.rst).
 #pragma once
 
 #include <functional>

@@ -11,13 +11,15 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kBufferPage = 4080;     // kernel: BUF_PAGE_SIZE
-constexpr u64 kLargest = 1 << 20;      // kilobytes: the buffer is the supervisor's memory
-constexpr int kPipeBytes = 1 << 20;   // the largest that needs no privilege
+constexpr u64 kBufferPage = 4080;    // kernel: BUF_PAGE_SIZE
+constexpr u64 kLargest = 1 << 20;    // kilobytes: the buffer is the supervisor's memory
+constexpr int kPipeBytes = 1 << 20;  // the largest that needs no privilege
 
 }  // namespace
 
-std::string TraceLog::raw_of_type(u32 type) { return fmt::format("type: {}\n", type); }
+std::string TraceLog::raw_of_type(u32 type) {
+  return fmt::format("type: {}\n", type);
+}
 
 // kernel: trace_print_context and the ftrace event bpf_trace_printk.
 void TraceLog::bpf_printk(const TraceContext& context, std::string_view text) {
@@ -57,13 +59,14 @@ void TraceLog::add(const TraceContext& context, std::string text, std::string ra
 std::string TraceLog::line(const Entry& e) const {
   const bool head = on("context-info", true);
   if (on("raw", false)) return (head ? fmt::format("{} {} {} ", e.pid, e.cpu, e.time_ns) : "") + e.raw;
-  if (on("hex", false)) return (head ? fmt::format("{:08x} {:08x} {:016x} ", e.pid, e.cpu, e.time_ns) : "") + e.raw + "\n";
+  if (on("hex", false))
+    return (head ? fmt::format("{:08x} {:08x} {:016x} ", e.pid, e.cpu, e.time_ns) : "") + e.raw + "\n";
   if (!head) return e.text;
   const u64 micros = (e.time_ns + 500) / 1000;
   std::string group;
   if (on("record-tgid", false)) group = e.tgid ? fmt::format("({:>7}) ", e.tgid) : "(-------) ";
-  return fmt::format("{:>16}-{:<7} {}[{:03}] {} {:5}.{:06}: {}", e.comm, e.pid, group, e.cpu, on("irq-info", true) ? e.flags : "",
-                     micros / 1000000, micros % 1000000, e.text);
+  return fmt::format("{:>16}-{:<7} {}[{:03}] {} {:5}.{:06}: {}", e.comm, e.pid, group, e.cpu,
+                     on("irq-info", true) ? e.flags : "", micros / 1000000, micros % 1000000, e.text);
 }
 
 Result<UniqueFd> TraceLog::open_pipe(bool nonblocking) {
@@ -106,7 +109,8 @@ std::string TraceLog::listing(u32 cpus, int cpu) const {
   if (on("context-info", true) && !on("verbose", false)) {
     const bool tgid = on("record-tgid", false);
     const std::string_view more = tgid ? "          " : "";
-    out += fmt::format("# entries-in-buffer/entries-written: {}/{}   #P:{}\n#\n", count, static_cast<u64>(count) + lost_, cpus);
+    out += fmt::format("# entries-in-buffer/entries-written: {}/{}   #P:{}\n#\n", count,
+                       static_cast<u64>(count) + lost_, cpus);
     const bool irq = on("irq-info", true);
     if (irq) {
       for (const char* row : {"_-----=> irqs-off/BH-disabled", "/ _----=> need-resched", "| / _---=> hardirq/softirq",
@@ -115,8 +119,10 @@ std::string TraceLog::listing(u32 cpus, int cpu) const {
         out += fmt::format("#{:{}}{}{}\n", "", indent, more, row);
       }
     }
-    out += fmt::format("#           TASK-PID    {} CPU#  {}  TIMESTAMP  FUNCTION\n", tgid ? "   TGID   " : "", irq ? "|||||" : " ");
-    out += fmt::format("#              | |      {}   |   {}     |         |\n", tgid ? "     |    " : "", irq ? "|||||" : " ");
+    out += fmt::format("#           TASK-PID    {} CPU#  {}  TIMESTAMP  FUNCTION\n", tgid ? "   TGID   " : "",
+                       irq ? "|||||" : " ");
+    out += fmt::format("#              | |      {}   |   {}     |         |\n", tgid ? "     |    " : "",
+                       irq ? "|||||" : " ");
   }
   for (const Entry& entry : entries_) {
     if (shown(entry)) out += line(entry);

@@ -10,10 +10,13 @@ namespace bpfemu {
 namespace {
 
 // What the trace obeys, and what changes nothing of what is modelled. Others can only stay as they are.
-constexpr std::string_view kObeyed[] = {"context-info", "irq-info", "raw",       "hex",         "record-tgid", "record-cmd",
-                                        "event-fork",   "markers",  "overwrite", "print-parent", "sym-offset", "annotate",
-                                        "block",        "verbose",  "function-trace", "function-fork", "display-graph",
-                                        "disable_on_free", "trace_printk", "sleep-time", "graph-time"};
+constexpr std::string_view kObeyed[] = {"context-info",  "irq-info",      "raw",
+                                        "hex",           "record-tgid",   "record-cmd",
+                                        "event-fork",    "markers",       "overwrite",
+                                        "print-parent",  "sym-offset",    "annotate",
+                                        "block",         "verbose",       "function-trace",
+                                        "function-fork", "display-graph", "disable_on_free",
+                                        "trace_printk",  "sleep-time",    "graph-time"};
 
 }  // namespace
 
@@ -30,7 +33,9 @@ bool TraceOptions::on(std::string_view name) const {
   return found != options_.end() && found->on;
 }
 
-bool TraceOptions::knows(std::string_view name) const { return std::ranges::count(options_, name, &Option::name) != 0; }
+bool TraceOptions::knows(std::string_view name) const {
+  return std::ranges::count(options_, name, &Option::name) != 0;
+}
 
 Result<void> TraceOptions::set(std::string_view name, bool on) {
   const auto found = std::ranges::find(options_, name, &Option::name);

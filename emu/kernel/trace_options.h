@@ -24,7 +24,6 @@ class TraceOptions {
   Result<void> write(std::string_view text);
   std::string listing() const;
 
-
  private:
   struct Option {
     std::string name;

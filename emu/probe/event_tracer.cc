@@ -16,7 +16,9 @@ EventTracer::EventTracer(Probes& probes, EventSwitches& switches, const DynamicE
   switches_.recorder = this;
 }
 
-EventTracer::~EventTracer() { switches_.recorder = nullptr; }
+EventTracer::~EventTracer() {
+  switches_.recorder = nullptr;
+}
 
 bool EventTracer::knows(u32 id) const {
   const TraceEvent* event = probes_.kernel().events().find(id);
@@ -39,7 +41,9 @@ Result<void> EventTracer::turn(u32 id, bool on) {
   return {};
 }
 
-void EventTracer::together(const std::function<void()>& turns) { probes_.change_at_once(turns); }
+void EventTracer::together(const std::function<void()>& turns) {
+  probes_.change_at_once(turns);
+}
 
 void EventTracer::record(RunScope& scope, const Point& point, const Event& event, EventRecord& record) {
   TraceLog* log = probes_.runner().trace_log();

@@ -146,7 +146,9 @@ void Fetcher::fetch(u32 at) {
       u64 symbol = *value;
       if (reads && !read(user, address, &symbol, sizeof symbol)) return;
       const auto place = s_.symbols.locate(symbol);
-      put_text(to, place ? fmt::format("{}+0x{:x}/0x{:x}", place->name, place->offset, place->size) : fmt::format("0x{:x}", symbol),
+      put_text(to,
+               place ? fmt::format("{}+0x{:x}/0x{:x}", place->name, place->offset, place->size)
+                     : fmt::format("0x{:x}", symbol),
                false);
     } else if (string) {
       if (const auto text = text_at(user, address)) put_text(to, *text);

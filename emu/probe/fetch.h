@@ -13,9 +13,9 @@ namespace bpfemu {
 // Where the probe was hit.
 struct FetchScene {
   RunScope& scope;
-  const PtRegs& regs;   // the kernel's of a kprobe, the thread's of a uprobe
+  const PtRegs& regs;  // the kernel's of a kprobe, the thread's of a uprobe
   const DynamicProbe& probe;
-  u64 file_address;     // of a uprobe: where the file's first byte would be mapped
+  u64 file_address;  // of a uprobe: where the file's first byte would be mapped
   const Symbols& symbols;
   Unmodelled& unmodelled;
 };

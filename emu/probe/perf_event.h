@@ -85,6 +85,7 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   // PERF_EVENT_IOC_SET_FILTER: what does not pass is not counted. Programs run regardless. EEXIST: it has one; errors
   // of EventFilter::parse (kernel: ftrace_profile_set_filter).
   Result<void> set_filter(std::string_view text, std::string_view format);
+  bool filtered() const { return filter_.has_value(); }
   // PERF_EVENT_IOC_PERIOD: EINVAL (kernel: _perf_event_period).
   Result<void> set_period(u64 value);
   // Overflows until it disables itself (PERF_EVENT_IOC_REFRESH); 0: for ever.

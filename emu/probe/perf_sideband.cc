@@ -84,7 +84,9 @@ std::vector<Mapping> mappings(pid_t tid, u64 from, u64 to) {
 
 }  // namespace
 
-bool PerfSideband::wanted(const perf_event_attr& attr) { return wants_tasks(attr); }
+bool PerfSideband::wanted(const perf_event_attr& attr) {
+  return wants_tasks(attr);
+}
 
 void PerfSideband::events_changed() {
   calls_.reset();
@@ -121,8 +123,8 @@ void PerfSideband::tell(Task& task, const Match& match, const Make& make) {
     sample.time = run.env->clock(run.env->self, event.state().clock);
     const Content content = make(event.attr(), sample.time);
     sample.misc = content.misc;
-    (void)perf_event_record(&run, event.state(), content.type, content.body.data(), static_cast<u32>(content.body.size()),
-                            sample);
+    (void)perf_event_record(&run, event.state(), content.type, content.body.data(),
+                            static_cast<u32>(content.body.size()), sample);
   });
 }
 
@@ -130,7 +132,8 @@ void PerfSideband::forked(Task& parent, pid_t child) {
   const auto facts = any_ ? probes_.host().facts(child) : fail(ESRCH);
   if (!facts) return;
   tell(parent, wants_tasks, [&](const perf_event_attr&, u64 time) {
-    return Content{PERF_RECORD_FORK, 0, packed(u32(facts->tgid), u32(parent.tgid()), u32(child), u32(parent.tid()), time)};
+    return Content{PERF_RECORD_FORK, 0,
+                   packed(u32(facts->tgid), u32(parent.tgid()), u32(child), u32(parent.tid()), time)};
   });
 }
 
@@ -150,8 +153,9 @@ void PerfSideband::tell_comm(Task& task, bool exec) {
   const std::string_view comm(facts->comm, strnlen(facts->comm, sizeof facts->comm));
   const Content content{PERF_RECORD_COMM, static_cast<u16>(exec ? PERF_RECORD_MISC_COMM_EXEC : 0),
                         packed(u32(task.tgid()), u32(task.tid())) + padded(comm)};
-  tell(task, [](const perf_event_attr& attr) { return attr.comm != 0; },
-       [&](const perf_event_attr&, u64) { return content; });
+  tell(
+      task, [](const perf_event_attr& attr) { return attr.comm != 0; },
+      [&](const perf_event_attr&, u64) { return content; });
 }
 
 void PerfSideband::tell_mappings(Task& task, u64 from, u64 to) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The records of perf events that are no samples: who is who and what is mapped where, by which `perf report` finds names
-// (kernel: perf_event_comm, perf_event_mmap, perf_event_fork, perf_event_exit_task).
+// The records of perf events that are no samples: who is who and what is mapped where, by which `perf report` finds
+// names (kernel: perf_event_comm, perf_event_mmap, perf_event_fork, perf_event_exit_task).
 #pragma once
 
 #include <functional>

@@ -184,6 +184,7 @@ ProgramNeeds Probes::needs_at(const Point& point) {
   ProgramNeeds needs = point.needs();
   if (point.traced()) needs.cpu = needs.comm = true;
   for (const PerfEvent* each : point.counters()) {
+    if (each->attr().sample_period == 0 && !each->filtered()) continue;  // it only counts
     needs.cpu = true;
     needs.comm |= point.where().dynamic != nullptr;
     needs.cgroup |= (each->attr().sample_type & PERF_SAMPLE_CGROUP) != 0;

@@ -148,6 +148,19 @@ class MarkerFile : public FileNode {
   VfsWorld& world_;
 };
 
+// instances/NAME would be a trace buffer of its own. Whether it can be made is asked when somebody tries.
+class InstancesFolder : public Directory {
+ public:
+  explicit InstancesFolder(VfsWorld& world) : Directory(0750, kTracefs), world_(world) {}
+  bool writable() const override {
+    world_.unmodelled.note("tracefs: instances");
+    return false;
+  }
+
+ private:
+  VfsWorld& world_;
+};
+
 std::string available_events(const VfsWorld& world) {
   std::string out;
   for (const TraceEvent& event : world.kernel.events().all()) {
@@ -279,7 +292,7 @@ std::shared_ptr<Directory> make_tracefs(VfsWorld& world) {
     folder->add("trace", std::make_shared<TraceFile>(world, static_cast<int>(cpu)));
   }
   root->add("events", make_trace_events(world));
-  root->add_folder("instances", 0750);
+  root->add("instances", std::make_shared<InstancesFolder>(world));
   root->add("kprobe_events", std::make_shared<DefinitionsFile>(world, DynamicEvents::Sort::kKprobe));
   root->add("uprobe_events", std::make_shared<DefinitionsFile>(world, DynamicEvents::Sort::kUprobe));
   root->add("dynamic_events", std::make_shared<DefinitionsFile>(world, DynamicEvents::Sort::kAny));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records of perf events: who forked, ran what, mapped what and ended, and the raw samples between; what tracefs' filter
-// files say.
+// Records of perf events: who forked, ran what, mapped what and ended, and the raw samples between; what tracefs'
+// filter files say.
 #include "output.h"
 
 #include <sys/prctl.h>
@@ -21,7 +21,8 @@ static unsigned event_id(const char* name) {
 struct Told {
   char order[64];
   int letters;
-  long forked, parent, ended, renamed, mapped_self, sampled_pid, sampled_cpu, sampled_call, raw_size, raw_pid, stack_own;
+  long forked, parent, ended, renamed, mapped_self, sampled_pid, sampled_cpu, sampled_call, raw_size, raw_pid,
+      stack_own;
 };
 
 static void note(struct Told* told, char letter) {
