@@ -130,7 +130,7 @@ class Checker {
   Check check_stack_depth();
   Check check_stack_depth_from(u32 root);
 
-  // line_info.cc: func_info, line_info, core_relo.
+  // line_info.cc: func_info, line_info; core_relo.cc.
   Check check_btf_info();
   Check check_abnormal_return();
   Check check_func_info();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a compiler said of the program: functions, source lines, CO-RE relocations (kernel: check_btf_info).
+// What a compiler said of the program: functions and source lines (kernel: check_btf_info).
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -7,33 +7,13 @@
 
 #include "emu/verifier/btf_kind.h"
 #include "emu/verifier/checker.h"
+#include "emu/verifier/info_record.h"
 
 namespace bpfemu {
 
 namespace {
 
 constexpr u32 kMinFuncRecord = 8, kMinLineRecord = offsetof(bpf_line_info, line_col) + sizeof(u32);
-constexpr u32 kMaxRecord = 252;
-
-bool is_record_size(u32 size, u32 least) {
-  return size >= least && size <= kMaxRecord && size % sizeof(u32) == 0;
-}
-
-// The i-th record of `size` bytes as a T: E2BIG when it says more than a T can hold, EFAULT when it is not there.
-template <class T>
-Result<T> record_at(std::span<const u8> raw, u32 size, u32 i) {
-  T record{};
-  size_t at = size_t{i} * size;
-  if (at + size > raw.size()) return fail(EFAULT);
-  auto bytes = raw.subspan(at, size);
-  std::memcpy(&record, bytes.data(), std::min<size_t>(sizeof record, size));
-  if (size > sizeof record) {
-    auto tail = bytes.subspan(sizeof record);
-    if (std::any_of(tail.begin(), tail.end(), [](u8 byte) { return byte != 0; })) return fail(E2BIG);
-  }
-  return record;
-}
-
 }  // namespace
 
 // Without BTF nobody knows what a function returns, so none may return early by itself.
@@ -137,24 +117,6 @@ Check Checker::check_line_info() {
   }
   line_info_ = std::move(lines);
   return {};
-}
-
-// Relocations that the kernel is asked to apply. Loaders do that themselves, all but light skeletons.
-Check Checker::check_core_relos() {
-  u32 count = request_.core_relo_cnt, size = request_.core_relo_rec_size;
-  if (!count) return {};
-  if (count > std::numeric_limits<s32>::max() / sizeof(bpf_core_relo) || !is_record_size(size, sizeof(bpf_core_relo))) {
-    return fail(EINVAL);
-  }
-  auto read = record_at<bpf_core_relo>(request_.core_relos, size, 0);
-  if (!read) {
-    if (read.error().value == E2BIG) log_.print("nonzero tailing record in core_relo");
-    return std::unexpected(read.error());
-  }
-  if (read->insn_off % 8 || read->insn_off / 8 >= insn_count()) {
-    return reject(EINVAL, "Invalid core_relo[{}].insn_off:{} prog->len:{}\n", 0, read->insn_off, insn_count());
-  }
-  return fail(EOPNOTSUPP);
 }
 
 Check Checker::check_btf_info() {
