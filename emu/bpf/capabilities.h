@@ -4,9 +4,9 @@
 
 namespace bpfemu {
 
-// capable(), with CAP_SYS_ADMIN implying the other three.
+// capable(), with CAP_SYS_ADMIN implying the first three.
 struct Capabilities {
-  bool bpf = true, perfmon = true, net_admin = true, sys_admin = true;
+  bool bpf = true, perfmon = true, net_admin = true, sys_admin = true, sys_boot = true;
 };
 
 }  // namespace bpfemu

@@ -42,7 +42,7 @@ Result<std::shared_ptr<MapObject>> MapObject::create(Arena& arena, const MapAttr
   map.extra = attr.extra;
   map.cpus = attr.cpus;
   map.footprint = footprint;
-  map.spin_lock_offset = -1;
+  map.spin_lock_offset = map.timer_offset = -1;
   ops.init(map);
   return object;
 }
@@ -61,6 +61,7 @@ void MapObject::set_value_fields() {
   for (const KptrField& field : kptrs) holes.push_back({field.offset, sizeof(u64)});
   std::ranges::sort(holes, {}, &ValueHole::offset);
   map_->spin_lock_offset = spin_lock_offset ? static_cast<s32>(*spin_lock_offset) : -1;
+  map_->timer_offset = timer_offset ? static_cast<s32>(*timer_offset) : -1;
   map_->hole_count = static_cast<u32>(std::min<size_t>(holes.size(), kMaxValueHoles));
   std::copy_n(holes.begin(), map_->hole_count, map_->holes);
   for (const KptrField& field : kptrs) map_->kptrs[map_->kptr_count++] = {field.offset, field.destructor};

@@ -3,10 +3,13 @@
 
 #include <sched.h>
 
+#include <cstring>
+
 #include "emu/base/proc_files.h"
 #include "emu/hook/binprm.h"
 #include "emu/hook/record.h"
 #include "emu/hook/scheduler.h"
+#include "emu/hook/task_name.h"
 
 namespace bpfemu {
 
@@ -90,8 +93,14 @@ static void pass_new_credentials(Occasion& occasion, const std::string& filename
   occasion.ask(Hook::security_bprm_committed_creds, binprm);
 }
 
-void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename) {
+void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename, const std::optional<TaskFacts>& before) {
   const pid_t tid = occasion.task().tid();
+  if (occasion.awaited(Hook::filp_close)) occasion.services().unmodelled.note("kprobe", "filp_close at exec");
+  if (before) {
+    TaskFacts task = facts_of(occasion, tid);
+    std::memcpy(task.comm, before->comm, sizeof task.comm);
+    pass_rename(occasion, task, filename.substr(filename.rfind('/') + 1), true);
+  }
   pass_new_credentials(occasion, filename);
   occasion.trace(
       Hook::trace_sched_process_exec,
@@ -112,6 +121,7 @@ void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename) {
 }
 
 void pass_exit(Occasion& occasion) {
+  if (occasion.awaited(Hook::filp_close)) occasion.services().unmodelled.note("kprobe", "filp_close of what is open at exit");
   const pid_t tid = occasion.task().tid();
   occasion.trace(
       Hook::trace_sched_process_exit,

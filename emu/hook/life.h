@@ -2,6 +2,7 @@
 // Which hooks are passed when a task forks, executes a program, ends or is signalled.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "emu/hook/occasion.h"
@@ -10,7 +11,8 @@ namespace bpfemu {
 
 void pass_fork(Occasion& occasion, pid_t child);
 // `filename` as EventSink::task_executed has it.
-void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename);
+// `before`: what the thread was when it called, if that was noted.
+void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename, const std::optional<TaskFacts>& before);
 void pass_exit(Occasion& occasion);
 void pass_signal(Occasion& occasion, const GeneratedSignal& signal);
 

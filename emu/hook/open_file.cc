@@ -43,6 +43,22 @@ bool OpenFile::is_device(u32 major, u32 first_minor, u32 last_minor) {
   return device >= kernel_device(major, first_minor) && device <= kernel_device(major, last_minor);
 }
 
+Passing enter_filp_close(Occasion& on, u64 fd) {
+  if (!on.awaited(Hook::filp_close)) return {};
+  OpenFile file(on, fd);
+  if (!file.facts()) return {};
+  return on.enter(Hook::filp_close, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    // current->files, which one member of the task leads to
+    a.lazily(1, [&]() -> u64 {
+      const KernelStruct& type = on.services().objects.structure("task_struct");
+      const u64 task = on.services().task_struct(on.task().tid());
+      const auto files = type.offset("files");
+      return task && files ? load<u64>(reinterpret_cast<const void*>(task + *files)) : 0;
+    });
+  });
+}
+
 KernelObject local(Occasion& on, std::string_view structure) {
   const KernelStruct& type = on.services().objects.structure(structure);
   const u64 at = type.size() ? on.place_zeroed(type.size()) : 0;

@@ -34,6 +34,9 @@ class OpenFile {
   std::optional<FileFacts> facts_;
 };
 
+// The descriptor goes (kernel: filp_close). Nothing is passed when there is none.
+Passing enter_filp_close(Occasion& on, u64 fd);
+
 // A struct of the kernel's on its stack, for as long as the occasion lasts; null: there is no room.
 KernelObject local(Occasion& on, std::string_view structure);
 // The struct filename of a path that the caller named at `user`.

@@ -13,6 +13,7 @@
 #include "emu/hook/binprm.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
+#include "emu/hook/task_name.h"
 
 namespace bpfemu {
 
@@ -178,6 +179,7 @@ void pass_interpreter(Transit& call, const std::string& path) {
 // execve, execveat
 Path executing(Transit& call) {
   call.untold(Hook::security_mmap_file);  // of what it maps
+  if (rename_awaited(call)) call.caller_facts = call.services().host.facts(call.task().tid()).value_or(TaskFacts{});
   if (!listened_to(call)) co_return;
   const bool at_folder = call.number() == SYS_execveat;
   const u64 folder = at_folder ? call.arg(0) : kHere, name = call.arg(at_folder ? 1 : 0);

@@ -266,8 +266,10 @@ Path closing(Transit& call) {
   const Passing close_fd = call.enter(Hook::close_fd, [&](Arguments& a) {
     for (u32 n = 0; n < call.args().size(); ++n) a[n] = call.arg(n);
   });
+  const Passing filp_close = enter_filp_close(call, call.arg(0));
   SocketClosing socket(call, static_cast<int>(call.arg(0)));
   const s64 result = co_await call.done();
+  filp_close.leave(result);
   close_fd.leave(result);
   socket.done(result);  // kernel: __fput runs when the call is left
 }

@@ -24,6 +24,12 @@ static void pass_control(Transit& call, Hook hook) {
   });
 }
 
+// close_range
+Path closing_range(Transit& call) {
+  call.untold(Hook::filp_close);
+  co_return;
+}
+
 // ioctl, as far as the VFS answers it itself
 Path controlling_device(Transit& call) {
   pass_control(call, Hook::security_file_ioctl);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "emu/hook/capability_checks.h"
+#include "emu/hook/open_file.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/socket_parts.h"
 
@@ -340,8 +341,10 @@ Path accepting(Transit& call) {
 // dup2, dup3: what the new number meant before is closed.
 Path replacing(Transit& call) {
   if (call.arg(0) == call.arg(1)) co_return;
+  const Passing filp_close = enter_filp_close(call, call.arg(1));
   SocketClosing part(call, static_cast<int>(call.arg(1)));
   const s64 result = co_await call.done();
+  filp_close.leave(0);
   part.done(result < 0 ? result : 0);
 }
 

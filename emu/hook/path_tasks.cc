@@ -9,6 +9,7 @@
 
 #include "emu/hook/capability_checks.h"
 #include "emu/hook/paths.h"
+#include "emu/hook/task_name.h"
 
 namespace bpfemu {
 
@@ -127,6 +128,7 @@ Path controlling_process(Transit& call) {
     for (u32 n = 1; n < 5; ++n) a[n] = call.arg(n);
   });
   pass_own_checks(call);
+  pass_own_rename(call);
   co_return;
 }
 

@@ -10,6 +10,7 @@
 #include "emu/hook/open_file.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/socket_parts.h"
+#include "emu/hook/task_name.h"
 
 namespace bpfemu {
 
@@ -178,7 +179,10 @@ Path transferring(Transit& call, const Direction way) {
     sending.emplace(call, static_cast<int>(wanted.fd), message);
   else
     receiving.emplace(call, static_cast<int>(wanted.fd), message, wanted.first_buffer());
+  const auto renamed = way.writes ? renamed_by_writing(call, file) : std::nullopt;
   const s64 result = co_await call.done();
+  if (renamed && result > 0)
+    pass_rename(call, *renamed, name_of(renamed->tid), false);
   if (sending) sending->done(result);
   if (receiving) receiving->done(result);
   if (position && result > 0) *reinterpret_cast<s64*>(position) += result;

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <span>
 
+#include "emu/base/bytes.h"
+#include "emu/hook/record.h"
+
 namespace bpfemu {
 
 namespace {
@@ -45,6 +48,15 @@ void pass_modify_return_test(Occasion& occasion) {
   constexpr s32 kSecond = 2;
   const u64 arguments[] = {1, occasion.place(kSecond)};
   pass(occasion, Hook::bpf_modify_return_test, arguments, 1 + kSecond + 1);
+}
+
+s32 pass_test_finish(Occasion& occasion, s32 result) {
+  if (!occasion.awaited(Hook::trace_bpf_test_finish)) return result;
+  const u64 at = occasion.place(result);
+  if (!at) return result;
+  occasion.trace(
+      Hook::trace_bpf_test_finish, [&](Arguments& a) { a[0] = at; }, [&](Record& r) { r.set("err", result); });
+  return load<s32>(reinterpret_cast<const void*>(at));
 }
 
 }  // namespace bpfemu

@@ -21,6 +21,9 @@ class Transit : public Occasion {
   u64 arg(u32 n) const { return args_[n]; }
   const std::array<u64, 6>& args() const { return args_; }
 
+  // execve: who made the call, as he was then, when somebody wants to know.
+  std::optional<TaskFacts> caller_facts;
+
   // The call passes the hook, but when and with what is not modelled: that is said where somebody listens.
   void untold(Hook hook);
 
@@ -56,6 +59,11 @@ class Transits {
   // The thread is gone, or goes by another number after exec.
   void forget(pid_t tid) { calls_.erase(tid); }
   void renamed(pid_t from, pid_t to);
+  // What the thread's execve noted of it.
+  std::optional<TaskFacts> caller_facts(pid_t tid) const {
+    const auto call = calls_.find(tid);
+    return call != calls_.end() ? call->second->caller_facts : std::nullopt;
+  }
 
  private:
   HookSink& sink_;

@@ -76,6 +76,7 @@ void ObjectSpace::forget(const KernelStruct& type, std::string_view identity) {
   Shelf& shelf = this->shelf(type);
   const auto known = shelf.objects.find(std::string(identity));
   if (known == shelf.objects.end()) return;
+  if (forgotten) forgotten(known->second.address);
   shelf.free.push_back(known->second.address);
   shelf.age.erase(known->second.age);
   shelf.objects.erase(known);

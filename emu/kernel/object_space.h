@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -80,6 +81,8 @@ class ObjectSpace {
   void forget(const KernelStruct& type, std::string_view identity);
   // It means something else from now on; what meant that before is gone.
   void rename(const KernelStruct& type, std::string_view identity, std::string_view new_identity);
+  // Called before an address is no longer its object's, where somebody keeps something by it.
+  std::function<void(u64 address)> forgotten;
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
   // The text with a NUL behind it, as much as a name in a folder may have (NAME_MAX) at least. 0: no memory.
   u64 text(std::string_view text);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "emu/kernel/file_objects.h"
+#include "emu/kernel/memory_objects.h"
 #include "emu/kernel/task_objects.h"
 
 namespace bpfemu {
@@ -10,11 +11,13 @@ namespace bpfemu {
 struct KernelObjects {
   KernelObjects(ObjectSpace& space, TaskObjects::FactsOf facts_of, TaskObjects::RunnableOn runnable_on,
                 FileObjects::AddressOf address_of)
-      : files(space, mounts, std::move(address_of)), tasks(space, mounts, files, std::move(facts_of), std::move(runnable_on)) {}
+      : files(space, mounts, std::move(address_of)), tasks(space, mounts, files, std::move(facts_of), std::move(runnable_on)),
+        memory(space, mounts, files) {}
 
   Mounts mounts;
   FileObjects files;
   TaskObjects tasks;
+  MemoryObjects memory;
 };
 
 }  // namespace bpfemu

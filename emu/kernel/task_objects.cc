@@ -92,6 +92,24 @@ u64 TaskObjects::task_struct(const TaskFacts& facts) {
   return block->task.address();
 }
 
+std::optional<TaskObjects::Known> TaskObjects::task_at(u64 address) {
+  const KernelStruct& type = space_.structure("task_struct");
+  const auto pid = type.offset("pid"), tgid = type.offset("tgid");
+  if (!pid || !tgid) return std::nullopt;
+  // The address is one that a program was given; that a task is there says the block that has it.
+  const auto block = std::ranges::find_if(blocks_, [&](const auto& each) { return each.second.task.address() == address; });
+  if (block == blocks_.end()) return std::nullopt;
+  const auto* task = reinterpret_cast<const u8*>(address);
+  const auto mm = type.offset("mm");
+  return Known{load<pid_t>(task + *pid), load<pid_t>(task + *tgid), mm ? load<u64>(task + *mm) : 0};
+}
+
+u64 TaskObjects::show_registers(u64 address, const PtRegs& regs) {
+  const u64 at = space_.bytes(fmt::format("pt_regs of {:x}", address), sizeof regs);
+  if (at) store(reinterpret_cast<void*>(at), regs);
+  return at;
+}
+
 void TaskObjects::drop(std::map<pid_t, Block>::iterator at) {
   const std::string identity = fmt::format("{} {}", at->first, at->second.start_boottime_ns);
   for (const char* type : {"task_struct", "cred", "nsproxy", "pid", "signal_struct", "files_struct", "fs_struct"})

@@ -10,8 +10,10 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 
+#include "emu/abi/pt_regs.h"
 #include "emu/kernel/file_objects.h"
 #include "emu/kernel/object_space.h"
 #include "emu/ports/host.h"
@@ -35,6 +37,14 @@ class TaskObjects {
   void named_by(std::span<const bpf_insn> program);
   // The thread is gone or has another program now. In the latter case it keeps its task_struct.
   void forget(pid_t tid);
+  // Whose task_struct is at `address`, and where its mm_struct is, 0 without memory. Null: none is there.
+  struct Known {
+    pid_t tid = 0, tgid = 0;
+    u64 mm = 0;
+  };
+  std::optional<Known> task_at(u64 address);
+  // struct pt_regs of the task whose task_struct is at `address`: its own address, 0: no memory.
+  u64 show_registers(u64 address, const PtRegs& regs);
   size_t count() const { return blocks_.size(); }
 
  private:

@@ -65,6 +65,9 @@ Result<std::shared_ptr<Link>> attach_raw_tracepoint(Probes& probes, std::string_
                                                     std::shared_ptr<Program> program) {
   Point::Where where = TRY(raw_tracepoint(probes, name));
   if (program->verified.max_ctx_offset > where.record_size) return fail(EINVAL);
+  // One tracepoint of the kernel itself has an argument that programs may change (kernel: btp->writable_size).
+  const u32 writable = name == "bpf_test_finish" ? sizeof(s32) : 0;
+  if (program->verified.max_tp_access > writable) return fail(EINVAL);
   std::pair<std::string, const Program*> place(name, program.get());
   if (probes.raw_attached.contains(place)) return fail(EEXIST);
   auto point = std::make_unique<Point>(probes, std::move(where));

@@ -81,6 +81,7 @@ ProgramNeeds needs_of_sample(const std::shared_ptr<Program>& program, u64 sample
 void PerfEvent::overflow(RunScope& scope, PerfSample& sample, void* context) {
   const std::shared_ptr<Program> program = program_;
   if (limit && --limit == 0) disable();
+  scope.set_perf_event(state());
   if (program && !tracing() && !scope.call(*program, context, cookie_)) return;
   perf_event_sample(&scope.run(), state(), sample);
 }

@@ -289,7 +289,7 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   // The new program's registers say execve whatever the call was; only execveat gives such names.
   const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
   Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = number});
-  pass_exec(occasion, old_tid, filename);
+  pass_exec(occasion, old_tid, filename, transits_.caller_facts(task.tid()));
 }
 
 void Probes::task_exiting(Task& task, int status) {
@@ -329,6 +329,11 @@ void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
 void Probes::call_test_functions(Task& task, bool modified) {
   Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = call_of(task)});
   modified ? pass_modify_return_test(occasion) : pass_fentry_tests(occasion);
+}
+
+void Probes::pass(Task& task, const std::function<void(Occasion&)>& tell) {
+  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = call_of(task)});
+  tell(occasion);
 }
 
 void Probes::filter_changed(Point& point) {

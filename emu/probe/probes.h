@@ -63,6 +63,8 @@ class Probes : public EventSink, public HookSink {
   u64 listeners() const override { return points_made_; }
   void passed(Hook hook, Side side, const Event& event) override;
   u64 asked(Hook hook, Side side, const Event& event) override;
+  // On behalf of a task, at its stop: `tell(Occasion&)` says which hooks are passed.
+  void pass(Task& task, const std::function<void(Occasion&)>& tell);
 
   // Test functions of the kernel are called for the task (kernel: bpf_prog_test_run_tracing).
   void call_test_functions(Task& task, bool modified);

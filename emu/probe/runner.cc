@@ -15,6 +15,7 @@
 
 #include "emu/arena/vcpu.h"
 #include "emu/base/bytes.h"
+#include "emu/probe/bpf_timers.h"
 #include "emu/probe/kernel_stack.h"
 #include "emu/probe/point.h"
 #include "emu/probe/trace_flags.h"
@@ -256,6 +257,34 @@ struct RunScopeEnv {
     auto& show = scope_of(self).runner().outlets_.shown_context;
     return show ? show(*run) : reinterpret_cast<u64>(run->context);
   }
+  static u64 symbol(void* self, const char* name) {
+    auto& find = scope_of(self).runner().outlets_.symbol;
+    return find ? find(name) : 0;
+  }
+  static u64 find_vma(void* self, u64 task, u64 address) {
+    auto& find = scope_of(self).runner().outlets_.find_vma;
+    return find ? find(task, address) : 0;
+  }
+  // Only of the task that runs are the registers at hand.
+  static u64 task_regs(void* self, Run* run, u64 task) {
+    RunScope& scope = scope_of(self);
+    auto& show = scope.runner().outlets_.task_regs;
+    if (!show || !scope.task()) return 0;
+    if (!run->task->task_struct) run->task->task_struct = task_struct(self, run);
+    if (task == run->task->task_struct) return show(task, run->regs ? *run->regs : scope.task()->regs());
+    missing(self, "registers of a task that does not run");
+    return 0;
+  }
+  static s64 read_perf_event(void* self, Run* run, u64 address, u64* to) {
+    RunScope& scope = scope_of(self);
+    auto& read = scope.runner().outlets_.read_perf_event;
+    const auto* state = address ? reinterpret_cast<const PerfEventState*>(address) : scope.perf_event_;
+    return read && state ? read(*state, static_cast<pid_t>(run->task->tid), run->cpu->id, to) : -EINVAL;
+  }
+  static u64 per_cpu(void* self, u64 symbol, u32 cpu) {
+    auto& find = scope_of(self).runner().outlets_.per_cpu;
+    return find ? find(symbol, cpu) : 0;
+  }
   static void missing(void* self, const char* what) { scope_of(self).runner().unmodelled_.note(what); }
 
   static void trace_printk(void* self, Run* run, const char* text, u64 size) {
@@ -269,6 +298,18 @@ struct RunScopeEnv {
                      .flags = trace_flags(*run->program, scope.point_, scope.event_, scope.in_interrupt_)},
                     {text, size});
   }
+
+  static constexpr TimerServices kTimers = {
+      .init = [](void* self, Run*, Map* map, u64 timer) { return scope_of(self).runner().timers->init(*map, timer); },
+      .set_callback =
+          [](void* self, Run* run, u64 timer, u64 callback) {
+            return scope_of(self).runner().timers->set_callback(*run->program, timer, callback);
+          },
+      .start =
+          [](void* self, Run* run, u64 timer, u64 nsecs) {
+            return scope_of(self).runner().timers->start(timer, nsecs, run->cpu->id);
+          },
+      .cancel = [](void* self, u64 timer) { return scope_of(self).runner().timers->cancel(timer); }};
 
   static Env make(RunScope* scope) {
     return {.self = scope,
@@ -291,7 +332,14 @@ struct RunScopeEnv {
             .at_kernel_address = at_kernel_address,
             .path_text = path_text,
             .shown_context = shown_context,
-            .breathe = [](void* self) { scope_of(self).breathe(); }};
+            .breathe = [](void* self) { scope_of(self).breathe(); },
+            .symbol = symbol,
+            .find_vma = find_vma,
+            .task_regs = task_regs,
+            .per_cpu = per_cpu,
+            .read_perf_event = read_perf_event,
+            .timers = scope->runner().timers ? &kTimers : nullptr,
+            .syscalls = nullptr};
   }
 };
 
@@ -350,6 +398,13 @@ void RunScope::lend(const std::function<void()>& meanwhile) {
 
 void* RunScope::context_memory() {
   return reinterpret_cast<void*>(runner_.contexts_.address + run_.cpu->slot * kContextSize);
+}
+
+u64 RunScope::call_back(const Program& program, u64 (*callback)(u64, u64, u64, u64, u64, Run*), u64 r1, u64 r2, u64 r3) {
+  run_.program = &program.text();
+  run_.tail_calls = 0;
+  run_.breaths = kBreaths;
+  return callback(r1, r2, r3, 0, 0, &run_);
 }
 
 u64 RunScope::call(const Program& program, void* context, u64 cookie, u64 func_ip) {

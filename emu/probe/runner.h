@@ -22,6 +22,9 @@
 
 namespace bpfemu {
 
+class BpfTimers;
+struct PerfEventState;
+
 // Where running programs reach out to.
 struct Outlets {
   std::function<void(const void* ring)> wake;                // who polls a struct Map or struct PerfRing
@@ -35,6 +38,12 @@ struct Outlets {
   std::function<Result<std::string>(u64 path)> path_text;    // d_path of a struct path in the arena
   std::function<u64(const Run&)> shown_context;  // of the program that runs, as the kernel's functions have it
   std::function<u64(u64)> kernel_address;                    // where kallsyms shows program code that lies in the arena
+  std::function<u64(const std::string& name)> symbol;        // kallsyms_lookup_name, 0: there is none
+  std::function<u64(u64 task, u64 address)> find_vma;        // arena address of the vm_area_struct, 0: none
+  std::function<u64(u64 task, const PtRegs&)> task_regs;     // arena address of the task's pt_regs, 0: no memory
+  // What a perf event that has `state` counted; kernel errno values as of perf_event_read_local.
+  std::function<s64(const PerfEventState& state, pid_t tid, u32 cpu, u64* to)> read_perf_event;
+  std::function<u64(u64 symbol, u32 cpu)> per_cpu;           // a CPU's copy of a per-CPU variable, 0: unknown
 };
 
 // What of the task a program looks at. Finding these costs system calls, so only who asks pays.
@@ -77,6 +86,8 @@ class Runner {
   // Who wants runs to be counted and timed: the sysctl kernel.bpf_stats_enabled, descriptors of BPF_ENABLE_STATS.
   u32 stats_users = 0;
 
+  BpfTimers* timers = nullptr;  // who keeps the time for programs
+
  private:
   friend class RunScope;
   friend struct RunScopeEnv;
@@ -115,6 +126,10 @@ class RunScope {
   bool at_site() const { return at_site_; }
   // The event was at `time` (CLOCK_MONOTONIC): to its programs it is then.
   void set_happened(u64 time) { happened_ = time; }
+  // A syscall program runs, which may make calls of its own.
+  void set_syscalls(const SyscallServices* syscalls) { env_.syscalls = syscalls; }
+  // The program runs for this perf event.
+  void set_perf_event(const PerfEventState& state) { perf_event_ = &state; }
   // A clock's interrupt runs the program.
   void set_in_interrupt() { in_interrupt_ = true; }
   // Between two programs: gives the vCPU away while `meanwhile` runs; the next one may be another.
@@ -130,6 +145,8 @@ class RunScope {
   void* context_memory();
   // R0 of the program.
   u64 call(const Program& program, void* context, u64 cookie = 0, u64 func_ip = 0);
+  // A function of the program, which nobody calls but the kernel.
+  u64 call_back(const Program& program, u64 (*callback)(u64, u64, u64, u64, u64, Run*), u64 r1, u64 r2, u64 r3);
 
  private:
   friend struct RunScopeEnv;
@@ -139,6 +156,7 @@ class RunScope {
   Task* task_;
   bool at_site_ = false, in_interrupt_ = false;
   u64 happened_ = 0;  // 0: now
+  const PerfEventState* perf_event_ = nullptr;
   bool in_grace_ = false;  // what its program may use stays while it stands aside
   Env env_;
   RunTask idle_{};

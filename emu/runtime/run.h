@@ -20,6 +20,22 @@ struct KernelSymbol {
   char name[128];           // not terminated
 };
 
+// bpf_timer: the struct bpf_timer in a map's value, at `timer`, is what names one. Results as of the helpers.
+struct TimerServices {
+  s64 (*init)(void* self, Run* run, Map* map, u64 timer);
+  s64 (*set_callback)(void* self, Run* run, u64 timer, u64 callback);  // a function of the program that runs
+  s64 (*start)(void* self, Run* run, u64 timer, u64 nsecs);
+  s64 (*cancel)(void* self, u64 timer);
+};
+
+// What syscall programs call for their own task (kernel: bpf_sys_bpf, bpf_sys_close, bpf_find_btf_id).
+struct SyscallServices {
+  void* self;
+  s64 (*bpf)(void* self, Run* run, u32 command, u64 attr, u32 size);
+  s64 (*close)(void* self, u32 fd);
+  s64 (*find_type)(void* self, const char* name, u32 kind);
+};
+
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
@@ -44,6 +60,15 @@ struct Env {
   s64 (*path_text)(void* self, u64 path, char* to, u64 size);               // d_path of a struct path in the arena, with its NUL
   u64 (*shown_context)(void* self, const Run* run);  // what the kernel has in the place of the program's context
   void (*breathe)(void* self);                      // others may go on now; null: there are none
+  u64 (*symbol)(void* self, const char* name);      // kallsyms_lookup_name, 0: there is none
+  u64 (*find_vma)(void* self, u64 task, u64 address);  // arena address of the vm_area_struct that has it, 0: none
+  u64 (*task_regs)(void* self, Run* run, u64 task);    // arena address of the task's pt_regs, 0: cannot be made
+  u64 (*per_cpu)(void* self, u64 symbol, u32 cpu);  // arena address of that CPU's copy of a per-CPU variable, 0: unknown
+  // Count, time enabled and time running of a PerfEventState; 0: of the event whose program runs (kernel:
+  // perf_event_read_local).
+  s64 (*read_perf_event)(void* self, Run* run, u64 state, u64* to);
+  const TimerServices* timers;
+  const SyscallServices* syscalls;                  // of syscall programs; null: the program is none
 };
 
 // The task an event belongs to, in the terms of the helpers.

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "emu/arena/layout.h"
+#include "emu/runtime/helpers/memory.h"
 
 namespace bpfemu {
 
@@ -47,10 +48,18 @@ bool finds_objects(u32 command) {
   }
 }
 
-Result<u64> run(BpfCall& call, u64 size) {
+}  // namespace
+
+std::span<const BpfCommand> bpf_commands() { return kCommands; }
+
+Result<u64> do_bpf(BpfCall& call, u32 size) {
   if (forbidden(call)) return fail(EPERM);
-  TRY(check_tail_zero(call.task, call.address, sizeof(bpf_attr), size));
-  TRY(call.task.read(call.address, &call.attr, std::min<u64>(size, sizeof(bpf_attr))));
+  if (call.caller) {
+    if (size > sizeof(bpf_attr)) return fail(E2BIG);  // no program knows of more
+  } else {
+    TRY(check_tail_zero(call.task, call.address, sizeof(bpf_attr), size));
+  }
+  TRY(call.read(call.address, &call.attr, std::min<u64>(size, sizeof(bpf_attr))));
 
   const BpfCommand* command = find_command(call.system.profile, call.command);
   if (!command) return fail(EINVAL);
@@ -62,17 +71,16 @@ Result<u64> run(BpfCall& call, u64 size) {
   return command->handler(call);
 }
 
-}  // namespace
-
-std::span<const BpfCommand> bpf_commands() { return kCommands; }
-
 Reply enter_bpf(System& system, Call& call) {
   BpfCall bpf{.system = system,
               .task = call.task,
               .command = static_cast<u32>(call.args[0]),
               .address = call.args[1],
               .caps = system.capabilities(call.task)};
-  return Reply::answer(run(bpf, static_cast<u32>(call.args[2])));
+  const auto answer = do_bpf(bpf, static_cast<u32>(call.args[2]));
+  // Who armed a timer on the way may look at once for what it did.
+  if (system.timers->any_armed()) system.timers->run_due();
+  return Reply::answer(answer);
 }
 
 Result<void> check_tail_zero(Task& task, u64 address, u64 known, u64 size) {
@@ -104,10 +112,24 @@ Result<u32> open_flag(u32 map_flags) {
   }
 }
 
+Result<void> BpfCall::read(u64 from, void* to, u64 size) {
+  if (!caller) return task.read(from, to, size);
+  return read_kernel(caller, to, from, size) < 0 ? fail(EFAULT) : Result<void>();
+}
+
+Result<std::string> BpfCall::read_string(u64 from, size_t limit) {
+  if (!caller) return task.read_string(from, limit);
+  std::string text(limit + 1, 0);
+  const s64 size = read_kernel_str(caller, text.data(), from, text.size());
+  if (size < 0) return fail(EFAULT);
+  text.resize(static_cast<size_t>(size) - 1);
+  return text.size() < limit ? Result<std::string>(text) : fail(ENAMETOOLONG);
+}
+
 Result<std::vector<u8>> BpfCall::copy_in(u64 from, u64 size) {
   TRY(room_for(size));
   std::vector<u8> bytes(size);
-  TRY(task.read(from, bytes.data(), size));
+  TRY(read(from, bytes.data(), size));
   return bytes;
 }
 

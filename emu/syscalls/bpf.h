@@ -23,9 +23,14 @@ struct BpfCall {
   u64 address;            // of the tool's attr, for results that go back into it
   bpf_attr attr{};        // the copy that everything is decided on
   Capabilities caps;
+  const Run* caller = nullptr;  // a program's call: the attr and what it points to are in the kernel's memory
 
-  // Memory of the tool: EFAULT.
+  // What the caller points to (kernel: bpfptr_t): EFAULT.
+  Result<void> read(u64 from, void* to, u64 size);
   Result<std::vector<u8>> copy_in(u64 from, u64 size);
+  // A text of at most `limit` bytes with its NUL left off, longer ones ENAMETOOLONG.
+  Result<std::string> read_string(u64 from, size_t limit);
+  // Memory of the tool, whoever calls: EFAULT.
   Result<void> copy_out(u64 to, const void* from, u64 size);
   template <class T>
   Result<void> put(u64 to, const T& value) {
@@ -84,5 +89,7 @@ Result<u32> open_flag(u32 map_flags);
 Result<u64> install_map(BpfCall& call, std::shared_ptr<MapObject> map, u32 flags);
 
 Reply enter_bpf(System& system, Call& call);
+// The call as far as its arguments say more than what is filled in: attr is `size` bytes at call.address.
+Result<u64> do_bpf(BpfCall& call, u32 size);
 
 }  // namespace bpfemu

@@ -11,6 +11,7 @@
 #include "emu/syscalls/map_elements.h"
 #include "emu/syscalls/map_mmap.h"
 #include "emu/syscalls/map_run.h"
+#include "emu/syscalls/storage_owner.h"
 
 namespace bpfemu {
 
@@ -149,6 +150,7 @@ Result<u64> map_create(BpfCall& call) {
   map->set_value_fields();
   call.system.maps.add(map);
   map->map().id = map->id();
+  if (is_object_storage(map->map())) watch_storage_owners(call.system);
   return install_map(call, map, flags);
 }
 

@@ -58,7 +58,7 @@ bool gpl_compatible(std::string_view license) {
 
 // A longer license is cut, not refused.
 Result<std::string> copy_license(BpfCall& call) {
-  auto license = call.task.read_string(call.attr.license, kMaxLicense);
+  auto license = call.read_string(call.attr.license, kMaxLicense);
   if (!license && license.error().value == ENAMETOOLONG) return std::string(kMaxLicense, ' ');
   return license;
 }
@@ -104,7 +104,7 @@ void resolve_in_task(BpfCall& call, LoadRequest& request) {
   if (!call.attr.fd_array) return;
   request.fd_array = [&call](u32 index) -> Result<int> {
     int fd;
-    TRY(call.task.read(call.attr.fd_array + u64{index} * sizeof fd, &fd, sizeof fd));
+    TRY(call.read(call.attr.fd_array + u64{index} * sizeof fd, &fd, sizeof fd));
     return fd;
   };
 }
@@ -203,7 +203,7 @@ Result<u64> prog_load(BpfCall& call) {
   request.attach_program = target.program;
   TRY(room_for(u64{attr.insn_cnt} * kWorkPerInsn));
   request.insns.resize(attr.insn_cnt);
-  TRY(call.task.read(attr.insns, request.insns.data(), attr.insn_cnt * sizeof(Insn)));
+  TRY(call.read(attr.insns, request.insns.data(), attr.insn_cnt * sizeof(Insn)));
   if (attr.prog_ifindex || !prog_type_ops(attr.prog_type)) return fail(EINVAL);  // no device that takes programs
   request.name = TRY(object_name(attr.prog_name));
 

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/syscall.h>
+
+#include "emu/hook/test_functions.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/test_run/test_run.h"
 
@@ -6,9 +9,15 @@ namespace bpfemu {
 
 namespace {
 
+template <class T>
+s64 to_return(const Result<T>& result) {
+  return result ? static_cast<s64>(*result) : -s64{result.error().value};
+}
+
 class Caller : public TestCaller {
  public:
-  Caller(BpfCall& call, const Program& program) : call_(call), program_(program) {}
+  Caller(BpfCall& call, const Program& program)
+      : call_(call), program_(program), syscalls_{this, call_bpf, close_descriptor, find_type} {}
   Result<std::vector<u8>> copy_in(u64 from, u64 size) override { return call_.copy_in(from, size); }
   Result<void> copy_out(u64 to, const void* from, u64 size) override { return call_.copy_out(to, from, size); }
   Result<void> put_attr(size_t offset, const void* from, size_t size) override {
@@ -19,10 +28,15 @@ class Caller : public TestCaller {
     if (cpu >= static_cast<int>(call_.system.options.cpus_online)) return fail(ENXIO);
     RunScope scope(call_.system.probes->runner(), &call_.task, nullptr, ProgramNeeds::everything(), cpu);
     if (!scope) return fail(ESRCH);
+    if (program_.type == BPF_PROG_TYPE_SYSCALL) scope.set_syscalls(&syscalls_);
     scope_ = &scope;
     body(scope.run());
     scope_ = nullptr;
     return {};
+  }
+  s32 finished(s32 result) override {
+    call_.system.probes->pass(call_.task, [&](Occasion& occasion) { result = pass_test_finish(occasion, result); });
+    return result;
   }
   bool interrupted() override {
     bool signalled = false;
@@ -33,8 +47,26 @@ class Caller : public TestCaller {
   void unmodelled(const char* what) override { call_.system.unmodelled.note(what); }
 
  private:
+  // The program's own calls are its task's, which waits for it (kernel: __sys_bpf with KERNEL_BPFPTR).
+  static s64 call_bpf(void* self, Run* run, u32 command, u64 attr, u32 size) {
+    const BpfCall& of = static_cast<Caller*>(self)->call_;
+    BpfCall call{.system = of.system, .task = of.task, .command = command, .address = attr, .caps = of.caps, .caller = run};
+    return to_return(do_bpf(call, size));
+  }
+  static s64 close_descriptor(void* self, u32 fd) {
+    const BpfCall& of = static_cast<Caller*>(self)->call_;
+    const s64 closed = to_return(of.task.call(SYS_close, {fd}));
+    of.system.files.reap();
+    return closed;
+  }
+  static s64 find_type(void* self, const char* name, u32 kind) {
+    const auto& btf = static_cast<Caller*>(self)->call_.system.vmlinux;
+    return to_return(btf ? btf->find(name, kind) : fail(EINVAL));
+  }
+
   BpfCall& call_;
   const Program& program_;
+  SyscallServices syscalls_;
   RunScope* scope_ = nullptr;
 };
 

@@ -19,7 +19,8 @@ Capabilities Identities::capabilities(pid_t tid) const {
   return {.bpf = admin || has(CAP_BPF),
           .perfmon = admin || has(CAP_PERFMON),
           .net_admin = has(CAP_NET_ADMIN),
-          .sys_admin = admin};
+          .sys_admin = admin,
+          .sys_boot = has(CAP_SYS_BOOT)};
 }
 
 CapabilitySets Identities::get(pid_t tid) const {

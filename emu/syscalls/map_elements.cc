@@ -5,6 +5,7 @@
 
 #include "emu/base/bytes.h"
 #include "emu/syscalls/map_run.h"
+#include "emu/syscalls/storage_owner.h"
 
 namespace bpfemu {
 
@@ -27,9 +28,18 @@ std::unexpected<Errno> lacking(BpfCall& call, const MapObject& map) {
   return fail(ENOTSUPP);
 }
 
+// Values of objects: the key is a descriptor of the tool's, to the map it is the object's address.
+Result<const void*> key_of(BpfCall& call, const Map& map, const void* key, u64& owner) {
+  if (!is_object_storage(map)) return key;
+  owner = TRY(storage_owner(call, map, load<int>(key)));
+  return &owner;
+}
+
 }  // namespace
 
-Result<void> read_element(BpfCall& call, MapObject& map, const void* key, std::vector<u8>& value) {
+Result<void> read_element(BpfCall& call, MapObject& map, const void* given, std::vector<u8>& value) {
+  u64 owner = 0;
+  const void* key = TRY(key_of(call, map.map(), given, owner));
   if (map.ops().elements != ElementKind::kBytes) return read_fd_element(map, key, value);
   if (!map.ops().copy_value) return lacking(call, map);
   MapRun run(call.system, call.task);
@@ -37,7 +47,9 @@ Result<void> read_element(BpfCall& call, MapObject& map, const void* key, std::v
   return {};
 }
 
-Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void* key, const void* value, u64 flags) {
+Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void* given, const void* value, u64 flags) {
+  u64 owner = 0;
+  const void* key = TRY(key_of(call, map.map(), given, owner));
   if (map.ops().elements != ElementKind::kBytes) {
     return write_fd_element(call, file, map, key, load<u32>(value), flags);
   }
@@ -51,7 +63,9 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
   return {};
 }
 
-Result<void> erase_element(BpfCall& call, MapObject& map, const void* key) {
+Result<void> erase_element(BpfCall& call, MapObject& map, const void* given) {
+  u64 owner = 0;
+  const void* key = TRY(key_of(call, map.map(), given, owner));
   if (map.ops().elements != ElementKind::kBytes) return erase_fd_element(map, key);
   if (!map.ops().erase) return lacking(call, map);
   MapRun run(call.system, call.task);

@@ -12,6 +12,8 @@
 
 #include "emu/kernel/load_average.h"
 #include "emu/kernel/packet_objects.h"
+#include "emu/probe/perf_local.h"
+#include "emu/runtime/perf_ring.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
@@ -118,6 +120,9 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.objects = std::make_unique<KernelObjects>(
       *s.object_space, [&host](pid_t tid) { return host.facts(tid); }, [&host](u32 cpu) { return host.runnable(cpu); },
       [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
+  s.per_cpu = std::make_unique<PerCpuObjects>(
+      *s.object_space, s.vmlinux, s.unmodelled,
+      [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
   s.test_object = std::make_unique<TestObject>(*s.arena, s.vmlinux);
   s.sock_objects = std::make_unique<SockObjects>(s.vmlinux);
   s.verifier = {.vmlinux = s.vmlinux,
@@ -141,6 +146,16 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.path_text = [&s](u64 path) { return d_path(*s.arena, *s.object_space, path); };
   outlets.shown_context = [&s](const Run& run) { return shown_context(*s.object_space, run); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
+  outlets.find_vma = [&s](u64 task, u64 address) -> u64 {
+    const auto known = s.objects->tasks.task_at(task);
+    return known && known->mm ? s.objects->memory.area(known->tgid, known->mm, address).address() : 0;
+  };
+  outlets.task_regs = [&s](u64 task, const PtRegs& regs) { return s.objects->tasks.show_registers(task, regs); };
+  outlets.read_perf_event = [&s](const PerfEventState& state, pid_t tid, u32 cpu, u64* to) {
+    return read_local(*s.probes, state.id, tid, cpu, to);
+  };
+  outlets.per_cpu = [&s](u64 symbol, u32 cpu) { return s.per_cpu->variable(symbol, cpu); };
+  outlets.symbol = [&s](const std::string& name) { return s.kernel.symbols().address(name); };
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,
                     .host = host,
@@ -153,6 +168,9 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .files = s.objects->files,
                     .switches = &s.event_switches},
       std::move(outlets));
+  s.timers = std::make_unique<BpfTimers>(
+      s.probes->runner(), host, [&s](u32 id) { return s.maps.find(id); }, [&s](u32 id) { return s.programs.find(id); });
+  s.probes->runner().timers = s.timers.get();
   s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
                                                     .kernel = s.kernel,
                                                     .dynamic_events = s.dynamic_events,

@@ -12,11 +12,13 @@
 #include "emu/bpf/program.h"
 #include "emu/kernel/d_path.h"
 #include "emu/kernel/objects.h"
+#include "emu/kernel/per_cpu_objects.h"
 #include "emu/kernel/profile.h"
 #include "emu/kernel/sock_object.h"
 #include "emu/kernel/test_object.h"
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
+#include "emu/probe/bpf_timers.h"
 #include "emu/probe/probes.h"
 #include "emu/syscalls/explanations.h"
 #include "emu/syscalls/files.h"
@@ -71,6 +73,7 @@ class System {
   TraceLog trace_log;                                // trace and trace_pipe
   std::unique_ptr<ObjectSpace> object_space;
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
+  std::unique_ptr<PerCpuObjects> per_cpu;            // per-CPU variables
   std::unique_ptr<SockObjects> sock_objects;         // struct sock
   IdSpace<MapObject> maps;
   bool arena_mapped = false;                         // some process has had pages of the arena
@@ -84,6 +87,7 @@ class System {
   Rtnetlink rtnetlink;
   HostPaths host_paths;
   std::unique_ptr<Probes> probes;
+  std::unique_ptr<BpfTimers> timers;                 // bpf_timer_start() and its like
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;
   std::unique_ptr<QuietPaths> quiet_paths;           // what processes decide by themselves

@@ -105,7 +105,9 @@ Result<std::vector<u8>> data_in(TestBench& bench, u64 size, u64 headroom, u64 ta
   return bench.caller.copy_in(bench.attr.data_in, size);
 }
 
-Result<void> finish(TestBench& bench, const DataOut& out, const Verdict& verdict) {
+namespace {
+
+Result<void> give(TestBench& bench, const DataOut& out, const Verdict& verdict) {
   const TestAttr& attr = bench.attr;
   TestCaller& caller = bench.caller;
   const bool cut_short = attr.data_size_out && out.size > attr.data_size_out;
@@ -127,6 +129,15 @@ Result<void> finish(TestBench& bench, const DataOut& out, const Verdict& verdict
   static_assert(kFirst < offsetof(TestAttr, data_size_out) && offsetof(TestAttr, data_size_out) < kEnd);
   copied = copied && caller.put_attr(offsetof(bpf_attr, test) + kFirst, &results.retval, kEnd - kFirst);
   return answered(copied, cut_short);
+}
+
+}  // namespace
+
+// A program that listens may make any number of it, which is then what bpf() returns, be it an error or not.
+Result<void> finish(TestBench& bench, const DataOut& out, const Verdict& verdict) {
+  const Result<void> given = give(bench, out, verdict);
+  const s32 result = bench.caller.finished(given ? 0 : -given.error().value);
+  return result == 0 ? Result<void>() : fail(-result);
 }
 
 }  // namespace bpfemu

@@ -30,6 +30,9 @@ class TestCaller {
   // The functions that the kernel has for fentry and fexit programs, or for fmod_ret, are called.
   virtual void call_test_functions(bool modified) = 0;
   virtual void unmodelled(const char* what) = 0;
+  // The run of a program on a packet comes to its end with 0 or -errno, which whoever listens may change (kernel:
+  // trace_bpf_test_finish): what it is then.
+  virtual s32 finished(s32 result) { return result; }
 };
 
 // Kernel: bpf_prog_test_run, after the program has been found. ENOTSUPP for types that cannot be run so.

@@ -323,7 +323,7 @@ Check Checker::check_kfunc_call() {
   const btf_type& proto = *btf.type(func.type);
   const Kfunc* kfunc = find_kfunc(name, info_.resolved_type());
   if (!kfunc) return reject(EACCES, "calling kernel function {} is not allowed\n", name);
-  if (kfunc->flags & kKfuncDestructive && !request_.caps.sys_admin) {
+  if (kfunc->flags & kKfuncDestructive && !request_.caps.sys_boot) {
     return reject(EACCES, "destructive kfunc calls require CAP_SYS_BOOT capabilities\n");
   }
   KfuncMeta meta;

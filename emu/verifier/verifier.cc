@@ -129,6 +129,7 @@ Result<VerifiedProgram> Checker::run() {
   verified.processed_insns = insns_processed_;
   verified.sleepable = info_.sleepable;
   verified.max_ctx_offset = info_.max_ctx_offset;
+  verified.max_tp_access = info_.max_tp_access;
   verified.ctx_words = info_.ctx_words;
   return verified;
 }

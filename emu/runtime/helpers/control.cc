@@ -51,4 +51,8 @@ HELPER(help_get_branch_snapshot) {
   return result(r3 ? -EINVAL : -ENOENT);
 }
 
+HELPER(help_read_branch_records) {
+  return result(r4 & ~u64{BPF_F_GET_BRANCH_RECORDS_SIZE} ? -EINVAL : -ENOENT);
+}
+
 }  // namespace bpfemu

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dynptrs: memory with a size that is known at run time only. The verifier keeps the two stack slots of a dynptr for
 // these helpers alone. Runtime code.
+#include <linux/bpf.h>
+
 #include "emu/base/bytes.h"
 #include "emu/runtime/helpers/call.h"
 #include "emu/runtime/maps/ringbuf.h"
@@ -49,6 +51,35 @@ void finish_record(u64 dynptr_address, u64 flags, bool discard, Run* run) {
 }
 
 }  // namespace
+
+// Kernel: bpf_user_ringbuf_drain.
+HELPER(help_user_ringbuf_drain) {
+  constexpr u64 kMaxSamples = 128 * 1024;  // BPF_MAX_USER_RINGBUF_SAMPLES
+  if (r4 & ~u64{BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP}) return result(-EINVAL);
+  RingMap& map = *pointer_to<RingMap>(r1);
+  if (__atomic_exchange_n(&map.busy, 1, __ATOMIC_ACQUIRE)) return result(-EBUSY);
+  auto* callback = reinterpret_cast<MapCallback>(r2);
+  s64 seen = 0, taken = 0, error = 0;
+  for (u64 stop = 0; static_cast<u64>(seen) < kMaxSamples && !stop; ++seen) {
+    breathe(run);
+    u8* record = nullptr;
+    const s64 size = user_ring_peek(map, &record);
+    if (size == -ENODATA) break;
+    if (size == -EAGAIN) continue;
+    if (size < 0) {
+      error = size;
+      break;
+    }
+    Dynptr dynptr{.data = address_of(record), .size = static_cast<u32>(size), .offset = 0};
+    stop = callback(address_of(&dynptr), r3, 0, 0, 0, run);
+    user_ring_release(map, static_cast<u64>(size));
+    ++taken;
+  }
+  __atomic_store_n(&map.busy, 0, __ATOMIC_RELEASE);
+  const bool wake = (r4 & BPF_RB_FORCE_WAKEUP) || (!(r4 & BPF_RB_NO_WAKEUP) && seen > 0);
+  if (wake && run->env->wake) run->env->wake(run->env->self, &map);
+  return result(error ? error : taken);
+}
 
 HELPER(help_dynptr_from_mem) {
   Dynptr& dynptr = dynptr_at(r4);

@@ -57,6 +57,19 @@ HELPER(help_get_current_task) {
   return run->task->task_struct;
 }
 
+HELPER(help_task_pt_regs) {
+  return r1 && run->env->task_regs ? run->env->task_regs(run->env->self, run, r1) : 0;
+}
+
+// Kernel: bpf_find_vma.
+HELPER(help_find_vma) {
+  if (r5) return result(-EINVAL);
+  const u64 area = r1 && run->env->find_vma ? run->env->find_vma(run->env->self, r1, r2) : 0;
+  if (!area) return result(-ENOENT);
+  reinterpret_cast<MapCallback>(r3)(r1, area, r4, 0, 0, run);
+  return 0;
+}
+
 HELPER(help_d_path) {
   if (!r3) return 0;
   if (!run->env->path_text) return result(-EFAULT);

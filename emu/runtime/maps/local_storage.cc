@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// BPF_MAP_TYPE_SK_STORAGE, INODE_STORAGE and TASK_STORAGE: values that belong to a kernel object. Such maps can be
-// created and loaded with; their values are not modelled, so they lack the operations.
+// BPF_MAP_TYPE_SK_STORAGE: values that belong to a socket. Such maps can be created and loaded with; their values are not
+// modelled, so they lack the operations.
+#include "emu/runtime/maps/local_storage.h"
+
 #include "emu/runtime/maps/types.h"
 #include "emu/runtime/maps/value.h"
 
@@ -10,7 +12,9 @@ namespace {
 
 constexpr u32 kMaxValue = 0xffff - 128;  // BPF_LOCAL_STORAGE_MAX_VALUE_SIZE
 
-s64 alloc_check(const MapAttr& attr) {
+}  // namespace
+
+s64 local_storage_alloc_check(const MapAttr& attr) {
   if ((attr.flags & ~(BPF_F_NO_PREALLOC | BPF_F_CLONE)) || !(attr.flags & BPF_F_NO_PREALLOC) || attr.max_entries ||
       attr.key_size != sizeof(int) || attr.value_size == 0 || !attr.btf_key_type_id || !attr.btf_value_type_id) {
     return -EINVAL;
@@ -19,6 +23,8 @@ s64 alloc_check(const MapAttr& attr) {
   return attr.value_size > kMaxValue ? -E2BIG : 0;
 }
 
+namespace {
+
 u64 footprint(const MapAttr&) {
   return sizeof(Map);
 }
@@ -26,7 +32,7 @@ void init(Map&) {}
 
 }  // namespace
 
-const MapOps local_storage_ops = {.alloc_check = alloc_check,
+const MapOps local_storage_ops = {.alloc_check = local_storage_alloc_check,
                                   .footprint = footprint,
                                   .init = init,
                                   .get_next_key = refuse_next<-ENOTSUPP>,

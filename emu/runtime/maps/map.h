@@ -46,6 +46,7 @@ struct Map {
   ArenaLock lock;
   u32 wake_source;       // rings: index of the carrier to wake, kept by the control plane
   s32 spin_lock_offset;  // of the bpf_spin_lock in a value, -1: none (see MapObject::set_value_fields)
+  s32 timer_offset;      // of the bpf_timer
   u32 hole_count;
   ValueHole holes[kMaxValueHoles];  // in the order of their offsets
   u32 kptr_count;

@@ -107,6 +107,31 @@ u64 ring_query(RingMap& map, u64 what) {
   return what <= BPF_RB_PROD_POS ? positions[what] : 0;
 }
 
+s64 user_ring_peek(RingMap& map, u8** record) {
+  constexpr u32 kMarks = BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT;
+  constexpr u64 kMaxDynptr = (1 << 24) - 1;  // DYNPTR_MAX_SIZE
+  const u64 producer = __atomic_load_n(&map.producer(), __ATOMIC_ACQUIRE);
+  const u64 consumer = __atomic_load_n(&map.consumer(), __ATOMIC_ACQUIRE);
+  if (producer % 8) return -EINVAL;
+  if (consumer >= producer) return -ENODATA;
+  u8* header = map.data() + (consumer & map.mask() & ~u64{7});
+  const u32 marked = __atomic_load_n(reinterpret_cast<u32*>(header), __ATOMIC_ACQUIRE);
+  const u32 size = marked & ~kMarks;
+  if (record_space(size) > producer - consumer) return -EINVAL;
+  if (record_space(size) > map.max_entries || size > kMaxDynptr) return -E2BIG;
+  if (marked & BPF_RINGBUF_DISCARD_BIT) {
+    user_ring_release(map, size);
+    return -EAGAIN;
+  }
+  if (marked & BPF_RINGBUF_BUSY_BIT) return -ENODATA;
+  *record = map.data() + ((consumer + BPF_RINGBUF_HDR_SZ) & map.mask());
+  return size;
+}
+
+void user_ring_release(RingMap& map, u64 size) {
+  __atomic_store_n(&map.consumer(), map.consumer() + record_space(size), __ATOMIC_RELEASE);
+}
+
 const MapOps ringbuf_ops = kOps;
 const MapOps user_ringbuf_ops = kOps;
 

@@ -14,6 +14,7 @@ struct RingHeader {
 };
 
 struct RingMap : Map {
+  u32 busy;  // of a user ring: somebody drains it
   u64& consumer() { return *reinterpret_cast<u64*>(reinterpret_cast<u8*>(this) + kPageSize); }
   u64& producer() { return *reinterpret_cast<u64*>(reinterpret_cast<u8*>(this) + 2 * kPageSize); }
   u64& pending() { return (&producer())[1]; }  // of the oldest record that is not committed
@@ -26,6 +27,11 @@ void* ring_reserve(Run* run, RingMap& map, u64 size);  // null: no room
 void ring_commit(Run* run, void* record, u64 flags, bool discard);
 s64 ring_output(Run* run, RingMap& map, const void* data, u64 size, u64 flags);
 u64 ring_query(RingMap& map, u64 what);
+// The oldest record that a tool has put into a user ring: its size, and where it is in `record` (kernel:
+// __bpf_user_ringbuf_peek). -ENODATA: none that is finished; -EAGAIN: a discarded one, which is taken; -EINVAL, -E2BIG:
+// what is there is none.
+s64 user_ring_peek(RingMap& map, u8** record);
+void user_ring_release(RingMap& map, u64 size);
 // Bytes between consumer and producer: readable when not 0 (kernel: ringbuf_map_poll_kern).
 u64 ring_available(RingMap& map);
 

@@ -73,6 +73,8 @@ void free_kptrs(const Map& map, void* value);
 // The same for a value that leaves its map, or whose place another takes (kernel: check_and_free_fields).
 inline void free_fields(const Map& map, void* value) {
   if (map.kptr_count) free_kptrs(map, value);
+  // Its first word names the timer: without it there is none any longer (kernel: bpf_timer_cancel_and_free).
+  if (map.timer_offset >= 0) store(static_cast<u8*>(value) + map.timer_offset, u64{0});
 }
 
 // Flags of an update against whether the key is there already (kernel: check_flags).
