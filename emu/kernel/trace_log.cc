@@ -146,8 +146,8 @@ Result<void> TraceLog::resize(u64 kilobytes) {
 }
 
 std::string TraceLog::size_text(u32 cpus) const {
-  constexpr u64 kBegun = 7;
-  if (!expanded_) return fmt::format("{} (expanded: {})\n", kBegun * cpus, kilobytes_ * cpus);
+  constexpr u64 kBegun = 7, kWanted = 1408;  // the buffer has whole pages
+  if (!expanded_) return fmt::format("{} (expanded: {})\n", kBegun * cpus, kWanted * cpus);
   return fmt::format("{}\n", kilobytes_ * cpus);
 }
 

@@ -45,7 +45,7 @@ class TraceLog {
 
   // buffer_size_kb of each CPU. EINVAL: 0; ENOMEM.
   Result<void> resize(u64 kilobytes);
-  // "1408\n", or, before anybody wanted a buffer, "7 (expanded: 1408)\n"; of so many CPUs together.
+  // "1410\n", or, before anybody wanted a buffer, "7 (expanded: 1408)\n"; of so many CPUs together.
   std::string size_text(u32 cpus) const;
   void expand() { expanded_ = true; }
 
@@ -67,7 +67,7 @@ class TraceLog {
   size_t size_ = 0;
   u64 lost_ = 0;  // those that had to go for others
   bool expanded_ = false;
-  u64 kilobytes_ = 1408;
+  u64 kilobytes_ = 1410;
   std::vector<UniqueFd> pipes_;
 };
 

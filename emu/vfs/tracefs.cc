@@ -123,6 +123,7 @@ class MarkerFile : public FileNode {
   Result<u64> write(Task* task, std::string_view data) override {
     if (!world_.trace_options.on("markers")) return fail(EINVAL);
     constexpr size_t kMost = 1024;  // kernel: TRACE_BUF_SIZE
+    constexpr u64 kWithin = 0xdd;   // where in the function 6.1 says it is (kernel: _THIS_IP_)
     const size_t size = std::min(data.size(), kMost);
     std::string text(data.substr(0, size));
     if (!text.ends_with('\n')) text += '\n';
@@ -140,7 +141,7 @@ class MarkerFile : public FileNode {
                           .time_ns = static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec),
                           .flags = "....."},
                          "tracing_mark_write: " + text,
-                         fmt::format("# {:x} {}", world_.kernel.symbols().address("tracing_mark_write"), text));
+                         fmt::format("# {:x} {}", world_.kernel.symbols().address("tracing_mark_write") + kWithin, text));
     return size;
   }
 
