@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/bpf/program.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "emu/jit/jit.h"
@@ -70,6 +71,12 @@ Result<FunctionHooks*> Program::hooks_of(size_t function) {
     }
   }
   return reinterpret_cast<FunctionHooks*>(hooks_extent_.address) + function;
+}
+
+bool Program::is_extended() const {
+  const auto* const hooks = reinterpret_cast<const FunctionHooks*>(hooks_extent_.address);
+  return hooks && std::any_of(hooks, hooks + verified.subprogram_starts.size(),
+                              [](const FunctionHooks& function) { return function.replacement != nullptr; });
 }
 
 Result<void> Program::assemble() {

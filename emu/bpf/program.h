@@ -83,6 +83,8 @@ class Program : public Object {
   ProgramText& text() const { return *text_; }
   Extent code() const { return code_; }
   bool is_hooked() const { return hooks_extent_.size != 0; }
+  // Does another program run in the place of one of its functions?
+  bool is_extended() const;
   const std::vector<u32>& insn_offsets() const { return insn_offsets_; }
   u32 code_size() const { return code_size_; }
 

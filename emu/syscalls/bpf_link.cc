@@ -14,6 +14,7 @@
 #include "emu/bpf/attach_types.h"
 #include "emu/probe/attach.h"
 #include "emu/probe/program_trampoline.h"
+#include "emu/runtime/maps/prog_array.h"
 #include "emu/probe/trampoline.h"
 #include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
@@ -77,6 +78,18 @@ ProgramFunction function_of(std::shared_ptr<Program> program, u32 btf_id) {
   return {std::move(program), btf_id, index, address};
 }
 
+// Kernel: prog_array_member_cnt.
+bool is_tail_called(System& system, const Program& program) {
+  for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
+    const auto map = system.maps.find(*id);
+    if (!map || (*map)->map().type != BPF_MAP_TYPE_PROG_ARRAY) continue;
+    const auto& array = static_cast<const ProgArray&>((*map)->map());
+    const std::span slots(array.slots, array.max_entries);
+    if (std::ranges::find(slots, program.runtime_address()) != slots.end()) return true;
+  }
+  return false;
+}
+
 // Kernel: bpf_tracing_prog_attach with a program as the target. What the program was loaded for counts once.
 Result<u64> link_to_program(BpfCall& call, std::shared_ptr<Program> program, NewTarget wanted, u64 cookie) {
   std::shared_ptr<Program> target = program->attach_program;
@@ -88,6 +101,7 @@ Result<u64> link_to_program(BpfCall& call, std::shared_ptr<Program> program, New
     btf_id = wanted.btf_id;
   }
   if (!target) return fail(EINVAL);
+  if (program->type == BPF_PROG_TYPE_EXT && is_tail_called(call.system, *target)) return fail(EBUSY);
   TRY(check_runnable(call.system, *program));
   auto link = TRY(attach_to_program(program, function_of(std::move(target), btf_id), cookie));
   program->attach_program.reset();

@@ -23,6 +23,8 @@ struct Element {
 Result<Element> program_element(BpfCall& call, MapObject& map, u32 fd) {
   auto program = TRY(call.program(fd));
   if (program->type == BPF_PROG_TYPE_EXT || !owner_fits(map, *program)) return fail(EINVAL);
+  // What replaces its function could call it without end (kernel: prog_fd_array_get_ptr).
+  if (map.map().type == BPF_MAP_TYPE_PROG_ARRAY && program->is_extended()) return fail(EBUSY);
   TRY(check_runnable(call.system, *program));
   return Element{program->runtime_address(), program};
 }

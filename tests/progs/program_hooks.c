@@ -203,6 +203,27 @@ static void replace(int target, int other_target) {
   for (int i = 0; i < 5; ++i) close(fds[i]);
 }
 
+// A program whose function is replaced is not called from an array, nor the other way round.
+static void in_array(int target) {
+  union bpf_attr attr = {.map_type = BPF_MAP_TYPE_PROG_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 2};
+  const int array = bpf_call(BPF_MAP_CREATE, &attr);
+  uint32_t key = 1, value = target;
+  union bpf_attr element = {.map_fd = (uint32_t)array};
+  element.key = (uintptr_t)&key;
+  union bpf_attr gone = element;
+  element.value = (uintptr_t)&value;
+  const int replacement = load_replacement(target, kAdd, kAdd);
+  CHECK(array >= 0 && replacement >= 0 && bpf_call(BPF_MAP_UPDATE_ELEM, &element) == 0);
+  CHECK(attach(replacement) == -1 && errno == EBUSY);
+  CHECK(bpf_call(BPF_MAP_DELETE_ELEM, &gone) == 0);
+  const int link = attach(replacement);
+  CHECK(link >= 0 && bpf_call(BPF_MAP_UPDATE_ELEM, &element) == -1 && errno == EBUSY);
+  close(link);
+  CHECK(bpf_call(BPF_MAP_UPDATE_ELEM, &element) == 0);
+  close(replacement);
+  close(array);
+}
+
 static void refused(int target) {
   CHECK(load_replacement(target, kAdd, kWide) == -1 && errno == EINVAL);
   CHECK(load_replacement(target, kWide, kWide) == -1 && errno == EINVAL);
@@ -230,5 +251,6 @@ int main(void) {
   watch(target);
   replace(target, other_target);
   refused(target);
+  in_array(target);
   return 0;
 }
