@@ -57,7 +57,7 @@ TEST_CASE("task_struct and what hangs on it") {
         if (it == known.end()) return fail(ESRCH);
         return it->second;
       },
-      [](std::string_view) { return u64{0}; });
+      [](u32 cpu) { return cpu + 2; }, [](std::string_view) { return u64{0}; });
   TaskObjects& objects = all.tasks;
 
   TaskFacts facts = facts_of(self, self, 500, "tool");
@@ -125,7 +125,7 @@ TEST_CASE("task_struct and what hangs on it") {
     CHECK(reader.get(task, "task_struct", "fs") == 0);
     const UniqueFd high(::fcntl(0, F_DUPFD, 900));
     REQUIRE(high);
-    for (const char* member : {"files", "fs", "utime"}) {
+    for (const char* member : {"files", "fs", "utime", "se.cfs_rq"}) {
       const bpf_insn insn = {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 0,
                              .imm = static_cast<s32>(btf->offset_of("task_struct", member).value())};
       objects.named_by({&insn, 1});
@@ -143,6 +143,7 @@ TEST_CASE("task_struct and what hangs on it") {
     const u64 folder = reader.get(reader.get(task, "task_struct", "fs"), "fs_struct", "pwd.dentry");
     CHECK(reader.get(reader.get(folder, "dentry", "d_inode"), "inode", "i_ino") == st.st_ino);
     CHECK(reader.get(task, "task_struct", "se.sum_exec_runtime") > 0);
+    CHECK(reader.get<u32>(reader.get(task, "task_struct", "se.cfs_rq"), "cfs_rq", "nr_running") == facts.cpu + 2);
   }
   SECTION("the program's file") {
     const u64 exe = reader.get(mm, "mm_struct", "exe_file");
@@ -197,12 +198,12 @@ TEST_CASE("without BTF there are no objects") {
   auto arena = Arena::create(1);
   REQUIRE(arena);
   ObjectSpace space(**arena, nullptr);
-  CHECK(KernelObjects(space, {}, {}).tasks.task_struct(facts_of(1, 1, 0, "init")) == 0);
+  CHECK(KernelObjects(space, {}, {}, {}).tasks.task_struct(facts_of(1, 1, 0, "init")) == 0);
   CHECK(TestObject(**arena, nullptr).address() == 0);
   RunSock sock{};
   CHECK_FALSE(SockObjects(nullptr).show(sock));
   ObjectSpace no_types(**arena, Btf::load_kernel_lazily([]() -> Result<std::vector<u8>> { return fail(EIO); }, "x"));
-  KernelObjects empty(no_types, {}, {});
+  KernelObjects empty(no_types, {}, {}, {});
   CHECK(empty.tasks.task_struct(facts_of(1, 1, 0, "init")) == 0);
 }
 

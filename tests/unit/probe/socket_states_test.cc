@@ -22,6 +22,7 @@ struct StateSink : HookSink {
     seen += fmt::format("{}>{} ", (*event.arguments)[1], (*event.arguments)[2]);
     idle = event.task == nullptr;
   }
+  u64 asked(Hook, Side, const Event&) override { return 0; }
   std::string take() { return std::exchange(seen, {}); }
   std::string seen;
   bool listens = true, idle = false;
