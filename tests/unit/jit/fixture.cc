@@ -99,7 +99,8 @@ Executable Fixture::input(const Program& program, bool bmi2) const {
                  .stack_depths = program.stack_depths,
                  .helper = helper,
                  .kfunc = kernel_function,
-                 .called_maps = {}};
+                 .called_maps = {},
+                 .hooks = {}};
   input.bmi2 = input.bmi2 && bmi2;
   return input;
 }
