@@ -79,6 +79,11 @@ never reach) and: %s. Others exist
 in /proc/kallsyms; attaching to them is noted as not modelled, and so is attaching further into a function than behind the
 nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
 
+`cap_capable` and `security_capable` are passed where a system call asks for a capability itself. Not told, and without a
+note: what files' modes and owners make the kernel ask (CAP_DAC_OVERRIDE, CAP_FOWNER and their like).
+
+A task's `se.cfs_rq` counts the supervised threads that run on its CPU or wait for it, nobody else's.
+
 LSM programs (BPF_LSM_MAC) deny, and are told of, what passes these hooks of security modules: %s. Those of the `security_*`
 functions around them that return something can be modified by fmod_ret programs. Attaching to others is noted as not modelled,
 and so is BPF_LSM_CGROUP. A signal to several processes, setpriority() of several, and the messages behind the first of sendmmsg() and
