@@ -27,7 +27,7 @@ constexpr u32 kUnchanged = ~0u;
 constexpr u64 kUserModeOnly = 1;                         // kernel: UFFD_USER_MODE_ONLY
 constexpr u32 kIoClassShift = 13, kIoClassRealTime = 1;  // kernel: IOPRIO_*, in a header that is not C++
 
-// What a call asks before it looks at its arguments. Null: not such a call.
+// What a call asks before it looks at its arguments.
 struct FirstThing {
   long call;
   u32 capability;
@@ -228,13 +228,6 @@ void pass_own_checks(Transit& call) {
     case SYS_chroot: change_root(call); break;
     case SYS_unshare:
     case SYS_clone: make_namespaces(call, call.arg(0)); break;
-    case SYS_fork:
-    case SYS_vfork: break;
-    case SYS_clone3: {
-      u64 flags = 0;
-      if (call.task().read(call.arg(0), &flags, sizeof flags)) make_namespaces(call, flags);
-      break;
-    }
     case SYS_kill:
     case SYS_tkill:
     case SYS_tgkill: send_signal(call); break;

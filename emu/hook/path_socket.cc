@@ -41,24 +41,24 @@ struct CallAddress {
   SocketEnd end() const { return SocketEnd::from(name); }
 };
 
-// A hook that is passed with the socket and up to three plain numbers.
-Passing enter_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64 one = 0, u64 two = 0, u64 three = 0) {
-  return call.enter(hook, [&](Arguments& a) {
+// The socket and up to three plain numbers.
+auto socket_arguments(Transit& call, const FollowedSocket& socket, u64 one, u64 two, u64 three) {
+  return [&call, &socket, one, two, three](Arguments& a) {
     a[0] = sockets_of(call).socket(socket).address();
     a[1] = one;
     a[2] = two;
     a[3] = three;
-  });
+  };
+}
+
+// A hook that is passed with them.
+Passing enter_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64 one = 0, u64 two = 0, u64 three = 0) {
+  return call.enter(hook, socket_arguments(call, socket, one, two, three));
 }
 
 // The same where the security modules are asked.
 bool ask_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64 one = 0, u64 two = 0, u64 three = 0) {
-  return call.ask(hook, [&](Arguments& a) {
-    a[0] = sockets_of(call).socket(socket).address();
-    a[1] = one;
-    a[2] = two;
-    a[3] = three;
-  });
+  return call.ask(hook, socket_arguments(call, socket, one, two, three));
 }
 
 // A connection has come to a listener: the child, from the clone on (kernel: tcp_check_req).

@@ -27,6 +27,21 @@ static inline long bpf_call(int command, union bpf_attr* attr) {
   return syscall(SYS_bpf, command, attr, sizeof *attr);
 }
 
+static inline unsigned number_in(const char* path) {
+  unsigned number = 0;
+  FILE* file = fopen(path, "r");
+  if (file && fscanf(file, "%u", &number) != 1) number = 0;
+  if (file) fclose(file);
+  return number;
+}
+
+// Of a tracepoint of the system `syscalls`; 0: there is none.
+static inline unsigned event_id(const char* name) {
+  char path[200];
+  snprintf(path, sizeof path, "/sys/kernel/tracing/events/syscalls/%s/id", name);
+  return number_in(path);
+}
+
 static inline int counter_map(void) {
   union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
   return bpf_call(BPF_MAP_CREATE, &attr);

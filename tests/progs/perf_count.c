@@ -4,16 +4,6 @@
 
 enum { kTimes = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING };
 
-static unsigned event_id(const char* name) {
-  char path[200];
-  snprintf(path, sizeof path, "/sys/kernel/tracing/events/syscalls/%s/id", name);
-  FILE* file = fopen(path, "r");
-  unsigned id = 0;
-  if (file && fscanf(file, "%u", &id) != 1) id = 0;
-  if (file) fclose(file);
-  return id;
-}
-
 static int open_event(struct perf_event_attr attr, pid_t pid, int cpu, int group) {
   attr.size = sizeof attr;
   return syscall(SYS_perf_event_open, &attr, pid, cpu, group, PERF_FLAG_FD_CLOEXEC);

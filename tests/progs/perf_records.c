@@ -7,16 +7,6 @@
 
 enum { kPages = 16, kDataOffset = 4096 };
 
-static unsigned event_id(const char* name) {
-  char path[200];
-  snprintf(path, sizeof path, "/sys/kernel/tracing/events/syscalls/%s/id", name);
-  FILE* file = fopen(path, "r");
-  unsigned id = 0;
-  if (file && fscanf(file, "%u", &id) != 1) id = 0;
-  if (file) fclose(file);
-  return id;
-}
-
 // What the records tell, in their order: a letter each.
 struct Told {
   char order[64];

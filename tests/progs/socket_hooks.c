@@ -53,14 +53,6 @@ static int load_logger(uint32_t type, int what) {
   return bpf_call(BPF_PROG_LOAD, &attr);
 }
 
-static unsigned number_in(const char* path) {
-  unsigned number = 0;
-  FILE* file = fopen(path, "r");
-  if (file && fscanf(file, "%u", &number) != 1) number = 0;
-  if (file) fclose(file);
-  return number;
-}
-
 static int attach(int program_type, int what, struct perf_event_attr* event) {
   event->size = sizeof *event;
   event->sample_period = 1;

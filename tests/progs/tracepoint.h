@@ -18,19 +18,11 @@ static inline struct counter count_event(pid_t pid, int program_type, struct per
   return counter;
 }
 
-static inline unsigned number_in(const char* path) {
-  unsigned number = 0;
-  FILE* file = fopen(path, "r");
-  if (file && fscanf(file, "%u", &number) != 1) number = 0;
-  if (file) fclose(file);
-  return number;
-}
-
 static inline struct counter count(pid_t pid, const char* moment, const char* call) {
   struct counter counter = {-1, -1};
-  char path[128];
-  snprintf(path, sizeof path, "/sys/kernel/tracing/events/syscalls/sys_%s_%s/id", moment, call);
-  struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .config = number_in(path)};
+  char name[64];
+  snprintf(name, sizeof name, "sys_%s_%s", moment, call);
+  struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .config = event_id(name)};
   if (event.config) counter = count_event(pid, BPF_PROG_TYPE_TRACEPOINT, &event);
   if (counter.event < 0 && demanded()) printf("cannot probe %s of %s: errno %d\n", moment, call, errno);
   return counter;
