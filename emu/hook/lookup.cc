@@ -57,8 +57,8 @@ Lookup::Lookup(Occasion& on, u64 folder, u64 user, Last last) : on_(on), from_(f
 }
 
 Lookup::Lookup(Occasion& on, std::string path)
-    : on_(on), path_(std::move(path)), from_(static_cast<u64>(AT_FDCWD)), named_(!path_.empty()) {
-  if (named_) walk(static_cast<u64>(AT_FDCWD), Last::kFollow);
+    : on_(on), path_(std::move(path)), from_(kHere), named_(!path_.empty()) {
+  if (named_) walk(kHere, Last::kFollow);
 }
 
 Lookup::Folder Lookup::root() const {

@@ -3,6 +3,8 @@
 // followed. Nothing on the way waits for a process: what is served by one is not looked at.
 #pragma once
 
+#include <fcntl.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +13,9 @@
 #include "emu/hook/open_file.h"
 
 namespace bpfemu {
+
+// What the folder of a call without one is.
+inline constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
 
 class Lookup {
  public:

@@ -12,7 +12,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
 constexpr u64 kBasicStats = STATX_BASIC_STATS;
 constexpr u64 kStatFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
 

@@ -19,7 +19,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
 constexpr u32 kLargeFile = 0100000, kModeExec = 0x20;  // kernel: O_LARGEFILE, FMODE_EXEC
 constexpr u64 kMayExec = 1, kMayRead = 4;              // kernel: MAY_*
 constexpr s32 kLookupOpen = 0x100, kLookupFollow = 1;

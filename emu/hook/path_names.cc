@@ -16,8 +16,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
-
 // A path and where it counts from.
 struct Named {
   u64 folder, path;

@@ -52,7 +52,7 @@ bool read_how(Task& task, u64 address, u64 size, struct open_how& how) {
 
 // What each of the four calls asks do_sys_openat2 for.
 struct Opening {
-  u64 folder = static_cast<u64>(AT_FDCWD), name = 0;
+  u64 folder = kHere, name = 0;
   open_how how{};
 
   bool has(u64 flag) const { return (how.flags & flag) == flag; }

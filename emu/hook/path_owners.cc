@@ -13,8 +13,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
-
 // Which file a call is about: by a path, or the descriptor `folder` itself.
 class Subject {
  public:

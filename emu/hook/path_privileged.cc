@@ -22,7 +22,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
 constexpr u32 kUnchanged = ~0u;
 constexpr u64 kUserModeOnly = 1;                         // kernel: UFFD_USER_MODE_ONLY
 constexpr u32 kIoClassShift = 13, kIoClassRealTime = 1;  // kernel: IOPRIO_*, in a header that is not C++
