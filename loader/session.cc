@@ -105,6 +105,12 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   tracer_.wait_for_all = command.wait_all;
   tracer_.decider().hot = command.hot;
   tracer_.note = std::move(note);
+  const UniqueFd memory_ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  // Before anything stops: a program that is served by somebody is waited for at its very exec.
+  if (Result<void> r = start_waker(first, memory_ready.get()); !r) {
+    ::kill(first, SIGKILL);
+    return {Kind::kFailed, r.error().value};
+  }
   if (Result<void> r = tracer_.start(*spawn, fully_traced(base), handler); !r) {
     ::kill(first, SIGKILL);
     const bool denied = spawn->failure() == Spawn::Failure::kNone && r.error().value == EPERM;
@@ -113,23 +119,7 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   host_.set_root(root, first);
   UniqueFd listener = spawn->take_listener();
   env_.listener = listener.get();
-  if (Result<void> r = waker_.start(passed_on_mask(), [&](const auto& info) { pass_on(info, first); }); !r)
-    return {Kind::kFailed, r.error().value};
-  const UniqueFd memory_ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  env_.memory_ready = memory_ready.get();
-  (void)waker_.watch(memory_ready.get(), [this] {
-    u64 count = 0;
-    if (::read(env_.memory_ready, &count, sizeof count) == sizeof count) tracer_.long_calls().wake();
-  });
   started_(waker_);
-  tracer_.cpu().start_looking = [this] {
-    look_timer_ = waker_.add_timer(CpuFollower::kLookEvery, CpuFollower::kLookEvery, [this] {
-      if (!tracer_.cpu().look()) waker_.cancel_timer(look_timer_);
-    });
-  };
-  tracer_.attend = [this] {
-    if (waker_.pending()) waker_.attend();
-  };
   if (command.timeout_ns != 0) waker_.add_timer(command.timeout_ns, 0, [this] { end_all(Kind::kTimedOut); });
   watch_cpu_limit();
   // What we hold is not for those whom we trace, who are of the same user. Without a listener they need it.
@@ -138,6 +128,24 @@ Outcome Session::run(const Command& command, const Root& root, const SyscallSet&
   ::prctl(PR_SET_DUMPABLE, 1);
   env_.listener = -1;
   return cut_off_ ? Outcome{*cut_off_, 0} : Outcome{Kind::kEnded, status};
+}
+
+Result<void> Session::start_waker(pid_t first, int memory_ready) {
+  TRY(waker_.start(passed_on_mask(), [this, first](const auto& info) { pass_on(info, first); }));
+  env_.memory_ready = memory_ready;
+  TRY(waker_.watch(memory_ready, [this] {
+    u64 count = 0;
+    if (::read(env_.memory_ready, &count, sizeof count) == sizeof count) tracer_.long_calls().wake();
+  }));
+  tracer_.cpu().start_looking = [this] {
+    look_timer_ = waker_.add_timer(CpuFollower::kLookEvery, CpuFollower::kLookEvery, [this] {
+      if (!tracer_.cpu().look()) waker_.cancel_timer(look_timer_);
+    });
+  };
+  tracer_.attend = [this] {
+    if (waker_.pending()) waker_.attend();
+  };
+  return {};
 }
 
 // A hard RLIMIT_CPU can neither be raised nor handed to another tracer, and the kernel kills whoever has used it: we

@@ -41,6 +41,8 @@ class Session {
  private:
   void pass_on(const signalfd_siginfo& info, pid_t first);
   void end_all(Outcome::Kind why) { cut_off_ = why, tracer_.stop(); }
+  // Timers, signals to bpfemu and ends of memory accesses (by the eventfd) come into the loop from here on.
+  Result<void> start_waker(pid_t first, int memory_ready);
   void watch_cpu_limit();
 
   Inherited inherited_;
