@@ -142,6 +142,7 @@ Result<void> Session::start_waker(pid_t first, int memory_ready) {
       if (!tracer_.cpu().look()) waker_.cancel_timer(look_timer_);
     });
   };
+  tracer_.later = [this](u64 ns, auto call) { waker_.add_timer(ns, 0, std::move(call)); };
   tracer_.attend = [this] {
     if (waker_.pending()) waker_.attend();
   };

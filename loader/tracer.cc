@@ -181,8 +181,7 @@ void Tracer::handle(const StopEvent& event) {
     parked_.erase(event.tid);
     (void)env_.os.ptrace(PTRACE_CONT, event.tid, 0, 0);
   } else {
-    parked_[event.tid] = event;
-    adopt(event.tid);
+    park(event);
   }
 }
 
@@ -269,35 +268,6 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
   if (parked == parked_.end()) return;
   env_.postponed.push_front(parked->second);
   parked_.erase(parked);
-}
-
-void Tracer::adopt_parked() {
-  const auto orphans = parked_;
-  for (const auto& [tid, event] : orphans) adopt(tid);
-}
-
-// A thread whose creator died before it could tell of it: /proc knows where it belongs. One whose creator lives stays
-// parked until that reports it.
-void Tracer::adopt(pid_t tid) {
-  const auto parked = parked_.find(tid);
-  const Result<SignalFacts> facts = read_signal_facts(tid);
-  if (parked == parked_.end() || !facts) return;
-  TracedTask* const creator = tasks_.find(facts->tgid != tid ? facts->tgid : facts->parent_tgid);
-  if (creator && creator->at() != TracedTask::At::kExiting) return;
-  const StopEvent event = parked->second;
-  TracedTask& task =
-      creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid) : tasks_.add_process(*creator, tid, false))
-              : tasks_.add_first(tid);
-  if (creator) {
-    task.traced = creator->traced_at_resume;
-    task.fork_mask = creator->fork_mask;
-    handler_->thread_forked(creator->tid(), tid);
-  }
-  task.own_cpus = creator ? creator->own_cpus : cpu_.last_pin();
-  task.starting = true;
-  env_.traps.task_adopted(tid);
-  parked_.erase(tid);
-  env_.postponed.push_front(event);
 }
 
 void Tracer::on_first_stop(TracedTask& task) {
@@ -402,7 +372,7 @@ void Tracer::on_dead(const StopEvent& event) {
   if (task->tid() == task->tgid()) handler_->process_ended(task->tgid(), event.value);
   tasks_.remove(event.tid);
   tasks_.parent_died(event.tid);
-  if (!parked_.empty()) adopt_parked();
+  if (!parked_.empty()) adopt_parked(false);
 }
 
 void Tracer::on_trap(TracedTask& task) {

@@ -49,6 +49,7 @@ class Tracer {
 
   // Between two waits: timers and signals to ourselves.
   std::function<void()> attend = [] {};
+  std::function<void(u64 ns, std::function<void()> call)> later;  // a timer of the loop
   std::function<void(std::string_view)> note = [](std::string_view) {};  // something not modelled
 
   // Runs `spawn` until its exec: its calls are the loader's own business. Error: it never became the command.
@@ -124,8 +125,11 @@ class Tracer {
   void child_died(TracedTask& task, int status);
   void signal_raised(TracedTask& task, int signal);
   bool resume_interrupted(TracedTask& task, const std::optional<TracedTask::Pending>& pending);
-  void adopt(pid_t tid);
-  void adopt_parked();
+  void park(const StopEvent& event);
+  void await_parked();
+  void adopt_parked(bool late);
+  bool has_creator(const TracedTask& leader) const;
+  void adopt(pid_t tid, bool late);
   void kill_all();
 
   TaskEnv& env_;
@@ -139,6 +143,7 @@ class Tracer {
   SyscallSet report_entry_, report_exit_;
   bool report_signals_ = false;
   std::unordered_map<pid_t, StopEvent> parked_;  // first stops of threads whose creator has not reported them yet
+  bool awaiting_parked_ = false;
   pid_t root_ = 0;
   int root_status_ = 0;
   bool root_dead_ = false;
