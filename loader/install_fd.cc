@@ -27,12 +27,17 @@ timespec nap(int look) {
   return {0, look < kBusyLooks ? 0 : std::min(kFirstNap << std::min(look - kBusyLooks, 8), kLongestNap)};
 }
 
-// A notification is answered once; one that nobody waits for any more is ENOENT, which does no harm.
+// A notification is answered once; one that nobody waits for any more is ENOENT, which does no harm. A signal to us, such
+// as the waker's, ends the wait for the thread that has just seen its descriptor refused.
 bool refuse(int listener, u64 id, int error) {
   seccomp_notif_resp response = {};
   response.id = id;
   response.error = -error;
-  return ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
+  int sent;
+  do {
+    sent = ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+  } while (sent != 0 && errno == EINTR);
+  return sent == 0;
 }
 
 // The thread's notification when it is there. One of another thread is a remnant: its thread was killed.

@@ -183,6 +183,12 @@ Result<char> read_state(pid_t tid) {
   return fields[0][0];
 }
 
+bool is_dead(pid_t tid) {
+  const Result<char> state = read_state(tid);
+  if (!state) return state.error().value == ENOENT || state.error().value == ESRCH;
+  return *state == 'Z' || *state == 'X';
+}
+
 // /proc/TID/syscall: "running", or numbers of which the last is the instruction pointer.
 Result<u64> read_resume_address(pid_t tid) {
   const std::string text = TRY(read_proc(tid, "syscall"));

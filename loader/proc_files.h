@@ -52,6 +52,8 @@ struct RunState {
 Result<RunState> read_run_state(pid_t tid);
 // The scheduler's letter for the thread: 'R', 'S', 'D', 't', ...
 Result<char> read_state(pid_t tid);
+// Gone, or nothing is left but its status. Who cannot be looked at for want of descriptors or memory is taken to live.
+bool is_dead(pid_t tid);
 // Where the thread, which is in a system call or asleep, will go on; EBUSY: it runs.
 Result<u64> read_resume_address(pid_t tid);
 // The call that the thread sleeps in: ENODATA when it runs or sleeps elsewhere.

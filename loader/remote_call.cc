@@ -230,8 +230,7 @@ Result<Waited> TracedTask::await_status() {
 }
 
 bool TracedTask::is_dead() const {
-  const char state = read_state(tid_).value_or('X');
-  return state == 'Z' || state == 'X';
+  return bpfemu::is_dead(tid_);
 }
 
 // A status in the middle of a remote call. Signals are blocked, so what else stops the thread is SIGSTOP, a group stop

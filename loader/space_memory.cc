@@ -23,8 +23,7 @@ constexpr size_t kMostOpen = 256;
 constexpr size_t kShare = 4;  // of the descriptors that the supervisor may have
 
 bool lives(pid_t tid) {
-  const char state = read_state(tid).value_or('X');
-  return state != 'Z' && state != 'X';
+  return !is_dead(tid);
 }
 
 }  // namespace
