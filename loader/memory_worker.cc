@@ -18,8 +18,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kPage = 4096;
-constexpr u64 kPresent = u64{3} << 62;  // in memory or in swap (/proc/PID/pagemap)
 constexpr size_t kWorkerStack = 64 << 10;
 
 Result<void> force_memory(pid_t tid, u64 address, const void* from, size_t size) {
@@ -63,18 +61,6 @@ Result<void> access_memory(pid_t tid, u64 address, void* bytes, size_t size, Acc
     case Access::kForce: return force_memory(tid, address, bytes, size);
   }
   return fail(EINVAL);
-}
-
-Result<void> is_resident(pid_t tid, u64 address, size_t size) {
-  const UniqueFd map(::open(fmt::format("/proc/{}/pagemap", tid).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!map) return fail(EFAULT);
-  for (u64 page = address / kPage; page <= (address + size - 1) / kPage; ++page) {
-    u64 entry = 0;
-    if (::pread(map.get(), &entry, sizeof entry, static_cast<off_t>(page * sizeof entry)) != sizeof entry ||
-        !(entry & kPresent))
-      return fail(EFAULT);
-  }
-  return {};
 }
 
 struct MemoryWorker::Shared {

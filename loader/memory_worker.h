@@ -29,8 +29,6 @@ struct MemoryAccess {
 // All or nothing, at once: ESRCH, EFAULT, EPERM. It waits for whom the page has to wait.
 // `bytes` are written only by kRead.
 Result<void> access_memory(pid_t tid, u64 address, void* bytes, size_t size, Access kind);
-// May `size` bytes there be read without waiting for anybody? EFAULT: some page is not there.
-Result<void> is_resident(pid_t tid, u64 address, size_t size);
 
 class MemoryWorker {
  public:

@@ -83,13 +83,20 @@ Result<void> TracedTask::force(u64 address, const void* from, size_t size) {
   return access(address, const_cast<void*>(from), size, Access::kForce);
 }
 
+// Where we are not told (a process that made itself undumpable), programs see what reading gives, unless that may take long.
+Result<void> TracedTask::require_resident(u64 address, size_t size) {
+  const Result<void> resident = env_.page_maps.require(memory().id, tid_, address, size);
+  if (resident || resident.error().value == EFAULT) return resident;
+  return memory().may_wait ? fail(EFAULT) : Result<void>{};
+}
+
 Result<void> TracedTask::peek(u64 address, void* to, size_t size) {
-  if (memory().may_wait && size != 0) TRY(is_resident(tid_, address, size));
+  TRY(require_resident(address, size));
   return read(address, to, size);
 }
 
 Result<void> TracedTask::poke(u64 address, const void* from, size_t size) {
-  if (memory().may_wait && size != 0) TRY(is_resident(tid_, address, size));
+  TRY(require_resident(address, size));
   return write(address, from, size);
 }
 

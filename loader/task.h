@@ -19,6 +19,7 @@
 #include "loader/cpu_pin.h"
 #include "loader/event.h"
 #include "loader/filter.h"
+#include "loader/page_maps.h"
 #include "loader/process.h"
 #include "loader/traps.h"
 
@@ -38,6 +39,7 @@ struct TaskEnv {
   std::function<bool(const TracedTask& task, const std::function<bool()>& done)> sleep;
   // What processes decide by themselves changes with what is done: told before anybody goes on.
   std::function<void()> publish = [] {};
+  PageMaps page_maps = {};
 };
 
 class TracedTask final : public Task {
@@ -174,6 +176,7 @@ class TracedTask final : public Task {
   using Machine = user_regs_struct;
 
   Result<void> access(u64 address, void* bytes, size_t size, Access kind);
+  Result<void> require_resident(u64 address, size_t size);
   Result<void> wait_for_page(u64 address, void* bytes, size_t size, Access kind);
   bool borrow_dumpable();
   void return_dumpable();

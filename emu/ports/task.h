@@ -45,7 +45,7 @@ class Task {
   virtual Result<void> write(u64 address, const void* from, size_t size) = 0;
   // A string of at most `limit` bytes with its NUL left off: ENAMETOOLONG when none was found (getname's errno).
   virtual Result<std::string> read_string(u64 address, size_t limit) = 0;
-  // As programs access it (kernel: copy_from_user_nofault): EFAULT where the thread itself would have to wait for a page.
+  // As programs access it (kernel: copy_from_user_nofault): EFAULT where the thread itself would have a page fault.
   virtual Result<void> peek(u64 address, void* to, size_t size) { return read(address, to, size); }
   virtual Result<void> poke(u64 address, const void* from, size_t size) { return write(address, from, size); }
 

@@ -53,7 +53,8 @@ void Fetcher::note_missing(u64 address) {
 // Addresses of the user's are known as such on x86 (kernel: probe_mem_read).
 bool Fetcher::read(bool user, u64 address, void* to, size_t size) {
   Run& run = s_.scope.run();
-  if (user || s_.probe.uprobe) return run.env->read_user(run.env->self, to, address, size) == 0;
+  if (s_.probe.uprobe) return run.env->copy_user(run.env->self, to, address, size) == 0;
+  if (user) return run.env->read_user(run.env->self, to, address, size) == 0;
   if (read_kernel(&run, to, address, size) == 0) return true;
   if (address < kUserEnd) return run.env->read_user(run.env->self, to, address, size) == 0;
   note_missing(address);
@@ -66,7 +67,8 @@ std::optional<std::string> Fetcher::text_at(bool user, u64 address) {
   const bool of_user = user || s_.probe.uprobe;
   s64 got = of_user ? -EFAULT : read_kernel_str(&run, text.data(), address, text.size());
   if (got < 0 && (of_user || address < kUserEnd)) {
-    got = run.env->read_user_str(run.env->self, text.data(), address, text.size());
+    const auto read = s_.probe.uprobe ? run.env->copy_user_str : run.env->read_user_str;
+    got = read(run.env->self, text.data(), address, text.size());
     if (got >= 0) return text.substr(0, strnlen(text.data(), static_cast<size_t>(got)));
   }
   if (got < 0) {

@@ -110,25 +110,28 @@ RunScope& scope_of(void* self) {
   return *static_cast<RunScope*>(self);
 }
 
-// A tool's task is gone or there is none: to the helper both are a bad address.
+// A tool's task is gone or there is none: to the helper both are a bad address. `access` is Task::peek, or Task::read for
+// who may sleep.
+template <auto access>
 s64 read_user(void* self, void* to, u64 address, u64 size) {
   Task* task = scope_of(self).task();
-  return task && task->peek(address, to, size) ? 0 : -EFAULT;
+  return task && (task->*access)(address, to, size) ? 0 : -EFAULT;
 }
 
 constexpr u64 kWord = 8, kStringChunk = 512;
 
 // kernel: strncpy_from_user. That copies words and zeroes what follows the NUL in its word, but goes on byte by byte
 // once a word cannot be read or does not fit. It shows: programs take the buffer for a map's key.
+template <auto access>
 s64 read_user_str(void* self, char* to, u64 address, u64 size) {
   Task* task = scope_of(self).task();
   if (!task) return -EFAULT;
   char chunk[kStringChunk];
   for (u64 done = 0; done < size;) {
     u64 wanted = std::min(size - done, kStringChunk), got = wanted;
-    if (!task->peek(address + done, chunk, wanted)) {
+    if (!(task->*access)(address + done, chunk, wanted)) {
       got = std::min(wanted, kPageSize - (address + done) % kPageSize);
-      if (got == wanted || !task->peek(address + done, chunk, got)) return -EFAULT;
+      if (got == wanted || !(task->*access)(address + done, chunk, got)) return -EFAULT;
     }
     auto* end = static_cast<char*>(memchr(chunk, 0, got));
     u64 length = end ? static_cast<u64>(end - chunk) : got, copied = length;
@@ -315,8 +318,10 @@ struct RunScopeEnv {
     return {.self = scope,
             .arena_end = scope->runner().arena_.end(),
             .exhausted = scope->runner().arena_.exhausted(),
-            .read_user = read_user,
-            .read_user_str = read_user_str,
+            .read_user = read_user<&Task::peek>,
+            .read_user_str = read_user_str<&Task::peek>,
+            .copy_user = read_user<&Task::read>,
+            .copy_user_str = read_user_str<&Task::read>,
             .write_user = write_user,
             .clock = clock,
             .wake = wake,

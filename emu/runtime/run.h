@@ -42,8 +42,13 @@ struct Env {
   void* self;
   u64 arena_end;            // Arena::end() as of now: what lies in [kArenaBase, arena_end) can be read without a fault
   bool exhausted;           // Arena::exhausted() as of now: no new elements in memory that was not counted beforehand
-  s64 (*read_user)(void* self, void* to, u64 address, u64 size);            // all or nothing: -EFAULT
-  s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);        // strncpy_from_user: length, size when no NUL
+  // Without a page fault: what the process has not touched yet is not there (kernel: copy_from_user_nofault). All or
+  // nothing: -EFAULT. A string gives its length, or size when there is no NUL (strncpy_from_user_nofault).
+  s64 (*read_user)(void* self, void* to, u64 address, u64 size);
+  s64 (*read_user_str)(void* self, char* to, u64 address, u64 size);
+  // The same for whom may sleep, so that pages come (kernel: copy_from_user, strncpy_from_user).
+  s64 (*copy_user)(void* self, void* to, u64 address, u64 size);
+  s64 (*copy_user_str)(void* self, char* to, u64 address, u64 size);
   s64 (*write_user)(void* self, u64 address, const void* from, u64 size);
   u64 (*clock)(void* self, int clock_id);
   void (*wake)(void* self, void* ring);             // a consumer of this ring buffer or perf buffer is to be woken

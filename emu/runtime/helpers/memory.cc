@@ -29,6 +29,11 @@ bool in_live_arena(const Run* run, u64 address, u64 size) {
   return address >= kArenaBase && address < end && size <= end - address;
 }
 
+// kernel: access_ok
+bool is_user_range(u64 address, u64 size) {
+  return address <= kTaskSize && size <= kTaskSize - address;
+}
+
 bool readable(const Run* run, u64 address, u64 size) {
   return in_live_arena(run, address, size) || on_stack(run, address, size);
 }
@@ -84,8 +89,13 @@ s64 read_kernel_str(const Run* run, char* to, u64 address, u64 size) {
 }
 
 s64 read_user(const Run* run, void* to, u64 address, u64 size) {
-  if (address > kTaskSize || size > kTaskSize - address) return -EFAULT;
+  if (!is_user_range(address, size)) return -EFAULT;
   return size == 0 ? 0 : run->env->read_user(run->env->self, to, address, size);
+}
+
+s64 copy_user(const Run* run, void* to, u64 address, u64 size) {
+  if (!is_user_range(address, size)) return -EFAULT;
+  return size == 0 ? 0 : run->env->copy_user(run->env->self, to, address, size);
 }
 
 s64 read_user_str(const Run* run, char* to, u64 address, u64 size) {

@@ -15,6 +15,7 @@ s64 read_kernel(const Run* run, void* to, u64 address, u64 size);
 s64 read_kernel_str(const Run* run, char* to, u64 address, u64 size);
 // Kernel: copy_from_user_nofault, strncpy_from_user_nofault.
 s64 read_user(const Run* run, void* to, u64 address, u64 size);
+s64 copy_user(const Run* run, void* to, u64 address, u64 size);  // may sleep
 s64 read_user_str(const Run* run, char* to, u64 address, u64 size);
 // Where a helper does not say whose memory it reads. The program's stack may lie where the task has memory as well:
 // then the task's is meant.

@@ -37,7 +37,7 @@ HELPER(help_probe_read_str) {
 }
 
 HELPER(help_copy_from_user) {
-  s64 r = read_user(run, pointer_to(r1), r3, low32(r2));
+  s64 r = copy_user(run, pointer_to(r1), r3, low32(r2));
   if (r < 0) __builtin_memset(pointer_to(r1), 0, low32(r2));
   return result(r < 0 ? -EFAULT : 0);
 }

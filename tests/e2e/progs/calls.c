@@ -8,20 +8,23 @@
 #include <unistd.h>
 
 static volatile long sink;
-__attribute__((noinline, noclone)) long hit(long i, const char *label) {
-  sink += i + label[0];
+static const char label[] = "label";
+
+__attribute__((noinline, noclone)) long hit(long i, const char *text) {
+  sink += i + text[0];
   return i * 2;
 }
 
 static void *hits(void *unused) {
   (void)unused;
-  for (long i = 0; i < 100; i++) hit(i, "label");
+  for (long i = 0; i < 100; i++) hit(i, label);
   return NULL;
 }
 
 int main(int argc, char **argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 1;
   pthread_t ids[64];
+  sink = *(const volatile char *)label;  // programs see nothing of a page that was not touched yet
   for (int i = 0; i < 1000; i++) syscall(SYS_getppid);
   for (int i = 0; i < threads && i < 64; i++) pthread_create(&ids[i], NULL, hits, NULL);
   for (int i = 0; i < threads && i < 64; i++) pthread_join(ids[i], NULL);

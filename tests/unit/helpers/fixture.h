@@ -31,6 +31,7 @@ struct HelperWorld : World {
       std::memcpy(to, w.user.data() + (address - kUserPage), size);
       return 0;
     };
+    env.copy_user = env.read_user;
     env.read_user_str = [](void* self, char* to, u64 address, u64 size) -> s64 {
       HelperWorld& w = of(self);
       for (u64 i = 0; i < size; ++i) {
