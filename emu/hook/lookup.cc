@@ -99,6 +99,7 @@ Lookup::Folder Lookup::follow(const Folder& folder, const std::string& name, con
     else if (facts->path.find('/', 1) != std::string::npos)
       return open_below(folder, name.c_str(), 0);
   }
+  behind_links_.push_back(rest_.size() + 1);
   rest_ = target + "/" + rest_;
   return target.starts_with('/') ? root() : folder;
 }
@@ -113,6 +114,9 @@ void Lookup::walk(u64 folder, Last last) {
     if (begin == rest_.npos) break;
     const size_t end = std::min(rest_.find('/', begin), rest_.size());
     const std::string name = rest_.substr(begin, end - begin);
+    // The kernel's name is a place in the text of the path, or of the link that it came from.
+    while (!behind_links_.empty() && rest_.size() - begin <= behind_links_.back()) behind_links_.pop_back();
+    const std::string text = rest_.substr(begin, rest_.size() - begin - (behind_links_.empty() ? 0 : behind_links_.back()));
     rest_.erase(0, end);
     const bool is_last = rest_.find_first_not_of('/') == rest_.npos;
     struct statx here, top;
@@ -130,7 +134,7 @@ void Lookup::walk(u64 folder, Last last) {
     Folder next = open_below(at, name.c_str(), O_NOFOLLOW);
     const int error = *next ? 0 : errno;
     const bool found = error == 0;
-    steps_.push_back({at, name, found});
+    steps_.push_back({at, name, text, found});
     if (!found) {
       if (is_last && error == ENOENT) last_ = name, folder_ = at;
       return;
@@ -203,7 +207,7 @@ u64 Lookup::dentry_of(const Step& step, bool& cached) {
 KernelObject Lookup::nameidata(const Step& step) {
   ObjectSpace& space = on_.services().objects;
   const KernelObject nd = space.object(space.structure("nameidata"), fmt::format("{}", on_.task().tid()));
-  nd.set("last.name", space.text(step.name));
+  nd.set("last.name", space.text(step.text));
   nd.set("last.len", static_cast<u32>(step.name.size()));
   if (const auto in = facts_of(on_, step.folder)) {
     on_.services().files.set_path(nd, "path.mnt", "path.dentry", *in);

@@ -55,6 +55,7 @@ class Lookup {
   struct Step {
     Folder folder;
     std::string name;
+    std::string text;  // from the name on
     bool exists;
   };
 
@@ -70,6 +71,7 @@ class Lookup {
 
   Occasion& on_;
   std::string path_, rest_, last_;
+  std::vector<size_t> behind_links_;  // how much at the end of rest_ is behind each link that is being followed
   u64 from_;
   bool named_ = false;
   u32 links_ = 0;

@@ -2,6 +2,7 @@
 #include "emu/kernel/object_space.h"
 
 #include <bit>
+#include <climits>
 #include <cstring>
 
 namespace bpfemu {
@@ -93,16 +94,20 @@ void ObjectSpace::rename(const KernelStruct& type, std::string_view identity, st
 }
 
 u64 ObjectSpace::text(std::string_view text) {
-  text = text.substr(0, kLongestText);
+  text = text.substr(0, PATH_MAX - 1);
   bool is_new = false;
-  const KernelObject found = object(text_, text, &is_new);
+  const KernelObject found = text.size() <= kShortText ? object(text_, text, &is_new) : object(sized(text.size() + 1), text, &is_new);
   if (is_new) std::memcpy(reinterpret_cast<void*>(found.address()), text.data(), text.size());
   return found.address();
 }
 
+const KernelStruct& ObjectSpace::sized(size_t size) {
+  const u32 room = std::bit_ceil(std::max(static_cast<u32>(size), 256u));
+  return bytes_.try_emplace(room, room).first->second;
+}
+
 u64 ObjectSpace::bytes(std::string_view identity, u32 size) {
-  const u32 room = std::bit_ceil(std::max(size, 256u));
-  return object(bytes_.try_emplace(room, room).first->second, identity).address();
+  return object(sized(size), identity).address();
 }
 
 u64 ObjectSpace::at_kernel_address(u64 address, u64 size) const {

@@ -84,7 +84,7 @@ class ObjectSpace {
   // Called before an address is no longer its object's, where somebody keeps something by it.
   std::function<void(u64 address)> forgotten;
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
-  // The text with a NUL behind it, as much as a name in a folder may have (NAME_MAX) at least. 0: no memory.
+  // The text with a NUL behind it, as much as a path may have (PATH_MAX). 0: no memory.
   u64 text(std::string_view text);
   // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.
   u64 bytes(std::string_view identity, u32 size);
@@ -98,7 +98,7 @@ class ObjectSpace {
   u64 at_kernel_address(u64 address, u64 size) const;
 
   static constexpr size_t kMostObjects = 16384;
-  static constexpr u32 kLongestText = 255;
+  static constexpr u32 kShortText = 255;
 
  private:
   using Age = std::list<const std::string*>;  // the one asked for last in front
@@ -115,12 +115,13 @@ class ObjectSpace {
   };
   Shelf& shelf(const KernelStruct& type) { return shelves_[&type]; }
   u64 room(Shelf& shelf, u32 size);
+  const KernelStruct& sized(size_t size);
 
   Arena& arena_;
   std::shared_ptr<const Btf> btf_;
   std::unordered_map<std::string_view, std::unique_ptr<KernelStruct>> structs_;
   std::unordered_map<const KernelStruct*, Shelf> shelves_;
-  const KernelStruct text_{kLongestText + 1};
+  const KernelStruct text_{kShortText + 1};
   std::map<u32, KernelStruct> bytes_;
   struct Static {
     u64 address;
