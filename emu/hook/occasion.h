@@ -50,6 +50,7 @@ class OccasionMemory {
   std::vector<Extent> all_;
 };
 
+class Sleepers;
 class SocketWatch;
 
 // What telling needs of the model.
@@ -63,6 +64,7 @@ struct HookServices {
   OccasionMemory& memory;
   Sockets& sockets;
   SocketWatch& socket_watch;
+  Sleepers& sleepers;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
   std::function<u64(const TaskFacts&)> task_struct_of;
 };

@@ -8,6 +8,7 @@
 
 #include "emu/base/proc_files.h"
 #include "emu/hook/record.h"
+#include "emu/hook/sleepers.h"
 
 namespace bpfemu {
 
@@ -108,26 +109,59 @@ void Scheduler::pass_wakeup(pid_t tid, u32 cpu, u64 time) {
   try_to_wake_up.leave(1);
 }
 
-void Scheduler::rested(const CpuUse& before) {
-  const auto after = CpuUse::of(occasion_);
-  if (!after || after->slices - before.slices <= kSlicesOfOurs) return;
+u64 Scheduler::now() const {
+  occasion_.services().sleepers.tell(occasion_);
+  return occasion_.services().sleepers.in_order(occasion_.services().host.clock(CLOCK_MONOTONIC));
+}
+
+std::optional<u64> Scheduler::asleep_since(const CpuUse& before) const {
   const pid_t tid = occasion_.task().tid();
-  const u32 cpu = facts_of(tid, 0).cpu;
-  const u64 elapsed = after->time - before.time, run = after->run_ns - before.run_ns;
-  const u64 delay = after->delay_ns - before.delay_ns;
+  const std::string stat = read_proc(tid, "stat").value_or("");
+  const auto fields = stat_fields(stat);
+  if (fields.empty() || (fields[0] != "S" && fields[0] != "D")) return std::nullopt;
+  const auto use = CpuUse::of(occasion_);
+  if (!use) return std::nullopt;
+  const u64 used = use->run_ns - before.run_ns + use->delay_ns - before.delay_ns;
+  return std::min(before.time + used, use->time);
+}
+
+std::optional<Scheduler::Rest> Scheduler::rest(const CpuUse& before) const {
+  const auto after = CpuUse::of(occasion_);
+  if (!after) return std::nullopt;
+  const u64 elapsed = after->time - before.time;
+  const u64 run = std::min(after->run_ns - before.run_ns, elapsed), delay = after->delay_ns - before.delay_ns;
   const u64 slept = elapsed > run + delay ? elapsed - run - delay : 0;
   // It ran about as long before as after; it waited for a CPU at the end.
-  const u64 back = after->time - run / 2, woken = back - std::min(delay, elapsed - run / 2);
-  const bool asleep = slept >= kShortestSleep;
-  occasion_.services().unmodelled.note("scheduling but at calls that sleep, whose times are estimated");
-  pass_switch({tid, asleep ? State::kSleeping : State::kRunning}, {}, cpu, asleep ? before.time + run / 2 : woken);
-  if (asleep) pass_wakeup(tid, cpu, woken);
+  Rest rest{.asleep = slept >= kShortestSleep, .back = after->time - run / 2};
+  rest.seen = after->slices - before.slices > kSlicesOfOurs;
+  rest.woken = rest.back - std::min(delay, elapsed - run / 2);
+  rest.off = rest.asleep ? before.time + run / 2 : rest.woken;
+  return rest;
+}
+
+void Scheduler::fell_asleep(u64 time) {
+  const pid_t tid = occasion_.task().tid();
+  pass_switch({tid, State::kSleeping}, {}, facts_of(tid, 0).cpu, time);
+}
+
+void Scheduler::woke(u64 time, u64 back) {
+  const pid_t tid = occasion_.task().tid();
+  const u32 cpu = facts_of(tid, 0).cpu;
+  pass_wakeup(tid, cpu, time);
+  pass_switch({}, {tid}, cpu, back);
+}
+
+void Scheduler::waited(u64 time, u64 back) {
+  const pid_t tid = occasion_.task().tid();
+  const u32 cpu = facts_of(tid, 0).cpu;
+  pass_switch({tid, State::kRunning}, {}, cpu, time);
   pass_switch({}, {tid}, cpu, back);
 }
 
 void Scheduler::ended() {
   const pid_t tid = occasion_.task().tid();
-  pass_switch({tid, State::kDead}, {}, facts_of(tid, 0).cpu, 0);
+  occasion_.services().sleepers.left(occasion_);
+  if (awaited(occasion_)) pass_switch({tid, State::kDead}, {}, facts_of(tid, 0).cpu, now());
 }
 
 void Scheduler::began(pid_t child) {
@@ -142,7 +176,7 @@ void Scheduler::began(pid_t child) {
         r.set("prio", facts.priority);
         r.set("target_cpu", cpu);
       });
-  pass_switch({}, {child}, cpu, 0);
+  if (awaited(occasion_)) pass_switch({}, {child}, cpu, now());
 }
 
 }  // namespace bpfemu

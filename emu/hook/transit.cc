@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "emu/hook/paths.h"
+#include "emu/hook/sleepers.h"
 
 namespace bpfemu {
 
@@ -40,7 +41,9 @@ std::optional<s64> Transits::begin(Task& task, PtRegs& regs, long number) {
   const Narrator narrator = kNarrators.of_call[static_cast<size_t>(number)];
   const auto call = std::make_shared<Transit>(sink_, services_, task, regs, number);
   calls_[task.tid()] = call;
-  if (Scheduler::awaited(*call)) call->use_ = CpuUse::of(*call);
+  // Whose call was begun anew has been awake for it.
+  services_.sleepers.left(*call);
+  if (Scheduler::awaited(*call)) services_.sleepers.entered(*call);
   if (!narrator) return std::nullopt;
   call->path_ = narrator(*call);
   if (const auto start = call->path_.handle()) start.resume();
@@ -57,7 +60,7 @@ s64 Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
   call->event_.regs = &regs;
   call->result_ = result;
   call->denial_.reset();
-  if (call->use_) Scheduler(*call).rested(*call->use_);
+  services_.sleepers.left(*call);
   if (call->waiting_) std::exchange(call->waiting_, nullptr).resume();
   return call->denial_.value_or(result);
 }

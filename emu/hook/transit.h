@@ -9,7 +9,6 @@
 
 #include "emu/hook/occasion.h"
 #include "emu/hook/path.h"
-#include "emu/hook/scheduler.h"
 
 namespace bpfemu {
 
@@ -42,7 +41,6 @@ class Transit : public Occasion {
   friend class Transits;
   std::array<u64, 6> args_;
   s64 result_ = 0;
-  std::optional<CpuUse> use_;  // at its beginning, when somebody listens to the scheduler
   Path path_;
   std::coroutine_handle<> waiting_;
 };

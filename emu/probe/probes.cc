@@ -54,6 +54,7 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .memory = memory_,
                 .sockets = sockets_,
                 .socket_watch = socket_watch_,
+                .sleepers = sleepers_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
                 .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); }},
       transits_(*this, services_) {
@@ -286,6 +287,8 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   for_each_perf_event([&](PerfEvent& each) { each.task_executed(old_tid, task.tid()); });
   sideband_.executed(task);
   transits_.renamed(old_tid, task.tid());
+  sleepers_.forget(old_tid);
+  sleepers_.forget(task.tid());
   // The new program's registers say execve whatever the call was; only execveat gives such names.
   const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
   Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = number});
@@ -311,6 +314,7 @@ void Probes::task_gone(pid_t tid) {
   std::erase_if(entered_at_, [=](const auto& entry) { return entry.first.first == tid; });
   for (Point* point : targeted_) point->filter.gone(tid);
   transits_.forget(tid);
+  sleepers_.forget(tid);
   runner_.forget(tid);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emu/abi/pt_regs.h"
+#include "emu/hook/sleepers.h"
 #include "emu/hook/socket_watch.h"
 #include "emu/hook/transit.h"
 #include "emu/ports/event_sink.h"
@@ -132,6 +133,7 @@ class Probes : public EventSink, public HookSink {
   OccasionMemory memory_;
   Sockets sockets_;
   SocketWatch socket_watch_;
+  Sleepers sleepers_;
   HookServices services_;
   Transits transits_;
   std::array<std::array<Listeners, static_cast<size_t>(Side::kCount)>, kHooks> hooks_;

@@ -97,6 +97,8 @@ class Runner {
     UniqueFd comm;  // /proc/TID/comm, kept open: prctl, exec and writes by others all show there
   };
   Known* know(Task& task, const ProgramNeeds& needs);
+  // How far the clock is ahead of CLOCK_MONOTONIC: the same each time, until it is set or the machine has slept.
+  u64 ahead(int clock_id);
 
   Arena& arena_;
   Host& host_;
@@ -104,6 +106,7 @@ class Runner {
   Outlets outlets_;
   Extent contexts_;  // kContextSize bytes for each vCPU
   std::unordered_map<pid_t, Known> known_;
+  std::unordered_map<int, u64> ahead_;
   u64 pid_namespace_dev_ = 0, pid_namespace_ino_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 
+#include "emu/hook/sleepers.h"
 #include "emu/hook/socket_watch.h"
 #include "emu/hook/tcp.h"
 #include "tests/unit/probe/world.h"
@@ -33,6 +34,7 @@ struct Fixture : World {
   OccasionMemory memory{arena};
   Sockets sockets{objects, &kernel.symbols()};
   SocketWatch watch{sink, services};
+  Sleepers sleepers;
   HookServices services{.host = host,
                         .unmodelled = unmodelled,
                         .kernel = kernel,
@@ -42,6 +44,7 @@ struct Fixture : World {
                         .memory = memory,
                         .sockets = sockets,
                         .socket_watch = watch,
+                        .sleepers = sleepers,
                         .task_struct = [](pid_t) { return u64{0}; },
                         .task_struct_of = [](const TaskFacts&) { return u64{0}; }};
 
