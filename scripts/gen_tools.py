@@ -60,9 +60,6 @@ uid 65534 without capabilities. A tool works when it shows the workload's doings
 
 %s
 
-Where a program reads memory of user space that the process has not touched yet, 6.1 reads nothing and bpfemu reads it: of a
-program that is executed from a child's untouched page, execsnoop shows the arguments here and none there.
-
 %s
 """ % ("\n".join("- **%s**: %s." % state for state in STATES.items()), counts, "\n\n".join(parts))
 
