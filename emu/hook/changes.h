@@ -12,7 +12,7 @@ namespace bpfemu {
 // kernel: ATTR_*
 inline constexpr u32 kAttrMode = 1, kAttrUid = 2, kAttrGid = 4, kAttrSize = 8, kAttrAtime = 1 << 4, kAttrMtime = 1 << 5,
                      kAttrCtime = 1 << 6, kAttrAtimeSet = 1 << 7, kAttrMtimeSet = 1 << 8, kAttrKillSuid = 1 << 11,
-                     kAttrFile = 1 << 13, kAttrKillPrivileges = 1 << 14, kAttrOpen = 1 << 15, kAttrTouch = 1 << 17;
+                     kAttrFile = 1 << 13, kAttrOpen = 1 << 15, kAttrTimesSet = 1 << 16, kAttrTouch = 1 << 17;
 
 // struct iattr
 struct Change {
@@ -22,6 +22,14 @@ struct Change {
   std::function<u64()> file = {};  // the struct file by which it is changed
 };
 void pass_change(Transit& call, const FileFacts& file, const Change& change);
+
+// A socket makes its name (kernel: unix_bind_bsd): all before the name is there; to be left when it is.
+struct SocketName {
+  Lookup at;
+  Passing vfs_mknod;
+  void leave(Transit& call, s64 result);
+};
+void pass_socket_name(Transit& call, SocketName& name);
 
 // A struct path of the file, for as long as the call lasts.
 u64 path_of(Occasion& on, const FileFacts& file);

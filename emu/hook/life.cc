@@ -79,15 +79,31 @@ void pass_fork(Occasion& occasion, pid_t child) {
   Scheduler(occasion).began(child);
 }
 
+// What the new program finds on its stack: argc, the arguments, the variables.
+static u32 count_on_stack(Task& task, u64 at) {
+  constexpr u32 kMost = 1 << 20;
+  u32 n = 0;
+  for (u64 text = 0; n < kMost && task.read(at + n * sizeof text, &text, sizeof text) && text;) ++n;
+  return n;
+}
+
+static u64 new_binprm(Occasion& occasion, const std::string& filename) {
+  const u64 stack = occasion.event().regs->rsp;
+  const u32 arguments = count_on_stack(occasion.task(), stack + sizeof(u64));
+  const u32 variables = count_on_stack(occasion.task(), stack + (u64{arguments} + 2) * sizeof(u64));
+  const auto file = occasion.services().mounts.describe_link(occasion.task().tgid(), "exe");
+  return place_binprm(occasion, {.filename = filename,
+                                 .interpreter = filename,
+                                 .file = file ? &*file : nullptr,
+                                 .arguments = arguments,
+                                 .variables = variables,
+                                 .has_memory = true});
+}
+
 // kernel: begin_new_exec. Nobody can stop it any longer.
 static void pass_new_credentials(Occasion& occasion, const std::string& filename) {
   auto binprm = [&](Arguments& a) {
-    a.lazily(0, [&] {
-      const auto file = occasion.services().mounts.describe_link(occasion.task().tgid(), "exe");
-      return place_binprm(
-          occasion,
-          {.filename = filename, .interpreter = filename, .file = file ? &*file : nullptr, .has_memory = true});
-    });
+    a.lazily(0, [&] { return new_binprm(occasion, filename); });
   };
   occasion.ask(Hook::security_bprm_committing_creds, binprm);
   occasion.ask(Hook::security_bprm_committed_creds, binprm);
@@ -107,10 +123,7 @@ void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename, c
       [&](Arguments& a) {
         a.lazily(0, [&] { return occasion.services().task_struct(tid); });
         a[1] = static_cast<u64>(s64{old_tid});
-        a.lazily(2, [&]() -> u64 {
-          occasion.services().unmodelled.note("struct linux_binprm of sched_process_exec");
-          return 0;
-        });
+        a.lazily(2, [&] { return new_binprm(occasion, filename); });
       },
       [&](Record& r) {
         if (filename.empty()) occasion.services().unmodelled.note("the file name of a program whose memory may not be read");
@@ -120,12 +133,25 @@ void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename, c
       });
 }
 
+// What do_exit() has set before it tells.
+static u64 task_that_exits(const Occasion& occasion) {
+  constexpr u32 kExiting = 4, kPostCoreDump = 8;  // kernel: PF_*
+  const HookServices& services = occasion.services();
+  const u64 task = services.task_struct(occasion.task().tid());
+  const u64 flags = task ? KernelObject(task, services.objects.structure("task_struct")).address("flags") : 0;
+  if (flags) {
+    void* at = reinterpret_cast<void*>(flags);
+    store(at, load<u32>(at) | kExiting | kPostCoreDump);
+  }
+  return task;
+}
+
 void pass_exit(Occasion& occasion) {
   if (occasion.awaited(Hook::filp_close)) occasion.services().unmodelled.note("kprobe", "filp_close of what is open at exit");
   const pid_t tid = occasion.task().tid();
   occasion.trace(
       Hook::trace_sched_process_exit,
-      [&](Arguments& a) { a.lazily(0, [&] { return occasion.services().task_struct(tid); }); },
+      [&](Arguments& a) { a.lazily(0, [&] { return task_that_exits(occasion); }); },
       [&](Record& r) {
         const TaskFacts facts = facts_of(occasion, tid);
         r.comm("comm", facts);

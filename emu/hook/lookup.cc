@@ -136,7 +136,8 @@ void Lookup::walk(u64 folder, Last last) {
     const bool found = error == 0;
     steps_.push_back({at, name, text, found});
     if (!found) {
-      if (is_last && error == ENOENT) last_ = name, folder_ = at;
+      if (is_last) last_ = name;
+      if (is_last && error == ENOENT) folder_ = at;
       return;
     }
     struct statx st;
@@ -165,6 +166,14 @@ const FileFacts* Lookup::target() {
 const FileFacts* Lookup::folder() {
   if (!folder_facts_) folder_facts_ = facts_of(on_, folder_);
   return folder_facts_ ? &*folder_facts_ : nullptr;
+}
+
+void Lookup::look_again() {
+  if (!has_last()) return;
+  const Folder now = open_below(folder_, last_.c_str(), O_NOFOLLOW);
+  target_ = *now ? now : nullptr;
+  target_facts_.reset();
+  (void)target_dentry();
 }
 
 u64 Lookup::target_dentry() {

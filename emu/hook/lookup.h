@@ -37,6 +37,8 @@ class Lookup {
   // Whether the last component names something; what that is. Null: nothing, or nobody tells.
   const FileFacts* target();
   const FileFacts* folder();
+  // The call has made or changed what the last component names: its structs are as it is now.
+  void look_again();
   // Their structs, 0: unknown.
   u64 target_dentry();  // or one that leads nowhere
   u64 target_inode();

@@ -45,7 +45,8 @@ void Passing::leave(s64 result) const {
 }
 
 // The answer of a modifying program stands for the function's: its modules are not asked.
-bool Occasion::ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules) {
+bool Occasion::ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules,
+                        s64 otherwise) {
   const Passing passing = enter_with(hook, arguments);
   Event event = event_;
   event.arguments = &arguments;
@@ -55,7 +56,7 @@ bool Occasion::ask_with(Hook hook, const Arguments& arguments, std::span<const A
     event.arguments = &each;
     answer = static_cast<u32>(sink_.asked(hook, Side::kModule, event));
   }
-  passing.leave(static_cast<s64>(answer));
+  passing.leave(answer ? static_cast<s64>(answer) : otherwise);
   if (const s32 error = static_cast<s32>(answer)) denial_ = error;
   return !denial_;
 }

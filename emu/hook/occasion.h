@@ -117,13 +117,18 @@ class Occasion {
   // `modules`.
   template <class Fill, class... Modules>
   bool ask(Hook hook, Fill&& fill, Modules&&... modules) {
+    return ask_or(0, hook, std::forward<Fill>(fill), std::forward<Modules>(modules)...);
+  }
+  // The same of a function that returns `otherwise` when no program has an answer.
+  template <class Fill, class... Modules>
+  bool ask_or(s64 otherwise, Hook hook, Fill&& fill, Modules&&... modules) {
     if (denial_ || (!awaited(hook) && !decided(hook))) return !denial_;
     Arguments arguments(sink_.looked_at(hook));
     fill(arguments);
     std::array<Arguments, std::max<size_t>(sizeof...(Modules), 1)> asked_with{arguments};
     size_t n = 0;
     ((asked_with[n] = Arguments(sink_.looked_at(hook)), modules(asked_with[n++])), ...);
-    return ask_with(hook, arguments, asked_with);
+    return ask_with(hook, arguments, asked_with, otherwise);
   }
   // With what the call has been denied.
   const std::optional<s64>& denial() const { return denial_; }
@@ -149,7 +154,7 @@ class Occasion {
  protected:
   friend class Passing;
   Passing enter_with(Hook hook, const Arguments& arguments);
-  bool ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules);
+  bool ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules, s64 otherwise);
   void trace_with(Hook hook, const Arguments& arguments, const std::function<void(Record&)>& fields);
 
   HookSink& sink_;

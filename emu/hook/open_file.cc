@@ -21,6 +21,12 @@ const FileFacts* OpenFile::facts() {
   return facts_ ? &*facts_ : nullptr;
 }
 
+void OpenFile::look_again() {
+  asked_ = false;
+  facts_.reset();
+  (void)address();
+}
+
 u64 OpenFile::address() {
   const FileFacts* file = facts();
   return file ? on_.services().files.file(*file).address() : 0;
@@ -49,13 +55,7 @@ Passing enter_filp_close(Occasion& on, u64 fd) {
   if (!file.facts()) return {};
   return on.enter(Hook::filp_close, [&](Arguments& a) {
     a.lazily(0, [&] { return file.address(); });
-    // current->files, which one member of the task leads to
-    a.lazily(1, [&]() -> u64 {
-      const KernelStruct& type = on.services().objects.structure("task_struct");
-      const u64 task = on.services().task_struct(on.task().tid());
-      const auto files = type.offset("files");
-      return task && files ? load<u64>(reinterpret_cast<const void*>(task + *files)) : 0;
-    });
+    a.lazily(1, [&] { return on.services().files.open_files(on.task().tgid()).address(); });
   });
 }
 

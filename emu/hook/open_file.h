@@ -22,6 +22,8 @@ class OpenFile {
   const FileFacts* facts();
   // The struct file, 0: unknown.
   u64 address();
+  // The call has changed it: its structs are as it is now.
+  void look_again();
   bool is_stream();
   bool is_regular_on(std::string_view file_system);
   bool is_device(u32 major, u32 first_minor, u32 last_minor);

@@ -143,7 +143,16 @@ Path reading_link(Transit& call) {
 Path truncating(Transit& call) {
   Lookup at(call, kHere, call.arg(0), Lookup::Last::kFollow);
   const s64 length = static_cast<s64>(call.arg(1));
-  Passing vfs_truncate;
+  Passing vfs_truncate, do_truncate;
+  bool told = false;
+  const auto enter_do_truncate = [&] {
+    told = true;
+    do_truncate = call.enter(Hook::do_truncate, [&](Arguments& a) {
+      a.lazily(0, [&] { return mount_user_namespace(call); });
+      a.lazily(1, [&] { return at.target_dentry(); });
+      a[2] = static_cast<u64>(length);
+    });
+  };
   if (length >= 0 && at.named()) {
     at.pass_names(true);
     if (at.target()) {
@@ -154,21 +163,15 @@ Path truncating(Transit& call) {
       const bool asks = call.decided(Hook::security_path_truncate) || call.decided(Hook::security_inode_setattr);
       if (asks && at.target()->regular() && allows(call, kHere, call.arg(0), W_OK)) {
         call.ask(Hook::security_path_truncate, [&](Arguments& a) { a.lazily(0, [&] { return at.target_path(); }); });
-        pass_change(call, *at.target(),
-                    {.valid = kAttrSize | kAttrMtime | kAttrCtime, .size = static_cast<u64>(length)});
+        enter_do_truncate();
+        pass_change(call, *at.target(), {.valid = kAttrSize, .size = static_cast<u64>(length)});
       }
     }
   }
   const s64 result = co_await call.done();
   // Whether the file may be written to is known by now.
-  if (result == 0)
-    call.enter(Hook::do_truncate,
-               [&](Arguments& a) {
-                 a.lazily(0, [&] { return mount_user_namespace(call); });
-                 a.lazily(1, [&] { return at.target_dentry(); });
-                 a[2] = static_cast<u64>(length);
-               })
-        .leave(0);
+  if (result == 0 && !told) enter_do_truncate();
+  do_truncate.leave(result);
   vfs_truncate.leave(result);
 }
 
@@ -181,26 +184,29 @@ Path truncating_open_file(Transit& call) {
   });
   OpenFile file(call, call.arg(0));
   const bool asks = call.decided(Hook::security_path_truncate) || call.decided(Hook::security_inode_setattr);
+  Passing do_truncate;
+  bool told = false;
+  const auto enter_do_truncate = [&] {
+    told = true;
+    do_truncate = call.enter(Hook::do_truncate, [&](Arguments& a) {
+      a.lazily(0, [&] { return mount_user_namespace(call); });
+      a.lazily(1, [&] { return file.facts() ? call.services().files.dentry(*file.facts()).address() : u64{0}; });
+      a[2] = call.arg(1);
+      a[3] = kAttrMtime | kAttrCtime;
+      a.lazily(4, [&] { return file.address(); });
+    });
+  };
   const FileFacts* facts = asks && file.writable() && static_cast<s64>(call.arg(1)) >= 0 ? file.facts() : nullptr;
   if (facts && facts->regular()) {
     call.ask(Hook::security_path_truncate, [&](Arguments& a) { a.lazily(0, [&] { return path_of(call, *facts); }); });
+    enter_do_truncate();
     pass_change(call, *facts, {.valid = kAttrSize | kAttrMtime | kAttrCtime, .size = call.arg(1), .file = [&] {
                                  return file.address();
                                }});
   }
   const s64 result = co_await call.done();
-  if (result == 0) {
-    call.enter(Hook::do_truncate,
-               [&](Arguments& a) {
-                 a.lazily(0, [&] { return mount_user_namespace(call); });
-                 a.lazily(
-                     1, [&] { return file.facts() ? call.services().files.dentry(*file.facts()).address() : u64{0}; });
-                 a[2] = call.arg(1);
-                 a[3] = kAttrMtime | kAttrCtime;
-                 a.lazily(4, [&] { return file.address(); });
-               })
-        .leave(0);
-  }
+  if (result == 0 && !told) enter_do_truncate();
+  do_truncate.leave(result);
   do_sys_ftruncate.leave(result);
 }
 
@@ -220,7 +226,7 @@ Path setting_times(Transit& call) {
       a.lazily(0, [&] { return path_of(call, *facts); });
       a[1] = call.arg(first + 1) ? call.place_zeroed(2 * sizeof(timespec)) : 0;
     });
-    const u32 set = call.arg(first + 1) ? kAttrAtimeSet | kAttrMtimeSet : kAttrTouch;
+    const u32 set = call.arg(first + 1) ? kAttrAtimeSet | kAttrMtimeSet | kAttrTimesSet : kAttrTouch;
     if (!facts->mount->read_only) pass_change(call, *facts, {.valid = kAttrCtime | kAttrMtime | kAttrAtime | set});
   }
   vfs_utimes.leave(co_await call.done());

@@ -82,12 +82,20 @@ const FileFacts* pass_open(Transit& call, Lookup& at, u64 folder, u64 name) {
     return nullptr;
   }
   FileObjects& files = call.services().files;
-  auto file = [&] { return files.file(*found).address(); };
+  FileFacts opened = *found;
+  opened.flags = kLargeFile | kModeExec;
+  opened.readable = true;
+  auto file = [&] { return files.file(opened).address(); };
+  auto to_open = [&](FileObjects::Opening state) {
+    return files.file_to_open(opened, opened.flags, false, state).address();
+  };
   const Passing vfs_open = call.enter(Hook::vfs_open, [&](Arguments& a) {
     a.lazily(0, [&] { return at.target_path(); });
-    a.lazily(1, file);
+    a.lazily(1, [&] { return to_open(FileObjects::Opening::kBegins); });
   });
-  call.ask(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, file); });
+  call.ask(Hook::security_file_open,
+           [&](Arguments& a) { a.lazily(0, [&] { return to_open(FileObjects::Opening::kChecked); }); });
+  if (call.awaited(Hook::vfs_open)) (void)file();
   if (found->mount->type == "ext4")
     call.enter(Hook::ext4_file_open,
                [&](Arguments& a) {
@@ -177,7 +185,7 @@ void pass_interpreter(Transit& call, const std::string& path) {
 
 // execve, execveat
 Path executing(Transit& call) {
-  call.untold(Hook::security_mmap_file);  // of what it maps
+  for (Hook hook : {Hook::security_mmap_file, Hook::security_mmap_addr}) call.untold(hook);  // of what it maps
   if (rename_awaited(call)) call.caller_facts = call.services().host.facts(call.task().tid()).value_or(TaskFacts{});
   if (!listened_to(call)) co_return;
   const bool at_folder = call.number() == SYS_execveat;
@@ -187,7 +195,8 @@ Path executing(Transit& call) {
                            flags & AT_SYMLINK_NOFOLLOW ? Lookup::Last::kKeep : Lookup::Last::kFollow);
   const FileFacts* file = pass_open(call, *at, folder, name);
   Binprm binprm{.filename = at->path(), .interpreter = at->path()};
-  binprm.count = count_strings(call, call.arg(at_folder ? 2 : 1));
+  // Who gives none is given an empty one.
+  binprm.count = std::max<u64>(count_strings(call, call.arg(at_folder ? 2 : 1)), 1);
   binprm.environment = count_strings(call, call.arg(at_folder ? 3 : 2));
   if (file)
     call.ask(Hook::security_bprm_creds_for_exec,

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "emu/base/proc_files.h"
 #include "emu/hook/capability_checks.h"
 #include "emu/hook/changes.h"
 #include "emu/hook/lookup.h"
@@ -67,6 +68,13 @@ bool same_file(const FileFacts* one, const FileFacts* other) {
   return one && other && one->inode.ino == other->inode.ino && one->mount->dev == other->mount->dev;
 }
 
+// Is what `outer` names the folder of `inner`'s last component, or one above it (kernel: lock_rename)?
+bool holds(Lookup& outer, Lookup& inner) {
+  const FileFacts *folder = outer.target(), *in = inner.folder();
+  if (!folder || !in || !folder->folder() || folder->mount->id != in->mount->id) return false;
+  return in->path == folder->path || in->path.starts_with(folder->path + "/");
+}
+
 // kernel: filename_create. Does the name lead nowhere, so that it can be made?
 bool pass_filename_create(Transit& call, Lookup& at, const Named& named, bool folder) {
   const Passing filename_create = call.enter(Hook::filename_create, [&](Arguments& a) {
@@ -78,7 +86,9 @@ bool pass_filename_create(Transit& call, Lookup& at, const Named& named, bool fo
   at.pass_names(false);
   if (at.has_last()) at.pass_last();
   const bool possible = changeable(at) && !at.exists() && (folder || !at.slash_behind());
-  const s64 error = !at.has_last() || at.exists() ? -EEXIST : !possible ? -ENOENT : 0;
+  // A path that ends in no name leads to a folder that is there.
+  const bool names_folder = !at.has_last() && at.exists();
+  const s64 error = names_folder || (at.has_last() && at.exists()) ? -EEXIST : !possible ? -ENOENT : 0;
   filename_create.leave(error ? error : static_cast<s64>(call.awaited(Hook::filename_create) ? at.target_dentry() : 0));
   return possible;
 }
@@ -157,6 +167,7 @@ Path making_folder(Transit& call) {
     pass_inode_check(call, Hook::security_inode_mkdir, at, mode);
   }
   const s64 result = co_await call.done();
+  if (result == 0 && call.awaited(Hook::vfs_mkdir)) at.look_again();
   vfs_mkdir.leave(result);
   do_mkdirat.leave(result);
 }
@@ -191,8 +202,26 @@ Path making_node(Transit& call) {
                      special ? decoded_device(device) : 0);
   }
   const s64 result = co_await call.done();
+  if (result == 0 && (call.awaited(Hook::vfs_create) || call.awaited(Hook::vfs_mknod))) at.look_again();
   vfs.leave(result);
   do_mknodat.leave(result);
+}
+
+void pass_socket_name(Transit& call, SocketName& name) {
+  const std::string status = read_proc(call.task().tid(), "status").value_or("");
+  const u64 mode = S_IFSOCK | (0777 & ~status_field(status, "Umask", 8));
+  if (!pass_filename_create(call, name.at, {kHere, 0}, false)) return;
+  pass_path_check(call, Hook::security_path_mknod, name.at, mode);
+  name.vfs_mknod = call.enter(Hook::vfs_mknod, [&](Arguments& a) {
+    in_folder(call, name.at)(a);
+    a[3] = mode;
+  });
+  pass_inode_check(call, Hook::security_inode_mknod, name.at, mode);
+}
+
+void SocketName::leave(Transit& call, s64 result) {
+  if (result == 0 && call.awaited(Hook::vfs_mknod)) at.look_again();
+  vfs_mknod.leave(result);
 }
 
 // symlink, symlinkat
@@ -219,6 +248,7 @@ Path making_link(Transit& call) {
     pass_inode_check(call, Hook::security_inode_symlink, at, content);
   }
   const s64 result = co_await call.done();
+  if (result == 0 && call.awaited(Hook::vfs_symlink)) at.look_again();
   vfs_symlink.leave(result);
   do_symlinkat.leave(result);
 }
@@ -262,6 +292,7 @@ Path linking(Transit& call) {
       });
   }
   const s64 result = co_await call.done();
+  if (result == 0 && call.awaited(Hook::vfs_link)) from.look_again(), to.look_again();
   vfs_link.leave(result);
   do_linkat.leave(result);
 }
@@ -288,7 +319,8 @@ Path renaming(Transit& call) {
     from.pass_last();
     if (from.exists()) to.pass_last();
     const bool exchange = flags & RENAME_EXCHANGE, taken = flags & RENAME_NOREPLACE;
-    reached = from.exists() && !(taken && to.exists()) && !(exchange && !to.exists());
+    reached = from.exists() && !(taken && to.exists()) && !(exchange && !to.exists()) &&
+              !holds(from, to) && !(to.exists() && holds(to, from));
   }
   Passing vfs_rename;
   if (reached) {
@@ -329,8 +361,11 @@ Path renaming(Transit& call) {
     }
   }
   const s64 result = co_await call.done();
-  if (result == 0 && reached && !(flags & RENAME_EXCHANGE))
-    call.services().files.renamed(*from.folder(), from.last(), *to.folder(), to.last());
+  if (result == 0 && reached) {
+    FileObjects& files = call.services().files;
+    if (flags & RENAME_EXCHANGE) files.exchanged(*from.folder(), from.last(), *to.folder(), to.last());
+    else files.renamed(*from.folder(), from.last(), *to.folder(), to.last());
+  }
   vfs_rename.leave(result);
   do_renameat2.leave(result);
 }

@@ -23,6 +23,7 @@ constexpr u64 kPathFlags = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
 constexpr u64 kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |
                            O_ASYNC | O_DIRECT | kLargeFile | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |
                            O_TMPFILE;
+constexpr u32 kOfOpening = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC;  // what f_flags do not keep
 constexpr u64 kTmpFileBit = O_TMPFILE & ~O_DIRECTORY;
 constexpr u64 kPageBytes = 4096;
 // kernel: struct open_flags' acc_mode, intent and lookup_flags; and FMODE_CREATED.
@@ -157,13 +158,17 @@ void pass_opened(Transit& call, const Opening& wanted, const FileFacts& facts, b
         .leave(0);
     return;
   }
+  const auto to_open = [&](FileObjects::Opening state) {
+    return files.file_to_open(facts, flags_of(wanted), created, state).address();
+  };
   const Passing vfs_open = call.enter(Hook::vfs_open, [&](Arguments& a) {
     a.lazily(0, path);
     // What do_dentry_open() will say of it is not yet known.
-    a.lazily(1, [&] { return files.file_to_open(facts, flags_of(wanted), created).address(); });
+    a.lazily(1, [&] { return to_open(FileObjects::Opening::kBegins); });
   });
   if (!wanted.has(O_PATH)) {
-    call.ask(Hook::security_file_open, [&](Arguments& a) { a.lazily(0, opened); });
+    call.ask(Hook::security_file_open,
+             [&](Arguments& a) { a.lazily(0, [&] { return to_open(FileObjects::Opening::kChecked); }); });
     if (facts.regular() && facts.mount->type == "ext4")
       call.enter(Hook::ext4_file_open,
                  [&](Arguments& a) {
@@ -172,6 +177,7 @@ void pass_opened(Transit& call, const Opening& wanted, const FileFacts& facts, b
                  })
           .leave(0);
   }
+  if (call.awaited(Hook::vfs_open) && !call.denial()) (void)opened();
   vfs_open.leave(call.denial().value_or(0));
   if (wanted.has(O_TRUNC) && !created && facts.regular()) pass_truncation(call, facts, opened);
 }
@@ -206,8 +212,8 @@ bool pass_beforehand(Transit& call, const Opening& wanted, Lookup& at) {
   facts.fd = next_descriptor(call.task().tid());
   facts.readable = (flags & O_ACCMODE) != O_WRONLY;
   facts.writable = (flags & O_ACCMODE) != O_RDONLY;
-  pass_opened(call, wanted, facts, false,
-              [&] { return call.services().files.file_to_open(facts, flags, false).address(); });
+  facts.flags = flags & ~u32{kOfOpening};
+  pass_opened(call, wanted, facts, false, [&] { return call.services().files.file(facts).address(); });
   return true;
 }
 

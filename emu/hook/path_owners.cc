@@ -40,7 +40,7 @@ void pass_owner(Transit& call, const FileFacts* file, u32 uid, u32 gid) {
     a[2] = gid;
   });
   const u32 valid = kAttrCtime | (uid == kUnchanged ? 0 : kAttrUid) | (gid == kUnchanged ? 0 : kAttrGid) |
-                    (file->folder() ? 0 : kAttrKillSuid | kAttrKillPrivileges);
+                    (file->folder() ? 0 : kAttrKillSuid);  // ATTR_KILL_PRIV is dropped where no capabilities are kept
   pass_change(call, *file, {.valid = valid, .uid = uid, .gid = gid});
 }
 

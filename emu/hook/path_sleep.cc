@@ -45,6 +45,9 @@ Path sleeping(Transit& call) {
   if (call.awaited(Hook::do_nanosleep) || call.awaited(Hook::hrtimer_start_range_ns)) {
     slack = timer_slack(call.task().tid());
     sleeper = local(call, "hrtimer_sleeper");
+    const KernelObject base = local(call, "hrtimer_clock_base");
+    base.set("clockid", static_cast<s32>(any_clock ? call.arg(0) : CLOCK_MONOTONIC));
+    sleeper.set("timer.base", base.address());
     sleeper.set("timer._softexpires", expires);
     sleeper.set("timer.node.expires", expires + slack);
     sleeper.set("task", call.services().task_struct(call.task().tid()));

@@ -2,9 +2,11 @@
 // Calls that make sockets and connections.
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 #include <sys/syscall.h>
 
 #include "emu/hook/capability_checks.h"
+#include "emu/hook/changes.h"
 #include "emu/hook/open_file.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/socket_parts.h"
@@ -13,6 +15,7 @@ namespace bpfemu {
 
 namespace {
 
+constexpr u32 kUnconnected = 1;  // kernel: SS_UNCONNECTED
 constexpr s64 kRestart = -512;  // ERESTARTSYS: the call is made once more
 
 // What a function that returns int leaves in rax.
@@ -195,6 +198,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   v4.leave(0);
   v6.leave(0);
   if (s.facts.state != kTcpSynSent) tell_answer(call, tcp, s, listener.get(), s.facts.state);
+  (void)sockets_of(call).socket(s);  // it is connected now
   inet_stream_connect.leave(as_int(result));
 }
 
@@ -210,7 +214,15 @@ struct Wanted {
   u64 family, type, protocol;
 };
 
+// kernel: __sys_socket_create, __sock_create
+bool is_looked_at(const Transit& call, const Wanted& wanted) {
+  constexpr u64 kFamilies = 46, kMostTypes = 11;  // NPROTO, SOCK_MAX
+  const u64 flags = static_cast<u32>(call.arg(1)) & ~Wanted::kTypes;
+  return !(flags & ~u64{SOCK_CLOEXEC | SOCK_NONBLOCK}) && wanted.family < kFamilies && wanted.type < kMostTypes;
+}
+
 void tell_creation(Transit& call, const Wanted& wanted) {
+  if (!is_looked_at(call, wanted)) return;
   call.ask(Hook::security_socket_create, [&](Arguments& a) {
     a[0] = wanted.family;
     a[1] = wanted.type;
@@ -224,7 +236,14 @@ void tell_made(Transit& call, const Wanted& wanted, int fd) {
   if (!made) return;
   const u64 socket = sockets_of(call).socket(*made).address();
   call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
-  ask_socket(call, Hook::security_socket_post_create, *made, wanted.family, wanted.type, wanted.protocol);
+  call.ask(Hook::security_socket_post_create, [&](Arguments& a) {
+    const KernelObject object = sockets_of(call).socket(*made);
+    object.set("state", kUnconnected);  // ends of a pair are connected when both are there
+    a[0] = object.address();
+    a[1] = wanted.family;
+    a[2] = wanted.type;
+    a[3] = wanted.protocol;
+  });
 }
 
 }  // namespace
@@ -255,6 +274,16 @@ Path making_pair(Transit& call) {
   for (int end : ends) (void)call.task().call(SYS_close, {static_cast<u64>(end)});
 }
 
+// kernel: unix_bind. Abstract names are no files.
+static Path binding_name(Transit& call, const CallAddress& address) {
+  const sockaddr_un& un = reinterpret_cast<const sockaddr_un&>(address.name);
+  constexpr size_t kBegin = offsetof(sockaddr_un, sun_path);
+  if (address.size <= kBegin || !un.sun_path[0]) co_return;
+  SocketName name{Lookup(call, std::string(un.sun_path, ::strnlen(un.sun_path, address.size - kBegin))), {}};
+  if (name.at.named()) pass_socket_name(call, name);
+  name.leave(call, co_await call.done());
+}
+
 // bind
 Path binding(Transit& call) {
   const int fd = static_cast<int>(call.arg(0));
@@ -262,6 +291,10 @@ Path binding(Transit& call) {
   const auto address = CallAddress::read(call, call.arg(1), call.arg(2));
   if (!socket || !address) co_return;
   ask_socket(call, Hook::security_socket_bind, *socket, address->at, address->size);
+  if (socket->facts.family == AF_UNIX) {
+    co_await binding_name(call, *address);
+    co_return;
+  }
   if (!socket->facts.internet()) co_return;
   const bool ip6 = socket->facts.family == AF_INET6;
   const Passing bind =
@@ -306,7 +339,10 @@ Path connecting(Transit& call) {
   } else if (facts.family == AF_UNIX && facts.type == SOCK_STREAM) {
     const Passing unix_stream_connect = enter_socket(call, Hook::unix_stream_connect, *socket, address->at,
                                                      address->size, static_cast<u64>(facts.file_flags));
-    unix_stream_connect.leave(as_int(co_await call.done()));
+    const s64 result = co_await call.done();
+    (void)sockets_of(call).behind(call.task(), static_cast<int>(call.arg(0)));
+    (void)sockets_of(call).socket(*socket);
+    unix_stream_connect.leave(as_int(result));
   }
 }
 
@@ -315,10 +351,13 @@ Path accepting(Transit& call) {
   const SocketRef listener = sockets_of(call).behind(call.task(), static_cast<int>(call.arg(0)));
   if (!listener) co_return;
   Tcp tcp(call);
-  const KernelStruct& type = call.services().objects.structure("socket");
-  const bool asked = call.awaited(Hook::security_socket_accept) || call.decided(Hook::security_socket_accept);
-  const u64 empty = asked ? call.place_zeroed(type.size()) : 0;
-  ask_socket(call, Hook::security_socket_accept, *listener, empty);
+  const bool asked = call.awaited(Hook::security_socket_accept) || call.decided(Hook::security_socket_accept) ||
+                     call.awaited(Hook::sock_alloc);
+  const KernelObject empty = asked ? local(call, "socket") : KernelObject();
+  empty.set("state", kUnconnected);
+  empty.set("type", static_cast<s16>(listener->facts.type));
+  call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(empty.address()));
+  ask_socket(call, Hook::security_socket_accept, *listener, empty.address());
   const Passing inet_csk_accept = listener->facts.is_tcp()
                                       ? call.enter(Hook::inet_csk_accept,
                                                    [&](Arguments& a) {
@@ -330,8 +369,7 @@ Path accepting(Transit& call) {
   const s64 result = co_await call.done();
   const SocketRef made = result >= 0 ? sockets_of(call).behind(call.task(), static_cast<int>(result)) : nullptr;
   if (made) {
-    const u64 socket = sockets_of(call).socket(*made).address();
-    call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
+    (void)sockets_of(call).socket(*made);
     if (made->facts.is_tcp()) tell_birth(call, tcp, *listener, *made);
   }
   inet_csk_accept.leave(made ? static_cast<s64>(tcp.sock(*made)) : 0);

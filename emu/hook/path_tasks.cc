@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that make tasks, or have a say in others.
 #include <linux/sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -41,6 +42,14 @@ u64 clone_flags(Transit& call) {
   }
 }
 
+// What copy_process() refuses before it copies anything.
+bool is_possible(u64 flags) {
+  const auto has = [flags](u64 all) { return (flags & all) == all; };
+  if (has(CLONE_NEWNS | CLONE_FS) || has(CLONE_NEWUSER | CLONE_FS)) return false;
+  if ((has(CLONE_THREAD) && !has(CLONE_SIGHAND)) || (has(CLONE_SIGHAND) && !has(CLONE_VM))) return false;
+  return !(has(CLONE_THREAD) && flags & (CLONE_NEWUSER | CLONE_NEWPID | CLONE_PIDFD));
+}
+
 // kernel: prepare_kill_siginfo, do_tkill
 u64 signal_info(Transit& call, int signal, bool to_thread) {
   struct KernelSigInfo {
@@ -60,6 +69,27 @@ u64 signal_info(Transit& call, int signal, bool to_thread) {
                                   .rest = {}});
 }
 
+// kernel: __copy_siginfo_from_user
+u64 queued_info(Transit& call, u64 user, int signal) {
+  constexpr size_t kKernelInfo = 48;
+  const u64 at = call.place_zeroed(kKernelInfo);
+  if (at && call.task().read(user, reinterpret_cast<void*>(at), kKernelInfo))
+    store(reinterpret_cast<void*>(at), s32{signal});
+  return at;
+}
+
+// Who may not is refused before the modules are asked.
+bool may_signal(Transit& call, pid_t target) {
+  std::array<u64, 6> probe = call.args();
+  switch (call.number()) {
+    case SYS_rt_sigqueueinfo: return call.task().call(SYS_kill, {static_cast<u64>(target), 0}).has_value();
+    case SYS_rt_tgsigqueueinfo: return call.task().call(SYS_tgkill, {probe[0], probe[1], 0}).has_value();
+    case SYS_tgkill: probe[2] = 0; break;
+    default: probe[1] = 0;
+  }
+  return call.task().call(call.number(), probe).has_value();
+}
+
 u64 task_of(Transit& call, pid_t tid) {
   return call.services().task_struct(tid ? tid : call.task().tid());
 }
@@ -77,19 +107,23 @@ void pass_access(Transit& call, pid_t tid) {
 
 // clone, clone3, fork, vfork
 Path making_task(Transit& call) {
-  call.ask(Hook::security_task_alloc, [&](Arguments& a) {
-    a.lazily(0, [&] { return task_to_be(call); });
-    a[1] = clone_flags(call);
-  });
+  const u64 flags = clone_flags(call);
+  if (is_possible(flags))
+    call.ask(Hook::security_task_alloc, [&](Arguments& a) {
+      a.lazily(0, [&] { return task_to_be(call); });
+      a[1] = flags;
+    });
   if (call.number() == SYS_clone) pass_own_checks(call);  // kernel: copy_namespaces
   co_return;
 }
 
-// kill, tkill, tgkill. Of several targets each is asked about by itself, which is not modelled.
+// kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo. Of several targets each is asked about by itself, which is not
+// modelled.
 Path killing(Transit& call) {
   pass_own_checks(call);
-  const bool to_thread = call.number() != SYS_kill;
-  const u32 last = call.number() == SYS_tgkill ? 1 : 0;
+  const bool to_thread = call.number() != SYS_kill && call.number() != SYS_rt_sigqueueinfo;
+  const bool queues = call.number() == SYS_rt_sigqueueinfo || call.number() == SYS_rt_tgsigqueueinfo;
+  const u32 last = call.number() == SYS_tgkill || call.number() == SYS_rt_tgsigqueueinfo ? 1 : 0;
   const pid_t target = static_cast<pid_t>(call.arg(last));
   const int signal = static_cast<int>(call.arg(last + 1));
   const bool asks = call.awaited(Hook::security_task_kill) || call.decided(Hook::security_task_kill);
@@ -98,12 +132,12 @@ Path killing(Transit& call) {
     co_return;
   }
   // Others are refused before.
-  std::array<u64, 6> probe = call.args();
-  probe[last + 1] = 0;
-  if (signal < 0 || signal > 64 || !call.task().call(call.number(), probe)) co_return;
+  if (signal < 0 || signal > 64 || !may_signal(call, target)) co_return;
   call.ask(Hook::security_task_kill, [&](Arguments& a) {
     a.lazily(0, [&] { return task_of(call, target); });
-    a.lazily(1, [&] { return signal_info(call, signal, to_thread); });
+    a.lazily(1, [&] {
+      return queues ? queued_info(call, call.arg(last + 2), signal) : signal_info(call, signal, to_thread);
+    });
     a[2] = static_cast<u32>(signal);
   });
 }
@@ -121,9 +155,28 @@ Path setting_priority(Transit& call) {
   });
 }
 
+namespace {
+
+// What the modules of Debian's list say of a prctl (kernel: cap_task_prctl, yama_task_prctl): most are none of theirs.
+s64 security_answer(const Transit& call) {
+  switch (static_cast<u32>(call.arg(0))) {
+    case PR_CAPBSET_READ:
+    case PR_CAPBSET_DROP:
+    case PR_SET_SECUREBITS:
+    case PR_GET_SECUREBITS:
+    case PR_GET_KEEPCAPS:
+    case PR_SET_KEEPCAPS:
+    case PR_CAP_AMBIENT:
+    case PR_SET_PTRACER: return 0;
+    default: return -ENOSYS;
+  }
+}
+
+}  // namespace
+
 // prctl
 Path controlling_process(Transit& call) {
-  call.ask(Hook::security_task_prctl, [&](Arguments& a) {
+  call.ask_or(security_answer(call), Hook::security_task_prctl, [&](Arguments& a) {
     a[0] = static_cast<u32>(call.arg(0));
     for (u32 n = 1; n < 5; ++n) a[n] = call.arg(n);
   });

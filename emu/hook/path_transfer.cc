@@ -98,7 +98,7 @@ u64 kiocb(Transit& call, OpenFile& file, const Transfer& wanted) {
   return kiocb.address();
 }
 
-u64 iov_iter(Transit& call, const Transfer& wanted, bool writes) {
+KernelObject iov_iter(Transit& call, const Transfer& wanted, bool writes) {
   const KernelObject iter = local(call, "iov_iter");
   iter.set("data_source", u8{writes});
   iter.set("user_backed", u8{1});
@@ -106,7 +106,7 @@ u64 iov_iter(Transit& call, const Transfer& wanted, bool writes) {
     iter.set("iter_type", kIterBuffer);
     iter.set("ubuf", wanted.data);
     iter.set("count", std::min(wanted.count, kMostBytes));
-    return iter.address();
+    return iter;
   }
   const u64 copy = call.place_zeroed(wanted.count * sizeof(iovec));
   if (copy) std::copy(wanted.vectors.begin(), wanted.vectors.end(), reinterpret_cast<iovec*>(copy));
@@ -114,7 +114,7 @@ u64 iov_iter(Transit& call, const Transfer& wanted, bool writes) {
   iter.set("iov", copy);
   iter.set("nr_segs", wanted.count);
   iter.set("count", std::min(bytes_of(wanted), kMostBytes));
-  return iter.address();
+  return iter;
 }
 
 // The file's own read_iter() or write_iter(), if it is one that can be listened to.
@@ -160,6 +160,7 @@ Path transferring(Transit& call, const Direction way) {
     a[4] = wanted.is_vector ? static_cast<u64>(wanted.flags) : 0;
   });
   Passing own;
+  KernelObject iter;
   if ((way.writes ? file.writable() : file.readable()) && wanted.valid) {
     pass_permission(call, file, way.writes ? kMayWrite : kMayRead);
     // A layered file system does it again with the file below.
@@ -168,7 +169,7 @@ Path transferring(Transit& call, const Direction way) {
     if (const auto function = own_function(call, file, way))
       own = call.enter(*function, [&](Arguments& a) {
         a.lazily(0, [&] { return kiocb(call, file, wanted); });
-        a.lazily(1, [&] { return iov_iter(call, wanted, way.writes); });
+        a.lazily(1, [&] { return (iter = iov_iter(call, wanted, way.writes)).address(); });
       });
   }
   // What is a socket adds its own way.
@@ -186,6 +187,9 @@ Path transferring(Transit& call, const Direction way) {
   if (sending) sending->done(result);
   if (receiving) receiving->done(result);
   if (position && result > 0) *reinterpret_cast<s64*>(position) += result;
+  // What is left of it.
+  if (iter && result > 0) iter.set("count", std::min(bytes_of(wanted), kMostBytes) - static_cast<u64>(result));
+  if (way.writes && result > 0 && call.awaited(wanted.is_vector ? way.vfs_vector : way.vfs)) file.look_again();
   own.leave(result);
   vfs.leave(result);
   ksys.leave(result);
@@ -256,6 +260,8 @@ Path copying(Transit& call) {
       given = file.facts()->pos;
     return static_cast<u64>(given);
   };
+  // Most files are spliced into each other.
+  if (call.arg(4)) call.untold(Hook::security_file_permission);
   const Passing vfs_copy_file_range = call.enter(Hook::vfs_copy_file_range, [&](Arguments& a) {
     a.lazily(0, [&] { return from.address(); });
     a.lazily(1, [&] { return position(from, call.arg(1)); });

@@ -15,6 +15,12 @@ namespace {
 
 constexpr size_t kLongestName = 15;  // TASK_COMM_LEN - 1
 
+// Facts may be from before somebody wrote to /proc/PID/comm.
+void set_name(TaskFacts& task, const std::string& name) {
+  std::memset(task.comm, 0, sizeof task.comm);
+  name.copy(task.comm, sizeof task.comm - 1);
+}
+
 }  // namespace
 
 bool rename_awaited(const Occasion& occasion) {
@@ -58,10 +64,7 @@ std::optional<TaskFacts> renamed_by_writing(Occasion& occasion, OpenFile& file) 
   const auto tid = static_cast<pid_t>(::strtol(facts->path.substr(begin, end - begin).c_str(), nullptr, 10));
   auto task = occasion.services().host.facts(tid);
   if (!task) return std::nullopt;
-  // Facts may be from before somebody wrote there.
-  const std::string name = name_of(tid);
-  std::memset(task->comm, 0, sizeof task->comm);
-  name.copy(task->comm, sizeof task->comm - 1);
+  set_name(*task, name_of(tid));
   return *task;
 }
 
@@ -73,13 +76,14 @@ std::string name_of(pid_t tid) {
 
 void pass_own_rename(Transit& call) {
   if (call.arg(0) != PR_SET_NAME || !rename_awaited(call)) return;
-  const auto task = call.services().host.facts(call.task().tid());
+  auto task = call.services().host.facts(call.task().tid());
   auto name = call.task().read_string(call.arg(1), kLongestName + 1);
   if (!name && name.error().value == ENAMETOOLONG) {
     std::string longest(kLongestName, 0);
     if (call.task().read(call.arg(1), longest.data(), longest.size())) name = longest;
   }
   if (!task || !name) return;
+  set_name(*task, name_of(task->tid));
   pass_rename(call, *task, name->substr(0, kLongestName), false);
 }
 

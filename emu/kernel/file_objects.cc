@@ -276,6 +276,14 @@ void FileObjects::renamed(const FileFacts& folder, std::string_view name, const 
   set_name(dentry, to.address(), new_name);
 }
 
+void FileObjects::exchanged(const FileFacts& folder, std::string_view name, const FileFacts& new_folder,
+                            std::string_view new_name) {
+  constexpr std::string_view kAside = "/";  // no name
+  renamed(folder, name, folder, kAside);
+  renamed(new_folder, new_name, folder, name);
+  renamed(folder, kAside, new_folder, new_name);
+}
+
 // The first is its own parent, and lies on its own root (kernel: struct mount).
 KernelObject FileObjects::mount_of(const MountFacts& facts, u32 depth) {
   bool is_new = false;
@@ -341,11 +349,21 @@ KernelObject FileObjects::file(const FileFacts& facts) {
   return file;
 }
 
-KernelObject FileObjects::file_to_open(const FileFacts& facts, u32 flags, bool created) {
+KernelObject FileObjects::open_files(pid_t tgid) {
+  return space_.object(space_.structure("files_struct"), fmt::format("{}", tgid));
+}
+
+KernelObject FileObjects::file_to_open(const FileFacts& facts, u32 flags, bool created, Opening state) {
   const KernelObject file = this->file(facts);
   u32 mode = created ? kModeCreated : 0;
   if (facts.readable) mode |= kModeRead;
   if (facts.writable) mode |= kModeWrite;
+  if (state == Opening::kChecked) {
+    const u32 kind = facts.inode.mode & S_IFMT;
+    const bool special = kind == S_IFCHR || kind == S_IFBLK || kind == S_IFIFO || kind == S_IFSOCK;
+    if (kind == S_IFREG || kind == S_IFDIR) mode |= kModeAtomicPos;
+    if (facts.writable && !special) mode |= kModeWriter;
+  }
   file.set("f_mode", mode);
   file.set("f_flags", flags);
   return file;

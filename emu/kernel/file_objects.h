@@ -21,8 +21,12 @@ class FileObjects {
 
   // struct file, with what hangs on it.
   KernelObject file(const FileFacts& file);
-  // The same while it is about to be opened: f_flags and f_mode are what was asked for. Was it created for that?
-  KernelObject file_to_open(const FileFacts& file, u32 flags, bool created);
+  // The same while it is about to be opened (f_flags and f_mode are what was asked for), or when it is asked whether it
+  // may be (kernel: do_dentry_open). Was it created for that?
+  enum class Opening : u8 { kBegins, kChecked };
+  KernelObject file_to_open(const FileFacts& file, u32 flags, bool created, Opening state);
+  // struct files_struct of a process.
+  KernelObject open_files(pid_t tgid);
   KernelObject dentry(const FileFacts& file);
   // A name in a folder that leads nowhere (kernel: d_is_negative); and whether it was known to lead nowhere before.
   KernelObject negative_dentry(const FileFacts& folder, std::string_view name, bool* known = nullptr);
@@ -37,6 +41,8 @@ class FileObjects {
 
   // The name has become another one, and the dentry with it (kernel: d_move).
   void renamed(const FileFacts& folder, std::string_view name, const FileFacts& new_folder, std::string_view new_name);
+  // The two names have changed places (kernel: d_exchange).
+  void exchanged(const FileFacts& folder, std::string_view name, const FileFacts& new_folder, std::string_view new_name);
 
  private:
   KernelObject root_of(const MountFacts& mount);

@@ -137,6 +137,8 @@ SocketRef Sockets::follow(SocketFacts facts, bool partly) {
     facts.bound = known->facts.bound;
     known->facts = std::move(facts);
   }
+  // Only TCP's states are told one by one.
+  if (!known->facts.is_tcp()) known->told = known->facts.state;
   return known;
 }
 

@@ -36,8 +36,7 @@ std::vector<int> descriptors(pid_t tgid) {
 
 // Few descriptors lie in files_struct itself, as many in a table of their own (kernel: struct fdtable).
 void TaskObjects::show_files(Block& block, const TaskFacts& facts) {
-  const KernelObject files =
-      space_.object(space_.structure("files_struct"), fmt::format("{}", facts.tgid));
+  const KernelObject files = files_.open_files(facts.tgid);
   block.task.set("files", files.address());
   files.set("fdt", files.address("fdtab"));
   const std::vector<int> open = descriptors(facts.tgid);

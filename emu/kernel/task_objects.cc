@@ -16,7 +16,8 @@ namespace {
 constexpr u32 kMaxParents = 4;                                 // how far real_parent is followed
 constexpr size_t kMostBlocks = ObjectSpace::kMostObjects / 2;  // threads whose end nobody reported are forgotten beyond
 constexpr size_t kMostEnded = 64;                              // that may have ended by exec alone
-constexpr u32 kLastingFlags = 0x00400000 | 0x40 | 0x100;       // kernel: PF_RANDOMIZE, PF_FORKNOEXEC, PF_SUPERPRIV
+// kernel: PF_RANDOMIZE, PF_FORKNOEXEC. The host's PF_SUPERPRIV tells of what the supervisor did in the task's name.
+constexpr u32 kLastingFlags = 0x00400000 | 0x40;
 constexpr u32 kNobody = ~u32{0};                               // kernel: INVALID_UID, AUDIT_SID_UNSET
 
 // A namespace's inode number, 0 when the process is gone.

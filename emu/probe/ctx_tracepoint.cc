@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records of trace events (kernel: include/trace/events/, kernel/trace/trace_syscalls.c).
+#include <sys/syscall.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -44,9 +46,12 @@ void* sys_enter_record(Probes&, const Event& event, const Point& point, void* me
 }
 
 void* sys_exit_record(Probes&, const Event& event, const Point& point, void* memory) {
+  // sigreturn leaves no number behind (kernel: restore_sigcontext), and what has none is no syscalls:* event.
+  const bool numbered = event.number != SYS_rt_sigreturn;
+  if (!numbered && point.where().in_user()) return nullptr;
   auto& to = record<SysExitRecord>(memory);
   to.common[0] = point.where().in_user();
-  to.number = static_cast<u64>(event.number);
+  to.number = numbered ? static_cast<u64>(event.number) : ~u64{0};
   to.result = event.result;
   store(to.common + kSizeAt, static_cast<u32>(sizeof to));
   return &to;

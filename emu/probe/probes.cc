@@ -17,9 +17,14 @@ namespace bpfemu {
 
 namespace {
 
-// Puts a point where the event passes it: by depth, and among equals behind (kprobes: before) those already there.
+// Puts a point where the event passes it: by depth, and among equals behind (kprobes: before) those already there. The
+// trampoline of fentry and fexit programs is jumped to when ftrace's callbacks, which kprobes are, have returned; at a return it is the other way round.
 void insert(std::vector<Point*>& points, Point& point, bool inwards) {
-  auto rank = [&](const Point* p) { return inwards ? int(p->where().depth) : -int(p->where().depth); };
+  auto rank = [&](const Point* p) {
+    const bool comes_back = inwards && p->where().on_return;
+    const int depth = 2 * int(p->where().depth) + ((p->where().probe == Point::Probe::kNone) != comes_back);
+    return inwards ? depth : -depth;
+  };
   bool first = point.where().newest_first;
   auto before = [&](const Point* p) { return first ? rank(p) >= rank(&point) : rank(p) > rank(&point); };
   points.insert(std::ranges::find_if(points, before), &point);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/errors.h"
 #include "emu/hook/functions.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
@@ -70,6 +71,9 @@ Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<
                      .name = name,
                      .newest_first = true};
   if (!put_in_place(where, *program, *function, prototype.type != 0)) return nullptr;
+  // kernel: arch_prepare_bpf_trampoline
+  constexpr size_t kMostArguments = 6;
+  if (btf.params(prototype).size() > kMostArguments) return fail(ENOTSUPP);
   if (probes.trampolined.contains(program.get())) return fail(EBUSY);
   auto point = std::make_unique<Point>(probes, std::move(where));
   TRY(point->attach({program, cookie}));
