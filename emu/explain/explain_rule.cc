@@ -143,11 +143,36 @@ void Explainer::explain_unreleased() {
   if (!release.empty()) report_.help = fmt::format("call {} on every path to the exit", release);
 }
 
+// Which programs may be sleepable: kernel, check_attach_btf_id; bpf_iter_prog_supported for iterators.
+std::string Explainer::how_to_sleep() const {
+  const u32 type = rejection_.info.type;
+  const bool reads = rejection_.insns[*cause_.insn].imm == BPF_FUNC_copy_from_user;
+  const std::string_view instead = reads ? "bpf_probe_read_user(), which reads what is in memory" : "another helper";
+  switch (type) {
+    case BPF_PROG_TYPE_KPROBE:
+      return fmt::format("of type kprobe only uprobes may sleep (SEC(\"uprobe.s/...\")); in a kprobe use {}", instead);
+    case BPF_PROG_TYPE_LSM:
+      return fmt::format("make it sleepable (SEC(\"lsm.s/...\")), if the hook is one of those that may, or use {}", instead);
+    case BPF_PROG_TYPE_TRACING:
+      switch (rejection_.info.expected_attach_type) {
+        case BPF_TRACE_RAW_TP: break;
+        case BPF_TRACE_ITER: return "make it sleepable: SEC(\"iter.s/...\")";
+        default:
+          return fmt::format("make it sleepable (SEC(\"fentry.s/...\")) and attach it to a function that may sleep, or use {}",
+                             instead);
+      }
+      break;
+    default: break;
+  }
+  return fmt::format("programs of this kind never sleep: use {}", instead);
+}
+
 void Explainer::explain_helper() {
   std::string call = refused_call();
   if (call.empty()) return explain_register();
   u32 type = rejection_.info.type;
   refused(fmt::format("{} in a program of type {}", call, type_name(type)));
+  if (cause_.code == Code::kMightSleep) report_.help = how_to_sleep();
   if (cause_.code != Code::kHelper) return;
   std::string types = types_with_helper(static_cast<u32>(rejection_.insns[*cause_.insn].imm));
   if (cause_.help) return;

@@ -50,6 +50,7 @@ class Explainer {
   void explain_context();
   void explain_unreleased();
   void explain_helper();
+  std::string how_to_sleep() const;
   void explain_endless();
   void explain_complex();
 
