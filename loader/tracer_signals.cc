@@ -101,7 +101,9 @@ void Tracer::signal_sent(TracedTask& task, const Call& call) {
 // Reports the signal, whose target is all that is missing.
 void Tracer::generate(TracedTask& sender, GeneratedSignal made, pid_t target) {
   TracedTask* const traced = tasks_.find(target);
-  const Result<SignalFacts> state = read_signal_facts(target);
+  Result<SignalFacts> state = read_signal_facts(target);
+  // Who has just asked for us has all signals blocked.
+  if (state && traced && traced->program_mask()) state->blocked = *traced->program_mask();
   const bool dying = !state || (traced && (traced->process().dying || traced->exit_reported));
   made.target = target;
   made.comm = read_comm(target);

@@ -135,13 +135,14 @@ void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename, c
 
 // What do_exit() has set before it tells.
 static u64 task_that_exits(const Occasion& occasion) {
-  constexpr u32 kExiting = 4, kPostCoreDump = 8;  // kernel: PF_*
+  constexpr u32 kExiting = 4, kPostCoreDump = 8, kSignaled = 0x400;  // kernel: PF_*
   const HookServices& services = occasion.services();
   const u64 task = services.task_struct(occasion.task().tid());
   const u64 flags = task ? KernelObject(task, services.objects.structure("task_struct")).address("flags") : 0;
   if (flags) {
     void* at = reinterpret_cast<void*>(flags);
-    store(at, load<u32>(at) | kExiting | kPostCoreDump);
+    const bool signaled = WIFSIGNALED(facts_of(occasion, occasion.task().tid()).exit_code);
+    store(at, load<u32>(at) | kExiting | kPostCoreDump | (signaled ? kSignaled : 0));
   }
   return task;
 }
