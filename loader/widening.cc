@@ -153,8 +153,10 @@ bool Widening::interrupt_asleep(TracedTask& task) {
   return task.interrupt().has_value();
 }
 
-// Waits until the thread stops, for whatever reason; the tracer sees that stop later.
+// Waits until the thread stops, for whatever reason; the tracer sees that stop later. One that stands already, where it
+// cannot make calls, stops no more before the tracer has seen that.
 bool Widening::collect(TracedTask& task, u64 deadline_ns) {
+  if (task.at() != TracedTask::At::kRunning) return false;
   for (const u64 start = now(); now() < deadline_ns;) {
     const Result<Waited> waited = env_.os.wait(task.tid(), false);
     if (!waited) return false;
