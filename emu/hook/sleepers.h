@@ -31,7 +31,10 @@ class Sleepers {
     long number = -1;
     u64 since = 0;  // when it fell asleep, if that was told
   };
+  bool may_look(u64 now);
+
   std::unordered_map<pid_t, Sleeper> sleepers_;
+  u64 look_again_ = 0;
   u64 last_ = 0;
 };
 
