@@ -32,8 +32,8 @@ void Sleepers::left(Occasion& occasion) {
   since ? scheduler.woke(std::max(rest->woken, since), back) : scheduler.waited(rest->woken, back);
 }
 
-// A look at a thread takes some ten microseconds. Of many, each is told of a little late rather than that the looks take
-// more than a tenth of the time.
+// A look at a thread takes some ten microseconds. Of many, each is told of a little late rather than that the looks
+// take more than a tenth of the time.
 bool Sleepers::may_look(u64 now) {
   constexpr size_t kFew = 8;
   constexpr u64 kPause = 100'000;
@@ -46,7 +46,8 @@ void Sleepers::tell(Occasion& occasion, u64 until) {
   if (!may_look(occasion.services().host.clock(CLOCK_MONOTONIC))) return;
   std::vector<std::pair<u64, pid_t>> fallen;
   for (const auto& [tid, sleeper] : sleepers_) {
-    Task* const task = sleeper.since || tid == occasion.task().tid() ? nullptr : occasion.services().host.find_task(tid);
+    Task* const task =
+        sleeper.since || tid == occasion.task().tid() ? nullptr : occasion.services().host.find_task(tid);
     if (!task) continue;
     Occasion asleep(occasion, Event{.task = task});
     const auto since = Scheduler(asleep).asleep_since(sleeper.before);
