@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/oracle/events/report.h"
+#include "tests/oracle/events/steps.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -63,7 +64,7 @@ pid_t start_workload(const std::vector<Step>& steps, const char* folder, volatil
   prctl(PR_SET_NAME, "workload");
   if (read(go, &byte, 1) != 1) _exit(1);
   // Nothing is open when a step begins, so that nothing is closed by who ends. The kernel reads only what is in memory.
-  mlockall(MCL_CURRENT);
+  touch_program();
   close_range(0, ~0u, 0);
   for (u32 i = 0; i < steps.size(); ++i) {
     *step = i + 1;

@@ -24,6 +24,8 @@ template <class... Args>
 long call(long number, Args... args) {
   return syscall(number, args...);
 }
+// Reads a byte of each page of this program's file.
+void touch_program();
 // Waits in one call, until others have come to their end or to sleep.
 void pause_shortly();
 

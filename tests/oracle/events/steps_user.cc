@@ -94,6 +94,20 @@ void need(bool holds, const char* what) {
   if (!holds) fail(std::string("the workload needs ") + what);
 }
 
+void touch_program() {
+  const auto touch = [](dl_phdr_info* info, size_t, void*) {
+    for (int i = 0; i < info->dlpi_phnum; ++i) {
+      const auto& segment = info->dlpi_phdr[i];
+      if (segment.p_type != PT_LOAD) continue;
+      const u64 start = info->dlpi_addr + segment.p_vaddr;
+      for (u64 at = start & ~4095ul; at < start + segment.p_memsz; at += 4096)
+        (void)*reinterpret_cast<const volatile char*>(at);
+    }
+    return 1;
+  };
+  dl_iterate_phdr(touch, nullptr);
+}
+
 u64 offset_in_file(const std::string& symbol) {
   const Function* function = find_function(symbol);
   Search search{function ? function->address : 0, 0};
