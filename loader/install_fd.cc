@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "loader/forced_signal.h"
+#include "loader/proc_files.h"
 #include "loader/task.h"
 
 namespace bpfemu {
@@ -61,7 +62,7 @@ Result<u64> TracedTask::await_notification() {
     if (look < kBusyLooks) ::sched_yield();
     if (const std::optional<u64> id = receive(env_.listener, tid_, nap(look))) return *id;
     const Result<Waited> waited = env_.os.wait(tid_, false);
-    if (!waited || (waited->tid == 0 && is_dead())) return gone(), fail(ESRCH);
+    if (!waited || (waited->tid == 0 && is_dead(tid_))) return gone(), fail(ESRCH);
     if (waited->tid == 0) continue;
     look = 0;
     const std::optional<StopEvent> event = TRY(sort(*waited));

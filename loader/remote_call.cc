@@ -209,7 +209,7 @@ Result<Waited> TracedTask::next_status() {
     if (!waited || waited->tid != 0) return waited;
     if (tries < kYields) {
       ::sched_yield();
-    } else if (is_dead()) {
+    } else if (is_dead(tid_)) {
       return fail(ESRCH);
     } else {
       if (const Result<Waited> status = await_status(); status) return status;
@@ -227,10 +227,6 @@ Result<Waited> TracedTask::await_status() {
   awaiting_ = false;
   if (!status_) return fail(EAGAIN);
   return *status_;
-}
-
-bool TracedTask::is_dead() const {
-  return bpfemu::is_dead(tid_);
 }
 
 // A status in the middle of a remote call. Signals are blocked, so what else stops the thread is SIGSTOP, a group stop

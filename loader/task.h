@@ -188,7 +188,6 @@ class TracedTask final : public Task {
   Result<StopEvent> await();
   Result<std::optional<StopEvent>> sort(Waited waited);
   Result<Waited> next_status();
-  bool is_dead() const;
   Result<void> begin_call(long number, const std::array<u64, 6>& args);
   Result<u64> finish_call();
   Result<u64> syscall_instruction();

@@ -128,7 +128,6 @@ class Tracer {
   void park(const StopEvent& event);
   void await_parked();
   void adopt_parked(bool late);
-  bool has_creator(const TracedTask& leader) const;
   void adopt(pid_t tid, bool late);
   void kill_all();
 

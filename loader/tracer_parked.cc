@@ -27,6 +27,10 @@ bool may_be_creating(const TracedTask& task) {
   }
 }
 
+bool may_have_created(const Process& process) {
+  return std::ranges::any_of(process.threads, [](const TracedTask* thread) { return may_be_creating(*thread); });
+}
+
 }  // namespace
 
 void Tracer::park(const StopEvent& event) {
@@ -49,13 +53,6 @@ void Tracer::adopt_parked(bool late) {
   for (const auto& [tid, event] : orphans) adopt(tid, late);
 }
 
-bool Tracer::has_creator(const TracedTask& leader) const {
-  return std::ranges::any_of(tasks_.threads(), [&](pid_t tid) {
-    const TracedTask* const thread = tasks_.find(tid);
-    return &thread->process() == &leader.process() && may_be_creating(*thread);
-  });
-}
-
 // /proc knows where it belongs. One whose creator lives stays parked until that reports it; `late`: the parent may be
 // none that made it.
 void Tracer::adopt(pid_t tid, bool late) {
@@ -63,7 +60,8 @@ void Tracer::adopt(pid_t tid, bool late) {
   const Result<SignalFacts> facts = read_signal_facts(tid);
   if (parked == parked_.end() || !facts) return;
   TracedTask* const creator = tasks_.find(facts->tgid != tid ? facts->tgid : facts->parent_tgid);
-  if (creator && creator->at() != TracedTask::At::kExiting && !(late && !has_creator(*creator))) return;
+  if (creator && creator->at() != TracedTask::At::kExiting && (!late || may_have_created(creator->process())))
+    return;
   const StopEvent event = parked->second;
   TracedTask& task =
       creator ? (facts->tgid != tid ? tasks_.add_thread(*creator, tid) : tasks_.add_process(*creator, tid, false))

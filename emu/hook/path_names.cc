@@ -86,9 +86,7 @@ bool pass_filename_create(Transit& call, Lookup& at, const Named& named, bool fo
   at.pass_names(false);
   if (at.has_last()) at.pass_last();
   const bool possible = changeable(at) && !at.exists() && (folder || !at.slash_behind());
-  // A path that ends in no name leads to a folder that is there.
-  const bool names_folder = !at.has_last() && at.exists();
-  const s64 error = names_folder || (at.has_last() && at.exists()) ? -EEXIST : !possible ? -ENOENT : 0;
+  const s64 error = at.exists() ? -EEXIST : !possible ? -ENOENT : 0;
   filename_create.leave(error ? error : static_cast<s64>(call.awaited(Hook::filename_create) ? at.target_dentry() : 0));
   return possible;
 }

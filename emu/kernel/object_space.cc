@@ -96,7 +96,8 @@ void ObjectSpace::rename(const KernelStruct& type, std::string_view identity, st
 u64 ObjectSpace::text(std::string_view text) {
   text = text.substr(0, PATH_MAX - 1);
   bool is_new = false;
-  const KernelObject found = text.size() <= kShortText ? object(text_, text, &is_new) : object(sized(text.size() + 1), text, &is_new);
+  const KernelStruct& room = text.size() <= kShortText ? text_ : sized(text.size() + 1);
+  const KernelObject found = object(room, text, &is_new);
   if (is_new) std::memcpy(reinterpret_cast<void*>(found.address()), text.data(), text.size());
   return found.address();
 }

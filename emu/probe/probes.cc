@@ -18,7 +18,8 @@ namespace bpfemu {
 namespace {
 
 // Puts a point where the event passes it: by depth, and among equals behind (kprobes: before) those already there. The
-// trampoline of fentry and fexit programs is jumped to when ftrace's callbacks, which kprobes are, have returned; at a return it is the other way round.
+// trampoline of fentry and fexit programs is jumped to when ftrace's callbacks, which kprobes are, have returned; at a
+// return it is the other way round.
 void insert(std::vector<Point*>& points, Point& point, bool inwards) {
   auto rank = [&](const Point* p) {
     const bool comes_back = inwards && p->where().on_return;
