@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
@@ -17,6 +18,7 @@ namespace bpfemu {
 
 namespace {
 
+constexpr s32 kOwnMount = -1;  // the host's kernel gives no mount this id
 constexpr std::string_view kDeleted = " (deleted)";
 
 // File systems that the kernel mounts for itself, by what statfs says of them.
@@ -245,12 +247,46 @@ std::shared_ptr<const MountFacts> Mounts::mount_of(pid_t tgid, s32 id, u32 devic
   return facts;
 }
 
+// Where the host has a mount of this type at this place it is that one, else one on the host's next above it.
+std::shared_ptr<const MountFacts> Mounts::mount_of(const OwnFile& file) {
+  MountFacts mount;
+  mount.id = kOwnMount;
+  mount.dev = file.dev;
+  mount.internal = file.type.empty();
+  mount.type = mount.source = mount.internal ? internal_type(file.magic) : file.type;
+  mount.root = "/";
+  mount.point = mount.internal ? "/" : file.point;
+  if (!mount.internal) {
+    if (mounts_.empty()) read_mounts(::getpid());
+    const MountFacts* above = nullptr;
+    for (const auto& [id, known] : mounts_) {
+      const MountFacts& there = *known.facts;
+      if (!there.internal && lies_under(file.point, there.point) && (!above || there.point.size() >= above->point.size()))
+        above = &there;
+    }
+    if (above && above->point == file.point && above->type == file.type)
+      mount = *above;
+    else if (above)
+      mount.parent = above->id;
+  }
+  mount.magic = file.magic;
+  return std::make_shared<const MountFacts>(std::move(mount));
+}
+
 Result<FileFacts> Mounts::describe_at(pid_t tgid, const std::string& proc_path) {
   struct statx st;
   if (look(proc_path, 0, &st) != 0) return fail(errno);
   auto text = read_link(proc_path);
   if (!text) return std::unexpected(text.error());
   FileFacts file;
+  if (const auto mine = own ? own(makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino) : std::nullopt) {
+    file.inode = mine->inode;
+    file.deleted = mine->deleted;
+    file.mount = mount_of(*mine);
+    file.path = file.mount->internal ? internal_name(proc_path, mine->text, file.mount->magic)
+                                     : file.mount->path_of(mine->text).value_or(mine->text);
+    return file;
+  }
   file.inode = inode_facts(st);
   std::string_view path = *text;
   file.deleted = path.ends_with(kDeleted);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -69,6 +70,17 @@ struct FileFacts {
 // The inode that `path` of the mount's file system leads to now; none: nobody may look.
 std::optional<InodeFacts> inode_at(const MountFacts& mount, std::string_view path);
 
+// A file of the model's own. The host's kernel knows nothing of it but what carries it.
+struct OwnFile {
+  InodeFacts inode;
+  u32 dev = 0;        // of its super block, as the kernel holds it
+  u64 magic = 0;      // statfs(2): f_type
+  std::string type;   // of its file system: "tracefs"; empty: anonymous, in a mount of the kernel's own
+  std::string point;  // where that is mounted
+  std::string text;   // what /proc/PID/fd/N links to, without " (deleted)"
+  bool deleted = false;
+};
+
 // How an open file may be used; of one that was opened with O_PATH in no way. Costs one system call.
 struct DescriptorAccess {
   bool readable = false, writable = false;
@@ -84,6 +96,9 @@ class Mounts {
   // What /proc/TGID/LINK (cwd, root, exe) leads to. ENOENT: there is none, ESRCH.
   Result<FileFacts> describe_link(pid_t tgid, const char* link);
 
+  // Set once, before anybody asks: the file of the model's own that is carried by this one, by its st_dev and st_ino.
+  std::function<std::optional<OwnFile>(u64 dev, u64 ino)> own;
+
   // The mount with this id, of those that were read; null: unknown.
   std::shared_ptr<const MountFacts> mount(s32 id) const;
 
@@ -92,6 +107,7 @@ class Mounts {
   Result<FileFacts> describe_at(pid_t tgid, const std::string& proc_path);
   std::shared_ptr<const MountFacts> mount_of(pid_t tgid, s32 id, u32 device, std::string_view path,
                                              const std::string& proc_path);
+  std::shared_ptr<const MountFacts> mount_of(const OwnFile& file);
   void read_mounts(pid_t tgid);
 
   struct Known {

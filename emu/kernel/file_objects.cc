@@ -134,11 +134,12 @@ void FileObjects::set_name(const KernelObject& dentry, u64 parent, std::string_v
 KernelObject FileObjects::super_block(const MountFacts& mount) {
   bool is_new = false;
   const KernelObject block = space_.object(space_.structure("super_block"), fmt::format("{:x}", mount.dev), &is_new);
+  // Of the mounts above it is not known until a file of theirs is met.
+  if (mount.magic) block.set("s_magic", mount.magic);
   if (!is_new) return block;
   const KernelObject type = space_.object(space_.structure("file_system_type"), mount.type);
   type.set("name", space_.text(mount.type));
   block.set("s_dev", mount.dev);
-  block.set("s_magic", mount.magic);
   block.set("s_type", type.address());
   block.set("s_count", s32{1});
   const bool device = mount.source.starts_with("/dev/");

@@ -17,6 +17,7 @@
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
+#include "emu/syscalls/own_file.h"
 #include "emu/syscalls/quiet_paths.h"
 
 namespace bpfemu {
@@ -120,6 +121,10 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.objects = std::make_unique<KernelObjects>(
       *s.object_space, [&host](pid_t tid) { return host.facts(tid); }, [&host](u32 cpu) { return host.runnable(cpu); },
       [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
+  s.objects->mounts.own = [&s](u64 dev, u64 ino) -> std::optional<OwnFile> {
+    const auto file = s.files.none() ? nullptr : s.files.find(FileId{dev, ino});
+    return file ? std::optional(own_file(*s.vfs, *file)) : std::nullopt;
+  };
   s.per_cpu = std::make_unique<PerCpuObjects>(
       *s.object_space, s.vmlinux, s.unmodelled,
       [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });

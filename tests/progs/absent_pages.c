@@ -21,12 +21,7 @@ static int load_reader(int map) {
   }
   const struct bpf_insn code[] = {
       {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 6, .src_reg = 1, .off = kFirstArgument},
-      {.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
-      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
-      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
-      {.code = 0},
-      {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+      ELEMENT(map, 0),
       {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 6 * kReads + 1},
       {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 7, .src_reg = 0},
       READ(BPF_FUNC_probe_read_user, 0),

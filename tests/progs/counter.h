@@ -47,6 +47,16 @@ static inline int counter_map(void) {
   return bpf_call(BPF_MAP_CREATE, &attr);
 }
 
+// r0 = where the element of an array is whose number stands at fp - 4; null: there is none. Five slots, ELEMENT six.
+#define LOOK_UP(map_fd)                                                                                \
+  {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},                                  \
+      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},                                  \
+      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map_fd}, \
+      {.code = 0}, {                                                                                   \
+    .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem                                        \
+  }
+#define ELEMENT(map_fd, number) {.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = number}, LOOK_UP(map_fd)
+
 // Counts what one process does, 0: whoever.
 static inline int load_counter(uint32_t type, int map, pid_t pid) {
   enum { kOfPid = 3 };
@@ -54,12 +64,7 @@ static inline int load_counter(uint32_t type, int map, pid_t pid) {
       {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid},
       {.code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = 0, .imm = 32},
       {.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 0, .off = 9, .imm = pid},
-      {.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
-      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
-      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
-      {.code = 0},
-      {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+      ELEMENT(map, 0),
       {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 2},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1},
       {.code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 0, .src_reg = 1, .imm = BPF_ADD},
