@@ -66,16 +66,23 @@ std::shared_ptr<TextFile> no_trigger(VfsWorld& world) {
       });
 }
 
-// events/SYSTEM/EVENT.
-std::shared_ptr<Directory> event_folder(VfsWorld& world, std::string path, u32 id, std::string format) {
+// The tracer's own records, which are not switched (kernel: TRACE_EVENT_FL_IGNORE_ENABLE).
+constexpr std::string_view kOwnSystem = "ftrace";
+
+// events/SYSTEM/EVENT (kernel: event_create_dir).
+std::shared_ptr<Directory> event_folder(VfsWorld& world, std::string_view system, std::string_view name, u32 id,
+                                        std::string format) {
   auto folder = std::make_shared<Directory>(0750, kTracefs);
-  folder->add_text("id", 0440, [id] { return std::to_string(id) + "\n"; });
+  const bool own = system == kOwnSystem;
+  // Of the tracer's own, those that can be enabled from within.
+  const bool registers = !own || name == "function" || name == "print";
+  if (registers) folder->add_text("id", 0440, [id] { return std::to_string(id) + "\n"; });
   folder->add_text("format", 0440, [format = std::move(format)] { return format; });
   folder->add_text("hist", 0440, [] { return ""; });
-  if (path.starts_with("ftrace/")) return folder;  // the tracer's own records cannot be switched
+  if (!own || name == "print") folder->add("trigger", no_trigger(world));
+  if (own) return folder;
   folder->add("enable", event_switch(world, id));
   folder->add("filter", event_filter(world, id));
-  folder->add("trigger", no_trigger(world));
   return folder;
 }
 
@@ -84,16 +91,16 @@ class SystemFolder : public Directory {
  public:
   SystemFolder(VfsWorld& world, std::string system)
       : Directory(0750, kTracefs), world_(world), system_(std::move(system)) {
+    if (system_ == kOwnSystem) return;
     add("enable", system_switch(world, system_));
     add("filter", system_filter(world, system_));
   }
   Result<NodePtr> child(std::string_view name) override {
-    std::string path = system_ + "/" + std::string(name);
     if (const TraceEvent* event = world_.kernel.events().find(system_, name)) {
-      return event_folder(world_, path, event->id, std::string(event->format));
+      return event_folder(world_, system_, name, event->id, std::string(event->format));
     }
     if (auto event = world_.dynamic_events.find(system_, name)) {
-      return event_folder(world_, path, event->id, event->format());
+      return event_folder(world_, system_, name, event->id, event->format());
     }
     return Directory::child(name);
   }

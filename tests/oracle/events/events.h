@@ -61,6 +61,9 @@ std::vector<Step> all_steps();
 // What a step runs as another program: the number of `argv`'s that says so.
 int run_as_program(int argc, char** argv);
 
+// What tracefs says of all events, a line each.
+void print_formats();
+
 const char* name_of(Way way);
 [[noreturn]] void fail(const std::string& what);
 // "0", "-EINVAL".

@@ -110,7 +110,9 @@ int run(const char* folder) {
 }  // namespace events
 
 // FOLDER: where the workload makes its files. The workload runs this file, too, with "child" and what it shall do.
+// "formats" asks what tracefs says of the events instead.
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "formats") return events::print_formats(), 0;
   if (argc > 1 && std::string(argv[1]) == "child") return events::run_as_program(argc, argv);
   char made[] = "/tmp/bpf_oracle_events.XXXXXX";
   const char* folder = argc > 1 ? argv[1] : mkdtemp(made);
