@@ -24,12 +24,12 @@ bool pass_capable(Transit& call, u32 capability, CapabilityOption option) {
   };
   const auto facts = call.services().host.facts(call.task().tid());
   const bool held = facts && (facts->capabilities >> capability & 1);
-  // A program that denies it is asked after cap_capable, and whoever listens to both hears them in that order.
-  const bool decided = call.decided(Hook::security_capable);
-  const Passing security_capable = decided ? Passing() : call.enter(Hook::security_capable, arguments);
-  call.enter(Hook::cap_capable, arguments).leave(held ? 0 : -EPERM);
-  security_capable.leave(held ? 0 : -EPERM);
-  return held && (!decided || call.ask(Hook::security_capable, arguments));
+  const auto cap_capable = [&] {
+    const s64 answer = held ? 0 : -EPERM;
+    call.enter(Hook::cap_capable, arguments).leave(answer);
+    return answer;
+  };
+  return call.ask_behind(cap_capable, Hook::security_capable, arguments) && held;
 }
 
 }  // namespace bpfemu

@@ -44,13 +44,6 @@ void pass_fork(Occasion& occasion, pid_t child) {
   const pid_t parent = occasion.task().tid();
   const u64 flags = clone_flags(occasion.event());
   const auto child_task = [&] { return occasion.services().task_struct(child); };
-  occasion
-      .enter(Hook::sched_fork,
-             [&](Arguments& a) {
-               a[0] = flags;
-               a.lazily(1, child_task);
-             })
-      .leave(0);
   occasion.trace(
       Hook::trace_task_newtask,
       [&](Arguments& a) {

@@ -46,17 +46,18 @@ void Passing::leave(s64 result) const {
 
 // The answer of a modifying program stands for the function's: its modules are not asked.
 bool Occasion::ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules,
-                        s64 otherwise) {
+                        const std::function<ModuleAnswer()>& others) {
   const Passing passing = enter_with(hook, arguments);
   Event event = event_;
   event.arguments = &arguments;
   u64 answer = sink_.asked(hook, Side::kModify, event);
+  const ModuleAnswer other = answer ? ModuleAnswer{} : others();
   for (const Arguments& each : modules) {
-    if (answer) break;
+    if (answer || other.refusal) break;
     event.arguments = &each;
     answer = static_cast<u32>(sink_.asked(hook, Side::kModule, event));
   }
-  passing.leave(answer ? static_cast<s64>(answer) : otherwise);
+  passing.leave(answer ? static_cast<s64>(answer) : other.refusal ? other.refusal : other.otherwise);
   if (const s32 error = static_cast<s32>(answer)) denial_ = error;
   return !denial_;
 }

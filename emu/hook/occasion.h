@@ -128,7 +128,17 @@ class Occasion {
     std::array<Arguments, std::max<size_t>(sizeof...(Modules), 1)> asked_with{arguments};
     size_t n = 0;
     ((asked_with[n] = Arguments(sink_.looked_at(hook)), modules(asked_with[n++])), ...);
-    return ask_with(hook, arguments, asked_with, otherwise);
+    return ask_with(hook, arguments, asked_with, [otherwise] { return ModuleAnswer{.otherwise = otherwise}; });
+  }
+  // The same where another module comes before the programs': `other()` tells what that passes and gives its answer,
+  // with which the asking ends unless it is 0. What it refuses the host's kernel refuses itself: that is no denial.
+  template <class Other, class Fill>
+  bool ask_behind(Other&& other, Hook hook, Fill&& fill) {
+    if (denial_) return false;
+    if (!awaited(hook) && !decided(hook)) return other(), true;
+    Arguments arguments(sink_.looked_at(hook));
+    fill(arguments);
+    return ask_with(hook, arguments, std::span(&arguments, 1), [&] { return ModuleAnswer{.refusal = other()}; });
   }
   // With what the call has been denied.
   const std::optional<s64>& denial() const { return denial_; }
@@ -153,8 +163,15 @@ class Occasion {
 
  protected:
   friend class Passing;
+  // What those say that are asked before the programs' module.
+  struct ModuleAnswer {
+    s64 refusal = 0;    // the function's result, if it is one
+    s64 otherwise = 0;  // its result when no program has an answer
+  };
+
   Passing enter_with(Hook hook, const Arguments& arguments);
-  bool ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules, s64 otherwise);
+  bool ask_with(Hook hook, const Arguments& arguments, std::span<const Arguments> modules,
+                const std::function<ModuleAnswer()>& others);
   void trace_with(Hook hook, const Arguments& arguments, const std::function<void(Record&)>& fields);
 
   HookSink& sink_;

@@ -277,7 +277,8 @@ Path closing(Transit& call) {
   const s64 result = co_await call.done();
   filp_close.leave(result);
   close_fd.leave(result);
-  socket.done(result);  // kernel: __fput runs when the call is left
+  co_await call.left();
+  socket.closed(result);
 }
 
 }  // namespace bpfemu

@@ -383,7 +383,8 @@ Path replacing(Transit& call) {
   SocketClosing part(call, static_cast<int>(call.arg(1)));
   const s64 result = co_await call.done();
   filp_close.leave(0);
-  part.done(result < 0 ? result : 0);
+  co_await call.left();
+  part.closed(result < 0 ? result : 0);
 }
 
 // shutdown

@@ -18,6 +18,7 @@ namespace {
 
 constexpr u32 kAttachMode = 0x12;             // kernel: PTRACE_MODE_ATTACH_REALCREDS
 constexpr u64 kAttach = 16, kSeize = 0x4206;  // PTRACE_*
+constexpr s64 kRestart = -513;                // kernel: ERESTARTNOINTR
 
 // What a task is copied from it still is when it is asked about (kernel: dup_task_struct).
 u64 task_to_be(Transit& call) {
@@ -108,13 +109,25 @@ void pass_access(Transit& call, pid_t tid) {
 // clone, clone3, fork, vfork
 Path making_task(Transit& call) {
   const u64 flags = clone_flags(call);
-  if (is_possible(flags))
+  const bool possible = is_possible(flags);
+  if (possible) {
+    call.enter(Hook::sched_fork,
+               [&](Arguments& a) {
+                 a[0] = flags;
+                 a.lazily(1, [&] { return task_to_be(call); });
+               })
+        .leave(0);
     call.ask(Hook::security_task_alloc, [&](Arguments& a) {
       a.lazily(0, [&] { return task_to_be(call); });
       a[1] = flags;
     });
+  }
   if (call.number() == SYS_clone) pass_own_checks(call);  // kernel: copy_namespaces
-  co_return;
+  const s64 result = co_await call.done();
+  // A limit may have been reached before or behind the two, and a signal lets the call begin anew.
+  const bool unsure = result == -EAGAIN || result == -ENOMEM || result == kRestart;
+  if (possible && unsure && call.awaited(Hook::sched_fork))
+    call.services().unmodelled.note("kprobe", "sched_fork of a fork that fails");
 }
 
 // kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo. Of several targets each is asked about by itself, which is not

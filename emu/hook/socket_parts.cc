@@ -108,7 +108,7 @@ SocketClosing::SocketClosing(Transit& call, int fd) : call_(call), tcp_(call), s
 }
 
 // Other descriptors may hold it. Of one that the network knows, the network tells whether it is closed.
-void SocketClosing::done(s64 result) {
+void SocketClosing::closed(s64 result) {
   if (!socket_ || result < 0) return;
   const SocketFacts now = tcp_.sockets().look_again(&call_.task(), *socket_);
   const bool unknown = socket_->told == kTcpClose || socket_->told == kTcpListen;  // listeners may share an address

@@ -25,7 +25,8 @@ void close_sockets_at_exit(Occasion& occasion);
 class SocketClosing {
  public:
   SocketClosing(Transit& call, int fd);
-  void done(s64 result);
+  // The descriptor is closed, or the call has failed.
+  void closed(s64 result);
 
  private:
   void close();

@@ -54,8 +54,7 @@ s64 Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
   const auto found = calls_.find(task.tid());
   if (found == calls_.end()) return result;
   const std::shared_ptr<Transit> call = found->second;
-  calls_.erase(found);
-  if (call->number() != number) return result;
+  if (call->number() != number) return calls_.erase(found), result;
   call->event_.task = &task;
   call->event_.regs = &regs;
   call->result_ = result;
@@ -63,6 +62,11 @@ s64 Transits::end(Task& task, PtRegs& regs, long number, s64 result) {
   services_.sleepers.left(*call);
   if (call->waiting_) std::exchange(call->waiting_, nullptr).resume();
   return call->denial_.value_or(result);
+}
+
+void Transits::leave(Task& task) {
+  const auto call = calls_.extract(task.tid());
+  if (call && call.mapped()->leaving_) std::exchange(call.mapped()->leaving_, nullptr).resume();
 }
 
 void Transits::renamed(pid_t from, pid_t to) {

@@ -36,13 +36,23 @@ class Transit : public Occasion {
     };
     return Done{*this};
   }
+  // The rest is what the task does on its way out, behind the exit events (kernel: task_work_run, as for __fput).
+  auto left() {
+    struct Left {
+      Transit& call;
+      bool await_ready() const { return false; }
+      void await_suspend(std::coroutine_handle<> here) { call.leaving_ = here; }
+      void await_resume() const {}
+    };
+    return Left{*this};
+  }
 
  private:
   friend class Transits;
   std::array<u64, 6> args_;
   s64 result_ = 0;
   Path path_;
-  std::coroutine_handle<> waiting_;
+  std::coroutine_handle<> waiting_, leaving_;
 };
 
 // Those that are under way.
@@ -51,9 +61,10 @@ class Transits {
   Transits(HookSink& sink, const HookServices& services) : sink_(sink), services_(services) {}
 
   // A call on whose way somebody listens begins; with what it is denied. And it ends: what its result is now. A call
-  // whose beginning nobody saw has no end here.
+  // whose beginning nobody saw has no end here. Then it is left.
   std::optional<s64> begin(Task& task, PtRegs& regs, long number);
   s64 end(Task& task, PtRegs& regs, long number, s64 result);
+  void leave(Task& task);
   // The thread is gone, or goes by another number after exec.
   void forget(pid_t tid) { calls_.erase(tid); }
   void renamed(pid_t from, pid_t to);

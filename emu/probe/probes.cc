@@ -274,6 +274,7 @@ s64 Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
     if (point.where().on_return && !task.entry_seen()) return;
     fire(point, Event{.task = &task, .regs = &regs, .number = number, .result = result});
   });
+  transits_.leave(task);
   return result;
 }
 
