@@ -35,6 +35,18 @@ struct RunSock {
   bool reuseport;
 };
 
+// What bpf_skb_set_tunnel_key says of the tunnel that a packet leaves by (kernel: ip_tunnel_info).
+struct RunTunnel {
+  u32 id;
+  u32 remote[4], local[4];  // as the uapi shows them: IPv4 in host byte order, IPv6 as it is
+  u32 label;
+  u16 flags;  // TUNNEL_*, network byte order
+  u8 tos, ttl;
+  bool set, ipv6;
+  u8 options_size;
+  u8 options[255];
+};
+
 // struct __sk_buff. [data, data_end) is the packet, [head, end) the buffer that it may grow in.
 struct RunSkb {
   u64 head, data, data_end, end;
@@ -68,14 +80,22 @@ struct RunSkb {
   u32 tstamp_type;    // BPF_SKB_TSTAMP_*
   u32 csum;           // partial sum, network byte order
   u32 csum_complete;  // `csum` holds the sum of the whole packet (kernel: CHECKSUM_COMPLETE)
+  u32 csum_verified;  // by the device, and `csum_level` more behind the first (kernel: CHECKSUM_UNNECESSARY)
+  u32 csum_level;
   u32 hash_known;     // `hash` was computed or set (kernel: sw_hash, l4_hash)
   u32 encapsulation;  // a program has made it a tunnel's
   u32 program_type;   // of the running program: helpers differ where the kernel has one a type
+  RunTunnel tunnel;
 };
 
 inline constexpr u32 kEthernetHeader = 14;
 // RunSkb::protocol of the Internet protocols.
 inline constexpr u16 kProtocolIpv4 = __builtin_bswap16(0x0800), kProtocolIpv6 = __builtin_bswap16(0x86dd);
+
+// What the device has verified says nothing of other headers (kernel: __skb_reset_checksum_unnecessary).
+inline void forget_verified_csum(RunSkb& skb) {
+  skb.csum_verified = skb.csum_level = 0;
+}
 
 // Once its headers have changed (kernel: skb_clear_hash).
 inline void forget_hash(RunSkb& skb) {

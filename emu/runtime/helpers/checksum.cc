@@ -56,6 +56,29 @@ HELPER(help_csum_update) {
   return skb.csum = csum_add(skb.csum, low32(r2));
 }
 
+// Kernel: bpf_csum_level. A packet with its whole sum has no verified ones.
+HELPER(help_csum_level) {
+  constexpr u32 kMostLevels = 3;  // SKB_MAX_CSUM_LEVEL
+  RunSkb& skb = skb_at(r1);
+  switch (r2) {
+    case BPF_CSUM_LEVEL_QUERY: return skb.csum_verified ? skb.csum_level : result(-EACCES);
+    case BPF_CSUM_LEVEL_INC:
+      if (skb.csum_verified)
+        skb.csum_level += skb.csum_level < kMostLevels;
+      else if (!skb.csum_complete)
+        skb.csum_verified = 1;
+      return 0;
+    case BPF_CSUM_LEVEL_DEC:
+      if (skb.csum_level)
+        --skb.csum_level;
+      else
+        skb.csum_verified = 0;
+      return 0;
+    case BPF_CSUM_LEVEL_RESET: return forget_verified_csum(skb), 0;
+    default: return result(-EINVAL);
+  }
+}
+
 HELPER(help_l3_csum_replace) {
   if (r5 & ~u64{BPF_F_HDR_FIELD_MASK}) return result(-EINVAL);
   u8* sum = sum_in(skb_at(r1), low32(r2));

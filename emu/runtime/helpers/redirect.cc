@@ -6,10 +6,25 @@
 
 namespace bpfemu {
 
+namespace {
+
+constexpr u64 kShot = 2, kRedirect = 7;  // TC_ACT_SHOT, TC_ACT_REDIRECT
+
+}  // namespace
+
 HELPER(help_redirect) {
-  constexpr u64 kShot = 2, kRedirect = 7;  // TC_ACT_SHOT, TC_ACT_REDIRECT
   if (run->program->type == BPF_PROG_TYPE_XDP) return r2 ? XDP_ABORTED : XDP_REDIRECT;
   return r2 & ~u64{BPF_F_INGRESS} ? kShot : kRedirect;
+}
+
+// (u32 ifindex, struct bpf_redir_neigh *, int size, u64 flags)
+HELPER(help_redirect_neigh) {
+  const s32 size = static_cast<s32>(r3);
+  return r4 || (size && static_cast<u32>(size) < sizeof(bpf_redir_neigh)) ? kShot : kRedirect;
+}
+
+HELPER(help_redirect_peer) {
+  return r2 ? kShot : kRedirect;
 }
 
 // (struct bpf_map *, u32 index, u64 flags): the lower bits of the flags are the result for an index without a target.

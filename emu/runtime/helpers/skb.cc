@@ -96,12 +96,29 @@ HELPER(help_skb_change_type) {
   return 0;
 }
 
+// Kernel: bpf_skb_set_tstamp, of protocols whose packets keep a time of delivery.
+HELPER(help_skb_set_tstamp) {
+  RunSkb& skb = skb_at(r1);
+  if (skb.protocol != kProtocolIpv4 && skb.protocol != kProtocolIpv6) return result(-EOPNOTSUPP);
+  const u32 type = low32(r3);
+  if (type > BPF_SKB_TSTAMP_DELIVERY_MONO || (type == BPF_SKB_TSTAMP_DELIVERY_MONO) != (r2 != 0)) return result(-EINVAL);
+  skb.tstamp = r2;
+  skb.tstamp_type = type;
+  return 0;
+}
+
+// (ctx, u32 index, struct bpf_xfrm_state *, u32 size, u64 flags): no packet has come through IPsec.
+HELPER(help_skb_get_xfrm_state) {
+  __builtin_memset(pointer_to(r3), 0, low32(r4));
+  return result(-EINVAL);
+}
+
 // A packet that was not routed has no realm.
 HELPER(help_get_route_realm) {
   return 0;
 }
 
-// No task or packet is in a class: nothing sets net_cls.classid.
+// No task or packet is in a class: nothing sets net_cls.classid. Also bpf_skb_cgroup_classid.
 HELPER(help_get_cgroup_classid) {
   return 0;
 }

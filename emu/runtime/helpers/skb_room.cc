@@ -59,6 +59,18 @@ void insert(RunSkb& skb, u32 offset, u32 size) {
   skb.network_header -= size;
 }
 
+// Kernel: bpf_skb_net_hdr_pop. Zero, -ENOMEM: there is not so much.
+s64 remove(RunSkb& skb, u32 offset, u32 size) {
+  if (offset + size > skb.len) return -ENOMEM;
+  u8* start = pointer_to<u8>(skb.data);
+  if (skb.csum_complete) skb.csum = csum_sub(skb.csum, csum_of(start + offset, size));
+  pull(skb, size);
+  __builtin_memmove(start + size, start, offset);
+  skb.mac_header += size;
+  skb.network_header += size;
+  return 0;
+}
+
 // May what is inserted be the headers of a tunnel?
 s64 check_tunnel(const RunSkb& skb, u32 size, u64 flags) {
   u64 inner_l2 = flags >> BPF_ADJ_ROOM_ENCAP_L2_SHIFT;
@@ -89,14 +101,7 @@ s64 grow(RunSkb& skb, u32 offset, u32 size, u64 flags) {
 s64 shrink(RunSkb& skb, u32 offset, u32 size, u64 flags) {
   if (flags & ~kShrinkFlags) return -EINVAL;
   if (skb.gso_size) return -ENOTSUPP;
-  if (offset + size > skb.len) return -ENOMEM;
-  u8* start = pointer_to<u8>(skb.data);
-  if (skb.csum_complete) skb.csum = csum_sub(skb.csum, csum_of(start + offset, size));
-  pull(skb, size);
-  __builtin_memmove(start + size, start, offset);
-  skb.mac_header += size;
-  skb.network_header += size;
-  return 0;
+  return remove(skb, offset, size);
 }
 
 }  // namespace
@@ -113,7 +118,29 @@ HELPER(help_skb_adjust_room) {
   if (shrinks ? size >= length || length - size < header : skb.len + size > kMaxPacket && !skb.gso_size) {
     return result(-ENOTSUPP);
   }
-  return result(shrinks ? shrink(skb, offset, size, r4) : grow(skb, offset, size, r4));
+  const s64 error = shrinks ? shrink(skb, offset, size, r4) : grow(skb, offset, size, r4);
+  if (!error && !(r4 & BPF_F_ADJ_ROOM_NO_CSUM_RESET)) forget_verified_csum(skb);
+  return result(error);
+}
+
+// Between IPv4 and IPv6: room for the other header, which the program fills in (kernel: bpf_skb_change_proto).
+HELPER(help_skb_change_proto) {
+  constexpr u32 kDifference = 40 - 20;
+  RunSkb& skb = skb_at(r1);
+  const u16 to = static_cast<u16>(r2);
+  const u32 link_header = low32(skb.network_header - skb.mac_header);
+  if (r3) return result(-EINVAL);
+  if (skb.protocol == kProtocolIpv4 && to == kProtocolIpv6) {
+    if (!make_headroom(skb, kDifference)) return result(-ENOMEM);
+    insert(skb, link_header, kDifference);
+  } else if (skb.protocol == kProtocolIpv6 && to == kProtocolIpv4) {
+    if (s64 error = remove(skb, link_header, kDifference)) return result(error);
+  } else {
+    return result(-ENOTSUPP);
+  }
+  skb.protocol = to;
+  forget_hash(skb);
+  return 0;
 }
 
 HELPER(help_skb_change_head) {

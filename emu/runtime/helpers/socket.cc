@@ -11,13 +11,24 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kTcpListen = 10;
+constexpr u32 kTcpClose = 7, kTcpListen = 10;
+constexpr u32 kOverflowUid = 65534;
 constexpr u32 kFibFlags = BPF_FIB_LOOKUP_DIRECT | BPF_FIB_LOOKUP_OUTPUT | BPF_FIB_LOOKUP_SKIP_NEIGH |
                           BPF_FIB_LOOKUP_TBID | BPF_FIB_LOOKUP_SRC;
 
 RunSock* full(u64 address) {
   RunSock* sock = pointer_to<RunSock>(address);
   return sock && sock->full ? sock : nullptr;
+}
+
+// Is its context a struct __sk_buff?
+bool is_packet_program(u32 type) {
+  switch (type) {
+    case BPF_PROG_TYPE_SOCKET_FILTER: case BPF_PROG_TYPE_SCHED_CLS: case BPF_PROG_TYPE_SCHED_ACT:
+    case BPF_PROG_TYPE_CGROUP_SKB: case BPF_PROG_TYPE_LWT_IN: case BPF_PROG_TYPE_LWT_OUT: case BPF_PROG_TYPE_LWT_XMIT:
+    case BPF_PROG_TYPE_LWT_SEG6LOCAL: case BPF_PROG_TYPE_SK_SKB: return true;
+    default: return false;
+  }
 }
 
 void missing(Run* run, const char* what) {
@@ -50,6 +61,38 @@ HELPER(help_tcp_sock) {
 HELPER(help_get_listener_sock) {
   RunSock* sock = pointer_to<RunSock>(r1);
   return address_of(sock->state == kTcpListen ? sock : nullptr);
+}
+
+// Kernel: bpf_sk_assign, for packets that have just come in, which those of test runs have not; bpf_sk_lookup_assign.
+HELPER(help_sk_assign) {
+  RunSock* sock = pointer_to<RunSock>(r2);
+  if (run->program->type != BPF_PROG_TYPE_SK_LOOKUP) return result(!sock || r3 ? -EINVAL : -EOPNOTSUPP);
+  RunSkLookup& lookup = *pointer_to<RunSkLookup>(r1);
+  if (r3 & ~(u64{BPF_SK_LOOKUP_F_REPLACE} | BPF_SK_LOOKUP_F_NO_REUSEPORT)) return result(-EINVAL);
+  if (sock) {
+    const u32 wanted = sock->protocol == IPPROTO_TCP ? kTcpListen : kTcpClose;
+    if (sock->state != wanted) return result(-ESOCKTNOSUPPORT);
+    if (sock->protocol != lookup.protocol) return result(-EPROTOTYPE);
+    if (sock->family != lookup.family && sock->family == AF_INET) return result(-EAFNOSUPPORT);
+  }
+  if (lookup.selected && !(r3 & BPF_SK_LOOKUP_F_REPLACE)) return result(-EEXIST);
+  lookup.selected = sock;
+  lookup.no_reuseport = (r3 & BPF_SK_LOOKUP_F_NO_REUSEPORT) != 0;
+  return 0;
+}
+
+// Kernel: bpf_get_socket_cookie: a number that no other socket has.
+HELPER(help_get_socket_cookie) {
+  if (!is_packet_program(run->program->type)) return missing(run, "cookies of sockets outside of packets"), 0;
+  RunSock* sock = skb_at(r1).sk;
+  if (!sock) return 0;
+  if (!sock->cookie) sock->cookie = __builtin_ia32_rdtsc();
+  return sock->cookie;
+}
+
+// The sockets of test runs are nobody's, which is root (kernel: sock_init_data).
+HELPER(help_get_socket_uid) {
+  return full(address_of(skb_at(r1).sk)) ? 0 : kOverflowUid;
 }
 
 // A socket of a protocol: those of test runs have none.
