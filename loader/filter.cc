@@ -24,7 +24,6 @@ namespace {
 
 using Code = std::vector<sock_filter>;
 
-constexpr u32 kX32Bit = 0x40000000;
 constexpr u32 kI386Bpf = 357, kI386PerfEventOpen = 336;
 
 constexpr u32 kOffsetNr = offsetof(seccomp_data, nr), kOffsetArch = offsetof(seccomp_data, arch);
@@ -163,7 +162,7 @@ std::optional<Code> conditional_body(const FilterSpec& spec, long number) {
 }
 
 Code body_of(const FilterSpec& spec, long number) {
-  if (number >= static_cast<long>(kBriefWrite)) return {give(SECCOMP_RET_ALLOW)};
+  if (spec.base && !is_claimed_call(number)) return {give(SECCOMP_RET_TRACE)};
   if (const std::optional<Code> conditional = conditional_body(spec, number)) return *conditional;
   u32 action = SECCOMP_RET_ALLOW;
   if (spec.trap[number]) action = SECCOMP_RET_TRAP | kTrapTag;
@@ -183,12 +182,11 @@ bool same(const Code& a, const Code& b) {
 
 std::vector<Range> ranges_of(const FilterSpec& spec) {
   std::vector<Range> ranges;
-  for (u32 number = 0; number < kSyscallLimit; ++number) {
+  // The last place is that of all numbers above, x32's and negative ones among them.
+  for (u32 number = 0; number <= kUnknownCalls; ++number) {
     Code body = body_of(spec, number);
     if (ranges.empty() || !same(ranges.back().body, body)) ranges.push_back({number, std::move(body)});
   }
-  if (!same(ranges.back().body, {give(SECCOMP_RET_ALLOW)}))
-    ranges.push_back({kSyscallLimit, {give(SECCOMP_RET_ALLOW)}});
   return ranges;
 }
 
@@ -221,6 +219,17 @@ const SyscallSet& loader_syscalls() {
   return set;
 }
 
+bool is_claimed_call(long number) {
+  static const SyscallSet calls = [] {
+    SyscallSet set;
+#define SYSCALL(number, ...) set.set(number);
+#include "emu/abi/syscalls.inc"
+#undef SYSCALL
+    return set;
+  }();
+  return calls[place_of_call(number)];
+}
+
 SyscallSet fully_traced(const FilterSpec& spec) {
   SyscallSet set = spec.trace;
   if (!spec.base) return set;
@@ -234,18 +243,12 @@ std::vector<sock_filter> build_filter(const FilterSpec& spec) {
   Code code;
   append(code, {load(kOffsetArch), jump(BPF_JEQ, AUDIT_ARCH_X86_64, spec.base ? 5 : 1, 0)});
   if (spec.base) {
-    // 32-bit bpf() and perf_event_open() are answered ENOSYS, but aloud, so they stop too. Their numbers are free on
-    // x86-64, which is how the tracer tells them apart.
+    // 32-bit bpf() and perf_event_open() are answered ENOSYS, but aloud, so they stop too.
     append(code, {load(kOffsetNr), jump(BPF_JEQ, kI386Bpf, 1, 0), jump(BPF_JEQ, kI386PerfEventOpen, 0, 1),
-                  give(SECCOMP_RET_TRACE)});
+                  give(SECCOMP_RET_TRACE | kCompatTag)});
   }
   code.push_back(give(SECCOMP_RET_ALLOW));
   code.push_back(load(kOffsetNr));
-  // x32, which the claimed kernel does not offer; -1 is a call that was skipped already.
-  if (spec.base) {
-    append(code, {jump(BPF_JGE, kX32Bit, 0, 3), jump(BPF_JGE, 0x80000000, 0, 1), give(SECCOMP_RET_ALLOW),
-                  give(SECCOMP_RET_ERRNO | ENOSYS)});
-  }
   Code tree = search(ranges_of(spec), 0, ranges_of(spec).size());
   code.insert(code.end(), tree.begin(), tree.end());
   return code;

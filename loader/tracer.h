@@ -89,6 +89,7 @@ class Tracer {
   void on_seccomp(TracedTask& task);
   void on_call(TracedTask& task, long number);
   void on_restarted(TracedTask& task);
+  void on_unknown_call(TracedTask& task, long number);
   void on_syscall(TracedTask& task);
   void on_reentry(TracedTask& task);
   void on_signal(TracedTask& task, int signal);

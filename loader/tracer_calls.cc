@@ -16,6 +16,7 @@
 #include "emu/base/bytes.h"
 #include "loader/call_args.h"
 #include "loader/clone_args.h"
+#include "loader/filter.h"
 #include "loader/forced_signal.h"
 #include "loader/held_signal.h"
 #include "loader/own_filter.h"
@@ -26,7 +27,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr long kI386Bpf = 357, kI386PerfEventOpen = 336;  // free numbers on x86-64
+constexpr long kI386Bpf = 357;
 constexpr s64 kRestartNoIntr = -513, kRestartBlock = -516;
 // Emulated by the kernel at a fault: there is no exit stop, and changing registers kills.
 constexpr u64 kVsyscallPage = 0xffffffffff600000;
@@ -86,13 +87,29 @@ void Tracer::on_seccomp(TracedTask& task) {
     if (regs.rdi == Spawn::kProbeMagic) return answer(task, -1, Spawn::kProbeAnswer);
     return go(task);
   }
-  if (number == kI386Bpf || number == kI386PerfEventOpen) {
+  const bool known = is_claimed_call(number);
+  if (!known && task.event_message() == u64{kCompatTag}) {
     note(number == kI386Bpf ? "bpf() from 32-bit code" : "perf_event_open() from 32-bit code");
     return answer(task, -1, -ENOSYS);
   }
   widening_.ensure(task);
+  if (!known) return on_unknown_call(task, number);
   if (number == SYS_restart_syscall && task.restartable) return on_restarted(task);
   on_call(task, number);
+}
+
+// The claimed kernel has no such call, whatever the host's has: the result is what it is when a call begins, ENOSYS.
+void Tracer::on_unknown_call(TracedTask& task, long number) {
+  const size_t place = place_of_call(number);
+  PtRegs& regs = task.regs();
+  task.restartable.reset();
+  task.unseen_entry = false;
+  if (EventSink* sink = handler_->events()) {
+    if (report_entry_[place]) (void)sink->syscall_entered(task, regs, number);
+    if (report_exit_[place]) (void)sink->syscall_exited(task, regs, number, -ENOSYS);
+  }
+  regs.orig_rax = ~u64{0};
+  (void)task.resume(PTRACE_CONT);
 }
 
 // restart_syscall goes on with the call that was interrupted: its exit is that call's exit.

@@ -30,19 +30,25 @@ void only_regs(const KernelCall& call, Arguments& arguments) { arguments[0] = ca
 
 using Functions = std::map<std::string, KernelFunction, std::less<>>;
 
-// Every system call comes by these.
+// Every system call comes by these, or every one with a number below NR_syscalls.
 struct Dispatcher {
   const char* symbol;
   ArgumentBuilder arguments;
   StackPart caller;
+  bool only_numbered;
 };
 constexpr Dispatcher kDispatchers[] = {
-    {"do_syscall_64", regs_and_number, StackPart::kDispatched},
-    {"x64_sys_call", regs_and_number, StackPart::kInCall},
-    {"dragonos_kernel::syscall::Syscall::handle", dragonos_handle, StackPart::kInCall},
+    {"do_syscall_64", regs_and_number, StackPart::kDispatched, false},
+    {"x64_sys_call", regs_and_number, StackPart::kInCall, true},
+    {"dragonos_kernel::syscall::Syscall::handle", dragonos_handle, StackPart::kInCall, false},
 };
 
-SyscallSet every_call() { return SyscallSet().set(); }
+SyscallSet calls_by(const Dispatcher& dispatcher) {
+  SyscallSet calls;
+  if (!dispatcher.only_numbered) return calls.set();
+  for (size_t number = 0; number <= syscall_names().back().number; ++number) calls.set(number);
+  return calls;
+}
 
 void add_hook(Functions& functions, Hook hook) {
   const HookRow& row = row_of(hook);
@@ -60,7 +66,7 @@ Functions all_functions() {
     function.syscalls.set(call.number);
   }
   for (const Dispatcher& row : kDispatchers)
-    functions[row.symbol] = {row.symbol, FunctionLevel::kDispatch, every_call(), row.arguments, row.caller};
+    functions[row.symbol] = {row.symbol, FunctionLevel::kDispatch, calls_by(row), row.arguments, row.caller};
 #define FUNCTION(hook, symbol, ...) add_hook(functions, Hook::hook);
 #define TRACEPOINT(...)
 #include "emu/abi/hooks.inc"

@@ -15,6 +15,11 @@ using SyscallSet = std::bitset<kSyscallLimit>;
 // In a set: read() of at most a page, which is what counters give; larger ones read files, and are many. And read() and
 // write() of at most 1024 bytes on descriptors above 2.
 inline constexpr size_t kSmallRead = kSyscallLimit - 1, kBriefRead = kSyscallLimit - 2, kBriefWrite = kSyscallLimit - 3;
+// And calls whose numbers have no place of their own, which no kernel has.
+inline constexpr size_t kUnknownCalls = kSyscallLimit - 4;
+inline constexpr size_t place_of_call(long number) {
+  return number >= 0 && number < static_cast<long>(kUnknownCalls) ? static_cast<size_t>(number) : kUnknownCalls;
+}
 
 // Facts about a process or thread that helpers and tracefs show; read from /proc by the loader.
 struct TaskFacts {

@@ -259,17 +259,17 @@ void Probes::fire_all(const Points& points, const Event& event) {
 }
 
 std::optional<s64> Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
-  if (number < 0 || size_t(number) >= kSyscallLimit) return std::nullopt;
-  fire_all(entered_[number], Event{.task = &task, .regs = &regs, .number = number});
-  return hooked_[number] ? transits_.begin(task, regs, number) : std::nullopt;
+  const size_t place = place_of_call(number);
+  fire_all(entered_[place], Event{.task = &task, .regs = &regs, .number = number});
+  return hooked_[place] ? transits_.begin(task, regs, number) : std::nullopt;
 }
 
 s64 Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
-  if (number < 0 || size_t(number) >= kSyscallLimit) return result;
+  const size_t place = place_of_call(number);
   const s64 told = transits_.end(task, regs, number, result);
   if (told != result) regs.rax = static_cast<u64>(result = told);
-  if (sideband_.calls()[static_cast<size_t>(number)]) sideband_.call_done(task, regs, number, result);
-  pass(exited_[number], [&](const Point& point) {
+  if (sideband_.calls()[place]) sideband_.call_done(task, regs, number, result);
+  pass(exited_[place], [&](const Point& point) {
     // Kretprobes and fexit programs take hold of a return when the function is entered.
     if (point.where().on_return && !task.entry_seen()) return;
     fire(point, Event{.task = &task, .regs = &regs, .number = number, .result = result});

@@ -62,13 +62,13 @@ class Fake final : public CallHandler, public EventSink {
   u32 version_code() override { return 0x060187; }
 
   std::optional<s64> syscall_entered(Task&, PtRegs&, long number) override {
-    entries_ += entry_[number];
+    entries_ += entry_[place_of_call(number)];
     const bool makes_task = number == SYS_clone || number == SYS_clone3 || number == SYS_fork || number == SYS_vfork;
     if (delay && makes_task) ::usleep(1000);
     return std::nullopt;
   }
   s64 syscall_exited(Task&, PtRegs&, long number, s64 result) override {
-    exits_ += entry_[number];
+    exits_ += entry_[place_of_call(number)];
     return result;
   }
   void task_forked(Task&, pid_t, bool) override { ++forks_; }
