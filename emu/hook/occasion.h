@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "emu/base/log.h"
@@ -67,6 +68,8 @@ struct HookServices {
   Sleepers& sleepers;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
   std::function<u64(const TaskFacts&)> task_struct_of;
+  // By which name programs see the thread from now on; none: by its own again.
+  std::function<void(pid_t tid, const std::optional<std::string>& name)> show_name;
 };
 
 class Occasion;

@@ -186,7 +186,7 @@ void pass_interpreter(Transit& call, const std::string& path) {
 // execve, execveat
 Path executing(Transit& call) {
   for (Hook hook : {Hook::security_mmap_file, Hook::security_mmap_addr}) call.untold(hook);  // of what it maps
-  if (rename_awaited(call)) call.caller_facts = call.services().host.facts(call.task().tid()).value_or(TaskFacts{});
+  if (rename_awaited(call)) call.caller_facts = named_facts(call, call.task().tid());
   if (!listened_to(call)) co_return;
   const bool at_folder = call.number() == SYS_execveat;
   const u64 folder = at_folder ? call.arg(0) : kHere, name = call.arg(at_folder ? 1 : 0);

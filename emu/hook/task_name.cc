@@ -29,6 +29,8 @@ bool rename_awaited(const Occasion& occasion) {
 
 void pass_rename(Occasion& occasion, const TaskFacts& task, const std::string& name, bool by_exec) {
   const auto task_struct = [&] { return occasion.services().task_struct_of(task); };
+  const auto& show_name = occasion.services().show_name;
+  if (rename_awaited(occasion)) show_name(task.tid, task.comm);  // the host's kernel may be ahead
   const auto text = [&] {
     const u64 at = occasion.place_zeroed(name.size() + 1);
     if (at) std::memcpy(reinterpret_cast<void*>(at), name.data(), name.size());
@@ -52,7 +54,9 @@ void pass_rename(Occasion& occasion, const TaskFacts& task, const std::string& n
         r.text("newcomm", name.substr(0, kLongestName));
         r.set("oom_score_adj", adjustment ? ::strtol(adjustment->c_str(), nullptr, 10) : 0);
       });
+  if (rename_awaited(occasion)) show_name(task.tid, name);
   set_task_comm.leave(0);
+  show_name(task.tid, std::nullopt);
 }
 
 std::optional<TaskFacts> renamed_by_writing(Occasion& occasion, OpenFile& file) {
@@ -62,6 +66,10 @@ std::optional<TaskFacts> renamed_by_writing(Occasion& occasion, OpenFile& file) 
   // "/PID/comm", "/PID/task/TID/comm"
   const size_t end = facts->path.size() - std::strlen("/comm"), begin = facts->path.rfind('/', end - 1) + 1;
   const auto tid = static_cast<pid_t>(::strtol(facts->path.substr(begin, end - begin).c_str(), nullptr, 10));
+  return named_facts(occasion, tid);
+}
+
+std::optional<TaskFacts> named_facts(const Occasion& occasion, pid_t tid) {
   auto task = occasion.services().host.facts(tid);
   if (!task) return std::nullopt;
   set_name(*task, name_of(tid));
@@ -76,14 +84,13 @@ std::string name_of(pid_t tid) {
 
 void pass_own_rename(Transit& call) {
   if (call.arg(0) != PR_SET_NAME || !rename_awaited(call)) return;
-  auto task = call.services().host.facts(call.task().tid());
+  const auto task = named_facts(call, call.task().tid());
   auto name = call.task().read_string(call.arg(1), kLongestName + 1);
   if (!name && name.error().value == ENAMETOOLONG) {
     std::string longest(kLongestName, 0);
     if (call.task().read(call.arg(1), longest.data(), longest.size())) name = longest;
   }
   if (!task || !name) return;
-  set_name(*task, name_of(task->tid));
   pass_rename(call, *task, name->substr(0, kLongestName), false);
 }
 

@@ -18,6 +18,8 @@ void pass_rename(Occasion& occasion, const TaskFacts& task, const std::string& n
 void pass_own_rename(Transit& call);
 // What it is now.
 std::string name_of(pid_t tid);
+// What is known of the thread, with that name. None: it is gone.
+std::optional<TaskFacts> named_facts(const Occasion& occasion, pid_t tid);
 // Whose name a write to this file sets: /proc/PID/comm. None: nobody's.
 std::optional<TaskFacts> renamed_by_writing(Occasion& occasion, OpenFile& file);
 

@@ -62,7 +62,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .socket_watch = socket_watch_,
                 .sleepers = sleepers_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
-                .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); }},
+                .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); },
+                .show_name = [this](pid_t tid, const auto& name) { runner_.show_name(tid, name); }},
       transits_(*this, services_) {
   if (parts.switches) tracer_ = std::make_unique<EventTracer>(*this, *parts.switches, parts.dynamic_events);
 }

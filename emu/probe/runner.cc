@@ -27,6 +27,11 @@ namespace {
 
 constexpr u32 kIdleTid = 0x7ffffffe;  // holds a vCPU for the idle task, whose own tid means "free"
 
+void set_comm(char (&comm)[16], std::string_view name) {
+  memset(comm, 0, sizeof comm);
+  name.copy(comm, sizeof comm - 1);
+}
+
 bool is_helper_call(const Insn& insn) {
   return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
 }
@@ -66,6 +71,19 @@ u64 Runner::task_struct(pid_t tid) {
   return facts ? task_struct_of(*facts) : 0;
 }
 
+u64 Runner::task_struct_of(const TaskFacts& facts) {
+  if (!outlets_.task_struct) return 0;
+  const auto shown = shown_names_.find(facts.tid);
+  if (shown == shown_names_.end()) return outlets_.task_struct(facts);
+  TaskFacts named = facts;
+  set_comm(named.comm, shown->second);
+  return outlets_.task_struct(named);
+}
+
+void Runner::show_name(pid_t tid, const std::optional<std::string>& name) {
+  name ? (void)shown_names_.insert_or_assign(tid, *name) : (void)shown_names_.erase(tid);
+}
+
 // Null when the task is gone. Identity is looked up once; what can change since is looked up for those who ask.
 Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
   auto [it, added] = known_.try_emplace(task.tid());
@@ -100,6 +118,8 @@ Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
       memcpy(known.task.comm, comm, static_cast<size_t>(size) - 1);  // a newline ends it
     }
   }
+  if (const auto shown = shown_names_.find(task.tid()); shown != shown_names_.end())
+    set_comm(known.task.comm, shown->second);
   known.task.task_struct = 0;  // made anew for the first who asks
   return &known;
 }

@@ -81,7 +81,9 @@ class Runner {
   }
   // Arena address of a thread's task_struct, 0 when it is gone.
   u64 task_struct(pid_t tid);
-  u64 task_struct_of(const TaskFacts& facts) { return outlets_.task_struct ? outlets_.task_struct(facts) : 0; }
+  u64 task_struct_of(const TaskFacts& facts);
+  // A name that programs see in the place of the thread's own; none: no longer.
+  void show_name(pid_t tid, const std::optional<std::string>& name);
 
   // Who wants runs to be counted and timed: the sysctl kernel.bpf_stats_enabled, descriptors of BPF_ENABLE_STATS.
   u32 stats_users = 0;
@@ -106,6 +108,7 @@ class Runner {
   Outlets outlets_;
   Extent contexts_;  // kContextSize bytes for each vCPU
   std::unordered_map<pid_t, Known> known_;
+  std::unordered_map<pid_t, std::string> shown_names_;
   std::unordered_map<int, u64> ahead_;
   u64 pid_namespace_dev_ = 0, pid_namespace_ino_ = 0;
 };

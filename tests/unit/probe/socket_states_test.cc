@@ -46,7 +46,8 @@ struct Fixture : World {
                         .socket_watch = watch,
                         .sleepers = sleepers,
                         .task_struct = [](pid_t) { return u64{0}; },
-                        .task_struct_of = [](const TaskFacts&) { return u64{0}; }};
+                        .task_struct_of = [](const TaskFacts&) { return u64{0}; },
+                        .show_name = [](pid_t, const std::optional<std::string>&) {}};
 
   std::string caught_up(u8 told, u8 seen, bool closed) {
     Occasion occasion(sink, services, Event{});
