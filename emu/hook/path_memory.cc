@@ -112,6 +112,14 @@ Path mapping(Transit& call) {
   ksys_mmap_pgoff.leave(call.denial().value_or(result));
 }
 
+// brk, mremap, shmat: where it is asked for a place is not told.
+Path mapping_otherwise(Transit& call) {
+  if (call.number() == SYS_shmat) call.untold(Hook::security_mmap_file);
+  const bool asks_where = call.number() == SYS_brk && !call.arg(0);
+  if (!asks_where) call.untold(Hook::security_mmap_addr);
+  co_return;
+}
+
 // mprotect, pkey_mprotect: each area is asked about and changed before the next one.
 Path protecting(Transit& call) {
   const u64 start = call.arg(0), size = (call.arg(1) + kPageBytes - 1) & ~(kPageBytes - 1), prot = call.arg(2);
