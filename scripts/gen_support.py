@@ -82,6 +82,12 @@ nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built with
 `cap_capable` and `security_capable` are passed where a system call asks for a capability itself. Not told, and without a
 note: what files' modes and owners make the kernel ask (CAP_DAC_OVERRIDE, CAP_FOWNER and their like).
 
+What sendfile, splice and copy_file_range move makes `security_file_permission` pass as often as on a kernel where both ends
+are files of ext4 or tmpfs, pipes or sockets; what else they move is noted.
+
+bpf_probe_write_user fails where the page is to be copied first, as on a kernel. It writes where a kernel fails on a page that
+a fork shared with a process that has ended since, and on a page of a disk file, mapped shared, that is clean.
+
 A task's `se.cfs_rq` counts the supervised threads that run on its CPU or wait for it, nobody else's.
 
 LSM programs (BPF_LSM_MAC) deny, and are told of, what passes these hooks of security modules: %s. Those of the `security_*`

@@ -57,6 +57,12 @@ const HookRow* find_in(const std::unordered_map<std::string_view, const HookRow*
 
 }  // namespace
 
+// How much these have moved says how often they came by.
+SyscallSet HookRow::exits() const {
+  static const SyscallSet kMoving = set_of({SYS_sendfile, SYS_splice, SYS_copy_file_range});
+  return reach == Reach::kAfter ? calls : calls & kMoving;
+}
+
 const HookRow& row_of(Hook hook) { return rows()[static_cast<size_t>(hook)]; }
 
 const HookRow* find_function_hook(std::string_view symbol) { return find_in(names().functions, symbol); }

@@ -37,6 +37,8 @@ struct HookRow {
   StackPart place{};        // whose frames lie around it
   SyscallSet calls{};       // none: no path of a call comes by
   bool is_function() const { return system.empty(); }
+  // Those of the calls that are to be known when the host's kernel has run them, too.
+  SyscallSet exits() const;
 };
 
 const HookRow& row_of(Hook hook);

@@ -49,6 +49,27 @@ bool OpenFile::is_device(u32 major, u32 first_minor, u32 last_minor) {
   return device >= kernel_device(major, first_minor) && device <= kernel_device(major, last_minor);
 }
 
+namespace {
+
+void ask_permission(Occasion& on, OpenFile& file, u64 mask) {
+  on.ask(Hook::security_file_permission, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    a[1] = mask;
+  });
+}
+
+}  // namespace
+
+void ask_to_read(Occasion& on, OpenFile& file) {
+  constexpr u64 kMayRead = 4;  // kernel: MAY_*
+  ask_permission(on, file, kMayRead);
+}
+
+void ask_to_write(Occasion& on, OpenFile& file) {
+  constexpr u64 kMayWrite = 2;
+  ask_permission(on, file, kMayWrite);
+}
+
 Passing enter_filp_close(Occasion& on, u64 fd) {
   if (!on.awaited(Hook::filp_close)) return {};
   OpenFile file(on, fd);

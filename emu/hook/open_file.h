@@ -36,6 +36,9 @@ class OpenFile {
   std::optional<FileFacts> facts_;
 };
 
+// Something is read from the file, or written to it (kernel: rw_verify_area).
+void ask_to_read(Occasion& on, OpenFile& file);
+void ask_to_write(Occasion& on, OpenFile& file);
 // The descriptor goes (kernel: filp_close). Nothing is passed when there is none.
 Passing enter_filp_close(Occasion& on, u64 fd);
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that send and receive over sockets alone. Those of all files are in path_files.cc, with the same parts.
-#include <fmt/format.h>
+// Calls that send and receive over sockets alone. Those of all files are in path_transfer.cc and
+// path_splice.cc, with the same parts.
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <type_traits>
 
-#include "emu/base/proc_files.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/socket_parts.h"
 
@@ -33,74 +32,7 @@ struct CallMessage {
   }
 };
 
-// What goes from a file or a pipe into a TCP socket does so by pages (kernel: pipe_to_sendpage, tcp_sendpage).
-class PageSending {
- public:
-  PageSending(Transit& call, int fd) : call_(call), tcp_(call), socket_(awaited_socket(call, fd)), fd_(fd) {
-    if (socket_ && !socket_->facts.is_tcp()) socket_.reset();
-    if (!socket_) return;
-    tcp_.catch_up(*socket_, socket_->facts.state);
-    if (socket_->facts.peer_known) peer_ = tcp_.sockets().peer_of(call.task(), *socket_);
-    tcp_.exchange(*socket_, peer_.get());
-  }
-  // `offset`: in the first page.
-  void done(s64 result, u64 offset) {
-    if (!socket_ || result <= 0) return;
-    (void)tcp_.sockets().behind(call_.task(), fd_);
-    if (peer_) peer_->facts = tcp_.sockets().look_again(&call_.task(), *peer_);
-    for (u64 left = static_cast<u64>(result); left > 0; offset = 0) {
-      const u64 size = std::min(left, kPage - offset);
-      left -= size;
-      const Passing tcp_sendpage = call_.enter(Hook::tcp_sendpage, [&](Arguments& a) {
-        a[0] = tcp_.sock(*socket_);
-        a[2] = offset;
-        a[3] = size;
-        a[4] = left ? kNotLast : 0;
-      });
-      if (left == 0) tcp_.exchange(*socket_, peer_.get());
-      tcp_sendpage.leave(static_cast<s64>(size));
-    }
-    tcp_.catch_up(*socket_, socket_->facts.state);
-  }
-  bool listens() const { return socket_ != nullptr; }
-  static constexpr u64 kPage = 4096;
-
- private:
-  static constexpr u64 kNotLast = 0x20000;  // MSG_SENDPAGE_NOTLAST
-  Transit& call_;
-  Tcp tcp_;
-  SocketRef socket_, peer_;
-  int fd_;
-};
-
-// Where sendfile() begins to read.
-u64 position_of(Task& task, int fd, u64 offset_at) {
-  u64 offset = 0;
-  if (offset_at) return task.read(offset_at, &offset, sizeof offset) ? offset : 0;
-  const std::string info = read_proc(task.tid(), fmt::format("fdinfo/{}", fd).c_str()).value_or("");
-  return status_field("\n" + info, "pos", 10);
-}
-
 }  // namespace
-
-// sendfile
-Path sending_file(Transit& call) {
-  call.untold(Hook::vfs_iter_write);
-  call.untold(Hook::security_file_permission);
-  PageSending part(call, static_cast<int>(call.arg(0)));
-  const u64 position = part.listens() ? position_of(call.task(), static_cast<int>(call.arg(1)), call.arg(2)) : 0;
-  part.done(co_await call.done(), position % PageSending::kPage);
-}
-
-// splice, out of a pipe, whose pages have been filled from their beginning, the last one first of all.
-Path splicing(Transit& call) {
-  call.untold(Hook::vfs_iter_write);
-  call.untold(Hook::security_file_permission);
-  PageSending part(call, static_cast<int>(call.arg(2)));
-  const s64 result = co_await call.done();
-  const u64 first = result > 0 ? static_cast<u64>(result) % PageSending::kPage : 0;
-  part.done(result, first ? PageSending::kPage - first : 0);
-}
 
 // sendto
 Path sending(Transit& call) {

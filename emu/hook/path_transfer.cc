@@ -18,7 +18,6 @@ namespace {
 
 constexpr u64 kTaskSize = 0x7ffffffff000;       // TASK_SIZE_MAX
 constexpr u64 kMostBytes = 0x7ffff000;          // kernel: MAX_RW_COUNT
-constexpr u64 kMayWrite = 2, kMayRead = 4;      // kernel: MAY_*
 constexpr u8 kIterVector = 0, kIterBuffer = 6;  // kernel: ITER_IOVEC, ITER_UBUF
 constexpr s32 kWaitAppend = 0x10, kSync = 0x2 | 0x4, kDataSync = 0x2, kDirect = 1 << 17;  // kernel: IOCB_*
 
@@ -127,14 +126,6 @@ std::optional<Hook> own_function(Transit& call, OpenFile& file, const Direction&
   return std::nullopt;
 }
 
-// kernel: rw_verify_area
-void pass_permission(Transit& call, OpenFile& file, u64 mask) {
-  call.ask(Hook::security_file_permission, [&](Arguments& a) {
-    a.lazily(0, [&] { return file.address(); });
-    a[1] = mask;
-  });
-}
-
 Path transferring(Transit& call, const Direction way) {
   Passing ksys;
   if (call.number() == SYS_read || call.number() == SYS_write)
@@ -162,7 +153,7 @@ Path transferring(Transit& call, const Direction way) {
   Passing own;
   KernelObject iter;
   if ((way.writes ? file.writable() : file.readable()) && wanted.valid) {
-    pass_permission(call, file, way.writes ? kMayWrite : kMayRead);
+    way.writes ? ask_to_write(call, file) : ask_to_read(call, file);
     // A layered file system does it again with the file below.
     const Hook again = way.writes ? Hook::vfs_iter_write : Hook::vfs_iter_read;
     if (call.awaited(again) && file.is_regular_on("overlay")) call.untold(again);
@@ -230,7 +221,7 @@ Path syncing(Transit& call) {
 // getdents, getdents64
 Path listing(Transit& call) {
   OpenFile file(call, call.arg(0));
-  if (file.usable() && file.facts() && file.facts()->folder()) pass_permission(call, file, kMayRead);
+  if (file.usable() && file.facts() && file.facts()->folder()) ask_to_read(call, file);
   co_return;
 }
 
@@ -243,38 +234,8 @@ Path allocating(Transit& call) {
     for (u32 n = 1; n < 4; ++n) a[n] = call.arg(n);
   });
   const s64 offset = static_cast<s64>(call.arg(2)), length = static_cast<s64>(call.arg(3));
-  if (offset >= 0 && length > 0 && file.writable()) pass_permission(call, file, kMayWrite);
+  if (offset >= 0 && length > 0 && file.writable()) ask_to_write(call, file);
   vfs_fallocate.leave(co_await call.done());
-}
-
-// copy_file_range
-Path copying(Transit& call) {
-  OpenFile from(call, call.arg(0)), to(call, call.arg(2));
-  if (!from.usable() || !to.usable()) co_return;
-  // Where: at the user's place, or the file's own.
-  auto position = [&](OpenFile& file, u64 user) {
-    s64 given = 0;
-    if (user)
-      (void)call.task().read(user, &given, sizeof given);
-    else if (file.facts())
-      given = file.facts()->pos;
-    return static_cast<u64>(given);
-  };
-  // Most files are spliced into each other.
-  if (call.arg(4)) call.untold(Hook::security_file_permission);
-  const Passing vfs_copy_file_range = call.enter(Hook::vfs_copy_file_range, [&](Arguments& a) {
-    a.lazily(0, [&] { return from.address(); });
-    a.lazily(1, [&] { return position(from, call.arg(1)); });
-    a.lazily(2, [&] { return to.address(); });
-    a.lazily(3, [&] { return position(to, call.arg(3)); });
-    a[4] = call.arg(4);
-    a[5] = call.arg(5);
-  });
-  if (from.readable() && to.writable()) {
-    pass_permission(call, from, kMayRead);
-    pass_permission(call, to, kMayWrite);
-  }
-  vfs_copy_file_range.leave(co_await call.done());
 }
 
 }  // namespace bpfemu

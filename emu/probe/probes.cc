@@ -154,7 +154,7 @@ void Probes::refresh_hooks(SyscallSet& entry, SyscallSet& exit) {
       if (!listeners.awaited) continue;
       const HookRow& row = row_of(hook);
       hooked_ |= row.calls;
-      if (side == Side::kReturn || row.reach == Reach::kAfter) exit |= row.calls;
+      exit |= side == Side::kReturn ? row.calls : row.exits();
     }
   }
   entry |= hooked_;

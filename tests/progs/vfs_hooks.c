@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -18,6 +20,7 @@ static const char* const kFunctions[] = {
     "vfs_tmpfile",     "do_filp_open",  "do_unlinkat",   "do_rmdir",     "do_mkdirat",    "do_mknodat",
     "do_symlinkat",    "do_linkat",     "do_renameat2",  "filename_create", "security_inode_create", "security_file_open",
     "security_file_permission", "security_inode_unlink", "security_inode_rename", "urandom_read_iter",
+    "vfs_fadvise",
 };
 enum { kMost = sizeof kFunctions / sizeof *kFunctions };
 
@@ -66,6 +69,65 @@ static void expect(const char* call, const char* passed) {
 #define READ "vfs_read security_file_permission"
 #define WRITE "vfs_write security_file_permission"
 #define OPEN "do_filp_open vfs_open security_file_open"
+
+// From file to file within the kernel: each file is asked about by the call, again by what splices, and then for each
+// piece of 16 pages.
+#define MOVED "security_file_permission "
+#define MOVED2 MOVED MOVED
+#define MOVED4 MOVED2 MOVED2
+#define COPIED "vfs_copy_file_range "
+
+static void move_bytes(void) {
+  enum { kMuch = 300000, kSome = 200000 };
+  loff_t at, to;
+  int pipes[2], sockets[2];
+  const int in = open("in", O_RDWR | O_CREAT, 0600), out = open("out", O_RDWR | O_CREAT, 0600);
+  const int end = open("out", O_WRONLY | O_APPEND), null = open("/dev/null", O_WRONLY), folder = open(".", O_RDONLY);
+  CHECK(in >= 0 && out >= 0 && end >= 0 && null >= 0 && ftruncate(in, kMuch) == 0);
+  CHECK(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+  expect("opened", "do_filp_open do_filp_open do_filp_open do_filp_open do_filp_open vfs_open vfs_open vfs_open vfs_open "
+         "vfs_open security_file_open security_file_open security_file_open security_file_open security_file_open "
+         "security_inode_create security_inode_create do_truncate");
+  CALL(readahead(in, 1, 5), "vfs_fadvise");
+  CALL(readahead(out, 1, 5), "vfs_fadvise");
+  CALL(readahead(end, 1, 5), "");
+  CALL(readahead(pipes[0], 1, 5), "");
+  CALL(posix_fadvise(in, 0, 5, POSIX_FADV_WILLNEED), "");
+  CALL(sendfile(out, in, (at = 0, &at), 1000), MOVED4 MOVED);
+  CALL(sendfile(out, in, NULL, 1000), MOVED4 MOVED);
+  CALL(sendfile(out, in, (at = 0, &at), kMuch), MOVED4 MOVED4 MOVED4 MOVED);
+  CALL(sendfile(out, in, (at = 100, &at), kSome), MOVED4 MOVED4 MOVED2 MOVED);
+  CALL(sendfile(out, in, (at = kMuch - 1000, &at), 5000), MOVED4 MOVED2);
+  CALL(sendfile(out, in, (at = kMuch, &at), 5000), MOVED4);
+  CALL(sendfile(out, in, (at = 0, &at), 0), MOVED2 MOVED);
+  CALL(sendfile(sockets[0], in, (at = 0, &at), 1000), MOVED4);
+  CALL(sendfile(null, in, (at = 0, &at), 1000), MOVED4);
+  CALL(sendfile(pipes[1], in, (at = 0, &at), 1000), MOVED2);
+  CALL(sendfile(end, in, (at = 0, &at), 1000), MOVED2);
+  CALL(sendfile(out, pipes[0], (at = 0, &at), 100), "");
+  CALL(sendfile(out, end, (at = 0, &at), 100), "");
+  CALL(sendfile(out, in, (at = 0, &at), -1), "");
+  CALL(sendfile(pipes[0], in, (at = 0, &at), 100), MOVED);
+  CALL(splice(in, (at = 0, &at), pipes[1], NULL, 1000, 0), MOVED);
+  CALL(splice(pipes[0], NULL, out, (to = 0, &to), 500, 0), MOVED2);
+  CALL(splice(in, NULL, out, NULL, 500, 0), "");
+  CALL(splice(pipes[0], NULL, end, NULL, 500, 0), "");
+  CALL(copy_file_range(in, (at = 0, &at), out, (to = 0, &to), 1000, 0), COPIED MOVED4 MOVED);
+  CALL(copy_file_range(in, (at = 100, &at), out, (to = 0, &to), kSome, 0), COPIED MOVED4 MOVED4 MOVED2 MOVED);
+  CALL(copy_file_range(in, (at = kMuch - 1000, &at), out, (to = 0, &to), 5000, 0), COPIED MOVED4 MOVED);
+  CALL(copy_file_range(in, (at = kMuch, &at), out, (to = 0, &to), 5000, 0), COPIED MOVED2);
+  CALL(copy_file_range(in, (at = 0, &at), out, (to = 0, &to), 0, 0), COPIED MOVED2);
+  CALL(copy_file_range(in, (at = 0, &at), out, (to = 0, &to), 10, 1), "");
+  CALL(copy_file_range(in, (at = 0, &at), end, NULL, 10, 0), COPIED);
+  CALL(copy_file_range(out, (at = 0, &at), out, (to = 50, &to), 100, 0), COPIED);
+  CALL(copy_file_range(out, (at = 0, &at), out, (to = 500, &to), 100, 0), COPIED MOVED4 MOVED);
+  CALL(copy_file_range(in, (at = 0, &at), pipes[1], NULL, 100, 0), COPIED);
+  CALL(copy_file_range(folder, NULL, out, NULL, 100, 0), COPIED);
+  const int all[] = {in, out, end, null, folder, pipes[0], pipes[1], sockets[0], sockets[1]};
+  for (unsigned i = 0; i < sizeof all / sizeof *all; ++i) close(all[i]);
+  CHECK(unlink("in") == 0 && unlink("out") == 0);
+  expect("removed", "do_unlinkat vfs_unlink security_inode_unlink do_unlinkat vfs_unlink security_inode_unlink");
+}
 
 int main(void) {
   char folder[] = "/tmp/vfs_hooks.XXXXXX", buffer[64] = {0};
@@ -148,6 +210,7 @@ int main(void) {
   CALL(other = open("/dev/urandom", O_RDONLY), OPEN);
   CALL(read(other, buffer, 8), READ " urandom_read_iter");
   CALL(close(other), "");
+  move_bytes();
   CALL(unlink("f"), "do_unlinkat vfs_unlink security_inode_unlink");
   CALL(unlink("l"), "do_unlinkat vfs_unlink security_inode_unlink");
   CHECK(chdir("/") == 0);
