@@ -84,19 +84,22 @@ Result<void> TracedTask::force(u64 address, const void* from, size_t size) {
 }
 
 // Where we are not told (a process that made itself undumpable), programs see what reading gives, unless that may take long.
-Result<void> TracedTask::require_resident(u64 address, size_t size) {
-  const Result<void> resident = env_.page_maps.require(memory().id, tid_, address, size);
+Result<void> TracedTask::require_resident(u64 address, size_t size, Access kind) {
+  const u64 space = memory().id;
+  const Result<void> resident = kind == Access::kRead
+                                    ? env_.page_maps.require(space, tid_, address, size)
+                                    : env_.page_maps.require_writable(space, tid_, address, size);
   if (resident || resident.error().value == EFAULT) return resident;
   return memory().may_wait ? fail(EFAULT) : Result<void>{};
 }
 
 Result<void> TracedTask::peek(u64 address, void* to, size_t size) {
-  TRY(require_resident(address, size));
+  TRY(require_resident(address, size, Access::kRead));
   return read(address, to, size);
 }
 
 Result<void> TracedTask::poke(u64 address, const void* from, size_t size) {
-  TRY(require_resident(address, size));
+  TRY(require_resident(address, size, Access::kWrite));
   return write(address, from, size);
 }
 

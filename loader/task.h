@@ -176,7 +176,7 @@ class TracedTask final : public Task {
   using Machine = user_regs_struct;
 
   Result<void> access(u64 address, void* bytes, size_t size, Access kind);
-  Result<void> require_resident(u64 address, size_t size);
+  Result<void> require_resident(u64 address, size_t size, Access kind);
   Result<void> wait_for_page(u64 address, void* bytes, size_t size, Access kind);
   bool borrow_dumpable();
   void return_dumpable();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program sees of memory that its process has not touched yet: nothing, unless it may sleep.
+// What a program sees of memory that its process has not touched yet: nothing, unless it may sleep. And where it can write:
+// not to pages that are to be copied first.
 #include "probe.h"
 
 enum { kPage = 4096, kReads = 4 };
@@ -37,6 +38,81 @@ static int load_reader(int map) {
   attr.insns = (uintptr_t)code;
   attr.license = (uintptr_t) "GPL";
   return bpf_call(BPF_PROG_LOAD, &attr);
+}
+
+__attribute__((noipa, noinline)) static void mark(void* address) {
+  __asm__ volatile("" : : "r"(address) : "memory");
+}
+
+// Writes a byte at mark()'s argument.
+static int load_writer(void) {
+  enum { kFirstArgument = 112 };  // pt_regs::rdi
+  const struct bpf_insn code[] = {
+      {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1, .off = kFirstArgument},
+      {.code = BPF_ST | BPF_MEM | BPF_B, .dst_reg = 10, .off = -1, .imm = 42},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -1},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 1},
+      {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_write_user},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
+      {.code = BPF_JMP | BPF_EXIT},
+  };
+  union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_KPROBE};
+  attr.insn_cnt = sizeof code / sizeof code[0];
+  attr.insns = (uintptr_t)code;
+  attr.license = (uintptr_t) "GPL";
+  return bpf_call(BPF_PROG_LOAD, &attr);
+}
+
+static int writer = -1;
+
+static void attach_writer(void) {
+  char path[400];
+  const uint64_t offset = file_offset(mark, path);
+  const int program = load_writer();
+  const int fd = program < 0 ? -1 : open_uprobe(kOnlyUs, path, offset, 0, 0);
+  if (fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) == 0) writer = fd;
+  else if (demanded()) printf("cannot write: program %d, event %d, errno %d\n", program, fd, errno);
+}
+
+// 1 when the program wrote, or did not, as it should.
+static int written(void* address, int expected) {
+  const char before = *(volatile char*)address;
+  mark(address);
+  const char after = *(volatile char*)address;
+  return writer < 0 ? !demanded() : (after == 42 && before != 42) == expected;
+}
+
+static void write_pages(int file) {
+  const int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
+  char* const own = mmap(NULL, 3 * kPage, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  char* const of_file = mmap(NULL, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+  char* const shared = mmap(NULL, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(own != MAP_FAILED && of_file != MAP_FAILED && shared != MAP_FAILED);
+  CHECK(madvise(own, 3 * kPage, MADV_NOHUGEPAGE) == 0);
+  char* const forked = own + kPage;
+  char* const protected = own + 2 * kPage;
+  own[0] = forked[0] = protected[0] = shared[0] = 1;
+  printf("written to before %d, shared %d\n", written(own, 1), written(shared, 1));
+  char* const zeroes = mmap(NULL, kPage, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  printf("zeroes %d, private page of a file %d\n", written(zeroes, 0), written(of_file, 0));
+  of_file[1] = 2;
+  printf("a copy of it %d\n", written(of_file, 1));
+  CHECK(mprotect(protected, kPage, PROT_READ) == 0);
+  int both[2];
+  CHECK(pipe(both) == 0);
+  const pid_t child = fork();
+  char byte = 0;
+  if (child == 0) {
+    close(both[1]);
+    _exit(read(both[0], &byte, 1) != 0 || forked[0] != 1);
+  }
+  printf("read-only %d, shared with a child %d", written(protected, 0), written(forked, 0));
+  close(both[1]);
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child);
+  forked[1] = 2;
+  printf(", which sees %d, copied since %d\n", status, written(forked, 1));
 }
 
 static int map = -1, event = -1;
@@ -90,5 +166,7 @@ int main(void) {
   const long nowhere[] = {-EFAULT, -EFAULT, -EFAULT, -EFAULT};
   munmap(mapped[0], kPage);
   printf("nothing there: %d\n", seen(mapped[0], nowhere));
+  attach_writer();
+  write_pages(file);
   return 0;
 }
