@@ -57,6 +57,14 @@ These run: %s.
 
 Known to the verifier, but a program that calls them is refused as not modelled where it would run: %s.
 
+## Iterators
+
+What programs of BPF_TRACE_ITER walk. Threads are those of the supervised tree, by the numbers that the reader knows them by; a process
+that has ended and that nobody has waited for is not among them. Others exist to the verifier; a link of one is EOPNOTSUPP.
+Of `struct bpf_map`, `bpf_prog`, `bpf_prog_aux`, `bpf_link` and `btf` there is what a tool can ask for, the rest is 0. pread() of
+an iterator is ESPIPE.
+
+%s
 ## Program types
 
 The verifier knows the context and the helpers of all of these; which of them an event can start is said under Events.
@@ -132,6 +140,8 @@ Answered or watched even when no probe asks for them; all others run natively.
     table(["type", "since", "note"], ([r[2], "%s.%s" % (r[3], r[4]), r[8] or "as the kernel"] for r in maps)),
     len(running), len(helpers), names(running), names(checked),
     *(", ".join("`%s`" % name for name in group) for group in kfuncs),
+    table(["target", "since", "note"], ([r[0], "%s.%s" % (r[1], r[2]), "not modelled" if r[3] == "nullptr" else r[5] or "as the kernel"]
+                                        for r in rows("iter_targets.inc", "ITER_TARGET"))),
     table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),
     ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("hooks.inc", "TRACEPOINT")),
     ", ".join("`%s`" % r[1].strip('"') for r in rows("hooks.inc", "FUNCTION")),

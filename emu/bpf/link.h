@@ -20,6 +20,8 @@ class Link : public Object {
 
   // Fills in the part of bpf_link_info that is the type's own. `name` gets the string that the tool's buffer receives.
   virtual void fill_info(bpf_link_info& info, std::string& name) const = 0;
+  // What bpf_get_attach_cookie() gives its program.
+  virtual u64 cookie() const { return 0; }
   // The type's own lines of fdinfo.
   virtual std::string fdinfo() const { return {}; }
   // BPF_LINK_DETACH: EOPNOTSUPP where the type has none (perf event, raw tracepoint).

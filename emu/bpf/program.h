@@ -47,6 +47,7 @@ struct VerifiedProgram {
   u32 attach_func_ret_type = 0;
   u32 max_ctx_offset = 0;                            // one past the highest byte of context that it reads
   u32 max_tp_access = 0;                             // the same of a tracepoint's arguments that can be written
+  u32 max_key_access = 0, max_value_access = 0;      // the same of the element that an iterator is at
   u64 ctx_words = ~u64{0};                           // bit n: it may read the n-th eight bytes of context; 63: all behind
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/file_facts.h"
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/sysmacros.h>
@@ -9,6 +10,7 @@
 
 #include <charconv>
 #include <climits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -282,6 +284,7 @@ Result<FileFacts> Mounts::describe_at(pid_t tgid, const std::string& proc_path) 
   if (const auto mine = own ? own(makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino) : std::nullopt) {
     file.inode = mine->inode;
     file.deleted = mine->deleted;
+    file.object = mine->object;
     file.mount = mount_of(*mine);
     file.path = file.mount->internal ? internal_name(proc_path, mine->text, file.mount->magic)
                                      : file.mount->path_of(mine->text).value_or(mine->text);
@@ -301,6 +304,18 @@ Result<FileFacts> Mounts::describe_at(pid_t tgid, const std::string& proc_path) 
   else
     file.path = mount.path_of(path).value_or(std::string(path));
   return file;
+}
+
+std::vector<int> open_descriptors(pid_t tid) {
+  std::vector<int> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(fmt::format("/proc/{}/fd", tid).c_str()), ::closedir);
+  if (!folder) return found;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    int fd = -1;
+    const std::string_view name = entry->d_name;
+    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec == std::errc()) found.push_back(fd);
+  }
+  return found;
 }
 
 Result<FileFacts> Mounts::describe(pid_t tgid, int fd) {

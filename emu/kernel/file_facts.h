@@ -12,7 +12,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "emu/base/object.h"
 #include "emu/base/result.h"
 #include "emu/base/types.h"
 
@@ -63,6 +65,7 @@ struct FileFacts {
   u32 flags = 0;  // O_*, as /proc/PID/fdinfo has them
   s64 pos = 0;
   bool readable = false, writable = false;
+  std::shared_ptr<Object> object;  // of a file of the model's own: see OwnFile
 
   bool regular() const { return S_ISREG(inode.mode); }
   bool folder() const { return S_ISDIR(inode.mode); }
@@ -79,7 +82,11 @@ struct OwnFile {
   std::string point;  // where that is mounted
   std::string text;   // what /proc/PID/fd/N links to, without " (deleted)"
   bool deleted = false;
+  std::shared_ptr<Object> object;  // of bpf() or perf_event_open(), that it leads to
 };
+
+// The descriptors that a task has open, in ascending order.
+std::vector<int> open_descriptors(pid_t tid);
 
 // How an open file may be used; of one that was opened with O_PATH in no way. Costs one system call.
 struct DescriptorAccess {

@@ -46,6 +46,16 @@ constexpr Operations kOperations[] = {
 #include "emu/abi/file_operations.inc"
 #undef FILE_OPERATIONS
 };
+struct AnonymousOperations {
+  std::string_view name;
+  const char* symbol;
+};
+constexpr AnonymousOperations kAnonymousOperations[] = {
+#define FILE_OPERATIONS(type, kind, devices, symbol, mode)
+#define ANONYMOUS_OPERATIONS(name, symbol) {name, symbol},
+#include "emu/abi/file_operations.inc"
+#undef FILE_OPERATIONS
+};
 #undef DEVICE
 #undef ANY_DEVICE
 
@@ -63,6 +73,11 @@ bool fits(const Operations& row, const FileFacts& file) {
   if (!row.devices) return true;
   const u32 major = file.inode.rdev >> 20, minor = file.inode.rdev & 0xfffff;
   return major == row.devices->major && minor >= row.devices->first && minor <= row.devices->last;
+}
+
+const char* anonymous_operations(std::string_view name) {
+  const auto* row = std::ranges::find(kAnonymousOperations, name, &AnonymousOperations::name);
+  return row == std::end(kAnonymousOperations) ? "" : row->symbol;
 }
 
 // kernel: do_dentry_open; alloc_file, of what is opened by no name; stream_open, of pipes and sockets.
@@ -338,8 +353,8 @@ KernelObject FileObjects::file(const FileFacts& facts) {
   const Operations* operations = nullptr;
   for (const Operations& row : kOperations)
     if (!operations && fits(row, facts)) operations = &row;
-  const bool usable = operations && !(facts.flags & O_PATH);
-  file.set("f_op", usable && *operations->symbol ? this->operations(operations->symbol) : u64{0});
+  const char* symbol = facts.mount->type == "anon_inodefs" ? anonymous_operations(facts.path) : operations ? operations->symbol : "";
+  file.set("f_op", *symbol && !(facts.flags & O_PATH) ? this->operations(symbol) : u64{0});
   file.set("f_flags", facts.flags & ~u32{O_CLOEXEC});
   // Who has it open keeps knowing that it was created for that.
   const u64 mode = file.address("f_mode");

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The members of task_struct that cost system calls at each event.
-#include <dirent.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <memory>
 #include <tuple>
@@ -19,19 +17,6 @@ namespace {
 
 constexpr u32 kInlineFiles = 64;  // kernel: NR_OPEN_DEFAULT
 
-// The numbers in /proc/TGID/fd, in the folder's order, which is ascending.
-std::vector<int> descriptors(pid_t tgid) {
-  std::vector<int> found;
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(fmt::format("/proc/{}/fd", tgid).c_str()), ::closedir);
-  if (!folder) return found;
-  while (const dirent* entry = ::readdir(folder.get())) {
-    int fd = -1;
-    const std::string_view name = entry->d_name;
-    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec == std::errc()) found.push_back(fd);
-  }
-  return found;
-}
-
 }  // namespace
 
 // Few descriptors lie in files_struct itself, as many in a table of their own (kernel: struct fdtable).
@@ -39,7 +24,7 @@ void TaskObjects::show_files(Block& block, const TaskFacts& facts) {
   const KernelObject files = files_.open_files(facts.tgid);
   block.task.set("files", files.address());
   files.set("fdt", files.address("fdtab"));
-  const std::vector<int> open = descriptors(facts.tgid);
+  const std::vector<int> open = open_descriptors(facts.tgid);
   const u32 most = open.empty() ? 0 : static_cast<u32>(open.back()) + 1;
   u64 table = files.address("fd_array"), bits = files.address("open_fds_init");
   if (!table || !bits) return;

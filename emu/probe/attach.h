@@ -28,6 +28,7 @@ class PerfEventLink : public Link {
   PerfEventLink(std::shared_ptr<PerfEvent> event, std::shared_ptr<Program> program);
   ~PerfEventLink() override;
   void fill_info(bpf_link_info&, std::string&) const override {}
+  u64 cookie() const override { return event_->cookie(); }
   const std::shared_ptr<PerfEvent>& event() const { return event_; }
 
  private:

@@ -68,6 +68,7 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   // See attach.h: set_perf_event_program checks, this takes. E2BIG.
   Result<void> take_program(std::shared_ptr<Program> program, u64 cookie);
   void drop_program();
+  u64 cookie() const { return cookie_; }  // that it was given with the program
 
   // Where its records go: its own buffer, made by mmap, or another event's (PERF_EVENT_IOC_SET_OUTPUT).
   const std::shared_ptr<PerfBuffer>& buffer() const { return buffer_; }

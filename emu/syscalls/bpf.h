@@ -82,6 +82,9 @@ Result<std::string> object_name(const char (&field)[BPF_OBJ_NAME_LEN]);
 // May the program be run? What it calls that is not modelled is noted: EOPNOTSUPP.
 Result<void> check_runnable(System& system, const Program& program);
 
+// The link of an iterator program, with what attr.link_create says besides (kernel: bpf_iter_link_attach).
+Result<std::shared_ptr<Link>> make_iter_link(BpfCall& call, std::shared_ptr<Program> program);
+
 // Access mode of a map descriptor from BPF_F_RDONLY and BPF_F_WRONLY: the O_ flag, EINVAL for both.
 Result<u32> open_flag(u32 map_flags);
 

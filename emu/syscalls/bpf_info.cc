@@ -200,12 +200,11 @@ Result<u64> btf_info(BpfCall& call, const Btf& btf) {
   return 0;
 }
 
-// Kernel: bpf_raw_tp_link_fill_link_info.
-Result<void> put_tracepoint_name(BpfCall& call, bpf_link_info& info, const std::string& name) {
-  u64 to = info.raw_tracepoint.tp_name;
-  u32 room = info.raw_tracepoint.tp_name_len;
+// Kernel: bpf_raw_tp_link_fill_link_info, bpf_iter_link_fill_link_info.
+Result<void> put_link_name(BpfCall& call, u64 to, u32& length, const std::string& name) {
+  const u32 room = length;
   if (!to != !room) return fail(EINVAL);
-  info.raw_tracepoint.tp_name_len = static_cast<u32>(name.size() + 1);
+  length = static_cast<u32>(name.size() + 1);
   return to ? call.copy_out_name(to, room, name) : Result<void>{};
 }
 
@@ -219,7 +218,11 @@ Result<u64> link_info(BpfCall& call, const Link& link) {
   if (link.program()) info.prog_id = link.program()->id();
   std::string name;
   link.fill_info(info, name);
-  if (link.type() == BPF_LINK_TYPE_RAW_TRACEPOINT) TRY(put_tracepoint_name(call, info, name));
+  if (link.type() == BPF_LINK_TYPE_RAW_TRACEPOINT) {
+    TRY(put_link_name(call, info.raw_tracepoint.tp_name, info.raw_tracepoint.tp_name_len, name));
+  } else if (link.type() == BPF_LINK_TYPE_ITER) {
+    TRY(put_link_name(call, info.iter.target_name, info.iter.target_name_len, name));
+  }
   return close_info(call, to, info);
 }
 

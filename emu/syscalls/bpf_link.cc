@@ -134,8 +134,7 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
     return link_raw_tracepoint(call, std::move(program), name);
   }
   if (program->expected_attach_type == BPF_TRACE_ITER) {
-    note_attachment(call, *program, BPF_TRACE_ITER);
-    return fail(EOPNOTSUPP);
+    return install_link(call, TRY(make_iter_link(call, std::move(program))));
   }
   return link_on_target(call, std::move(program));
 }

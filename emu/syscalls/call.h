@@ -52,6 +52,7 @@ enum class TraceWhen : u8 {
   kNarrowed,        // for some arguments only (loader/filter.cc): socket, setsockopt, setrlimit, prlimit64
   kNetlink,         // only in processes that may change network devices (rtnetlink.h): sendto, sendmsg
   kReaders,         // only in processes that hold a file that is_read(), and reads of a page at most: read
+  kStreams,         // only in processes that hold an iterator: all of read, and readv
   kObjects,         // only in processes that hold an object of bpf(), and a few bytes from a descriptor above 2: read, write
   kOpeners,         // only in processes that opened a synthetic file: what asks for or changes what a descriptor is
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev

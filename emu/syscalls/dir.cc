@@ -102,6 +102,7 @@ Reply enter_getdents(System& system, Call& call) {
 Reply enter_lseek(System& system, Call& call) {
   auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
   DirectoryFile* directory = file ? file->directory() : nullptr;
+  if (file && file->is_read()) return Reply::answer(-ESPIPE);
   if (!directory) return Reply::native();
   return Reply::answer(directory->seek(static_cast<s64>(call.args[1]), static_cast<u32>(call.args[2])));
 }

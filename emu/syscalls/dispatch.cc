@@ -39,6 +39,7 @@ const SyscallSet& calls_of(TraceWhen when) {
       size_t number = call.when == TraceWhen::kReaders ? kSmallRead : static_cast<size_t>(call.number);
       sets[static_cast<size_t>(call.when)].set(number);
     }
+    sets[static_cast<size_t>(TraceWhen::kStreams)].set(SYS_read);
     sets[static_cast<size_t>(TraceWhen::kObjects)].set(kBriefRead).set(kBriefWrite);
     return sets;
   }();

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 
@@ -18,6 +19,8 @@ namespace {
 
 // What F_SETFL can change (kernel: SETFL_MASK) but for O_DIRECT, which these files lack.
 constexpr u32 kSettable = O_APPEND | O_NONBLOCK | O_NDELAY | O_NOATIME | O_ASYNC;
+
+constexpr u64 kMaxPieces = 1024;  // UIO_MAXIOV
 
 // Requests that every file has (kernel: do_vfs_ioctl); they work on the descriptor.
 constexpr u64 kGenericRequests[] = {FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC};
@@ -45,9 +48,27 @@ Reply enter_fcntl(System& system, Call& call) {
 
 Reply enter_read(System& system, Call& call) {
   auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
-  if (!file || file->node()) return Reply::native();
+  if (!file || (file->node() && !file->is_read())) return Reply::native();
   if (!(file->mode & kModeRead)) return Reply::answer(-EBADF);
   return Reply::answer(file->read(call.task, call.args[1], call.args[2]));
+}
+
+// One read after the other, until one gives less than it could (kernel: do_loop_readv_writev).
+Reply enter_readv(System& system, Call& call) {
+  auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
+  if (!file || !file->is_read()) return Reply::native();
+  if (!(file->mode & kModeRead)) return Reply::answer(-EBADF);
+  if (call.args[2] > kMaxPieces) return Reply::answer(-EINVAL);
+  std::vector<iovec> pieces(call.args[2]);
+  if (!call.task.read(call.args[1], pieces.data(), pieces.size() * sizeof(iovec))) return Reply::answer(-EFAULT);
+  u64 done = 0;
+  for (const iovec& piece : pieces) {
+    const auto part = file->read(call.task, reinterpret_cast<u64>(piece.iov_base), piece.iov_len);
+    if (!part) return done ? Reply::answer(static_cast<s64>(done)) : Reply::answer(part);
+    done += *part;
+    if (*part != piece.iov_len) break;
+  }
+  return Reply::answer(static_cast<s64>(done));
 }
 
 Reply enter_ioctl(System& system, Call& call) {

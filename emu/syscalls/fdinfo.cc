@@ -36,7 +36,7 @@ Result<std::string> fdinfo_text(const DescriptorPath& descriptor) {
   bool native = descriptor.file->is_native();
   u64 flags = native ? host_line(descriptor, "flags:", 8) : descriptor.file->open_flags | cloexec;
   return fmt::format("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n",
-                     native ? host_line(descriptor, "pos:", 10) : 0, flags, host_line(descriptor, "mnt_id:", 10),
+                     native ? host_line(descriptor, "pos:", 10) : descriptor.file->position(), flags, host_line(descriptor, "mnt_id:", 10),
                      st.st_ino) +
          descriptor.file->fdinfo();
 }

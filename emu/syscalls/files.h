@@ -55,6 +55,7 @@ class File {
   // give what a read has to. Of bpf objects there is nothing to read (kernel: bpf_dummy_read).
   virtual Result<u64> read(Task&, u64 /*address*/, u64 /*size*/) { return fail(EINVAL); }
   virtual bool is_read() const { return false; }
+  virtual u64 position() const { return 0; }  // of the next read, as fdinfo shows it
   // Has it a poll operation (kernel: file_can_poll)? epoll takes no other.
   virtual bool can_poll() const { return pollable(); }
   // Is it one that waits end for, so that its processes stop at them? And is there something to read?

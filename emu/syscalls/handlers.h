@@ -85,6 +85,7 @@ s64 exit_uname(System& system, Call& call, s64 result);
 // fd.cc
 Reply enter_fcntl(System& system, Call& call);
 Reply enter_read(System& system, Call& call);
+Reply enter_readv(System& system, Call& call);
 Reply enter_ioctl(System& system, Call& call);
 Reply enter_mmap(System& system, Call& call);
 Reply enter_mprotect(System& system, Call& call);

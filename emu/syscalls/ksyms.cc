@@ -42,15 +42,19 @@ std::string function_symbol(const Program& program, u32 index) {
   return symbol;
 }
 
-std::string program_symbols(IdSpace<Program>& programs) {
-  std::string lines;
+std::vector<ProgramSymbol> program_symbols(IdSpace<Program>& programs) {
+  std::vector<ProgramSymbol> symbols;
   for (auto id = programs.next(0); id; id = programs.next(*id)) {
     auto program = programs.find(*id);
-    for (u32 i = 0; program && i < function_count(**program); ++i) {
-      u64 address = kernel_address(function_code(**program, i).address);
-      lines += fmt::format("{:016x} t {}\t[bpf]\n", address, function_symbol(**program, i));
-    }
+    for (u32 i = 0; program && i < function_count(**program); ++i)
+      symbols.push_back({kernel_address(function_code(**program, i).address), function_symbol(**program, i)});
   }
+  return symbols;
+}
+
+std::string program_lines(IdSpace<Program>& programs) {
+  std::string lines;
+  for (const auto& [address, name] : program_symbols(programs)) lines += fmt::format("{:016x} t {}\t[bpf]\n", address, name);
   return lines;
 }
 

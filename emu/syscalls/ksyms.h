@@ -3,9 +3,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "emu/base/object.h"
 #include "emu/bpf/program.h"
+#include "emu/iter/world.h"
 
 namespace bpfemu {
 
@@ -22,7 +24,8 @@ u64 kernel_address(u64 arena_address);
 
 // "bpf_prog_6deef7357e7b4530_name" (kernel: bpf_get_prog_name).
 std::string function_symbol(const Program& program, u32 index);
-// Their lines of /proc/kallsyms.
-std::string program_symbols(IdSpace<Program>& programs);
+// The functions of all loaded programs, and their lines of /proc/kallsyms.
+std::vector<ProgramSymbol> program_symbols(IdSpace<Program>& programs);
+std::string program_lines(IdSpace<Program>& programs);
 
 }  // namespace bpfemu

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "emu/base/bytes.h"
+#include "emu/iter/iter_link.h"
 #include "emu/syscalls/handlers.h"
-#include "emu/syscalls/node_file.h"
+#include "emu/syscalls/iter_file.h"
 #include "emu/syscalls/path.h"
 #include "emu/syscalls/quiet_paths.h"
 
@@ -86,6 +87,12 @@ Result<u64> open_folder(System& system, Call& call, const Found& found, int flag
 Result<u64> open_file(System& system, Call& call, const Found& found, int flags) {
   if (flags & O_DIRECTORY) return fail(ENOTDIR);
   if (found.link()) return fail(ELOOP);  // only O_NOFOLLOW leads here
+  // Each opening of a pinned iterator walks anew (kernel: iter_open).
+  const Object* pinned = found.pin() ? found.pin()->object().get() : nullptr;
+  if (pinned && pinned->kind() == ObjectKind::kLink && static_cast<const Link*>(pinned)->type() == BPF_LINK_TYPE_ITER) {
+    auto& link = static_cast<IterLink&>(*found.pin()->object());
+    return static_cast<u64>(TRY(install_pinned_iter(system, call.task, found, link, flags)));
+  }
   auto opened = TRY(system.vfs->open(system.credentials(call.task), found, &call.task, flags));
   if (flags & O_DIRECT) return fail(EINVAL);
   auto file = std::make_shared<NodeFile>(*system.vfs, found, false, opened.writes);

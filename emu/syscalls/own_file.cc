@@ -35,6 +35,7 @@ OwnFile own_file(const Vfs& vfs, File& file) {
   own.inode = inode_facts(st);
   own.dev = kernel_device(major(st.st_dev), minor(st.st_dev));
   own.magic = file.fs_magic();
+  own.object = file.object();
   const NodeFile* node = file.node();
   if (!node) {
     own.text = file.link_name();

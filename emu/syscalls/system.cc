@@ -15,6 +15,7 @@
 #include "emu/probe/perf_local.h"
 #include "emu/runtime/perf_ring.h"
 #include "emu/syscalls/call.h"
+#include "emu/syscalls/iter_world.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
 #include "emu/syscalls/own_file.h"
@@ -176,6 +177,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.timers = std::make_unique<BpfTimers>(
       s.probes->runner(), host, [&s](u32 id) { return s.maps.find(id); }, [&s](u32 id) { return s.programs.find(id); });
   s.probes->runner().timers = s.timers.get();
+  s.iterators = make_iter_world(s);
   s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
                                                     .kernel = s.kernel,
                                                     .dynamic_events = s.dynamic_events,
@@ -187,7 +189,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .cpus_possible = s.options.cpus_possible,
                                                     .privileged = !s.options.as_user,
                                                     .vmlinux = s.vmlinux,
-                                                    .program_symbols = [&s] { return program_symbols(s.programs); },
+                                                    .program_symbols = [&s] { return program_lines(s.programs); },
                                                     .show_pin = [&s](Object& object, Task& reader) -> Result<std::string> {
                                                       if (object.kind() != ObjectKind::kMap) return fail(EIO);
                                                       return show_map(s, reader, static_cast<MapObject&>(object));

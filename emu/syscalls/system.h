@@ -31,6 +31,7 @@
 
 namespace bpfemu {
 
+struct IterWorld;
 class QuietPaths;
 
 struct Options {
@@ -87,6 +88,7 @@ class System {
   Rtnetlink rtnetlink;
   HostPaths host_paths;
   std::unique_ptr<Probes> probes;
+  std::unique_ptr<IterWorld> iterators;              // what iterators walk
   std::unique_ptr<BpfTimers> timers;                 // bpf_timer_start() and its like
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;

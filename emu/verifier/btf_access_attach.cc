@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "emu/bpf/iter_targets.h"
 #include "emu/bpf/struct_ops.h"
 #include "emu/verifier/btf_access_rules.h"
 #include "emu/verifier/prog_types.h"
@@ -12,7 +13,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::string_view kTracePrefix = "btf_trace_", kIterPrefix = "bpf_iter_";
+constexpr std::string_view kTracePrefix = "btf_trace_";
 
 bool is_struct(const btf_type& type) {
   return Btf::kind(type) == BTF_KIND_STRUCT || Btf::kind(type) == BTF_KIND_UNION;
@@ -20,55 +21,25 @@ bool is_struct(const btf_type& type) {
 
 // --- Iterators -----------------------------------------------------------------------------------------------------
 
-// A pointer that an iterator hands to its program: a struct, or a buffer when `structure` is null.
-struct IterArg {
-  u32 offset;
-  const char* structure;
-  RegType type;
-};
-struct IterTarget {
-  std::string_view name;
-  std::array<IterArg, 2> args;
-};
-
-// Every context starts with a pointer to the bpf_iter_meta; seq_file iteration objects follow.
-constexpr RegType kObject = kPtrToBtfId | kMaybeNull, kKey = kPtrToBuf | kMaybeNull | kRdonly,
-                  kValue = kPtrToBuf | kMaybeNull;
-constexpr IterTarget kIterTargets[] = {
-    {"bpf_map", {{{8, "bpf_map", kObject}}}},
-    {"bpf_map_elem", {{{16, nullptr, kKey}, {24, nullptr, kValue}}}},
-    {"bpf_prog", {{{8, "bpf_prog", kObject}}}},
-    {"bpf_link", {{{8, "bpf_link", kObject}}}},
-    {"bpf_sk_storage_map", {{{16, "sock", kObject}, {24, nullptr, kValue}}}},
-    {"cgroup", {{{8, "cgroup", kObject}}}},
-    {"ipv6_route", {{{8, "fib6_info", kObject}}}},
-    {"ksym", {{{8, "kallsym_iter", kObject}}}},
-    {"netlink", {{{8, "netlink_sock", kObject}}}},
-    {"sockmap", {{{16, nullptr, kKey}, {24, "sock", kObject}}}},
-    {"task", {{{8, "task_struct", kObject}}}},
-    {"task_file", {{{8, "task_struct", kObject}, {24, "file", kObject}}}},
-    {"task_vma", {{{8, "task_struct", kObject}, {16, "vm_area_struct", kObject}}}},
-    {"tcp", {{{8, "sock_common", kObject}}}},
-    {"udp", {{{8, "udp_sock", kObject}}}},
-    {"unix", {{{8, "unix_sock", kObject}}}},
-};
+RegType type_of(IterArgument::Kind kind) {
+  switch (kind) {
+    case IterArgument::Kind::kObject: return kPtrToBtfId | kMaybeNull;
+    case IterArgument::Kind::kKey: return kPtrToBuf | kMaybeNull | kRdonly;
+    default: return kPtrToBuf | kMaybeNull;
+  }
+}
 
 // Kernel: bpf_iter_prog_supported.
 Result<void> set_iterator_args(ProgInfo& prog) {
-  std::string_view name = prog.attach_func_name;
-  if (!name.starts_with(kIterPrefix)) return fail(EINVAL);
-  name.remove_prefix(kIterPrefix.size());
-  for (const IterTarget& target : kIterTargets) {
-    if (target.name != name) continue;
-    for (const IterArg& arg : target.args) {
-      if (arg.offset == 0) continue;
-      CtxArg ctx_arg{arg.offset, arg.type, 0};
-      if (arg.structure) ctx_arg.btf_id = prog.attach_btf->find(arg.structure, BTF_KIND_STRUCT).value_or(0);
-      prog.ctx_args.push_back(ctx_arg);
-    }
-    return {};
+  const IterTarget* target = iter_target(prog.attach_func_name);
+  if (!target) return fail(EINVAL);
+  for (const IterArgument& argument : target->arguments) {
+    if (argument.kind == IterArgument::Kind::kNone) continue;
+    CtxArg ctx_arg{argument.offset, type_of(argument.kind), 0};
+    if (argument.structure) ctx_arg.btf_id = prog.attach_btf->find(argument.structure, BTF_KIND_STRUCT).value_or(0);
+    prog.ctx_args.push_back(ctx_arg);
   }
-  return fail(EINVAL);
+  return {};
 }
 
 // The part of check_attach_target for a target that is a BPF program: `reliable` says whether its BTF can be trusted.

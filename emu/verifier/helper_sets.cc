@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "emu/bpf/iter_targets.h"
 #include "emu/verifier/ctx_fields.h"
 #include "emu/verifier/helper_protos.h"
 
@@ -270,7 +271,8 @@ bool has_trampoline(const ProgInfo& prog) {
 
 // Iterators over sockets may set their options (kernel: bpf_iter_tcp_get_func_proto, bpf_iter_unix_get_func_proto).
 bool iterates_sockets(const ProgInfo& prog) {
-  return attached<kIter>(prog) && (prog.attach_func_name == "bpf_iter_tcp" || prog.attach_func_name == "bpf_iter_unix");
+  const IterTarget* target = attached<kIter>(prog) ? iter_target(prog.attach_func_name) : nullptr;
+  return target && (target->features & kSetsSockets);
 }
 
 // Kernel: bpf_lsm_locked_sockopt_hooks, bpf_lsm_unlocked_sockopt_hooks.

@@ -130,6 +130,8 @@ Result<VerifiedProgram> Checker::run() {
   verified.sleepable = info_.sleepable;
   verified.max_ctx_offset = info_.max_ctx_offset;
   verified.max_tp_access = info_.max_tp_access;
+  verified.max_key_access = info_.max_rdonly_access;
+  verified.max_value_access = info_.max_rdwr_access;
   verified.ctx_words = info_.ctx_words;
   return verified;
 }

@@ -39,10 +39,10 @@ class SysctlFile : public FileNode {
 class KallsymsFile : public FileNode {
  public:
   explicit KallsymsFile(VfsWorld& world) : FileNode(0444, kProcfs), world_(world) {}
-  Result<std::string> read(Task*) override { return world_.kernel.symbols().listing(shows_addresses()) + programs(); }
+  Result<std::string> read(Task*) override { return world_.kernel.symbols().listing(world_.shows_addresses()) + programs(); }
   Result<Opened> open(Task*, int flags) override {
     std::string programs_now = programs();
-    bool addresses_now = shows_addresses();
+    bool addresses_now = world_.shows_addresses();
     if (!content_ || programs_now != programs_ || addresses_now != addresses_) {
       content_ = TRY(content_fd("kallsyms", TRY(read(nullptr))));
       programs_ = std::move(programs_now);
@@ -52,16 +52,8 @@ class KallsymsFile : public FileNode {
   }
 
  private:
-  // kernel: kallsyms_show_value.
-  bool shows_addresses() const {
-    s64 restricted = world_.sysctls["kernel/kptr_restrict"];
-    bool for_perf = restricted == 0 && world_.sysctls["kernel/perf_event_paranoid"] <= 1;
-    return for_perf || (restricted < 2 && world_.privileged);
-  }
-  // kernel: bpf_jit_kallsyms_enabled. With their addresses hidden, they are left out here.
   std::string programs() const {
-    bool shown = world_.sysctls["net/core/bpf_jit_kallsyms"] && !world_.sysctls["net/core/bpf_jit_harden"];
-    return world_.program_symbols && shown && shows_addresses() ? world_.program_symbols() : std::string();
+    return world_.program_symbols && world_.shows_programs() ? world_.program_symbols() : std::string();
   }
 
   VfsWorld& world_;

@@ -35,6 +35,17 @@ struct VfsWorld {
   // The sysctl kernel.bpf_stats_enabled changed.
   std::function<void(bool)> set_bpf_stats;
   Sysctls sysctls = {};
+
+  // Does the user see the addresses of symbols (kernel: kallsyms_show_value)?
+  bool shows_addresses() const {
+    const s64 restricted = sysctls["kernel/kptr_restrict"];
+    const bool for_perf = restricted == 0 && sysctls["kernel/perf_event_paranoid"] <= 1;
+    return for_perf || (restricted < 2 && privileged);
+  }
+  // And those of programs (kernel: bpf_jit_kallsyms_enabled)? With their addresses hidden, they are left out here.
+  bool shows_programs() const {
+    return sysctls["net/core/bpf_jit_kallsyms"] && !sysctls["net/core/bpf_jit_harden"] && shows_addresses();
+  }
 };
 
 }  // namespace bpfemu

@@ -118,6 +118,18 @@ s64 array_get_next_key(Map& map, const void* key, void* next) {
   return 0;
 }
 
+bool array_at_place(Map& map, MapPlace& place) {
+  if (place.bucket >= map.max_entries) return false;
+  place.key = &place.bucket;
+  place.value = static_cast<ArrayMap&>(map).value(place.bucket);
+  return true;
+}
+
+bool array_next_place(Map& map, MapPlace& place) {
+  if (place.bucket < map.max_entries) ++place.bucket;
+  return array_at_place(map, place);
+}
+
 const MapOps array_ops = {.alloc_check = array_alloc_check,
                           .footprint = footprint,
                           .init = init,
@@ -128,6 +140,8 @@ const MapOps array_ops = {.alloc_check = array_alloc_check,
                           .get_next_key = array_get_next_key,
                           .copy_value = copy_value,
                           .update_value = update,
+                          .at_place = array_at_place,
+                          .next_place = array_next_place,
                           .direct_value = direct_value,
                           .mmap_area = mmap_area,
                           .btf = BtfRule::kArrayIndex,

@@ -19,6 +19,8 @@ struct ArrayMap : Map {
 s64 array_alloc_check(const MapAttr& attr);
 u64 array_footprint(const MapAttr& attr, u64 element, u64 planes);
 void array_init(Map& map, u64 element);
+bool array_at_place(Map& map, MapPlace& place);
+bool array_next_place(Map& map, MapPlace& place);
 s64 array_get_next_key(Map& map, const void* key, void* next);
 
 }  // namespace bpfemu

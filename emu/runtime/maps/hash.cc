@@ -81,6 +81,8 @@ constexpr MapOps ops(decltype(lookup)* look, decltype(update)* put) {
           .lookup_and_delete = hash_lookup_and_delete,
           .bucket_count = hash_bucket_count,
           .copy_bucket = hash_copy_bucket,
+          .at_place = hash_at_place,
+          .next_place = hash_next_place,
           .batches = kBatchLookup | kBatchUpdate | kBatchDelete | kBatchLookupAndDelete};
 }
 

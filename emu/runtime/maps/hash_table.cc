@@ -297,6 +297,40 @@ u32 hash_copy_bucket(Run* run, Map& base, u32 bucket_index, void* keys, void* va
   return count;
 }
 
+namespace {
+
+bool show_place(HashMap& map, MapPlace& place, HashElement* e) {
+  place.element = e;
+  place.key = map.key(e);
+  place.value = map.value(e);
+  return true;
+}
+
+}  // namespace
+
+// kernel: bpf_hash_map_seq_find_next.
+bool hash_at_place(Map& base, MapPlace& place) {
+  HashMap& map = static_cast<HashMap&>(base);
+  for (; place.bucket <= map.bucket_mask; ++place.bucket, place.skipped = 0) {
+    u32 count = 0;
+    for (HashLink link = map.bucket(place.bucket).first; !HashMap::is_end(link); link = map.element(link)->next) {
+      if (count++ == place.skipped) return show_place(map, place, map.element(link));
+    }
+  }
+  return false;
+}
+
+bool hash_next_place(Map& base, MapPlace& place) {
+  HashMap& map = static_cast<HashMap&>(base);
+  ++place.skipped;
+  // The program may have deleted the element: what follows is its own next.
+  const HashLink link = static_cast<const HashElement*>(place.element)->next;
+  if (!HashMap::is_end(link)) return show_place(map, place, map.element(link));
+  ++place.bucket;
+  place.skipped = 0;
+  return hash_at_place(map, place);
+}
+
 s64 hash_lookup_and_delete(Run* run, Map& map, const void* key, void* value) {
   s64 error = map_ops(map.type)->copy_value(run, map, key, value);
   return error ? error : hash_erase(run, map, key);

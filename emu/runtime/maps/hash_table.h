@@ -110,6 +110,8 @@ s64 hash_get_next_key(Map& map, const void* key, void* next);
 u32 hash_bucket_count(Map& map);
 u32 hash_copy_bucket(Run* run, Map& map, u32 bucket, void* keys, void* values, u32 room);
 s64 hash_lookup_and_delete(Run* run, Map& map, const void* key, void* value);
+bool hash_at_place(Map& map, MapPlace& place);
+bool hash_next_place(Map& map, MapPlace& place);
 s64 hash_for_each(Run* run, Map& map, MapCallback callback, u64 context, u64 flags);
 
 // Puts a new element in place of the one with the same key, if there is one (kernel: htab_map_update_elem,

@@ -76,6 +76,15 @@ enum class BtfRule : u8 {
 // Batch commands that a type has; without its bit, -ENOTSUPP.
 inline constexpr u8 kBatchLookup = 1, kBatchUpdate = 2, kBatchDelete = 4, kBatchLookupAndDelete = 8;
 
+// Where an iterator is in a map (kernel: bpf_iter_seq_hash_map_info, bpf_iter_seq_array_map_info).
+struct MapPlace {
+  u32 bucket = 0;   // of an array: the index, which is the key
+  u32 skipped = 0;  // elements of the bucket before it
+  const void* key = nullptr;
+  void* value = nullptr;    // of one that has a value per CPU: of the first
+  const void* element = nullptr;
+};
+
 using MapCallback = u64 (*)(u64, u64, u64, u64, u64, Run*);
 
 // Operations of a map type. Results are the kernel's: 0 or a count, or a negative errno; pointers are null on failure.
@@ -118,6 +127,11 @@ struct MapOps {
   // one has, whose keys and values are copied when `room` is enough for all of them. Null: batches go by key.
   u32 (*bucket_count)(Map& map) = nullptr;
   u32 (*copy_bucket)(Run* run, Map& map, u32 bucket, void* keys, void* values, u32 room) = nullptr;
+
+  // Iterators: the element at the place, or where that is gone, the next one; and the one behind it. False: there is
+  // none. Null: programs cannot walk such maps (kernel: iter_seq_info, bpf_iter_attach_map).
+  bool (*at_place)(Map& map, MapPlace& place) = nullptr;
+  bool (*next_place)(Map& map, MapPlace& place) = nullptr;
 
   // Address of the value area for BPF_PSEUDO_MAP_VALUE, to which `offset` is added: 0 or -errno
   // (kernel: map_direct_value_addr).

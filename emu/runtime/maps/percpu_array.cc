@@ -90,6 +90,8 @@ const MapOps percpu_array_ops = {.alloc_check = array_alloc_check,
                                  .get_next_key = array_get_next_key,
                                  .copy_value = copy_value,
                                  .update_value = update_value,
+                                 .at_place = array_at_place,
+                                 .next_place = array_next_place,
                                  .btf = BtfRule::kArrayIndex,
                                  .batches = kBatchLookup | kBatchUpdate,
                                  .per_cpu = true};

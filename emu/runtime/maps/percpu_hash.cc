@@ -73,6 +73,8 @@ constexpr MapOps kOps = {.alloc_check = alloc_check,
                          .lookup_and_delete = hash_lookup_and_delete,
                          .bucket_count = hash_bucket_count,
                          .copy_bucket = hash_copy_bucket,
+                         .at_place = hash_at_place,
+                         .next_place = hash_next_place,
                          .batches = kBatchLookup | kBatchUpdate | kBatchDelete | kBatchLookupAndDelete,
                          .per_cpu = true};
 

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions that emu/abi/iter_targets.inc names. Errors are those of the kernel's attach_target.
+#pragma once
+
+#include "emu/iter/target.h"
+
+namespace bpfemu {
+
+// id_targets.cc
+Result<std::unique_ptr<IterSubject>> bpf_map_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> bpf_prog_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> bpf_link_subject(const IterRequest& request);
+// map_elements.cc: EBADF, EINVAL; EACCES: the program reads more than a key or a value has.
+Result<std::unique_ptr<IterSubject>> map_element_subject(const IterRequest& request);
+// task_targets.cc: EINVAL, EBADF.
+Result<std::unique_ptr<IterSubject>> task_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> task_file_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> task_vma_subject(const IterRequest& request);
+// ksym.cc
+Result<std::unique_ptr<IterSubject>> ksym_subject(const IterRequest& request);
+
+}  // namespace bpfemu
