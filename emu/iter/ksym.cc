@@ -42,18 +42,19 @@ class SymbolsWalk : public IterWalk {
  private:
   bool settle() {
     const auto line = this->line();
-    if (!line) return false;
     object_.set("pos", static_cast<s64>(position_) + (position_ < core_));  // the kernel's has gone on already
     object_.set("pos_arch_end", end(core_));
     object_.set("pos_mod_end", end(world_.kernel.symbols().all().size()));
     object_.set("pos_ftrace_mod_end", end(world_.kernel.symbols().all().size()));
-    object_.set("pos_bpf_end", s64{0});
+    object_.set("pos_bpf_end", line ? s64{0} : static_cast<s64>(position_));
+    object_.set("show_value", s32{shows_addresses_});
+    object_.set("exported", s32{line && line->exported});
+    // The last call of the program still has the last symbol, as one that kprobes do not have.
+    set_text("module_name", line ? line->module : "__builtin__kprobes", kModuleSize);
+    if (!line) return false;
     object_.set("value", line->address);
     object_.set("type", line->type);
-    object_.set("exported", s32{line->exported});
-    object_.set("show_value", s32{shows_addresses_});
     set_text("name", line->name, kNameSize);
-    set_text("module_name", line->module, kModuleSize);
     return true;
   }
   // The kernel finds the end of a part when it gets there.
