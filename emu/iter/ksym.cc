@@ -2,7 +2,6 @@
 // ksym: the symbols of the kernel, of its modules and of loaded programs, as /proc/kallsyms lists them (kernel:
 // bpf_iter_ksym_seq_show, struct kallsym_iter). ftrace and kprobes have no pages of their own here.
 #include <cctype>
-#include <cstring>
 
 #include "emu/iter/targets.h"
 
@@ -50,11 +49,11 @@ class SymbolsWalk : public IterWalk {
     object_.set("show_value", s32{shows_addresses_});
     object_.set("exported", s32{line && line->exported});
     // The last call of the program still has the last symbol, as one that kprobes do not have.
-    set_text("module_name", line ? line->module : "__builtin__kprobes", kModuleSize);
+    object_.set_text("module_name", line ? line->module : "__builtin__kprobes", kModuleSize);
     if (!line) return false;
     object_.set("value", line->address);
     object_.set("type", line->type);
-    set_text("name", line->name, kNameSize);
+    object_.set_text("name", line->name, kNameSize);
     return true;
   }
   // The kernel finds the end of a part when it gets there.
@@ -77,14 +76,6 @@ class SymbolsWalk : public IterWalk {
     if (program >= programs_.size()) return std::nullopt;
     return Line{programs_[program].address, 't', programs_[program].name, "bpf"};
   }
-  void set_text(const char* path, std::string_view text, size_t room) {
-    const u64 at = object_.address(path);
-    if (!at) return;
-    char* to = reinterpret_cast<char*>(at);
-    const size_t size = text.copy(to, room - 1);
-    to[size] = 0;
-  }
-
   IterWorld& world_;
   const KernelStruct& type_;
   KernelObject object_;

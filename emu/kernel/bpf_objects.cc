@@ -12,15 +12,6 @@ namespace {
 
 constexpr size_t kMostTypes = 1 << 20;  // bytes of BTF that are laid out with a table of its types
 
-// A text in an array of chars, cut with a NUL at its end.
-void set_text(const KernelObject& object, const char* path, std::string_view text, size_t room) {
-  const u64 at = object.address(path);
-  if (!at) return;
-  char* to = reinterpret_cast<char*>(at);
-  std::memset(to, 0, room);
-  text.copy(to, room - 1);
-}
-
 // The struct that a link of a type begins (kernel: bpf_link_init's callers).
 const char* structure_of(u32 link_type) {
   switch (link_type) {
@@ -54,7 +45,7 @@ KernelObject BpfObjects::map(const MapObject& map, s64 owners) {
   object.set("btf_value_type_id", map.btf_value_type_id);
   object.set("btf_vmlinux_value_type_id", map.btf_vmlinux_value_type_id);
   object.set("btf", map.btf ? btf(*map.btf).address() : u64{0});
-  set_text(object, "name", map.name, BPF_OBJ_NAME_LEN);
+  object.set_text("name", map.name, BPF_OBJ_NAME_LEN);
   object.set("frozen", map.frozen);
   object.set("writecnt.counter", s64{map.writers});
   // Descriptors and pins share one hold of the map; each counts as a use and as a reference.
@@ -87,7 +78,7 @@ KernelObject BpfObjects::program(const Program& program) {
   aux.set("load_time", program.load_time_ns);
   aux.set("verified_insns", program.verified.processed_insns);
   aux.set("sleepable", program.verified.sleepable);
-  set_text(aux, "name", program.name, BPF_OBJ_NAME_LEN);
+  aux.set_text("name", program.name, BPF_OBJ_NAME_LEN);
   aux.set("btf", program.btf ? btf(*program.btf).address() : u64{0});
   aux.set("dst_prog", program.attach_program ? this->program(*program.attach_program).address() : u64{0});
   if (!is_new) return object;
@@ -162,7 +153,7 @@ KernelObject BpfObjects::btf(const Btf& btf) {
   object.set("data_size", static_cast<u32>(btf.raw().size()));
   object.set("nr_types", btf.type_count());
   object.set("refcnt.refs.counter", s32{1});
-  set_text(object, "name", btf.name(), 56);  // MODULE_NAME_LEN
+  object.set_text("name", btf.name(), 56);  // MODULE_NAME_LEN
   if (!btf.is_kernel()) show_types(object, btf);
   return object;
 }

@@ -116,14 +116,6 @@ std::string child_identity(const KernelObject& parent, std::string_view name) {
   return fmt::format("{:x}/{}", parent.address(), name);
 }
 
-void set_text(const KernelObject& object, std::string_view member, std::string_view text, size_t room) {
-  const u64 at = object.address(member);
-  if (!at) return;
-  text = text.substr(0, room - 1);
-  std::memset(reinterpret_cast<void*>(at), 0, room);
-  std::memcpy(reinterpret_cast<void*>(at), text.data(), text.size());
-}
-
 void set_time(u64 at, const timespec& time) {
   if (!at) return;
   store(reinterpret_cast<void*>(at), s64{time.tv_sec});
@@ -136,7 +128,7 @@ void set_time(u64 at, const timespec& time) {
 void FileObjects::set_name(const KernelObject& dentry, u64 parent, std::string_view name) {
   u64 text = 0;
   if (name.size() < kInlineName) {
-    set_text(dentry, "d_iname", name, kInlineName);
+    dentry.set_text("d_iname", name, kInlineName);
     text = dentry.address("d_iname");
   } else {
     text = space_.text(name);
@@ -158,7 +150,7 @@ KernelObject FileObjects::super_block(const MountFacts& mount) {
   block.set("s_type", type.address());
   block.set("s_count", s32{1});
   const bool device = mount.source.starts_with("/dev/");
-  set_text(block, "s_id", device ? std::string_view(mount.source).substr(5) : mount.type, kInlineName);
+  block.set_text("s_id", device ? std::string_view(mount.source).substr(5) : mount.type, kInlineName);
   return block;
 }
 

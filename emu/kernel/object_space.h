@@ -4,7 +4,7 @@
 // struct decides what identifies it and which members it fills in.
 #pragma once
 
-#include <functional>
+#include <cstring>
 #include <functional>
 #include <list>
 #include <map>
@@ -58,6 +58,14 @@ class KernelObject {
   template <class T>
   void set(std::string_view path, T value) const {
     if (const u64 at = address(path)) store(reinterpret_cast<void*>(at), value);
+  }
+
+  // Into an array of `room` chars, cut with a NUL at its end.
+  void set_text(std::string_view path, std::string_view text, size_t room) const {
+    const u64 at = address(path);
+    if (!at) return;
+    std::memset(reinterpret_cast<void*>(at), 0, room);
+    text.copy(reinterpret_cast<char*>(at), room - 1);
   }
 
  private:
