@@ -145,6 +145,4 @@ void LoaderHost::show_cpus(pid_t tid) {
   tracer_->cpu().let_go();
 }
 
-u64 LoaderHost::cgroup_of(Task& task) { return cgroup_id(task.tid()); }
-
 }  // namespace bpfemu

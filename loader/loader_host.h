@@ -28,7 +28,6 @@ class LoaderHost final : public Host {
   Task* find_local(Task& caller, pid_t tid) override;
   Result<TaskFacts> facts(pid_t tid) override;
   u32 cpu_of(Task& task) override;
-  u64 cgroup_of(Task& task) override;
   bool pause() override { return tracer_->long_calls().pause(); }
   bool breathe(const Task* task) override { return tracer_->long_calls().breathe(task); }
   std::vector<pid_t> thread_groups() override { return tasks_.thread_groups(); }

@@ -2,10 +2,8 @@
 #include "loader/proc_files.h"
 
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,15 +28,6 @@ u64 now(clockid_t clock) {
   return t.tv_sec * kSecond + t.tv_nsec;
 }
 
-// Where a cgroup2 file system is, alone or beside version 1. Empty: nowhere.
-const char* cgroup_mount() {
-  for (const char* folder : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-    struct statfs fs;
-    if (::statfs(folder, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC) return folder;
-  }
-  return "";
-}
-
 // The last number on a line of status: "NSpid:\t4711\t1" has one for each namespace, from ours on.
 pid_t innermost(const std::string& status, const char* key) {
   const size_t at = status.find(fmt::format("\n{}:", key)), end = status.find('\n', at + 1);
@@ -51,21 +40,6 @@ u64 number(std::string_view text) {
 }
 
 }  // namespace
-
-u64 cgroup_id(pid_t tid) {
-  constexpr u64 kRoot = 1;
-  const Result<std::string> groups = read_proc(tid, "cgroup");
-  const char* const mount = cgroup_mount();
-  if (!groups || !*mount) return kRoot;
-  const size_t line = groups->starts_with("0::") ? 0 : groups->find("\n0::") + 1;
-  if (line == 0 && !groups->starts_with("0::")) return kRoot;
-  const size_t path = line + 3;
-  const std::string name = groups->substr(path, groups->find('\n', path) - path);
-  struct stat folder;
-  // "/..": outside of what this cgroup namespace shows.
-  if (name.starts_with("/..") || ::stat((mount + name).c_str(), &folder) != 0) return kRoot;
-  return folder.st_ino;
-}
 
 u64 namespace_of(pid_t tid, const char* kind) {
   struct stat link;
@@ -97,7 +71,6 @@ Result<TaskFacts> read_facts(pid_t tid) {
   facts.start_boottime_ns = number(fields[kStartTime]) * (kSecond / ::sysconf(_SC_CLK_TCK));
   facts.start_time_ns = facts.start_boottime_ns - (now(CLOCK_BOOTTIME) - now(CLOCK_MONOTONIC));
   facts.cpu = number(fields[kProcessor]);
-  facts.cgroup_id = cgroup_id(tid);
   return facts;
 }
 

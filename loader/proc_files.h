@@ -9,14 +9,10 @@
 
 namespace bpfemu {
 
-// The id of the task's cgroup, which is the inode of its folder in cgroup2 (kernel: cgroup_id). The root's where cgroup2
-// is not mounted, or does not show it.
-u64 cgroup_id(pid_t tid);
-
 // The inode of the thread's namespace of a kind ("user", "pid"). Never 0; the same for all whose may not be seen.
 u64 namespace_of(pid_t tid, const char* kind);
 
-// TaskFacts from stat, status and cgroup; start times have the resolution of a clock tick.
+// TaskFacts from stat and status; start times have the resolution of a clock tick.
 Result<TaskFacts> read_facts(pid_t tid);
 
 // /proc/TID/status, as far as signals go.

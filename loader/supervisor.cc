@@ -56,10 +56,17 @@ class Kernel final : public CallHandler {
     system_.explanations.process_ended(tgid, wait_status != 0);
     release_unmapped(system_);
   }
-  void thread_forked(pid_t parent, pid_t child) override { system_.identities.forked(parent, child); }
-  void thread_executed(pid_t tid, pid_t old_tid) override { system_.identities.executed(tid, old_tid); }
+  void thread_forked(pid_t parent, pid_t child) override {
+    system_.identities.forked(parent, child);
+    system_.cgroups.forked(parent, child);
+  }
+  void thread_executed(pid_t tid, pid_t old_tid) override {
+    system_.identities.executed(tid, old_tid);
+    system_.cgroups.executed(tid, old_tid);
+  }
   void thread_gone(pid_t tid) override {
     system_.identities.gone(tid);
+    system_.cgroups.gone(tid);
     system_.quiet_paths->held.returned(tid);
   }
   u32 version_code() override { return system_.profile.code; }

@@ -180,7 +180,6 @@ void TaskObjects::fill(Block& block, const TaskFacts& facts) {
   task.set("cred", block.cred.address());
   task.set("real_cred", block.cred.address());
   task.set("group_leader", task.address());
-  task.set("cgroups", cgroup(facts).address());
   const bool leads = facts.tid == facts.tgid;
   task.set("exit_signal", leads ? s32{17} : s32{-1});
   task.set("loginuid", number_in(facts.tid, "loginuid"));
@@ -243,27 +242,39 @@ void TaskObjects::fill_namespaces(Block& block, const TaskFacts& facts) {
   if (nested) number(1, facts.local_tid, pid_namespace);
 }
 
-KernelObject TaskObjects::cgroup(const TaskFacts& facts) {
-  const std::string identity = fmt::format("{}", facts.cgroup_id);
+void TaskObjects::show_cgroup(Block& block, const TaskFacts& facts) {
+  static const Cgroup kRoot(1, "", nullptr);
+  const std::shared_ptr<Cgroup> known = cgroup_of ? cgroup_of(facts.tid) : nullptr;
+  const Cgroup& current = known ? *known : kRoot;
+  if (std::exchange(block.cgroup, current.id()) == current.id()) return;
+  const KernelObject set = space_.object(space_.structure("css_set"), fmt::format("{}", current.id()));
+  set.set("dfl_cgrp", cgroup(current).address());
+  block.task.set("cgroups", set.address());
+}
+
+KernelObject TaskObjects::cgroup(const Cgroup& of) {
   bool is_new = false;
-  const KernelObject set = space_.object(space_.structure("css_set"), identity);
+  const std::string identity = fmt::format("{}", of.id());
   const KernelObject cgroup = space_.object(space_.structure("cgroup"), identity);
   const KernelObject node = space_.object(space_.structure("kernfs_node"), identity, &is_new);
-  set.set("dfl_cgrp", cgroup.address());
+  if (!is_new) return cgroup;
   cgroup.set("kn", node.address());
-  node.set("id", facts.cgroup_id);
-  if (!is_new) return set;
-  // "0::/a/b"; the root has no name.
-  const std::string paths = "\n" + read_proc(facts.tgid, "cgroup").value_or("");
-  const size_t own = paths.find("\n0::/");
-  const std::string path = own == paths.npos ? "" : paths.substr(own + 4, paths.find('\n', own + 1) - own - 4);
-  node.set("name", space_.text(path.substr(path.rfind('/') + 1)));
-  return set;
+  cgroup.set("level", s32(of.level()));
+  cgroup.set("self.cgroup", cgroup.address());
+  node.set("id", of.id());
+  node.set("name", space_.text(of.name()));
+  if (!of.parent()) return cgroup;
+  const KernelObject above = this->cgroup(*of.parent());
+  const KernelObject above_node = space_.object(space_.structure("kernfs_node"), fmt::format("{}", of.parent()->id()));
+  cgroup.set("self.parent", above.address("self"));
+  node.set("parent", above_node.address());
+  return cgroup;
 }
 
 // What may be different at each event.
 void TaskObjects::refresh(Block& block, const TaskFacts& facts) {
   const KernelObject& task = block.task;
+  show_cgroup(block, facts);
   task.set("pid", s32{facts.tid});
   task.set("tgid", s32{facts.tgid});
   if (const u64 comm = task.address("comm")) std::memcpy(reinterpret_cast<void*>(comm), facts.comm, sizeof facts.comm);

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "emu/abi/pt_regs.h"
+#include "emu/bpf/cgroup.h"
 #include "emu/kernel/file_objects.h"
 #include "emu/kernel/object_space.h"
 #include "emu/ports/host.h"
@@ -46,6 +47,8 @@ class TaskObjects {
   // struct pt_regs of the task whose task_struct is at `address`: its own address, 0: no memory.
   u64 show_registers(u64 address, const PtRegs& regs);
   size_t count() const { return blocks_.size(); }
+  // The cgroup that a thread is in; unset: all are in the root.
+  std::function<std::shared_ptr<Cgroup>(pid_t tid)> cgroup_of;
 
  private:
   // Groups of members that are asked for at each event, once they are named.
@@ -56,6 +59,7 @@ class TaskObjects {
     u64 start_boottime_ns = 0;
     u32 programs = 0;   // that it has run
     bool ended = false;  // forgotten: the thread or its program
+    u64 cgroup = 0;     // the id of the one that cgroups leads to
     pid_t parent = -1;  // the tgid of the one that real_parent leads to
   };
   struct Member {
@@ -71,7 +75,8 @@ class TaskObjects {
   void fill_memory(Block& block, const TaskFacts& facts);
   void refresh(Block& block, const TaskFacts& facts);
   void link(Block& block, const TaskFacts& facts);
-  KernelObject cgroup(const TaskFacts& facts);
+  void show_cgroup(Block& block, const TaskFacts& facts);
+  KernelObject cgroup(const Cgroup& of);
   Block* relative(pid_t tgid);
   void show_files(Block& block, const TaskFacts& facts);
   void show_folders(Block& block, const TaskFacts& facts);

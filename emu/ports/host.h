@@ -32,7 +32,6 @@ struct TaskFacts {
   u64 start_time_ns = 0;    // CLOCK_MONOTONIC at creation of the thread
   u64 start_boottime_ns = 0;
   char comm[16] = {};
-  u64 cgroup_id = 1;
   u32 cpu = 0;
   u32 priority = 120;
   int exit_code = 0;        // wait status, set at exit
@@ -82,11 +81,6 @@ class Host {
   // The one that the caller means by `tid`, as its own pid namespace has it (kernel: find_task_by_vpid).
   virtual Task* find_local(Task& /*caller*/, pid_t tid) { return find_task(tid); }
   virtual Result<TaskFacts> facts(pid_t tid) = 0;     // ESRCH
-  // The id of the cgroup that it is in now.
-  virtual u64 cgroup_of(Task& task) {
-    auto known = facts(task.tid());
-    return known ? known->cgroup_id : 1;
-  }
   // The CPU that the stopped thread last ran on; asked at every event of a program that shows it, so make it cheap.
   virtual u32 cpu_of(Task& task) {
     auto found = facts(task.tid());

@@ -17,6 +17,7 @@
 #include "emu/base/bytes.h"
 #include "emu/probe/bpf_timers.h"
 #include "emu/probe/kernel_stack.h"
+#include "emu/bpf/cgroup.h"
 #include "emu/probe/point.h"
 #include "emu/probe/trace_flags.h"
 #include "emu/runtime/helpers/helpers.h"
@@ -66,6 +67,11 @@ Runner::~Runner() {
   arena_.release(contexts_);
 }
 
+u64 Runner::cgroup_id(pid_t tid) const {
+  const auto cgroup = cgroup_of(tid);
+  return cgroup ? cgroup->id() : 1;
+}
+
 u64 Runner::task_struct(pid_t tid) {
   auto facts = host_.facts(tid);
   return facts ? task_struct_of(*facts) : 0;
@@ -101,12 +107,12 @@ Runner::Known* Runner::know(Task& task, const ProgramNeeds& needs) {
     run.ns_tgid = facts->local_tgid ? static_cast<u32>(facts->local_tgid) : run.tgid;
     run.uid = facts->uid;
     run.gid = facts->gid;
-    run.cgroup_id = facts->cgroup_id;
+    run.cgroup_id = cgroup_id(task.tid());
     run.ns_dev = pid_namespace_dev_;
     run.ns_ino = facts->pid_namespace ? facts->pid_namespace : pid_namespace_ino_;
     memcpy(run.comm, facts->comm, sizeof run.comm);
   }
-  if (needs.cgroup) known.task.cgroup_id = host_.cgroup_of(task);
+  if (needs.cgroup) known.task.cgroup_id = cgroup_id(task.tid());
   if (needs.comm) {
     if (!known.comm) {
       known.comm.reset(open(fmt::format("/proc/{}/comm", task.tid()).c_str(), O_RDONLY | O_CLOEXEC));
@@ -222,6 +228,11 @@ struct RunScopeEnv {
     Host& host = scope.runner_.host_;
     if (!scope.happened_) return host.clock(clock_id);
     return clock_id == CLOCK_MONOTONIC ? scope.happened_ : scope.happened_ + scope.runner_.ahead(clock_id);
+  }
+  static u64 cgroup_at(void* self, const Run* run, u32 level) {
+    const auto cgroup = scope_of(self).runner().cgroup_of(static_cast<pid_t>(run->task->tid));
+    const Cgroup* const ancestor = cgroup ? cgroup->ancestor(level) : nullptr;
+    return ancestor ? ancestor->id() : 0;
   }
   static void wake(void* self, void* ring) { scope_of(self).runner().outlets_.wake(ring); }
   static u64 task_struct(void* self, Run* run) {
@@ -358,6 +369,7 @@ struct RunScopeEnv {
             .missing = missing,
             .task_struct = task_struct,
             .kernel_stack = kernel_stack,
+            .cgroup_at = cgroup_at,
             .test_object = test_object,
             .show_sock = show_sock,
             .symbol_at = symbol_at,
@@ -371,7 +383,8 @@ struct RunScopeEnv {
             .per_cpu = per_cpu,
             .read_perf_event = read_perf_event,
             .timers = scope->runner().timers ? &kTimers : nullptr,
-            .syscalls = nullptr};
+            .syscalls = nullptr,
+            .socket = nullptr};
   }
 };
 

@@ -23,6 +23,7 @@
 namespace bpfemu {
 
 class BpfTimers;
+class Cgroup;
 struct PerfEventState;
 
 // Where running programs reach out to.
@@ -30,6 +31,7 @@ struct Outlets {
   std::function<void(const void* ring)> wake;                // who polls a struct Map or struct PerfRing
   TraceLog* trace = nullptr;                                 // bpf_trace_printk's lines
   std::function<u64(const TaskFacts&)> task_struct;          // arena address of the task's task_struct, 0: none
+  std::function<std::shared_ptr<Cgroup>(pid_t)> cgroup_of;   // that the thread is in
   std::function<u64()> test_object;                          // arena address of prog_test_struct, 0: none
   std::function<bool(RunSock&)> show_sock;                   // fills in RunSock::object
   std::function<void(pid_t)> task_gone;                      // the thread ended or runs another program
@@ -84,6 +86,9 @@ class Runner {
   u64 task_struct_of(const TaskFacts& facts);
   // A name that programs see in the place of the thread's own; none: no longer.
   void show_name(pid_t tid, const std::optional<std::string>& name);
+  // The cgroup of a thread; null: nobody knows of cgroups.
+  std::shared_ptr<Cgroup> cgroup_of(pid_t tid) const { return outlets_.cgroup_of ? outlets_.cgroup_of(tid) : nullptr; }
+  u64 cgroup_id(pid_t tid) const;  // the root's, 1, then
 
   // Who wants runs to be counted and timed: the sysctl kernel.bpf_stats_enabled, descriptors of BPF_ENABLE_STATS.
   u32 stats_users = 0;
@@ -134,6 +139,8 @@ class RunScope {
   void set_happened(u64 time) { happened_ = time; }
   // A syscall program runs, which may make calls of its own.
   void set_syscalls(const SyscallServices* syscalls) { env_.syscalls = syscalls; }
+  // A program of a cgroup runs, for a call of the task's.
+  void set_socket_call(const SocketServices* socket) { env_.socket = socket; }
   // The program runs for this perf event.
   void set_perf_event(const PerfEventState& state) { perf_event_ = &state; }
   // A clock's interrupt runs the program.

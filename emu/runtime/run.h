@@ -36,6 +36,14 @@ struct SyscallServices {
   s64 (*find_type)(void* self, const char* name, u32 kind);
 };
 
+// What programs of cgroups may do to the socket of the call that they run for. Results as of the helpers.
+struct SocketServices {
+  void* self;
+  s64 (*bind)(void* self, const void* address, u32 size);
+  s64 (*set_option)(void* self, u32 level, u32 option, const void* value, u32 size);
+  s64 (*get_option)(void* self, u32 level, u32 option, void* value, u32 size);
+};
+
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
@@ -58,6 +66,7 @@ struct Env {
   void (*missing)(void* self, const char* what);                            // UNMODELED at run time
   u64 (*task_struct)(void* self, Run* run);         // arena address of the current task_struct, 0: cannot be made
   s64 (*kernel_stack)(void* self, Run* run, u64* ips, u32 max);             // as user_stack, of the modelled kernel
+  u64 (*cgroup_at)(void* self, const Run* run, u32 level);  // id of the current cgroup's ancestor at a level, 0: below it
   u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
@@ -74,6 +83,7 @@ struct Env {
   s64 (*read_perf_event)(void* self, Run* run, u64 state, u64* to);
   const TimerServices* timers;
   const SyscallServices* syscalls;                  // of syscall programs; null: the program is none
+  const SocketServices* socket;                     // of programs of cgroups; null: there is no call
 };
 
 // The task an event belongs to, in the terms of the helpers.
@@ -101,6 +111,7 @@ struct Run {
   u32 tail_calls;
   s32 breaths;              // jumps backwards and callbacks until breathe() is called
   u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)
+  s32 retval;               // what the call of a program of a cgroup is to return (kernel: bpf_cg_run_ctx)
   u64 stack_base;           // interpreter's stack of frames
   bool counted;             // kernel.bpf_stats_enabled: runs count in ProgramText
 };

@@ -33,6 +33,7 @@ Reply enter_chroot(System& system, Call& call);
 Reply enter_new_root(System& system, Call& call);
 Reply enter_inotify(System& system, Call& call);
 Reply enter_file_handle(System& system, Call& call);
+Reply enter_open_handle(System& system, Call& call);
 // readlink.cc
 Reply enter_readlink(System& system, Call& call);
 // dir.cc, owners.cc

@@ -19,9 +19,23 @@ namespace bpfemu {
 
 namespace {
 
-constexpr std::string_view kModelled[] = {"bpf", "tracefs", "debugfs"};
+constexpr std::string_view kModelled[] = {"bpf", "tracefs", "debugfs", "cgroup2"};
+constexpr std::string_view kCgroupOptions[] = {"nsdelegate", "favordynmods", "memory_localevents",
+                                               "memory_recursiveprot"};
 constexpr size_t kMaxType = 32, kMaxOptions = 4096;
 constexpr u64 kPropagation = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
+
+// Of cgroup2, which has these alone (kernel: cgroup2_fs_parameters).
+Result<void> check_cgroup_options(Call& call) {
+  if (!call.args[4]) return {};
+  const std::string text = TRY(call.task.read_string(call.args[4], kMaxOptions));
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::string_view word = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    if (!word.empty() && std::ranges::find(kCgroupOptions, word) == std::end(kCgroupOptions)) return fail(EINVAL);
+  }
+  return {};
+}
 
 // "mode=755,uid=0": what these file systems understand of mount's data; EINVAL.
 Result<AttributeChange> options(Call& call) {
@@ -64,9 +78,14 @@ Reply new_mount(System& system, Call& call, const Found& target, const std::stri
     if (::stat(folder.c_str(), &st) != 0) return Reply::answer(-s64{errno});
     if (!S_ISDIR(st.st_mode)) return Reply::answer(-ENOTDIR);
   }
+  const bool cgroups = type == kCgroup2.name;
+  if (cgroups) {
+    if (auto known = check_cgroup_options(call); !known) return Reply::answer(known);
+  }
   auto mounted = system.vfs->mount(type, target, root.name);
   if (!mounted) return Reply::answer(mounted);
   Found place{.where = Found::Where::kOurs, .node = system.vfs->at(root.name + target.path), .path = target.path};
+  if (cgroups) return Reply::answer(s64{0});
   return Reply::answer(type == "bpf" || call.args[4] ? configure(system, call, place) : Result<void>());
 }
 
@@ -95,9 +114,8 @@ bool is_modelled(std::string_view type) {
   return std::find(std::begin(kModelled), std::end(kModelled), type) != std::end(kModelled);
 }
 
-bool is_cgroup(std::string_view type) {
-  return type == "cgroup2" || type == "cgroup";
-}
+// Hierarchies of version 1 are the host's.
+bool is_cgroup(std::string_view type) { return type == "cgroup"; }
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 // it was opened and that shows who it is by its inode.
 #pragma once
 
+#include "emu/syscalls/call.h"
 #include "emu/syscalls/files.h"
 #include "emu/vfs/vfs.h"
 
@@ -57,6 +58,8 @@ class DirectoryFile : public NodeFile {
 // Gives the task a descriptor: of a folder to read, or with O_PATH of anything. ENOMEM: there is no place for it.
 Result<int> install_folder(System& system, Task& task, const Found& found, int flags);
 Result<int> install_path_only(System& system, Task& task, const Found& found, int flags);
+// Opens a place of ours, with the flags of open(2) (open.cc).
+Result<u64> open_place(System& system, Call& call, const Found& found, int flags);
 // Makes the folder the task's current one (kernel: set_fs_pwd).
 Result<void> enter_folder(System& system, Task& task, const Found& found);
 // The folder of ours that the task is in.

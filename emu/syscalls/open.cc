@@ -100,9 +100,9 @@ Result<u64> open_file(System& system, Call& call, const Found& found, int flags)
       TRY(system.files.install_native(call.task, std::move(file), opened.fd.get(), flags & O_CLOEXEC)));
 }
 
-Result<u64> open_place(System& system, Call& call, const OpenCall& open, const Found& found) {
-  int flags = open.flags();
-  if (open.wrong.value) return fail(open.wrong.value);
+}  // namespace
+
+Result<u64> open_place(System& system, Call& call, const Found& found, int flags) {
   if (flags & O_PATH) {
     if ((flags & O_DIRECTORY) && !found.directory()) return fail(ENOTDIR);
     return static_cast<u64>(TRY(install_path_only(system, call.task, found, flags)));
@@ -111,11 +111,14 @@ Result<u64> open_place(System& system, Call& call, const OpenCall& open, const F
   return found.directory() ? open_folder(system, call, found, flags) : open_file(system, call, found, flags);
 }
 
+namespace {
+
 Reply open_found(System& system, Call& call, const OpenCall& open, const Found& found) {
   if (!found.path.empty() && (!found.ours() || found.magic)) system.quiet_paths->held.may_get(call.task.tid());
   if (found.where == Found::Where::kHost || found.magic) return Reply::native();
   if (found.where == Found::Where::kElsewhere) return redirect(call, {{open.argument, found.path}});
-  if (!found.anonymous()) return Reply::answer(open_place(system, call, open, found));
+  if (!found.anonymous() && open.wrong.value) return Reply::answer(-s64{open.wrong.value});
+  if (!found.anonymous()) return Reply::answer(open_place(system, call, found, open.flags()));
   // An anonymous inode cannot be opened anew.
   return open.flags() & O_PATH ? Reply::native() : Reply::answer(-ENXIO);
 }

@@ -6,7 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <optional>
+
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/node_file.h"
 #include "emu/syscalls/path.h"
 
 namespace bpfemu {
@@ -31,8 +35,42 @@ Reply watch_target(System& system, Call&, const Found& target) {
   return Reply::answer(-ENOSYS);
 }
 
-Reply handle_target(System&, Call&, const Found& target) {
-  return target.magic ? Reply::native() : Reply::answer(-EOPNOTSUPP);
+// struct file_handle with what kernfs puts into it.
+struct CgroupHandle {
+  u32 bytes;
+  s32 type;
+  u64 id;
+};
+constexpr s32 kKernfsHandle = 0xfe;   // FILEID_KERNFS
+constexpr u32 kMaxHandle = 128, kIdBytes = sizeof(u64), kHandleHead = offsetof(CgroupHandle, id);
+
+// Kernel: do_sys_name_to_handle, kernfs_encode_fh. Of our file systems cgroup2 alone has handles.
+Reply handle_target(System& system, Call& call, const Found& target) {
+  if (target.magic) return Reply::native();
+  if (target.anonymous() || target.node->type != &kCgroup2) return Reply::answer(-EOPNOTSUPP);
+  CgroupHandle handle{};
+  if (!call.task.read(call.args[2], &handle, kHandleHead)) return Reply::answer(-EFAULT);
+  if (handle.bytes > kMaxHandle) return Reply::answer(-EINVAL);
+  const bool fits = handle.bytes >= kIdBytes;
+  handle = {.bytes = kIdBytes, .type = fits ? kKernfsHandle : handle.type, .id = target.node->ino};
+  const int mount = system.vfs->mount_number(target.path);
+  const bool written = call.task.write(call.args[3], &mount, sizeof mount) &&
+                       call.task.write(call.args[2], &handle, fits ? sizeof handle : kHandleHead);
+  return Reply::answer(!written ? -EFAULT : fits ? 0 : -EOVERFLOW);
+}
+
+// Where under a folder of cgroups the one with an id is.
+std::optional<Found> by_id(const Found& folder, u64 id) {
+  if (folder.node->ino == id) return folder;
+  for (const DirEntry& entry : folder.directory()->list()) {
+    const auto child = folder.directory()->child(entry.name);
+    if (!child) continue;
+    Found found{Found::Where::kOurs, *child, (folder.path == "/" ? "" : folder.path) + "/" + entry.name};
+    if ((*child)->ino == id) return found;
+    if (!found.directory()) continue;
+    if (auto below = by_id(found, id)) return below;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -64,10 +102,26 @@ Reply enter_inotify(System& system, Call& call) {
   return on_target(system, call, {.directory = -1, .path = 1}, {.follow = !(call.args[2] & dont_follow)}, watch_target);
 }
 
-// None of our file systems has file handles.
 Reply enter_file_handle(System& system, Call& call) {
   bool follow = call.args[4] & AT_SYMLINK_FOLLOW;
   return on_target(system, call, {.directory = 0, .path = 1, .flags = 4}, {.follow = follow}, handle_target);
+}
+
+// Kernel: do_handle_open.
+Reply enter_open_handle(System& system, Call& call) {
+  const Found inside = find_descriptor(system, call.task, static_cast<int>(call.args[0]));
+  if (!inside.ours()) return Reply::native();
+  if (!system.credentials(call.task).dac_read_search) return Reply::answer(-EPERM);
+  CgroupHandle handle{};
+  if (!call.task.read(call.args[1], &handle, kHandleHead)) return Reply::answer(-EFAULT);
+  if (handle.bytes == 0 || handle.bytes > kMaxHandle) return Reply::answer(-EINVAL);
+  if (inside.anonymous() || inside.node->type != &kCgroup2) return Reply::answer(-ESTALE);
+  if (handle.bytes < kIdBytes || handle.type != kKernfsHandle) return Reply::answer(-ESTALE);
+  if (!call.task.read(call.args[1] + kHandleHead, &handle.id, sizeof handle.id)) return Reply::answer(-EFAULT);
+  const std::string top(system.vfs->mount_of(inside.path));
+  const auto found = by_id({Found::Where::kOurs, system.vfs->at(top), top}, handle.id);
+  if (!found) return Reply::answer(-ESTALE);
+  return Reply::answer(open_place(system, call, *found, static_cast<int>(call.args[2])));
 }
 
 }  // namespace bpfemu

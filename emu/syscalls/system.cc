@@ -57,6 +57,7 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       explanations(options.explain),
       kernel(profile),
       dynamic_events(kernel, unmodelled, options.cpus_possible),
+      cgroups(h),
       event_switches(kernel, dynamic_events, unmodelled),
       trace_options(kernel.file("trace/trace_options"), unmodelled),
       identities(options.root, h),
@@ -126,6 +127,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
     const auto file = s.files.none() ? nullptr : s.files.find(FileId{dev, ino});
     return file ? std::optional(own_file(*s.vfs, *file)) : std::nullopt;
   };
+  s.objects->tasks.cgroup_of = [&s](pid_t tid) { return s.cgroups.of(tid); };
   s.per_cpu = std::make_unique<PerCpuObjects>(
       *s.object_space, s.vmlinux, s.unmodelled,
       [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
@@ -140,6 +142,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.trace_log.options = &s.trace_options;
   if (const TraceEvent* printk = s.kernel.events().find("bpf_trace", "bpf_trace_printk")) s.trace_log.printk_type = printk->id;
   outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->tasks.task_struct(facts); };
+  outlets.cgroup_of = [&s](pid_t tid) { return s.cgroups.of(tid); };
   outlets.test_object = [&s] { return s.test_object->address(); };
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->tasks.forget(tid); };
@@ -185,6 +188,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .trace_options = s.trace_options,
                                                     .event_switches = s.event_switches,
                                                     .unmodelled = s.unmodelled,
+                                                    .cgroups = s.cgroups,
                                                     .cpus_online = s.options.cpus_online,
                                                     .cpus_possible = s.options.cpus_possible,
                                                     .privileged = !s.options.as_user,
@@ -194,6 +198,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                       if (object.kind() != ObjectKind::kMap) return fail(EIO);
                                                       return show_map(s, reader, static_cast<MapObject&>(object));
                                                     },
+                                                    .find_task = [&s](Task& asking, pid_t tid) { return s.host.find_local(asking, tid); },
                                                     .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.quiet_paths = std::make_unique<QuietPaths>(s);

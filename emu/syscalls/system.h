@@ -10,6 +10,7 @@
 #include "emu/bpf/link.h"
 #include "emu/bpf/map_object.h"
 #include "emu/bpf/program.h"
+#include "emu/kernel/cgroups.h"
 #include "emu/kernel/d_path.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/per_cpu_objects.h"
@@ -69,6 +70,7 @@ class System {
   Explanations explanations;
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events, uprobe_events, error_log
+  Cgroups cgroups;
   EventSwitches event_switches;                      // which events the trace buffer records
   TraceOptions trace_options;
   TraceLog trace_log;                                // trace and trace_pipe

@@ -10,6 +10,9 @@ class BpfDirectory : public Directory {
  public:
   using Directory::Directory;
   bool writable() const override { return true; }
+  Result<NodePtr> make_folder(const std::string&, u32 folder_mode, u32, u32) override {
+    return make_bpffs(folder_mode | (mode & S_ISGID), *type);
+  }
   // Names with dots are reserved, but in a folder without any permission (kernel: bpf_lookup).
   Result<NodePtr> child(std::string_view name) override {
     auto found = Directory::child(name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the host has mounted a tracefs, a debugfs or a bpffs of its own, at whatever place, the model's is seen instead.
+// Where the host has mounted a tracefs, a debugfs, a cgroup2 or a bpffs of its own, at whatever place, the model's is seen instead.
 #include <fstream>
 #include <sstream>
 
@@ -39,7 +39,10 @@ HostMount parsed(const std::string& line) {
 
 NodePtr stand_in(Vfs& vfs, const HostMount& mount) {
   if (mount.type == "bpf") return vfs.new_bpffs();
-  const char* usual = mount.type == "tracefs" ? kTracefsMount : mount.type == "debugfs" ? kDebugfsMount : nullptr;
+  const char* usual = mount.type == "tracefs"   ? kTracefsMount
+                      : mount.type == "debugfs" ? kDebugfsMount
+                      : mount.type == "cgroup2" ? kCgroupMount
+                                                : nullptr;
   return usual ? vfs.at(usual + mount.within) : nullptr;
 }
 
@@ -51,7 +54,8 @@ void place_host_mounts(Vfs& vfs) {
     HostMount mount = parsed(line);
     NodePtr there = vfs.at(mount.point);
     bool is_folder = there && there->kind() == Node::Kind::kDirectory;
-    // The usual places, and what is below them, are ours already.
+    // The usual places, and what is below them, are ours already; of cgroups all versions.
+    if (vfs.mount_of(mount.point) == kCgroupMount) continue;
     if (there && !(is_folder && static_cast<Directory&>(*there).overlay())) continue;
     if (NodePtr node = stand_in(vfs, mount)) vfs.cover(mount.point, std::move(node), true);
   }

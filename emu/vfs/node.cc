@@ -12,7 +12,7 @@ namespace bpfemu {
 // The minors are those of a freshly started kernel; nothing depends on them but that they differ.
 const FileSystemType kTracefs{"tracefs", TRACEFS_MAGIC, 12}, kDebugfs{"debugfs", DEBUGFS_MAGIC, 7},
     kSysfs{"sysfs", SYSFS_MAGIC, 21}, kProcfs{"proc", PROC_SUPER_MAGIC, 20}, kBpffs{"bpf", BPF_FS_MAGIC, 28},
-    kSecurityfs{"securityfs", SECURITYFS_MAGIC, 6};
+    kSecurityfs{"securityfs", SECURITYFS_MAGIC, 6}, kCgroup2{"cgroup2", CGROUP2_SUPER_MAGIC, 26};
 
 u8 Node::entry_type() const {
   return kind_ == Kind::kDirectory ? DT_DIR : kind_ == Kind::kLink ? DT_LNK : DT_REG;
@@ -59,6 +59,13 @@ std::vector<DirEntry> Directory::list() {
     if (node) entries.push_back({name, node->entry_type()});
   }
   return entries;
+}
+
+Result<void> Directory::remove_folder(const std::string& name, Directory& folder) {
+  if (!writable()) return fail(EPERM);
+  if (!folder.empty()) return fail(ENOTEMPTY);
+  drop(name);
+  return {};
 }
 
 void Directory::add_text(std::string name, u32 mode, TextFile::Reader reader, TextFile::Writer writer) {

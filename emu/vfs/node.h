@@ -24,7 +24,7 @@ struct FileSystemType {
   u64 magic;         // statfs f_type
   u32 minor;         // st_dev is 0:minor
 };
-extern const FileSystemType kTracefs, kDebugfs, kSysfs, kProcfs, kBpffs, kSecurityfs;
+extern const FileSystemType kTracefs, kDebugfs, kSysfs, kProcfs, kBpffs, kSecurityfs, kCgroup2;
 
 struct Times {
   timespec access{}, modification{}, change{};
@@ -102,8 +102,13 @@ class Directory : public Node {
   // Is the rest of it the host's? Then a path to the folder itself or to an unknown entry is native.
   virtual bool overlay() const { return false; }
 
-  // Can tools make and remove entries (bpffs)? EPERM otherwise.
+  // Can tools make and remove entries of any kind (bpffs)? EPERM otherwise.
   virtual bool writable() const { return false; }
+  // mkdir(2) and rmdir(2) of an entry; EPERM where tools cannot.
+  virtual Result<NodePtr> make_folder(const std::string& /*name*/, u32 /*mode*/, u32 /*uid*/, u32 /*gid*/) {
+    return fail(EPERM);
+  }
+  virtual Result<void> remove_folder(const std::string& name, Directory& folder);
   bool empty() const { return entries_.empty(); }
 
   void add(std::string name, NodePtr node) { entries_[std::move(name)] = std::move(node); }

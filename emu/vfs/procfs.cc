@@ -2,8 +2,10 @@
 // procfs: symbols, configuration, version, mounts and the sysctls that tools read.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -67,6 +69,7 @@ std::string host_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+constexpr int kFirstMount = 9000;  // far from the host's numbers
 constexpr const char* kMountOptions = "rw,nosuid,nodev,noexec,relatime";
 
 // The host's list without what lies below our mounts, and ours. `place` is the column of the mount point.
@@ -86,7 +89,7 @@ std::string mount_list(const Vfs& vfs, const std::string& path, size_t place, bo
     if (point == "/sys") parent = id;
     if (!is_hidden(point)) out += line + "\n";
   }
-  int next_id = 9000;
+  int next_id = kFirstMount;
   for (const auto& [point, type] : ours) {
     out += info ? fmt::format("{} {} 0:{} / {} {} shared:{} - {} {} rw\n", next_id, parent, type->minor, point,
                               kMountOptions, next_id, type->name, type->name)
@@ -96,15 +99,38 @@ std::string mount_list(const Vfs& vfs, const std::string& path, size_t place, bo
   return out;
 }
 
-// /proc/PID as far as it is ours.
-class ProcessDirectory : public Directory {
+bool is_number(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// What of /proc/PID, or /proc/PID/task/TID, is ours.
+class ThreadDirectory : public Directory {
  public:
-  ProcessDirectory(const Vfs& vfs, const std::string& pid) : Directory(0555, kProcfs) {
-    std::string folder = "/proc/" + pid;
+  ThreadDirectory(const Vfs& vfs, const std::string& folder, const std::string& number) : Directory(0555, kProcfs) {
     add_text("mounts", 0444, [&vfs, folder] { return mount_list(vfs, folder + "/mounts", 1, false); });
     add_text("mountinfo", 0444, [&vfs, folder] { return mount_list(vfs, folder + "/mountinfo", 4, true); });
+    add_text("cgroup", 0444, [&vfs, tid = ::atoi(number.c_str())] {
+      const auto& cgroup = vfs.world().cgroups.of(tid);
+      return fmt::format("0::{}{}\n", cgroup->path(), cgroup->dead ? " (deleted)" : "");
+    });
   }
   bool overlay() const override { return true; }
+};
+
+class ThreadsDirectory : public Directory {
+ public:
+  ThreadsDirectory(const Vfs& vfs, std::string folder) : Directory(0555, kProcfs), vfs_(vfs), folder_(std::move(folder)) {}
+  bool overlay() const override { return true; }
+  Result<NodePtr> child(std::string_view name) override {
+    if (!is_number(name)) return fail(ENOENT);
+    const std::string number(name), path = folder_ + "/" + number;
+    if (::access(path.c_str(), F_OK) != 0) return fail(ENOENT);
+    return std::make_shared<ThreadDirectory>(vfs_, path, number);
+  }
+
+ private:
+  const Vfs& vfs_;
+  std::string folder_;
 };
 
 class ProcRoot : public Directory {
@@ -112,11 +138,12 @@ class ProcRoot : public Directory {
   explicit ProcRoot(const Vfs& vfs) : Directory(0555, kProcfs), vfs_(vfs) {}
   bool overlay() const override { return true; }
   Result<NodePtr> child(std::string_view name) override {
-    bool is_process = std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (is_process) {
-      return std::make_shared<ProcessDirectory>(vfs_, std::string(name));
-    }
-    return Directory::child(name);
+    if (!is_number(name)) return Directory::child(name);
+    const std::string number(name), path = "/proc/" + number;
+    if (::access(path.c_str(), F_OK) != 0) return fail(ENOENT);
+    auto process = std::make_shared<ThreadDirectory>(vfs_, path, number);
+    process->add("task", std::make_shared<ThreadsDirectory>(vfs_, path + "/task"));
+    return process;
   }
 
  private:
@@ -124,6 +151,13 @@ class ProcRoot : public Directory {
 };
 
 }  // namespace
+
+int Vfs::mount_number(std::string_view path) const {
+  const std::string_view point = mount_of(path);
+  const auto all = mounts();
+  const auto it = std::ranges::find_if(all, [&](const auto& mount) { return mount.first == point; });
+  return kFirstMount + static_cast<int>(it - all.begin());
+}
 
 void place_procfs(Vfs& vfs) {
   VfsWorld& world = vfs.world();

@@ -66,11 +66,10 @@ Result<Found> Vfs::may_delete(const Credentials& who, const Parent& at, bool fol
 
 Result<void> Vfs::insert(const Credentials& who, const Parent& at, NodePtr node) {
   Directory& folder = *at.folder.directory();
-  if (!folder.writable()) return fail(EPERM);
   Attributes above = attributes(at.folder);
   node->uid = who.uid;
   node->gid = above.mode & S_ISGID ? above.gid : who.gid;
-  node->ino = ++last_inode_;
+  if (!node->ino) node->ino = ++last_inode_;
   touch(*node);
   node->times.access = node->times.change;
   folder.add(at.name, std::move(node));
@@ -80,11 +79,12 @@ Result<void> Vfs::insert(const Credentials& who, const Parent& at, NodePtr node)
 
 Result<void> Vfs::mkdir(const Credentials& who, const Parent& at, u32 mode) {
   TRY(may_create(who, at, true));
-  return insert(who, at, make_bpffs(mode | (attributes(at.folder).mode & S_ISGID), *at.folder.node->type));
+  return insert(who, at, TRY(at.folder.directory()->make_folder(at.name, mode, who.uid, who.gid)));
 }
 
 Result<void> Vfs::symlink(const Credentials& who, std::string_view target, const Parent& at) {
   TRY(may_create(who, at, false));
+  if (!at.folder.directory()->writable()) return fail(EPERM);
   return insert(who, at, std::make_shared<LinkNode>(std::string(target), *at.folder.node->type));
 }
 
@@ -113,6 +113,7 @@ Result<void> Vfs::link(const Credentials& who, const Found& what, const Parent& 
 Result<void> Vfs::pin(const Credentials& who, const Parent& at, std::shared_ptr<Object> object) {
   if (!at.folder.ours()) return fail(EPERM);
   TRY(may_create(who, at, false));
+  if (!at.folder.directory()->writable()) return fail(EPERM);
   auto node = std::make_shared<PinNode>(0600, std::move(object));
   node->type = at.folder.node->type;
   return insert(who, at, std::move(node));
@@ -127,12 +128,17 @@ Result<std::shared_ptr<Object>> Vfs::pinned(const Credentials& who, const Found&
 
 Result<void> Vfs::remove(const Credentials& who, const Parent& at, bool folder) {
   Found victim = TRY(may_delete(who, at, folder));
-  if (!at.folder.ours() || !at.folder.directory()->writable()) return fail(EPERM);
-  if (folder && !victim.directory()->empty()) return fail(ENOTEMPTY);
+  if (!at.folder.ours()) return fail(EPERM);
+  Directory& above = *at.folder.directory();
+  if (folder) {
+    TRY(above.remove_folder(at.name, *victim.directory()));
+  } else {
+    if (!above.writable()) return fail(EPERM);
+    above.drop(at.name);
+  }
   victim.node->links = folder ? 0 : victim.node->links - 1;
   touch(*victim.node, false);
-  at.folder.directory()->drop(at.name);
-  touch(*at.folder.node);
+  touch(above);
   return {};
 }
 

@@ -19,7 +19,7 @@ constexpr u32 kFirstInstance = 64;  // device numbers of further bpffs, out of t
 constexpr std::string_view kPrefixes[] = {"/sys/", "/proc/", "/boot/", "/lib/modules/", "/usr/lib/modules/"};
 // Where folders belong to that are in none of mount()'s places.
 constexpr std::string_view kMounts[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing", "/sys/kernel/debug",
-                                        "/sys/kernel/security", "/sys/fs/bpf", "/sys", "/proc"};
+                                        "/sys/kernel/security", "/sys/fs/bpf", "/sys/fs/cgroup", "/sys", "/proc"};
 
 // A folder that exists on the host and holds some entries of ours.
 class Overlay : public Directory {
@@ -76,6 +76,7 @@ Vfs::Vfs(VfsWorld& world) : world_(world), root_(std::make_shared<Overlay>()) {
   place_sysfs(*this);
   place_procfs(*this);
   place_bpffs(*this);
+  place_cgroupfs(*this);
   place_boot(*this);
   place_host_mounts(*this);
 }
@@ -232,9 +233,9 @@ Result<void> Vfs::mount(std::string_view type, const Found& folder, std::string_
   NodePtr mounted;
   if (type == "bpf") {
     mounted = new_bpffs();
-  } else if (type == "tracefs" || type == "debugfs") {
-    // There is one tracefs and one debugfs, however often they are mounted; but not over itself.
-    mounted = at(type == "tracefs" ? kTracefsMount : kDebugfsMount);
+  } else if (type == "tracefs" || type == "debugfs" || type == "cgroup2") {
+    // There is one of each, however often they are mounted; but not over itself.
+    mounted = at(type == "tracefs" ? kTracefsMount : type == "debugfs" ? kDebugfsMount : kCgroupMount);
     if (covered == mounted) return fail(EBUSY);
   } else {
     return fail(ENODEV);
@@ -274,7 +275,7 @@ Result<void> Vfs::umount(const Found& folder, std::string_view root) {
 
 std::vector<std::pair<std::string, const FileSystemType*>> Vfs::mounts() const {
   std::vector<std::pair<std::string, const FileSystemType*>> out{
-      {kTracefsMount, &kTracefs}, {kDebugfsMount, &kDebugfs}, {kBpffsMount, &kBpffs}};
+      {kTracefsMount, &kTracefs}, {kDebugfsMount, &kDebugfs}, {kBpffsMount, &kBpffs}, {kCgroupMount, &kCgroup2}};
   for (const Mounted& mount : mounts_) {
     if (NodePtr node = at(mount.path)) out.emplace_back(mount.path, node->type);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The synthetic file tree: tracefs, sysfs, procfs and bpffs as the tools see them.
+// The synthetic file tree: tracefs, sysfs, procfs, bpffs and cgroup2 as the tools see them.
 //
 // The tree overlays the host's: a path of which no part is ours is the host's business, and so is what a host folder
 // holds beside our entries. namei.h walks through both.
@@ -99,6 +99,8 @@ class Vfs {
   void stat(const Found& found, struct stat& st) const;
   // What stat says of an entry, for listings.
   u64 inode(const Found& folder, std::string_view name) const;
+  // The number of the mount that a place of ours is in, as mountinfo has it.
+  int mount_number(std::string_view path) const;
   // The mounts of ours that /proc/mounts shows: folder and type.
   std::vector<std::pair<std::string, const FileSystemType*>> mounts() const;
 
@@ -114,7 +116,7 @@ class Vfs {
   Result<void> unlink(const Credentials& who, const Parent& at);
   Result<void> rmdir(const Credentials& who, const Parent& at);
   Result<void> rename(const Credentials& who, const Parent& from, const Parent& to, u32 flags);
-  // mount(2) of "bpf", "tracefs" or "debugfs" over a folder: ENODEV for other types. umount(2) of what was so mounted: EINVAL.
+  // mount(2) of "bpf", "tracefs", "debugfs" or "cgroup2" over a folder: ENODEV for other types. umount(2) of what was so mounted: EINVAL.
   Result<void> mount(std::string_view type, const Found& folder, std::string_view root = {});
   Result<void> umount(const Found& folder, std::string_view root = {});
 

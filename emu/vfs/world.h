@@ -8,6 +8,7 @@
 
 #include "emu/base/log.h"
 #include "emu/btf/btf.h"
+#include "emu/kernel/cgroups.h"
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/profile.h"
@@ -25,6 +26,7 @@ struct VfsWorld {
   TraceOptions& trace_options;
   EventSwitches& event_switches;  // events/*/enable and filter
   Unmodelled& unmodelled;
+  Cgroups& cgroups;
   u32 cpus_online = 1, cpus_possible = 1;
   bool privileged = true;              // the user that tools appear as is root
   std::shared_ptr<const Btf> vmlinux;  // null: no /sys/kernel/btf/vmlinux
@@ -32,6 +34,8 @@ struct VfsWorld {
   std::function<std::string()> program_symbols;
   // What reading a pinned object shows; EIO: it has no text.
   std::function<Result<std::string>(Object& object, Task& reader)> show_pin = {};
+  // Whom a thread means by a number; null: nobody.
+  std::function<Task*(Task& asking, pid_t tid)> find_task = {};
   // The sysctl kernel.bpf_stats_enabled changed.
   std::function<void(bool)> set_bpf_stats;
   Sysctls sysctls = {};

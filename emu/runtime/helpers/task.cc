@@ -88,9 +88,10 @@ HELPER(help_get_ns_current_pid_tgid) {
 }
 
 HELPER(help_get_current_ancestor_cgroup_id) {
-  if (low32(r1) == 0) return kRootCgroup;
-  if (run->env->missing) run->env->missing(run->env->self, "bpf_get_current_ancestor_cgroup_id below the root");
-  return 0;
+  const s32 level = static_cast<s32>(r1);
+  if (level < 0) return 0;
+  if (run->env->cgroup_at) return run->env->cgroup_at(run->env->self, run, static_cast<u32>(level));
+  return level == 0 ? kRootCgroup : 0;
 }
 
 HELPER(help_send_signal) {

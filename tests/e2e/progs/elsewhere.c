@@ -79,8 +79,8 @@ static long attach(const char* what) {
   }
   if (strcmp(what, "packet") == 0) return socket(AF_PACKET, SOCK_RAW, 0);
   if (strcmp(what, "udp") == 0) return socket(AF_INET, SOCK_DGRAM, 0);
-  if (strcmp(what, "cgroup") == 0) return mount("none", "/mnt", "cgroup2", 0, NULL);
-  if (strcmp(what, "new cgroup") == 0) return syscall(SYS_fsopen, "cgroup2", 0);
+  if (strcmp(what, "cgroup") == 0) return mount("none", "/mnt", "cgroup", 0, NULL);
+  if (strcmp(what, "new cgroup") == 0) return syscall(SYS_fsopen, "cgroup", 0);
   if (strcmp(what, "new bpf") == 0) return syscall(SYS_fsopen, "bpf", 0);
   if (strcmp(what, "tmpfs") == 0) return mount("none", "/mnt", "tmpfs", 0, NULL);
   if (strcmp(what, "switches") == 0) {  // of the whole machine

@@ -37,7 +37,6 @@ TaskFacts facts_of(pid_t tid, pid_t tgid, pid_t parent, const char* comm) {
   facts.gid = 100;
   facts.start_time_ns = 7000;
   facts.start_boottime_ns = 8000 + static_cast<u64>(tid);
-  facts.cgroup_id = 77;
   std::strncpy(facts.comm, comm, sizeof facts.comm - 1);
   return facts;
 }
@@ -59,6 +58,8 @@ TEST_CASE("task_struct and what hangs on it") {
       },
       [](u32 cpu) { return cpu + 2; }, [](std::string_view) { return u64{0}; });
   TaskObjects& objects = all.tasks;
+  const auto root_cgroup = std::make_shared<Cgroup>(1, "", nullptr);
+  objects.cgroup_of = [own = std::make_shared<Cgroup>(77, "a", root_cgroup)](pid_t) { return own; };
 
   TaskFacts facts = facts_of(self, self, 500, "tool");
   u64 task = objects.task_struct(facts);
@@ -82,6 +83,9 @@ TEST_CASE("task_struct and what hangs on it") {
   CHECK(reader.get<s32>(upid, "upid", "nr") == self);
   u64 cgroup = reader.get(reader.get(task, "task_struct", "cgroups"), "css_set", "dfl_cgrp");
   CHECK(reader.get(reader.get(cgroup, "cgroup", "kn"), "kernfs_node", "id") == 77);
+  CHECK(reader.get<s32>(cgroup, "cgroup", "level") == 1);
+  u64 above = reader.get(cgroup, "cgroup", "self.parent") - btf->offset_of("cgroup", "self").value();
+  CHECK(reader.get(reader.get(above, "cgroup", "kn"), "kernfs_node", "id") == 1);
   u64 mm = reader.get(task, "task_struct", "mm");
   CHECK(reader.get(mm, "mm_struct", "arg_start") < reader.get(mm, "mm_struct", "arg_end"));
 

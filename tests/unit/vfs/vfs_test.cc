@@ -33,6 +33,8 @@ struct World {
   TraceLog trace_log;
   TraceOptions trace_options{kernel.file("trace/trace_options"), unmodelled};
   EventSwitches event_switches{kernel, dynamic_events, unmodelled};
+  fakes::FakeHost tasks;
+  Cgroups cgroups{tasks};
   VfsWorld world{
       .profile = profile,
       .kernel = kernel,
@@ -41,6 +43,7 @@ struct World {
       .trace_options = trace_options,
       .event_switches = event_switches,
       .unmodelled = unmodelled,
+      .cgroups = cgroups,
       .cpus_online = 2,
       .cpus_possible = 4,
       .privileged = true,
