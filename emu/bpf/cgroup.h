@@ -7,6 +7,7 @@
 #include <string>
 
 #include "emu/base/types.h"
+#include "emu/bpf/cgroup_programs.h"
 
 namespace bpfemu {
 
@@ -29,6 +30,7 @@ class Cgroup {
   u32 descendants() const;
 
   std::map<std::string, std::shared_ptr<Cgroup>, std::less<>> children;
+  CgroupPrograms programs;
   s64 max_descendants = -1, max_depth = -1;  // -1: "max"
   bool dead = false;                         // removed, though somebody may still hold it
 

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/cgroups.h"
 
+#include <dirent.h>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 namespace bpfemu {
@@ -21,6 +28,25 @@ bool has_room(const Cgroup& parent) {
     if (each->max_depth >= 0 && level > each->max_depth) return false;
   }
   return true;
+}
+
+constexpr size_t kSweepSpan = 4096;
+
+// Inodes of the sockets that traced processes have open.
+std::set<u64> open_sockets(Host& host) {
+  std::set<u64> inodes;
+  for (pid_t tgid : host.thread_groups()) {
+    const std::string folder = fmt::format("/proc/{}/fd", tgid);
+    DIR* const list = ::opendir(folder.c_str());
+    if (!list) continue;
+    while (const dirent* const entry = ::readdir(list)) {
+      char target[64] = {};
+      const ssize_t size = ::readlinkat(::dirfd(list), entry->d_name, target, sizeof target - 1);
+      if (size > 0 && std::string_view(target).starts_with("socket:[")) inodes.insert(::strtoull(target + 8, nullptr, 10));
+    }
+    ::closedir(list);
+  }
+  return inodes;
 }
 
 }  // namespace
@@ -53,13 +79,15 @@ const std::shared_ptr<Cgroup>& Cgroups::of(pid_t tid) const {
 
 Result<void> Cgroups::move(pid_t tgid, const std::shared_ptr<Cgroup>& to) {
   if (to->dead) return fail(ENODEV);
+  bool told = to == root_;
   for (pid_t tid : host_.threads()) {
-    const Task* const task = host_.find_task(tid);
+    Task* const task = host_.find_task(tid);
     if (!task || task->tgid() != tgid) continue;
     if (to == root_) {
       members_.erase(tid);
     } else {
       members_[tid] = to;
+      if (!std::exchange(told, true) && entered) entered(*task);
     }
   }
   return {};
@@ -84,6 +112,21 @@ std::vector<pid_t> Cgroups::processes(const Cgroup& cgroup) const {
 
 bool Cgroups::populated(const Cgroup& cgroup) const {
   return std::ranges::any_of(members_, [&](const auto& member) { return member.second->is_under(cgroup); });
+}
+
+std::shared_ptr<Cgroup> Cgroups::of_socket(u64 inode) const {
+  const auto socket = sockets_.find(inode);
+  return socket != sockets_.end() ? socket->second : root_;
+}
+
+void Cgroups::keep_socket(u64 inode, const std::shared_ptr<Cgroup>& cgroup) {
+  if (cgroup == root_) return;
+  if (sockets_.size() >= sweep_at_) {
+    const std::set<u64> open = open_sockets(host_);
+    std::erase_if(sockets_, [&](const auto& socket) { return !open.contains(socket.first); });
+    sweep_at_ = 2 * sockets_.size() + kSweepSpan;
+  }
+  sockets_[inode] = cgroup;
 }
 
 void Cgroups::forked(pid_t parent, pid_t child) {

@@ -35,6 +35,10 @@ class Cgroups {
   // Has it, or one below, a member?
   bool populated(const Cgroup& cgroup) const;
 
+  // The cgroup that made a socket, by the socket's inode; the root for all that were not kept.
+  std::shared_ptr<Cgroup> of_socket(u64 inode) const;
+  void keep_socket(u64 inode, const std::shared_ptr<Cgroup>& cgroup);
+
   // A child begins where its parent is; the number of who is gone says nothing.
   void forked(pid_t parent, pid_t child);
   void executed(pid_t tid, pid_t old_tid);
@@ -42,12 +46,16 @@ class Cgroups {
 
   // Called when one has been removed, before its folder goes.
   std::function<void(Cgroup&)> removed;
+  // A process has come into a cgroup below the root.
+  std::function<void(Task&)> entered;
 
  private:
   Host& host_;
   std::shared_ptr<Cgroup> root_;
   u64 next_id_ = 23;                                            // behind the root's files and those of its controllers
   std::unordered_map<pid_t, std::shared_ptr<Cgroup>> members_;  // who is not in the root
+  std::unordered_map<u64, std::shared_ptr<Cgroup>> sockets_;    // the same of sockets
+  size_t sweep_at_ = 4096;  // so many sockets, and those that are gone are forgotten
 };
 
 }  // namespace bpfemu

@@ -118,6 +118,16 @@ struct RunXdp {
   u32 has_frags;
 };
 
+// What programs of cgroups see, as the uapi has it, and the socket that it is about.
+struct RunSockAddr {
+  bpf_sock_addr seen;
+  RunSock sock;
+};
+struct RunSockopt {
+  bpf_sockopt seen;
+  RunSock sock;
+};
+
 // struct bpf_sk_lookup. Ports and addresses as the uapi shows them.
 struct RunSkLookup {
   RunSock* selected;

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Links, and the older ways to attach.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <climits>
-#include <cstddef>
 #include <string>
 
 #include "emu/bpf/attach_types.h"
@@ -18,6 +13,7 @@
 #include "emu/probe/trampoline.h"
 #include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
+#include "emu/syscalls/bpf_cgroup.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/verifier/btf_access.h"
 
@@ -26,7 +22,6 @@ namespace bpfemu {
 namespace {
 
 constexpr size_t kMaxTracepointName = 127;
-constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
 
 Result<u64> install_link(BpfCall& call, std::shared_ptr<Link> link) {
   call.system.links.add(link);
@@ -139,41 +134,19 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
   return link_on_target(call, std::move(program));
 }
 
-// Where to, as far as that has a name: a cgroup's path, a device's name.
-std::string target_text(BpfCall& call, const AttachType& type, u32 target) {
-  char name[PATH_MAX] = {};
-  if (type.to == AttachTo::kXdp) return if_indextoname(target, name) ? name : fmt::format("device {}", target);
-  if (type.to != AttachTo::kCgroup) return {};
-  auto copy = call.task.reopen_fd(static_cast<int>(target), O_PATH);
-  UniqueFd directory(copy ? *copy : -1);
-  if (!directory) return {};
-  const ssize_t size = readlink(fmt::format("/proc/self/fd/{}", directory.get()).c_str(), name, sizeof name);
-  return std::string(name, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+// Where to, as far as that has a name: a device's.
+std::string target_text(const AttachType& type, u32 target) {
+  char name[IF_NAMESIZE] = {};
+  if (type.to != AttachTo::kXdp) return {};
+  return if_indextoname(target, name) ? name : fmt::format("device {}", target);
 }
 
 // Attach points outside the model: the target descriptor is looked at as the kernel does, then refused.
 Result<u64> link_elsewhere(BpfCall& call, const Program& program, const AttachType& type) {
   if (call.attr.link_create.flags) return fail(EINVAL);
   if (type.to != AttachTo::kXdp) TRY(call.task.file_id(static_cast<int>(call.attr.link_create.target_fd)));
-  note_attachment(call, program, type.id, target_text(call, type, call.attr.link_create.target_fd));
-  return fail(type.to == AttachTo::kXdp ? EINVAL : type.to == AttachTo::kCgroup ? EBADF : EINVAL);
-}
-
-// Is the target of PROG_ATTACH, PROG_DETACH and PROG_QUERY what it should be: EBADF for what is no cgroup, EINVAL for
-// what is no socket map or network namespace.
-Result<void> check_target(BpfCall& call, const AttachType& type, u32 fd) {
-  if (type.to == AttachTo::kNetns) return {};  // the namespace is the caller's own
-  TRY(call.task.file_id(static_cast<int>(fd)));
-  if (type.to == AttachTo::kSockMap) {
-    auto map = TRY(call.map(fd));
-    if (!has_trait(map->map(), kSockets)) return fail(EINVAL);
-    return {};
-  }
-  struct stat st;
-  auto copy = call.task.reopen_fd(static_cast<int>(fd), O_PATH);
-  UniqueFd directory(copy ? *copy : -1);
-  if (!directory || fstat(directory.get(), &st) != 0 || !S_ISDIR(st.st_mode)) return fail(EBADF);
-  return {};
+  note_attachment(call, program, type.id, target_text(type, call.attr.link_create.target_fd));
+  return fail(EINVAL);
 }
 
 }  // namespace
@@ -189,15 +162,17 @@ Result<u64> link_create(BpfCall& call) {
     case BPF_PROG_TYPE_KPROBE:
       if (number == BPF_PERF_EVENT) return link_perf_event(call, program);
       return fail(EOPNOTSUPP);  // kprobe.multi: the claimed kernel is built without CONFIG_FPROBE
-    case BPF_PROG_TYPE_TRACING:
     case BPF_PROG_TYPE_LSM:
-      return link_tracing(call, program);
+      if (number == BPF_LSM_CGROUP) return link_cgroup(call, std::move(program));
+      [[fallthrough]];
+    case BPF_PROG_TYPE_TRACING: return link_tracing(call, program);
     case BPF_PROG_TYPE_EXT: return link_on_target(call, std::move(program));
     case BPF_PROG_TYPE_SK_MSG:
     case BPF_PROG_TYPE_SK_SKB:
     case BPF_PROG_TYPE_LIRC_MODE2:
       return fail(EINVAL);  // these have no links in any kernel of the profile's age
     default:
+      if (attach_type(number)->to == AttachTo::kCgroup) return link_cgroup(call, std::move(program));
       return link_elsewhere(call, *program, *attach_type(number));
   }
 }
@@ -248,43 +223,6 @@ Result<u64> raw_tracepoint_open(BpfCall& call) {
     default:
       return fail(EINVAL);
   }
-}
-
-Result<u64> prog_attach(BpfCall& call) {
-  if (call.attr.attach_flags & ~kAttachFlags) return fail(EINVAL);
-  const AttachType* type = attach_type(call.attr.attach_type);
-  if (!type) return fail(EINVAL);
-  auto program = TRY(call.program(call.attr.attach_bpf_fd));
-  if (program->type != type->prog_type) return fail(EINVAL);
-  if (!check_attach_type(*program, call.attr.attach_type, call.caps)) return fail(EINVAL);
-  if (type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) return fail(EINVAL);
-  if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
-  TRY(check_target(call, *type, call.attr.target_fd));
-  note_attachment(call, *program, type->id, target_text(call, *type, call.attr.target_fd));
-  return fail(EINVAL);
-}
-
-Result<u64> prog_detach(BpfCall& call) {
-  const AttachType* type = attach_type(call.attr.attach_type);
-  if (!type || type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) {
-    return fail(EINVAL);
-  }
-  if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
-  TRY(check_target(call, *type, call.attr.target_fd));
-  return fail(ENOENT);  // nothing is attached
-}
-
-Result<u64> prog_query(BpfCall& call) {
-  if (!call.caps.net_admin) return fail(EPERM);
-  if (call.attr.query.query_flags & ~u32{BPF_F_QUERY_EFFECTIVE}) return fail(EINVAL);
-  const AttachType* type = attach_type(call.attr.query.attach_type);
-  if (!type || type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) {
-    return fail(EINVAL);
-  }
-  TRY(check_target(call, *type, call.attr.query.target_fd));
-  TRY(call.put_attr(offsetof(bpf_attr, query.attach_flags), u32{0}));
-  TRY(call.put_attr(offsetof(bpf_attr, query.prog_cnt), u32{0}));
-  return 0;
 }
 
 Result<u64> enable_stats(BpfCall& call) {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Map elements that are written as descriptors: program, perf event and cgroup arrays, maps of maps.
-#include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include <cstring>
 
 #include "emu/base/bytes.h"
+#include "emu/syscalls/bpf_cgroup.h"
 #include "emu/syscalls/map_elements.h"
 
 namespace bpfemu {
@@ -52,17 +49,9 @@ Result<Element> event_element(BpfCall& call, MapObject&, u32 fd) {
   return Element{event->runtime_address(), event};
 }
 
-// A cgroup is a directory of the host's; its id is the inode.
+// What the element holds of a cgroup is its id.
 Result<Element> cgroup_element(BpfCall& call, MapObject&, u32 fd) {
-  TRY(call.task.file_id(static_cast<int>(fd)));
-  auto copy = call.task.reopen_fd(static_cast<int>(fd), O_PATH);
-  if (!copy) return fail(EBADF);
-  UniqueFd directory(*copy);
-  struct statfs fs;
-  struct stat st;
-  if (fstatfs(directory.get(), &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC) return fail(EBADF);
-  if (fstat(directory.get(), &st) != 0 || !S_ISDIR(st.st_mode)) return fail(EBADF);
-  return Element{st.st_ino, nullptr};
+  return Element{TRY(cgroup_of_fd(call, fd))->id(), nullptr};
 }
 
 struct FdElements {

@@ -58,6 +58,7 @@ enum class TraceWhen : u8 {
   kWriters,         // only in processes that opened a synthetic file for writing: write, pwrite64, writev
   kAnsweredRoot,    // only where the host cannot make tools root (RootWay::kAnswered): who they are
   kPeers,           // the same, and only in processes that ask who sends to them (socket_ids.h): recvmsg
+  kCgroups,         // only when programs of cgroups are attached, or in processes of a cgroup (cgroup_calls.h): sockets
   kInside,          // only in processes that entered a synthetic folder: getcwd
 };
 

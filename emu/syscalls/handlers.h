@@ -67,6 +67,17 @@ Reply enter_recvmsg(System& system, Call& call);
 s64 exit_recvmsg(System& system, Call& call, s64 result);
 Reply enter_getsockopt(System& system, Call& call);
 s64 exit_getsockopt(System& system, Call& call, s64 result);
+// cgroup_network.cc, cgroup_options.cc
+Reply enter_bind(System& system, Call& call);
+Reply enter_connect(System& system, Call& call);
+Reply enter_socket_name(System& system, Call& call);
+Reply enter_recvfrom(System& system, Call& call);
+s64 exit_recvfrom(System& system, Call& call, s64 result);
+Reply enter_many_messages(System& system, Call& call);
+Reply enter_socketpair(System& system, Call& call);
+s64 exit_socketpair(System& system, Call& call, s64 result);
+Reply enter_accept(System& system, Call& call);
+s64 exit_accept(System& system, Call& call, s64 result);
 // ids.cc, capabilities.cc, limits.cc
 Reply enter_get_id(System& system, Call& call);
 Reply enter_get_res_ids(System& system, Call& call);

@@ -17,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/socket_ids.h"
@@ -110,6 +111,7 @@ std::string sent(Call& call) {
 
 Reply enter_socket(System& system, Call& call) {
   const int family = static_cast<int>(call.args[0]);
+  if (family != AF_PACKET && family != AF_XDP) return make_socket_in_cgroup(system, call).value_or(Reply::native());
   const bool raw = family == AF_PACKET || family == AF_XDP;
   return raw && system.capabilities(call.task).net_admin ? Reply::native_then_exit() : Reply::native();
 }
@@ -122,6 +124,7 @@ s64 exit_socket(System& system, Call& call, s64 result) {
 
 // Asking for extended errors is the mark of those who change devices; the resolver and others who only read do not.
 Reply enter_setsockopt(System& system, Call& call) {
+  if (auto reply = set_option_in_cgroup(system, call)) return *reply;
   const int fd = static_cast<int>(call.args[0]), level = static_cast<int>(call.args[1]),
             option = static_cast<int>(call.args[2]);
   if (level == SOL_SOCKET && option == SO_PASSCRED) watch_peers(system, call.task);
@@ -138,6 +141,7 @@ Reply enter_setsockopt(System& system, Call& call) {
 
 Reply enter_send(System& system, Call& call) {
   if (system.rtnetlink.contains(call.task, static_cast<int>(call.args[0]))) note_message(system, call.task, sent(call));
+  if (auto reply = send_in_cgroup(system, call)) return *reply;
   return call.number == SYS_sendmsg ? send_credentials(system, call) : Reply::native();
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ids in what Unix sockets tell of those at their ends (unix(7)), where ids are answered: SCM_CREDENTIALS and SO_PEERCRED.
+#include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/socket_ids.h"
 
 #include <sys/socket.h>
@@ -81,13 +82,15 @@ Reply send_credentials(System& system, Call& call) {
   return Reply::rewritten();
 }
 
-Reply enter_recvmsg(System& system, Call&) {
+Reply enter_recvmsg(System& system, Call& call) {
+  if (receives_in_cgroup(system, call)) return Reply::native_then_exit();
   return system.identities.root().answered() ? Reply::native_then_exit() : Reply::native();
 }
 
 s64 exit_recvmsg(System& system, Call& call, s64 result) {
   msghdr head;
   if (result < 0) return result;
+  received_in_cgroup(system, call);
   auto control = control_of(call.task, call.args[1], head);
   if (!control || !change_each(*control, [&](ucred& who) { show(system.identities.root(), who); })) return result;
   (void)call.task.write(reinterpret_cast<u64>(head.msg_control), control->data(), control->size());
@@ -95,6 +98,7 @@ s64 exit_recvmsg(System& system, Call& call, s64 result) {
 }
 
 Reply enter_getsockopt(System& system, Call& call) {
+  if (auto reply = get_option_in_cgroup(system, call)) return *reply;
   bool asks = static_cast<int>(call.args[1]) == SOL_SOCKET && static_cast<int>(call.args[2]) == SO_PEERCRED;
   return asks && system.identities.root().answered() ? Reply::native_then_exit() : Reply::native();
 }

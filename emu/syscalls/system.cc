@@ -15,6 +15,7 @@
 #include "emu/probe/perf_local.h"
 #include "emu/runtime/perf_ring.h"
 #include "emu/syscalls/call.h"
+#include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/iter_world.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
@@ -203,6 +204,11 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.quiet_paths = std::make_unique<QuietPaths>(s);
   s.host_paths.forgotten = [&s] { s.quiet_paths->forget(); };
+  s.cgroups.entered = [&s](Task& task) { watch_sockets(s, task); };
+  s.cgroups.removed = [&s](Cgroup& cgroup) {
+    release_programs(cgroup);
+    forget_cgroup_storage(s.maps, cgroup.id());
+  };
   s.watch_descriptors();
   return system;
 }
