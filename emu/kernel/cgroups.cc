@@ -32,9 +32,9 @@ bool has_room(const Cgroup& parent) {
 
 constexpr size_t kSweepSpan = 4096;
 
-// Inodes of the sockets that traced processes have open.
-std::set<u64> open_sockets(Host& host) {
-  std::set<u64> inodes;
+// Inodes of the sockets that traced processes have open, one for each descriptor.
+std::multiset<u64> open_sockets(Host& host) {
+  std::multiset<u64> inodes;
   for (pid_t tgid : host.thread_groups()) {
     const std::string folder = fmt::format("/proc/{}/fd", tgid);
     DIR* const list = ::opendir(folder.c_str());
@@ -122,12 +122,14 @@ std::shared_ptr<Cgroup> Cgroups::of_socket(u64 inode) const {
 void Cgroups::keep_socket(u64 inode, const std::shared_ptr<Cgroup>& cgroup) {
   if (cgroup == root_) return;
   if (sockets_.size() >= sweep_at_) {
-    const std::set<u64> open = open_sockets(host_);
+    const std::multiset<u64> open = open_sockets(host_);
     std::erase_if(sockets_, [&](const auto& socket) { return !open.contains(socket.first); });
     sweep_at_ = 2 * sockets_.size() + kSweepSpan;
   }
   sockets_[inode] = cgroup;
 }
+
+size_t Cgroups::descriptors_of_socket(u64 inode) const { return open_sockets(host_).count(inode); }
 
 void Cgroups::forked(pid_t parent, pid_t child) {
   if (const auto member = members_.find(parent); member != members_.end()) members_[child] = member->second;

@@ -6,6 +6,7 @@
 // There are no controllers, as on a kernel of which version 1 hierarchies have them all.
 #pragma once
 
+#include <bitset>
 #include <functional>
 #include <unordered_map>
 #include <vector>
@@ -39,10 +40,16 @@ class Cgroups {
   std::shared_ptr<Cgroup> of_socket(u64 inode) const;
   void keep_socket(u64 inode, const std::shared_ptr<Cgroup>& cgroup);
 
+  // How many descriptors traced processes have of it.
+  size_t descriptors_of_socket(u64 inode) const;
+
   // A child begins where its parent is; the number of who is gone says nothing.
   void forked(pid_t parent, pid_t child);
   void executed(pid_t tid, pid_t old_tid);
   void gone(pid_t tid) { members_.erase(tid); }
+
+  // The attach types that some program has been attached as: of all others nobody need look at a socket.
+  std::bitset<64> used_types;
 
   // Called when one has been removed, before its folder goes.
   std::function<void(Cgroup&)> removed;

@@ -24,7 +24,7 @@ constexpr Unpassed kUnpassed[] = {
     {BPF_CGROUP_SOCK_OPS, "events for sock_ops programs"},
     {BPF_CGROUP_DEVICE, "devices for programs of cgroups"},
     {BPF_CGROUP_SYSCTL, "sysctls for programs of cgroups"},
-    {BPF_CGROUP_INET_SOCK_RELEASE, "sockets that go for programs of cgroups"},
+    {BPF_CGROUP_INET_SOCK_RELEASE, "sockets that end with their process, for sock_release programs"},
 };
 
 // Which calls pass what.
@@ -34,6 +34,7 @@ struct Passed {
 };
 constexpr Passed kPassed[] = {
     {BPF_CGROUP_INET_SOCK_CREATE, {SYS_socket}},
+    {BPF_CGROUP_INET_SOCK_RELEASE, {SYS_close, SYS_dup2, SYS_dup3}},
     {BPF_CGROUP_INET4_BIND, {SYS_bind}},
     {BPF_CGROUP_INET6_BIND, {SYS_bind}},
     {BPF_CGROUP_INET4_POST_BIND, {SYS_bind}},
@@ -60,6 +61,7 @@ const char* never_passed(u32 attach_type) {
 }
 
 void want_cgroup_calls(System& system, u32 attach_type) {
+  system.cgroups.used_types.set(attach_type);
   SyscallSet calls;
   for (const Passed& each : kPassed)
     if (each.attach_type == attach_type)

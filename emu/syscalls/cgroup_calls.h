@@ -19,6 +19,8 @@ std::optional<Reply> make_socket_in_cgroup(System& system, Call& call);
 std::optional<Reply> set_option_in_cgroup(System& system, Call& call);
 std::optional<Reply> get_option_in_cgroup(System& system, Call& call);
 std::optional<Reply> send_in_cgroup(System& system, Call& call);
+// The descriptor is about to be closed (kernel: inet_release).
+void close_in_cgroup(System& system, Task& task, int fd);
 // Has a call that receives to be looked at when it is over, and what is then done?
 bool receives_in_cgroup(System& system, Call& call);
 void received_in_cgroup(System& system, Call& call);

@@ -185,6 +185,11 @@ std::optional<Sender> sender_of(Call& call) {
   return sender;
 }
 
+bool receives_names(const System& system) {
+  const auto& used = system.cgroups.used_types;
+  return used[BPF_CGROUP_UDP4_RECVMSG] || used[BPF_CGROUP_UDP6_RECVMSG];
+}
+
 // A name that the kernel has given, as programs leave it.
 void show_name(System& system, Call& call, CgroupSocket& socket, u32 ip4, u32 ip6, const Sender& to) {
   const u32 size = socket.facts().family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
@@ -242,6 +247,8 @@ Reply enter_socket_name(System& system, Call& call) {
 }
 
 std::optional<Reply> send_in_cgroup(System& system, Call& call) {
+  const auto& used = system.cgroups.used_types;
+  if (!used[BPF_CGROUP_UDP4_SENDMSG] && !used[BPF_CGROUP_UDP6_SENDMSG]) return std::nullopt;
   const bool message = call.number == SYS_sendmsg;
   msghdr head{};
   u64 address = call.args[4], size = call.args[5];
@@ -280,6 +287,7 @@ std::optional<Reply> send_in_cgroup(System& system, Call& call) {
 
 // Names that there is no room for would have to be told apart at the exit: they are left as they are.
 bool receives_in_cgroup(System& system, Call& call) {
+  if (!receives_names(system)) return false;
   const auto sender = sender_of(call);
   if (!sender) return false;
   const auto socket = CgroupSocket::of(system, call.task, fd_of(call));
@@ -292,6 +300,7 @@ bool receives_in_cgroup(System& system, Call& call) {
 }
 
 void received_in_cgroup(System& system, Call& call) {
+  if (!receives_names(system)) return;
   const auto sender = sender_of(call);
   auto socket = sender && sender->size ? CgroupSocket::of(system, call.task, fd_of(call)) : std::nullopt;
   if (!socket || !is_udp(socket->facts())) return;

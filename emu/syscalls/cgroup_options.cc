@@ -5,17 +5,18 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <climits>
+#include <vector>
 
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/cgroup_run.h"
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/storage_owner.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr s32 kPage = 4096, kLeast = 16;  // room for "cubic" in the place of a shorter name
+constexpr s32 kPage = 4096, kMostValue = 1 << 16, kLeast = 16;  // room for "cubic" in the place of a shorter name
 
 int fd_of(const Call& call) { return static_cast<int>(call.args[0]); }
 
@@ -60,6 +61,22 @@ bool bypasses(const SocketFacts& facts, const Call& call) {
   return facts.is_tcp() && call.args[1] == IPPROTO_TCP && call.args[2] == TCP_ZEROCOPY_RECEIVE;  // kernel: tcp_bpf_bypass_getsockopt
 }
 
+// Options whose value depends on who asks.
+bool is_askers_own(const Call& call) {
+  constexpr u64 kPeerPidFd = 77;  // SO_PEERPIDFD
+  return call.args[1] == SOL_SOCKET && (call.args[2] == SO_PEERCRED || call.args[2] == kPeerPidFd);
+}
+
+// The call itself, on the supervisor's descriptor for the socket; what it gives is put where the caller wants it.
+Result<void> get_own(Call& call, const CgroupSocket& socket, s32 size) {
+  std::vector<u8> value(static_cast<size_t>(std::min(size, kMostValue)));
+  socklen_t given = static_cast<u32>(value.size());
+  const int level = static_cast<int>(call.args[1]), option = static_cast<int>(call.args[2]);
+  if (::getsockopt(socket.fd(), level, option, value.data(), &given) != 0) return fail(errno);
+  if (given) TRY(call.task.write(call.args[3], value.data(), std::min<size_t>(given, value.size())));
+  return call.task.write(call.args[4], &given, sizeof given);
+}
+
 // What programs have changed of a socket that is being made.
 void apply(System& system, const CgroupSocket& socket, const RunSock& sock) {
   bool done = true;
@@ -93,7 +110,7 @@ s64 run_created(System& system, Task& task, int fd) {
 // Kernel: __cgroup_bpf_run_filter_setsockopt.
 std::optional<Reply> set_option_in_cgroup(System& system, Call& call) {
   const s32 size = static_cast<s32>(call.args[4]);
-  if (size < 0) return std::nullopt;
+  if (size < 0 || !system.cgroups.used_types[BPF_CGROUP_SETSOCKOPT]) return std::nullopt;
   auto socket = CgroupSocket::of(system, call.task, fd_of(call));
   if (!socket) return std::nullopt;
   CgroupRun run(system, call.task, socket->cgroup(), BPF_CGROUP_SETSOCKOPT);
@@ -114,15 +131,20 @@ std::optional<Reply> set_option_in_cgroup(System& system, Call& call) {
   return set_changed(call, *option);
 }
 
-// Kernel: __cgroup_bpf_run_filter_getsockopt. The call never waits: the thread makes it before programs see its result.
+// Kernel: __cgroup_bpf_run_filter_getsockopt.
 std::optional<Reply> get_option_in_cgroup(System& system, Call& call) {
   s32 size = 0;
+  if (!system.cgroups.used_types[BPF_CGROUP_GETSOCKOPT]) return std::nullopt;
   if (!call.task.read(call.args[4], &size, sizeof size) || size < 0) return std::nullopt;
   auto socket = CgroupSocket::of(system, call.task, fd_of(call));
   if (!socket || bypasses(socket->facts(), call)) return std::nullopt;
   CgroupRun run(system, call.task, socket->cgroup(), BPF_CGROUP_GETSOCKOPT);
   if (!run.any()) return std::nullopt;
-  const auto own = call.task.call(SYS_getsockopt, call.args);
+  if (is_askers_own(call)) {
+    system.unmodelled.note("getsockopt programs for SO_PEERCRED");
+    return std::nullopt;
+  }
+  const auto own = get_own(call, *socket, size);
   const s32 retval = own ? 0 : -own.error().value;
   const auto option = make_context(run, *socket, call, size);
   if (!option) return Reply::answer(-ENOMEM);
@@ -158,6 +180,19 @@ std::optional<Reply> make_socket_in_cgroup(System& system, Call& call) {
   return Reply::answer(refused);
 }
 
+void close_in_cgroup(System& system, Task& task, int fd) {
+  if (!system.cgroups.used_types[BPF_CGROUP_INET_SOCK_RELEASE]) return;
+  auto socket = CgroupSocket::of(system, task, fd);
+  if (!socket || !socket->internet()) return;
+  CgroupRun run(system, task, socket->cgroup(), BPF_CGROUP_INET_SOCK_RELEASE);
+  if (!run.any() || system.cgroups.descriptors_of_socket(socket->facts().inode) > 1) return;
+  auto* const sock = run.place<RunSock>();
+  if (!sock) return;
+  socket->show(*sock);
+  const SocketServices services = socket->services();
+  (void)run.run(&services, &sock->bound_dev_if);
+}
+
 Reply enter_socketpair(System&, Call&) { return Reply::native_then_exit(); }
 
 s64 exit_socketpair(System& system, Call& call, s64 result) {
@@ -174,6 +209,9 @@ Reply enter_accept(System&, Call&) { return Reply::native_then_exit(); }
 s64 exit_accept(System& system, Call& call, s64 result) {
   if (result < 0) return result;
   const auto listener = call.task.file_id(fd_of(call)), accepted = call.task.file_id(static_cast<int>(result));
+  const auto from = CgroupSocket::of(system, call.task, fd_of(call));
+  const auto to = CgroupSocket::of(system, call.task, static_cast<int>(result));
+  if (from && to) clone_socket_storage(system, from->facts().cookie, to->facts().cookie);
   if (listener && accepted) system.cgroups.keep_socket(accepted->ino, system.cgroups.of_socket(listener->ino));
   return result;
 }

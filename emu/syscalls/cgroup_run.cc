@@ -64,14 +64,15 @@ s64 CgroupRun::run(const SocketServices* services, void* context, s32 result, u3
   scope.run().retval = result;
   for (const CgroupProgram& each : programs_) {
     s32& retval = scope.run().retval;
-    if (own_result) *own_result = retval;
+    const s32 before = retval;
+    if (own_result) *own_result = before;
     const u64 stride = each.storage[1] ? scope.run().cpu->id : 0;
     for (size_t kind = 0; kind < 2; ++kind) scope.run().cgroup_storage[kind] = each.storage[kind];
     for (const auto& map : each.program->verified.used_maps)
       if (stride && map->map().type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE)
         scope.run().cgroup_storage[1] += stride * round_up(map->map().value_size, 8);
     u32 returned = static_cast<u32>(scope.call(*each.program, context));
-    if (own_result && *own_result != retval) retval = *own_result;
+    if (own_result && *own_result != before) retval = *own_result;
     if (flags) {
       *flags |= returned >> 1;
       returned &= 1;

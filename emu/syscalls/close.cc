@@ -3,6 +3,7 @@
 // probe does not fire any longer, its reference counter is counted down, its event can be removed.
 #include <sys/syscall.h>
 
+#include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/system.h"
 
@@ -18,6 +19,7 @@ int closed_fd(const Call& call) {
 }  // namespace
 
 Reply enter_close(System& system, Call& call) {
+  if (call.number != SYS_close_range) close_in_cgroup(system, call.task, closed_fd(call));
   const bool concerned = call.number == SYS_close_range || system.files.ours(call.task, closed_fd(call));
   return concerned ? Reply::native_then_exit() : Reply::native();
 }

@@ -2,6 +2,7 @@
 #include "emu/syscalls/storage_owner.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include "emu/base/proc_files.h"
 #include "emu/runtime/maps/object_storage.h"
@@ -29,14 +30,38 @@ Result<u64> inode_of(BpfCall& call, int fd) {
   return inode ? Result<u64>(inode) : fail(ENOMEM);
 }
 
+// Kernel: bpf_fd_sk_storage_lookup_elem and its like.
+Result<u64> socket_of(BpfCall& call, int fd) {
+  TRY(call.task.file_id(fd));
+  const UniqueFd copy(TRY(call.task.share_fd(fd)));
+  u64 cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (::getsockopt(copy.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return fail(errno);
+  return cookie;
+}
+
 }  // namespace
 
 bool is_object_storage(const Map& map) {
-  return map.type == BPF_MAP_TYPE_TASK_STORAGE || map.type == BPF_MAP_TYPE_INODE_STORAGE;
+  return map.type == BPF_MAP_TYPE_TASK_STORAGE || map.type == BPF_MAP_TYPE_INODE_STORAGE ||
+         map.type == BPF_MAP_TYPE_SK_STORAGE;
 }
 
 Result<u64> storage_owner(BpfCall& call, const Map& map, int fd) {
-  return map.type == BPF_MAP_TYPE_TASK_STORAGE ? task_of(call, fd) : inode_of(call, fd);
+  switch (map.type) {
+    case BPF_MAP_TYPE_TASK_STORAGE: return task_of(call, fd);
+    case BPF_MAP_TYPE_INODE_STORAGE: return inode_of(call, fd);
+    default: return socket_of(call, fd);
+  }
+}
+
+void clone_socket_storage(System& system, u64 from, u64 to) {
+  for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
+    const auto map = system.maps.find(*id);
+    const bool clones = map && (*map)->map().type == BPF_MAP_TYPE_SK_STORAGE && ((*map)->map().flags & BPF_F_CLONE);
+    if (void* const value = clones ? storage_find((*map)->map(), from) : nullptr)
+      (void)storage_create(nullptr, (*map)->map(), to, value);
+  }
 }
 
 void watch_storage_owners(System& system) {
@@ -44,7 +69,8 @@ void watch_storage_owners(System& system) {
   system.object_space->forgotten = [&system](u64 address) {
     for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
       auto map = system.maps.find(*id);
-      if (map && is_object_storage((*map)->map())) storage_erase(nullptr, (*map)->map(), address);
+      const bool by_address = map && (*map)->map().type != BPF_MAP_TYPE_SK_STORAGE;
+      if (by_address && is_object_storage((*map)->map())) storage_erase(nullptr, (*map)->map(), address);
     }
   };
 }

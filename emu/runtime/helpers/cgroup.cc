@@ -5,6 +5,7 @@
 #include "emu/runtime/contexts.h"
 #include "emu/runtime/helpers/call.h"
 #include "emu/runtime/maps/object_array.h"
+#include "emu/runtime/maps/object_storage.h"
 
 namespace bpfemu {
 
@@ -24,6 +25,18 @@ RunSock* socket_of(u64 context, const Run* run) {
     case BPF_PROG_TYPE_CGROUP_SKB:
     case BPF_PROG_TYPE_SK_SKB: return skb_at(context).sk;
     default: return nullptr;
+  }
+}
+
+// The socket that an argument is: the context itself, or a struct bpf_sock; null for a struct sock.
+const RunSock* storage_owner(u64 socket, const Run* run) {
+  if (!socket) return nullptr;
+  switch (run->program->type) {
+    case BPF_PROG_TYPE_CGROUP_SOCK: return pointer_to<RunSock>(socket - offsetof(RunSock, bound_dev_if));
+    case BPF_PROG_TYPE_TRACING:
+    case BPF_PROG_TYPE_LSM:
+    case BPF_PROG_TYPE_STRUCT_OPS: return nullptr;
+    default: return pointer_to<RunSock>(socket);
   }
 }
 
@@ -70,6 +83,28 @@ HELPER(help_get_netns_cookie) {
   if (r1 && run->env->socket)
     (void)run->env->socket->get_option(run->env->socket->self, kSolSocket, kSoNetnsCookie, &cookie, sizeof cookie);
   return cookie;
+}
+
+// Kernel: bpf_sk_storage_get. Sockets go by their cookies; those of test runs have none.
+HELPER(help_sk_storage_get) {
+  const RunSock* const sock = storage_owner(r2, run);
+  if (!r2 || (r4 & ~u64{BPF_SK_STORAGE_GET_F_CREATE})) return 0;
+  if (!sock || !sock->cookie) {
+    if (r4) missing(run, "values of sk_storage maps");
+    return 0;
+  }
+  Map& map = map_at(r1);
+  if (void* const value = storage_find(map, sock->cookie)) return address_of(value);
+  if (!r4 || run->env->exhausted) return 0;
+  void* const made = storage_create(run, map, sock->cookie, pointer_to<const void>(r3));
+  if (!made) missing(run, "values of so many sockets");
+  return address_of(made);
+}
+
+HELPER(help_sk_storage_delete) {
+  const RunSock* const sock = storage_owner(r2, run);
+  if (!r2) return result(-EINVAL);
+  return result(sock && sock->cookie ? storage_erase(run, map_at(r1), sock->cookie) : -ENOENT);
 }
 
 HELPER(help_current_task_under_cgroup) {

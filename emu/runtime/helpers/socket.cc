@@ -21,16 +21,6 @@ RunSock* full(u64 address) {
   return sock && sock->full ? sock : nullptr;
 }
 
-// Is its context a struct __sk_buff?
-bool is_packet_program(u32 type) {
-  switch (type) {
-    case BPF_PROG_TYPE_SOCKET_FILTER: case BPF_PROG_TYPE_SCHED_CLS: case BPF_PROG_TYPE_SCHED_ACT:
-    case BPF_PROG_TYPE_CGROUP_SKB: case BPF_PROG_TYPE_LWT_IN: case BPF_PROG_TYPE_LWT_OUT: case BPF_PROG_TYPE_LWT_XMIT:
-    case BPF_PROG_TYPE_LWT_SEG6LOCAL: case BPF_PROG_TYPE_SK_SKB: return true;
-    default: return false;
-  }
-}
-
 void missing(Run* run, const char* what) {
   if (run->env->missing) run->env->missing(run->env->self, what);
 }
@@ -81,15 +71,6 @@ HELPER(help_sk_assign) {
   return 0;
 }
 
-// Kernel: bpf_get_socket_cookie: a number that no other socket has.
-HELPER(help_get_socket_cookie) {
-  if (!is_packet_program(run->program->type)) return missing(run, "cookies of sockets outside of packets"), 0;
-  RunSock* sock = skb_at(r1).sk;
-  if (!sock) return 0;
-  if (!sock->cookie) sock->cookie = __builtin_ia32_rdtsc();
-  return sock->cookie;
-}
-
 // The sockets of test runs are nobody's, which is root (kernel: sock_init_data).
 HELPER(help_get_socket_uid) {
   return full(address_of(skb_at(r1).sk)) ? 0 : kOverflowUid;
@@ -98,16 +79,6 @@ HELPER(help_get_socket_uid) {
 // A socket of a protocol: those of test runs have none.
 HELPER(help_skc_to_protocol_sock) {
   return 0;
-}
-
-// Kernel: bpf_sk_storage_get. No socket has a value, and none gets one.
-HELPER(help_sk_storage_get) {
-  if (r2 && r4 == BPF_SK_STORAGE_GET_F_CREATE) missing(run, "values of sk_storage maps");
-  return 0;
-}
-
-HELPER(help_sk_storage_delete) {
-  return result(r2 ? -ENOENT : -EINVAL);
 }
 
 // The value that belongs to the program's cgroup (kernel: bpf_get_local_storage).

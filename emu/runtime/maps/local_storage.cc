@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BPF_MAP_TYPE_SK_STORAGE: values that belong to a socket. Such maps can be created and loaded with; their values are not
-// modelled, so they lack the operations.
 #include "emu/runtime/maps/local_storage.h"
 
-#include "emu/runtime/maps/types.h"
 #include "emu/runtime/maps/value.h"
 
 namespace bpfemu {
@@ -22,21 +19,5 @@ s64 local_storage_alloc_check(const MapAttr& attr) {
   if (!attr.privileged) return -EPERM;
   return attr.value_size > kMaxValue ? -E2BIG : 0;
 }
-
-namespace {
-
-u64 footprint(const MapAttr&) {
-  return sizeof(Map);
-}
-void init(Map&) {}
-
-}  // namespace
-
-const MapOps local_storage_ops = {.alloc_check = local_storage_alloc_check,
-                                  .footprint = footprint,
-                                  .init = init,
-                                  .get_next_key = refuse_next<-ENOTSUPP>,
-                                  .btf = BtfRule::kIntKey,
-                                  .unmodelled = true};
 
 }  // namespace bpfemu

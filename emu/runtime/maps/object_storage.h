@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BPF_MAP_TYPE_TASK_STORAGE and INODE_STORAGE: a value for each kernel object (kernel: bpf_local_storage). Objects go
-// by the arena addresses of their structs, which is what programs hold; the control plane turns bpf()'s descriptors
+// BPF_MAP_TYPE_TASK_STORAGE, INODE_STORAGE and SK_STORAGE: a value for each kernel object (kernel: bpf_local_storage). Objects go
+// by the arena addresses of their structs, which is what programs hold, sockets by their cookies; the control plane turns bpf()'s descriptors
 // into these. Runtime code.
 #pragma once
 

@@ -13,7 +13,7 @@ extern const MapOps queue_ops, stack_ops, bloom_filter_ops;
 extern const MapOps stack_trace_ops, lpm_trie_ops, ringbuf_ops, user_ringbuf_ops;
 extern const MapOps cpumap_ops, devmap_ops, devmap_hash_ops;
 extern const MapOps sockmap_ops, sockhash_ops, xskmap_ops, reuseport_sockarray_ops;
-extern const MapOps cgroup_storage_ops, percpu_cgroup_storage_ops, local_storage_ops, object_storage_ops;
+extern const MapOps cgroup_storage_ops, percpu_cgroup_storage_ops, object_storage_ops;
 extern const MapOps struct_ops_ops;
 
 }  // namespace bpfemu

@@ -17,7 +17,7 @@ TEST_CASE("storage of sockets, inodes and tasks wants BTF, no entries and no pre
     auto map = w.create(storage(type));
     u32 key;
     CHECK(map->ops().get_next_key(map->map(), nullptr, &key) == -ENOTSUPP);
-    CHECK(map->ops().unmodelled == (type == BPF_MAP_TYPE_SK_STORAGE));
+    CHECK_FALSE(map->ops().unmodelled);
     auto refused = [&](auto change, s64 error) {
       MapAttr attr = storage(type);
       change(attr);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/runtime/maps/cgroup_storage.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {
@@ -75,7 +76,41 @@ TEST_CASE("socket maps can be created and stay empty") {
   CHECK(World::check(BPF_MAP_TYPE_XSKMAP, 4, 8, 1) == -EINVAL);
 }
 
-TEST_CASE("cgroup storage can be created and stays empty") {
+TEST_CASE("cgroup storage has what attaching made, new before old, until the cgroup goes") {
+  World w;
+  for (const bool per_cpu : {false, true}) {
+    auto map = w.create(per_cpu ? BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE : BPF_MAP_TYPE_CGROUP_STORAGE,
+                        sizeof(bpf_cgroup_storage_key), 4, 0);
+    const MapOps& ops = map->ops();
+    bpf_cgroup_storage_key key{}, next{};
+    key.cgroup_inode_id = 23, key.attach_type = 8;
+    void* const value = cgroup_storage_of(map->map(), 23, 8);
+    REQUIRE(value);
+    CHECK(cgroup_storage_of(map->map(), 23, 8) == value);
+    REQUIRE(cgroup_storage_of(map->map(), 23, 9));
+    REQUIRE(cgroup_storage_of(map->map(), 40, 8));
+    u64 in[kCpus] = {5, 6}, out[kCpus] = {};
+    CHECK(ops.update_value(&w.run, map->map(), &key, in, BPF_ANY) == 0);
+    CHECK(ops.copy_value(&w.run, map->map(), &key, out) == 0);
+    CHECK(out[0] == 5);
+    CHECK(out[1] == (per_cpu ? 6 : 0));
+    CHECK(ops.get_next_key(map->map(), nullptr, &next) == 0);
+    CHECK(next.cgroup_inode_id == 40);
+    cgroup_storage_forget(map->map(), 40);
+    CHECK(ops.get_next_key(map->map(), nullptr, &next) == 0);
+    CHECK(next.attach_type == 9);
+    CHECK(ops.get_next_key(map->map(), &next, &key) == 0);
+    CHECK(key.attach_type == 8);
+    CHECK(ops.get_next_key(map->map(), &key, &next) == -ENOENT);
+    cgroup_storage_forget(map->map(), 23);
+    CHECK(ops.copy_value(&w.run, map->map(), &key, out) == -ENOENT);
+    const u32* const again = static_cast<const u32*>(cgroup_storage_of(map->map(), 23, 8));
+    REQUIRE(again);
+    CHECK(*again == 0);
+  }
+}
+
+TEST_CASE("cgroup storage has no elements of its own") {
   World w;
   u64 key[2] = {}, value[kCpus] = {};
   for (u32 type : {u32{BPF_MAP_TYPE_CGROUP_STORAGE}, u32{BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE}}) {

@@ -45,14 +45,12 @@ TEST_CASE("the name of a task is always the current one") {
 
 TEST_CASE("the cgroup is the current one, for those who ask") {
   World w;
-  TaskFacts facts{.tid = w.task.tid(), .tgid = w.task.tid()};
-  auto cgroup = [&](ProgramNeeds needs) {
-    w.host.task_facts[w.task.tid()] = facts;
+  const auto cgroup = [&](ProgramNeeds needs) {
     return RunScope(w.probes.runner(), &w.task, nullptr, needs).run().task->cgroup_id;
   };
-  facts.cgroup_id = 1234;
+  w.cgroup = std::make_shared<Cgroup>(1234, "a", nullptr);
   CHECK(cgroup({}) == 1234);
-  facts.cgroup_id = 5678;
+  w.cgroup = std::make_shared<Cgroup>(5678, "b", nullptr);
   CHECK(cgroup({}) == 1234);
   CHECK(cgroup({.cgroup = true}) == 5678);
 }

@@ -75,6 +75,7 @@ Outlets World::outlets() {
   outlets.wake = [this](const void* ring) { woken.push_back(ring); };
   outlets.trace = &trace_log;
   outlets.task_struct = [](const TaskFacts& facts) { return 0x1000u + static_cast<u64>(facts.tid); };
+  outlets.cgroup_of = [this](pid_t) { return cgroup; };
   return outlets;
 }
 

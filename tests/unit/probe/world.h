@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 
+#include "emu/bpf/cgroup.h"
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/probe/probes.h"
@@ -26,6 +27,7 @@ struct World {
   DynamicEvents dynamic_events;
   TraceLog trace_log;
   std::vector<const void*> woken;
+  std::shared_ptr<Cgroup> cgroup;  // that everybody is in; null: the root
   ObjectSpace objects;
   Mounts mounts;
   FileObjects files;

@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "emu/vfs/filesystems.h"
 #include "emu/vfs/namei.h"
+#include "tests/fakes/ports.h"
 
 namespace bpfemu {
 namespace {
@@ -507,6 +509,41 @@ TEST_CASE("mounting a second bpffs") {
 }
 
 // Whatever a tool writes or asks for: an errno, never a crash.
+TEST_CASE("cgroup2 makes and removes cgroups, and nothing else") {
+  Tree tree;
+  CHECK(tree.mkdir("/sys/fs/cgroup/a") == 0);
+  CHECK(tree.mkdir("/sys/fs/cgroup/a") == EEXIST);
+  CHECK(tree.mkdir("/sys/fs/cgroup/cgroup.procs") == EEXIST);
+  CHECK(tree.mkdir("/sys/fs/cgroup/a/b") == 0);
+  CHECK(tree.mkdir("/sys/fs/cgroup/x\ny") == EINVAL);
+  CHECK(tree.lists("/sys/fs/cgroup/a", "cgroup.type"));
+  CHECK_FALSE(tree.lists("/sys/fs/cgroup", "cgroup.type"));
+  const auto found = tree.lookup("/sys/fs/cgroup/a/b");
+  REQUIRE(found);
+  const auto cgroup = cgroup_of(*found->node);
+  REQUIRE(cgroup);
+  CHECK(cgroup->path() == "/a/b");
+  CHECK(tree.stat("/sys/fs/cgroup/a/b").st_ino == cgroup->id());
+  CHECK(tree.text("/sys/fs/cgroup/cgroup.stat") == "nr_descendants 2\nnr_dying_descendants 0\n");
+  CHECK(tree.text("/sys/fs/cgroup/a/cgroup.controllers").empty());
+  CHECK(tree.write("/sys/fs/cgroup/a/cgroup.subtree_control", "+memory\n") == ENOENT);
+  CHECK(tree.write("/sys/fs/cgroup/a/cgroup.subtree_control", "+nothing\n") == EINVAL);
+  CHECK(tree.write("/sys/fs/cgroup/a/cgroup.max.depth", "0\n") == 0);
+  CHECK(tree.text("/sys/fs/cgroup/a/cgroup.max.depth") == "0\n");
+  CHECK(tree.mkdir("/sys/fs/cgroup/a/c") == EAGAIN);
+  CHECK(tree.write("/sys/fs/cgroup/a/cgroup.max.depth", "-1\n") == ERANGE);
+  CHECK(tree.symlink("a", "/sys/fs/cgroup/s") == EPERM);
+  CHECK(tree.unlink("/sys/fs/cgroup/a/cgroup.type") == EPERM);
+  CHECK(tree.rename("/sys/fs/cgroup/a/b", "/sys/fs/cgroup/b", 0) == EPERM);
+  CHECK(tree.rmdir("/sys/fs/cgroup/a") == EBUSY);
+  CHECK(tree.mount("cgroup2", "/sys/fs/cgroup") == EBUSY);
+  CHECK(tree.mount("cgroup2", "/sys/kernel/debug") == 0);
+  CHECK(tree.rmdir("/sys/kernel/debug/a/b") == 0);
+  CHECK(tree.rmdir("/sys/fs/cgroup/a") == 0);
+  CHECK(tree.lookup_error("/sys/kernel/debug/a") == ENOENT);
+  CHECK(tree.text("/proc/" + std::to_string(::getpid()) + "/cgroup") == "0::/\n");
+}
+
 TEST_CASE("random paths and definitions") {
   Tree tree;
   constexpr const char* kPieces[] = {"/",
