@@ -57,6 +57,13 @@ static inline int counter_map(void) {
   }
 #define ELEMENT(map_fd, number) {.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = number}, LOOK_UP(map_fd)
 
+// Adds 1 to the first element: nine slots.
+#define COUNT_UP(map_fd)                                                                  \
+  ELEMENT(map_fd, 0), {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 2},        \
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1}, {                    \
+    .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 0, .src_reg = 1, .imm = BPF_ADD     \
+  }
+
 // Counts what one process does, 0: whoever.
 static inline int load_counter(uint32_t type, int map, pid_t pid) {
   enum { kOfPid = 3 };
@@ -64,10 +71,7 @@ static inline int load_counter(uint32_t type, int map, pid_t pid) {
       {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid},
       {.code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = 0, .imm = 32},
       {.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 0, .off = 9, .imm = pid},
-      ELEMENT(map, 0),
-      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 2},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1},
-      {.code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 0, .src_reg = 1, .imm = BPF_ADD},
+      COUNT_UP(map),
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
       {.code = BPF_JMP | BPF_EXIT},
   };

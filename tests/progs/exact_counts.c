@@ -23,10 +23,7 @@ static int load_for(uint32_t type, uint32_t attach, uint32_t target, int map, in
   const struct bpf_insn code[] = {
       {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 2, .src_reg = 1, .off = 8},
       {.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 2, .off = 9, .imm = number},
-      ELEMENT(map, 0),
-      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 2},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1},
-      {.code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 0, .src_reg = 1, .imm = BPF_ADD},
+      COUNT_UP(map),
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
       {.code = BPF_JMP | BPF_EXIT},
   };

@@ -72,9 +72,14 @@ HELPER(help_getsockopt) {
   return result(run->env->socket->get_option(run->env->socket->self, low32(r2), low32(r3), pointer_to(r4), low32(r5)));
 }
 
+// A number that no other socket has; those of test runs get theirs when they are asked (kernel: sock_gen_cookie).
 HELPER(help_get_socket_cookie) {
-  const RunSock* const sock = socket_of(r1, run);
-  return sock ? sock->cookie : 0;
+  if (run->program->type == BPF_PROG_TYPE_TRACING || run->program->type == BPF_PROG_TYPE_LSM)
+    return missing(run, "cookies of sockets that tracing programs see"), 0;
+  RunSock* const sock = socket_of(r1, run);
+  if (!sock) return 0;
+  if (!sock->cookie) sock->cookie = __builtin_ia32_rdtsc();
+  return sock->cookie;
 }
 
 // Without a context it is that of the first namespace (kernel: __bpf_get_netns_cookie).

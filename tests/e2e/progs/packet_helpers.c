@@ -20,6 +20,12 @@ static const unsigned char tcp6[kSize] = {
     0,    0,    0, 0, 0, 0,  0, 0,  0,    0, 0,        0,    0x86, 0xdd,  // Ethernet
     0x60, 0x10, 0, 0, 0, 66, 6, 64, 0x20, 1, [37] = 1, 0x20, 1,    [53] = 2, 0x30, 0x39, 0, 80};
 
+static void tell(struct packet_helpers* skel, const char* name, int status, int result) {
+  printf("%s: %s, %d:", name, status ? strerror(errno) : "ran", result);
+  for (unsigned i = 0; i < skel->bss->found; ++i) printf(" %lld", (long long)skel->bss->results[i]);
+  printf("\n");
+}
+
 static void run(struct packet_helpers* skel, struct bpf_program* program, const unsigned char* packet, int gso) {
   unsigned char out[kSize + 64];
   struct __sk_buff skb = {.gso_size = gso, .gso_segs = gso ? 2 : 0};
@@ -29,9 +35,7 @@ static void run(struct packet_helpers* skel, struct bpf_program* program, const 
   memset(skel->bss->results, 0, sizeof skel->bss->results);
   skel->bss->found = 0;
   const int status = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
-  printf("%s: %s, %d:", bpf_program__name(program), status ? strerror(errno) : "ran", (int)options.retval);
-  for (unsigned i = 0; i < skel->bss->found; ++i) printf(" %lld", (long long)skel->bss->results[i]);
-  printf("\n");
+  tell(skel, bpf_program__name(program), status, options.retval);
   if (options.data_size_out != kSize) printf("  %u bytes\n", options.data_size_out);
   for (unsigned i = 0; i < kSize && options.data_size_out == kSize; ++i)
     if (out[i] != packet[i] && i < 34) printf("  byte %u: %02x, %02x\n", i, packet[i], out[i]);
@@ -46,9 +50,7 @@ static void choose(struct packet_helpers* skel) {
   LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof context);
   skel->bss->found = 0;
   const int status = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.choose), &options);
-  printf("choose: %s, %d:", status ? strerror(errno) : "ran", (int)options.retval);
-  for (unsigned i = 0; i < skel->bss->found; ++i) printf(" %lld", (long long)skel->bss->results[i]);
-  printf("\n");
+  tell(skel, "choose", status, options.retval);
 }
 
 int main(void) {
