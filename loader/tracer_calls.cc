@@ -227,6 +227,7 @@ bool Tracer::fix_clone_args(TracedTask& task, Call& call, TracedTask::Pending& p
   if (bytes.size() < sizeof(u64)) return true;
   u64 flags = load<u64>(bytes.data()) & ~u64{CLONE_UNTRACED};
   std::memcpy(bytes.data(), &flags, sizeof flags);
+  if (flags & CLONE_INTO_CGROUP) note("clone3() into a cgroup");  // the folder is none of the host's: EBADF
   const Result<u64> at = task.call(SYS_mmap, {0, kMostCloneArgs, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, ~u64{0}, 0});
   if (!at) return true;
   pending.clone_copy = *at;

@@ -60,7 +60,9 @@ Result<void> find_storage(const Cgroup& cgroup, u32 type, CgroupProgram& entry) 
 
 }  // namespace
 
-const std::shared_ptr<Program>& CgroupProgram::runs() const { return link ? link->program() : program; }
+const std::shared_ptr<Program>& CgroupProgram::runs() const {
+  return link ? link->program() : program;
+}
 
 Result<void> attach_to_cgroup(Cgroup& cgroup, const CgroupAttach& attach) {
   const bool replaces = attach.flags & BPF_F_REPLACE, multi = attach.flags & BPF_F_ALLOW_MULTI;
@@ -88,9 +90,8 @@ Result<void> detach_from_cgroup(Cgroup& cgroup, u32 type, const Program* program
   auto found = there.programs.begin();
   if (there.flags & BPF_F_ALLOW_MULTI) {
     if (!program && !link) return fail(EINVAL);
-    found = std::ranges::find_if(there.programs, [&](const CgroupProgram& each) {
-      return each.program.get() == program && each.link == link;
-    });
+    found = std::ranges::find_if(
+        there.programs, [&](const CgroupProgram& each) { return each.program.get() == program && each.link == link; });
   }
   if (found == there.programs.end()) return fail(ENOENT);
   there.programs.erase(found);

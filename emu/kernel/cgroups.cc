@@ -42,7 +42,8 @@ std::multiset<u64> open_sockets(Host& host) {
     while (const dirent* const entry = ::readdir(list)) {
       char target[64] = {};
       const ssize_t size = ::readlinkat(::dirfd(list), entry->d_name, target, sizeof target - 1);
-      if (size > 0 && std::string_view(target).starts_with("socket:[")) inodes.insert(::strtoull(target + 8, nullptr, 10));
+      if (size > 0 && std::string_view(target).starts_with("socket:["))
+        inodes.insert(::strtoull(target + 8, nullptr, 10));
     }
     ::closedir(list);
   }
@@ -53,7 +54,9 @@ std::multiset<u64> open_sockets(Host& host) {
 
 Cgroups::Cgroups(Host& host) : host_(host), root_(std::make_shared<Cgroup>(1, "", nullptr)) {}
 
-Cgroups::~Cgroups() { let_go(*root_); }
+Cgroups::~Cgroups() {
+  let_go(*root_);
+}
 
 Result<std::shared_ptr<Cgroup>> Cgroups::make(const std::shared_ptr<Cgroup>& parent, const std::string& name, u64 ids) {
   if (parent->dead) return fail(ENODEV);
@@ -129,7 +132,9 @@ void Cgroups::keep_socket(u64 inode, const std::shared_ptr<Cgroup>& cgroup) {
   sockets_[inode] = cgroup;
 }
 
-size_t Cgroups::descriptors_of_socket(u64 inode) const { return open_sockets(host_).count(inode); }
+size_t Cgroups::descriptors_of_socket(u64 inode) const {
+  return open_sockets(host_).count(inode);
+}
 
 void Cgroups::forked(pid_t parent, pid_t child) {
   if (const auto member = members_.find(parent); member != members_.end()) members_[child] = member->second;

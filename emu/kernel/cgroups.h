@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one cgroup hierarchy of the claimed kernel, and which of the traced threads are in which cgroup. It has nothing to
-// do with the host's: root of the claimed kernel may make, fill and remove cgroups, which the host lets nobody do, and a
-// cgroup's id, its folder and its members must agree. So everything begins in the root.
+// The one cgroup hierarchy of the claimed kernel, and which of the traced threads are in which cgroup. It has nothing
+// to do with the host's: root of the claimed kernel may make, fill and remove cgroups, which the host lets nobody do,
+// and a cgroup's id, its folder and its members must agree. So everything begins in the root.
 //
 // There are no controllers, as on a kernel of which version 1 hierarchies have them all.
 #pragma once

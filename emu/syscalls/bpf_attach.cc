@@ -13,8 +13,8 @@ namespace {
 
 constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
 
-// Is the target of PROG_ATTACH, PROG_DETACH and PROG_QUERY what it should be: EINVAL for what is no socket map or network
-// namespace.
+// Is the target of PROG_ATTACH, PROG_DETACH and PROG_QUERY what it should be: EINVAL for what is no socket map or
+// network namespace.
 Result<void> check_target(BpfCall& call, const AttachType& type, u32 fd) {
   if (type.to == AttachTo::kNetns) return {};  // the namespace is the caller's own
   TRY(call.task.file_id(static_cast<int>(fd)));

@@ -17,10 +17,12 @@ namespace bpfemu {
 namespace {
 
 constexpr u32 kIp4Name = sizeof(sockaddr_in), kIp6Name = offsetof(sockaddr_in6, sin6_scope_id);  // SIN6_LEN_RFC2133
-constexpr u32 kNoCapability = 1;  // BPF_RET_BIND_NO_CAP_NET_BIND_SERVICE
-constexpr s64 kNotSupported = 524;                                                               // ENOTSUPP
+constexpr u32 kNoCapability = 1;    // BPF_RET_BIND_NO_CAP_NET_BIND_SERVICE
+constexpr s64 kNotSupported = 524;  // ENOTSUPP
 
-int fd_of(const Call& call) { return static_cast<int>(call.args[0]); }
+int fd_of(const Call& call) {
+  return static_cast<int>(call.args[0]);
+}
 
 // A socket address on its way between a call and the kernel.
 struct Name {
@@ -30,9 +32,7 @@ struct Name {
   u16 family() const { return at.ss_family; }
   sockaddr_in& ip4() { return reinterpret_cast<sockaddr_in&>(at); }
   sockaddr_in6& ip6() { return reinterpret_cast<sockaddr_in6&>(at); }
-  bool whole() const {
-    return family() == AF_INET ? size >= kIp4Name : family() == AF_INET6 && size >= kIp6Name;
-  }
+  bool whole() const { return family() == AF_INET ? size >= kIp4Name : family() == AF_INET6 && size >= kIp6Name; }
   u16 port() const { return SocketEnd::from(at).port; }
 };
 
@@ -75,7 +75,8 @@ s64 run_on_name(System& system, Task& task, CgroupSocket& socket, u32 type, Name
     std::memcpy(&name.ip6().sin6_addr, seen.user_ip6, sizeof seen.user_ip6);
     name.ip6().sin6_port = static_cast<u16>(seen.user_port);
   }
-  const bool source = seen.msg_src_ip4 || seen.msg_src_ip6[0] || seen.msg_src_ip6[1] || seen.msg_src_ip6[2] || seen.msg_src_ip6[3];
+  const bool source =
+      seen.msg_src_ip4 || seen.msg_src_ip6[0] || seen.msg_src_ip6[1] || seen.msg_src_ip6[2] || seen.msg_src_ip6[3];
   if (source) system.unmodelled.note("source addresses that sendmsg programs set");
   return result;
 }
@@ -88,7 +89,9 @@ Reply with_name(Call& call, const Name& name, size_t at) {
   return Reply::rewritten();
 }
 
-bool same(const Name& a, const Name& b) { return std::memcmp(&a.at, &b.at, sizeof a.at) == 0; }
+bool same(const Name& a, const Name& b) {
+  return std::memcmp(&a.at, &b.at, sizeof a.at) == 0;
+}
 
 // Raw sockets and those of ping have a bind() of their own.
 bool binds_by_port(const SocketFacts& facts) {
@@ -97,18 +100,21 @@ bool binds_by_port(const SocketFacts& facts) {
 }
 
 void copy_options(const SocketFacts& from, int to) {
-  const auto set = [to](int level, int option, int value) { (void)::setsockopt(to, level, option, &value, sizeof value); };
+  const auto set = [to](int level, int option, int value) {
+    (void)::setsockopt(to, level, option, &value, sizeof value);
+  };
   set(SOL_SOCKET, SO_REUSEADDR, from.reuse_address);
   set(SOL_SOCKET, SO_REUSEPORT, from.reuse_port);
   set(IPPROTO_IP, IP_FREEBIND, from.freebind);
   if (from.family == AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, from.v6_only);
 }
 
-// What the socket will be bound to is known only when it is, and that cannot be undone. So another one of the kind is bound
-// first; with port 0 the socket then gets the port that this one had.
+// What the socket will be bound to is known only when it is, and that cannot be undone. So another one of the kind is
+// bound first; with port 0 the socket then gets the port that this one had.
 s64 run_post_bind(System& system, Task& task, CgroupSocket& socket, Name& name) {
   const SocketFacts& facts = socket.facts();
-  CgroupRun run(system, task, socket.cgroup(), facts.family == AF_INET ? BPF_CGROUP_INET4_POST_BIND : BPF_CGROUP_INET6_POST_BIND);
+  CgroupRun run(system, task, socket.cgroup(),
+                facts.family == AF_INET ? BPF_CGROUP_INET4_POST_BIND : BPF_CGROUP_INET6_POST_BIND);
   if (!run.any() || (name.port() == 0 && facts.bind_address_no_port)) return 0;
   const auto like = task.call(SYS_socket, {facts.family, u64{facts.type} | SOCK_CLOEXEC, facts.protocol});
   if (!like) return 0;
@@ -278,8 +284,7 @@ std::optional<Reply> send_in_cgroup(System& system, Call& call) {
   if (!scratch) return Reply::answer(-EFAULT);
   head.msg_name = reinterpret_cast<void*>(*scratch + sizeof head);
   head.msg_namelen = name->size;
-  if (!call.task.write(*scratch, &head, sizeof head) ||
-      !call.task.write(*scratch + sizeof head, &name->at, name->size))
+  if (!call.task.write(*scratch, &head, sizeof head) || !call.task.write(*scratch + sizeof head, &name->at, name->size))
     return Reply::answer(-EFAULT);
   call.args[1] = *scratch;
   return Reply::rewritten();
@@ -293,7 +298,8 @@ bool receives_in_cgroup(System& system, Call& call) {
   const auto socket = CgroupSocket::of(system, call.task, fd_of(call));
   if (!socket || !is_udp(socket->facts())) return false;
   const bool ip4 = socket->facts().family == AF_INET;
-  if (effective_programs(socket->cgroup(), ip4 ? BPF_CGROUP_UDP4_RECVMSG : BPF_CGROUP_UDP6_RECVMSG).empty()) return false;
+  if (effective_programs(socket->cgroup(), ip4 ? BPF_CGROUP_UDP4_RECVMSG : BPF_CGROUP_UDP6_RECVMSG).empty())
+    return false;
   if (sender->size >= (ip4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6))) return true;
   system.unmodelled.note("recvmsg programs where a sender's address is cut short");
   return false;

@@ -18,7 +18,9 @@ namespace {
 
 constexpr s32 kPage = 4096, kMostValue = 1 << 16, kLeast = 16;  // room for "cubic" in the place of a shorter name
 
-int fd_of(const Call& call) { return static_cast<int>(call.args[0]); }
+int fd_of(const Call& call) {
+  return static_cast<int>(call.args[0]);
+}
 
 // The context of one option, with its value behind it: at most a page of it is shown (kernel: sockopt_alloc_buf).
 struct OptionContext {
@@ -51,14 +53,16 @@ Reply set_changed(Call& call, const OptionContext& option) {
   call.args[2] = static_cast<u32>(seen.optname);
   if (seen.optlen == 0) return Reply::rewritten();  // the caller's own value
   const auto scratch = call.task.scratch(static_cast<u64>(seen.optlen));
-  if (!scratch || !call.task.write(*scratch, option.value(), static_cast<u64>(seen.optlen))) return Reply::answer(-EFAULT);
+  if (!scratch || !call.task.write(*scratch, option.value(), static_cast<u64>(seen.optlen)))
+    return Reply::answer(-EFAULT);
   call.args[3] = *scratch;
   call.args[4] = static_cast<u64>(seen.optlen);
   return Reply::rewritten();
 }
 
 bool bypasses(const SocketFacts& facts, const Call& call) {
-  return facts.is_tcp() && call.args[1] == IPPROTO_TCP && call.args[2] == TCP_ZEROCOPY_RECEIVE;  // kernel: tcp_bpf_bypass_getsockopt
+  return facts.is_tcp() && call.args[1] == IPPROTO_TCP &&
+         call.args[2] == TCP_ZEROCOPY_RECEIVE;  // kernel: tcp_bpf_bypass_getsockopt
 }
 
 // Options whose value depends on who asks.
@@ -150,7 +154,8 @@ std::optional<Reply> get_option_in_cgroup(System& system, Call& call) {
   if (!option) return Reply::answer(-ENOMEM);
   bpf_sockopt& seen = option->context->seen;
   if (own) {
-    if (!call.task.read(call.args[4], &seen.optlen, sizeof seen.optlen) || seen.optlen < 0) return Reply::answer(-EFAULT);
+    if (!call.task.read(call.args[4], &seen.optlen, sizeof seen.optlen) || seen.optlen < 0)
+      return Reply::answer(-EFAULT);
     size = seen.optlen;
     const u64 shown = static_cast<u64>(std::min(size, option->room));
     if (shown && !call.task.read(call.args[3], option->value(), shown)) return Reply::answer(-EFAULT);
@@ -193,7 +198,9 @@ void close_in_cgroup(System& system, Task& task, int fd) {
   (void)run.run(&services, &sock->bound_dev_if);
 }
 
-Reply enter_socketpair(System&, Call&) { return Reply::native_then_exit(); }
+Reply enter_socketpair(System&, Call&) {
+  return Reply::native_then_exit();
+}
 
 s64 exit_socketpair(System& system, Call& call, s64 result) {
   int pair[2];
@@ -204,7 +211,9 @@ s64 exit_socketpair(System& system, Call& call, s64 result) {
 }
 
 // A connection is in the cgroup of its listener (kernel: cgroup_sk_clone).
-Reply enter_accept(System&, Call&) { return Reply::native_then_exit(); }
+Reply enter_accept(System&, Call&) {
+  return Reply::native_then_exit();
+}
 
 s64 exit_accept(System& system, Call& call, s64 result) {
   if (result < 0) return result;

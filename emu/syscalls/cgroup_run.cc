@@ -18,15 +18,33 @@ bool is_option(u32 level, u32 name) {
   switch (level) {
     case SOL_SOCKET:
       switch (name) {
-        case SO_SNDBUF: case SO_RCVBUF: case SO_KEEPALIVE: case SO_PRIORITY: case SO_REUSEPORT: case SO_RCVLOWAT:
-        case SO_MARK: case SO_MAX_PACING_RATE: case SO_BINDTOIFINDEX: case SO_BINDTODEVICE: case SO_TXREHASH: return true;
+        case SO_SNDBUF:
+        case SO_RCVBUF:
+        case SO_KEEPALIVE:
+        case SO_PRIORITY:
+        case SO_REUSEPORT:
+        case SO_RCVLOWAT:
+        case SO_MARK:
+        case SO_MAX_PACING_RATE:
+        case SO_BINDTOIFINDEX:
+        case SO_BINDTODEVICE:
+        case SO_TXREHASH: return true;
         default: return false;
       }
     case IPPROTO_TCP:
       switch (name) {
-        case TCP_NODELAY: case TCP_MAXSEG: case TCP_KEEPIDLE: case TCP_KEEPINTVL: case TCP_KEEPCNT: case TCP_SYNCNT:
-        case TCP_WINDOW_CLAMP: case TCP_THIN_LINEAR_TIMEOUTS: case TCP_USER_TIMEOUT: case TCP_NOTSENT_LOWAT:
-        case TCP_SAVE_SYN: case TCP_CONGESTION: return true;
+        case TCP_NODELAY:
+        case TCP_MAXSEG:
+        case TCP_KEEPIDLE:
+        case TCP_KEEPINTVL:
+        case TCP_KEEPCNT:
+        case TCP_SYNCNT:
+        case TCP_WINDOW_CLAMP:
+        case TCP_THIN_LINEAR_TIMEOUTS:
+        case TCP_USER_TIMEOUT:
+        case TCP_NOTSENT_LOWAT:
+        case TCP_SAVE_SYN:
+        case TCP_CONGESTION: return true;
         default: return false;
       }
     case IPPROTO_IP: return name == IP_TOS;
@@ -124,16 +142,14 @@ void CgroupSocket::show(RunSock& sock) const {
 }
 
 SocketServices CgroupSocket::services() {
-  return {.self = this,
-          .bind = [](void* self, const void* address, u32 size) {
-            return static_cast<CgroupSocket*>(self)->bind(address, size);
-          },
-          .set_option = [](void* self, u32 level, u32 name, const void* value, u32 size) {
-            return static_cast<CgroupSocket*>(self)->set_option(level, name, value, size);
-          },
-          .get_option = [](void* self, u32 level, u32 name, void* value, u32 size) {
-            return static_cast<CgroupSocket*>(self)->get_option(level, name, value, size);
-          }};
+  return {
+      .self = this,
+      .bind = [](void* self, const void* address,
+                 u32 size) { return static_cast<CgroupSocket*>(self)->bind(address, size); },
+      .set_option = [](void* self, u32 level, u32 name, const void* value,
+                       u32 size) { return static_cast<CgroupSocket*>(self)->set_option(level, name, value, size); },
+      .get_option = [](void* self, u32 level, u32 name, void* value,
+                       u32 size) { return static_cast<CgroupSocket*>(self)->get_option(level, name, value, size); }};
 }
 
 // Kernel: bpf_bind. Without a port only the address is bound.

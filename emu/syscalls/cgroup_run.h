@@ -27,8 +27,9 @@ class CgroupRun {
   T* place(u64 more = 0) {
     return static_cast<T*>(allocate(sizeof(T) + more));
   }
-  // What the call is to return for the programs: 0 or a negative errno (kernel: bpf_prog_run_array_cg). `flags` gets the
-  // bits above the lowest of what they returned. `own_result`: the word of the context that stands for the call's result.
+  // What the call is to return for the programs: 0 or a negative errno (kernel: bpf_prog_run_array_cg). `flags` gets
+  // the bits above the lowest of what they returned. `own_result`: the word of the context that stands for the call's
+  // result.
   s64 run(const SocketServices* services, void* context, s32 result = 0, u32* flags = nullptr,
           s32* own_result = nullptr);
 
@@ -47,7 +48,9 @@ class CgroupSocket {
   // None: it is no socket.
   static std::optional<CgroupSocket> of(System& system, Task& task, int fd);
   CgroupSocket(CgroupSocket&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), facts_(std::move(other.facts_)), cgroup_(std::move(other.cgroup_)),
+      : fd_(std::exchange(other.fd_, -1)),
+        facts_(std::move(other.facts_)),
+        cgroup_(std::move(other.cgroup_)),
         system_(other.system_) {}
   ~CgroupSocket();
 

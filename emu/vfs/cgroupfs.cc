@@ -27,7 +27,9 @@ std::string lines(const std::vector<pid_t>& numbers) {
   return text;
 }
 
-std::string limit(s64 value) { return value < 0 ? "max\n" : fmt::format("{}\n", value); }
+std::string limit(s64 value) {
+  return value < 0 ? "max\n" : fmt::format("{}\n", value);
+}
 
 // "max", or a number from 0 on (kernel: cgroup_max_descendants_write).
 Result<void> set_limit(s64& limit, std::string_view text) {
@@ -108,19 +110,21 @@ struct Interface {
   u32 mode;
   bool in_root;
   bool modelled;
-  std::string (*show)(const Context& at);                          // null: EINVAL
+  std::string (*show)(const Context& at);                           // null: EINVAL
   Result<void> (*store)(const Context& at, std::string_view text);  // null: EINVAL
 };
 constexpr Interface kFiles[] = {
     {"cgroup.type", 0644, false, true, [](const Context&) { return std::string("domain\n"); }, set_type},
-    {"cgroup.procs", 0644, true, true,
-     [](const Context& at) { return lines(at.world.cgroups.processes(*at.cgroup)); }, move_process},
-    {"cgroup.threads", 0644, true, true,
-     [](const Context& at) { return lines(at.world.cgroups.threads(*at.cgroup)); }, move_thread},
+    {"cgroup.procs", 0644, true, true, [](const Context& at) { return lines(at.world.cgroups.processes(*at.cgroup)); },
+     move_process},
+    {"cgroup.threads", 0644, true, true, [](const Context& at) { return lines(at.world.cgroups.threads(*at.cgroup)); },
+     move_thread},
     {"cgroup.controllers", 0444, true, true, [](const Context&) { return std::string(); }, nullptr},
     {"cgroup.subtree_control", 0644, true, true, [](const Context&) { return std::string(); }, enable},
     {"cgroup.events", 0444, false, true,
-     [](const Context& at) { return fmt::format("populated {:d}\nfrozen 0\n", at.world.cgroups.populated(*at.cgroup)); },
+     [](const Context& at) {
+       return fmt::format("populated {:d}\nfrozen 0\n", at.world.cgroups.populated(*at.cgroup));
+     },
      nullptr},
     {"cgroup.max.descendants", 0644, true, true, [](const Context& at) { return limit(at.cgroup->max_descendants); },
      [](const Context& at, std::string_view text) { return set_limit(at.cgroup->max_descendants, text); }},
@@ -192,6 +196,7 @@ class CgroupDirectory : public Directory {
   }
   // Kernel: cgroup_rmdir.
   Result<void> remove_folder(const std::string& name, Directory& folder) override {
+    if (!cgroup_of(folder)) return fail(EBUSY);  // something is mounted there
     auto& removed = static_cast<CgroupDirectory&>(folder);
     TRY(world_.cgroups.remove(*removed.cgroup_));
     removed.entries_.clear();

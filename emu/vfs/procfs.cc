@@ -119,7 +119,8 @@ class ThreadDirectory : public Directory {
 
 class ThreadsDirectory : public Directory {
  public:
-  ThreadsDirectory(const Vfs& vfs, std::string folder) : Directory(0555, kProcfs), vfs_(vfs), folder_(std::move(folder)) {}
+  ThreadsDirectory(const Vfs& vfs, std::string folder)
+      : Directory(0555, kProcfs), vfs_(vfs), folder_(std::move(folder)) {}
   bool overlay() const override { return true; }
   Result<NodePtr> child(std::string_view name) override {
     if (!is_number(name)) return fail(ENOENT);

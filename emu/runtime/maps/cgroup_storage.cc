@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BPF_MAP_TYPE_CGROUP_STORAGE and PERCPU_CGROUP_STORAGE: a few elements, which only attaching makes, in a list from new to
-// old (kernel: kernel/bpf/local_storage.c).
+// BPF_MAP_TYPE_CGROUP_STORAGE and PERCPU_CGROUP_STORAGE: a few elements, which only attaching makes, in a list from new
+// to old (kernel: kernel/bpf/local_storage.c).
 #include "emu/runtime/maps/cgroup_storage.h"
 
 #include "emu/base/bytes.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values that belong to a cgroup and an attach type, or to a cgroup alone. They come when a program that uses the map is
-// attached, and end with the cgroup or the map. Runtime code.
+// Values that belong to a cgroup and an attach type, or to a cgroup alone. They come when a program that uses the map
+// is attached, and end with the cgroup or the map. Runtime code.
 #pragma once
 
 #include "emu/runtime/maps/map.h"

@@ -24,9 +24,13 @@ struct World {
   }
 };
 
-std::shared_ptr<Program> program() { return std::make_shared<Program>(); }
+std::shared_ptr<Program> program() {
+  return std::make_shared<Program>();
+}
 
-int error_of(const Result<void>& result) { return result ? 0 : result.error().value; }
+int error_of(const Result<void>& result) {
+  return result ? 0 : result.error().value;
+}
 
 TEST_CASE("cgroups have names, numbers and ancestors") {
   World w;
@@ -96,7 +100,8 @@ TEST_CASE("what is attached above says who may be attached below") {
   constexpr u32 type = BPF_CGROUP_INET4_BIND, multi = BPF_F_ALLOW_MULTI, override = BPF_F_ALLOW_OVERRIDE;
   const auto attach = [&](Cgroup& cgroup, const std::shared_ptr<Program>& what, u32 flags,
                           std::shared_ptr<Program> replaces = {}) {
-    return error_of(attach_to_cgroup(cgroup, {.type = type, .flags = flags, .program = what, .replaces = std::move(replaces)}));
+    return error_of(
+        attach_to_cgroup(cgroup, {.type = type, .flags = flags, .program = what, .replaces = std::move(replaces)}));
   };
   const auto order = [&](const Cgroup& cgroup) {
     std::vector<const Program*> programs;
