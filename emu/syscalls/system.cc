@@ -109,6 +109,12 @@ Credentials System::credentials(const Task& task) const {
   return who;
 }
 
+pid_t System::number_for(const Task& asking, pid_t tid) const {
+  const auto its = host.facts(tid), own = host.facts(asking.tid());
+  if (!its || !own || own->local_tid == own->tid) return tid;
+  return its->pid_namespace == own->pid_namespace ? its->local_tid : 0;
+}
+
 u32 System::uid_of(const Task& task) const {
   if (identities.root().answered()) return 0;
   auto facts = host.facts(task.tid());
@@ -200,6 +206,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                       return show_map(s, reader, static_cast<MapObject&>(object));
                                                     },
                                                     .find_task = [&s](Task& asking, pid_t tid) { return s.host.find_local(asking, tid); },
+                                                    .number_for = [&s](Task& asking, pid_t tid) { return s.number_for(asking, tid); },
                                                     .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.quiet_paths = std::make_unique<QuietPaths>(s);

@@ -56,6 +56,8 @@ class System {
   Capabilities capabilities(const Task& task) const { return identities.capabilities(task.tid()); }
   // The user that the task is to the modelled kernel.
   u32 uid_of(const Task& task) const;
+  // The number of a thread in another's pid namespace, 0: it has none there.
+  pid_t number_for(const Task& asking, pid_t tid) const;
   // As whom it asks for files.
   Credentials credentials(const Task& task) const;
   // The task's current folder is a synthetic one from now on.

@@ -21,9 +21,11 @@ struct Context {
   Task* task;  // null: the model itself
 };
 
-std::string lines(const std::vector<pid_t>& numbers) {
+// A line each, as the reader's pid namespace numbers them.
+std::string lines(const Context& at, const std::vector<pid_t>& numbers) {
   std::string text;
-  for (pid_t number : numbers) text += fmt::format("{}\n", number);
+  for (pid_t number : numbers)
+    text += fmt::format("{}\n", at.task && at.world.number_for ? at.world.number_for(*at.task, number) : number);
   return text;
 }
 
@@ -115,10 +117,10 @@ struct Interface {
 };
 constexpr Interface kFiles[] = {
     {"cgroup.type", 0644, false, true, [](const Context&) { return std::string("domain\n"); }, set_type},
-    {"cgroup.procs", 0644, true, true, [](const Context& at) { return lines(at.world.cgroups.processes(*at.cgroup)); },
-     move_process},
-    {"cgroup.threads", 0644, true, true, [](const Context& at) { return lines(at.world.cgroups.threads(*at.cgroup)); },
-     move_thread},
+    {"cgroup.procs", 0644, true, true,
+     [](const Context& at) { return lines(at, at.world.cgroups.processes(*at.cgroup)); }, move_process},
+    {"cgroup.threads", 0644, true, true,
+     [](const Context& at) { return lines(at, at.world.cgroups.threads(*at.cgroup)); }, move_thread},
     {"cgroup.controllers", 0444, true, true, [](const Context&) { return std::string(); }, nullptr},
     {"cgroup.subtree_control", 0644, true, true, [](const Context&) { return std::string(); }, enable},
     {"cgroup.events", 0444, false, true,

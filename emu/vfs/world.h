@@ -36,6 +36,8 @@ struct VfsWorld {
   std::function<Result<std::string>(Object& object, Task& reader)> show_pin = {};
   // Whom a thread means by a number; null: nobody.
   std::function<Task*(Task& asking, pid_t tid)> find_task = {};
+  // The number that a thread has to another, 0: it is not to be seen (kernel: task_pid_vnr); null: its own.
+  std::function<pid_t(Task& asking, pid_t tid)> number_for = {};
   // The sysctl kernel.bpf_stats_enabled changed.
   std::function<void(bool)> set_bpf_stats;
   Sysctls sysctls = {};
