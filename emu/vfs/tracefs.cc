@@ -149,13 +149,13 @@ class MarkerFile : public FileNode {
   VfsWorld& world_;
 };
 
-// instances/NAME would be a trace buffer of its own. Whether it can be made is asked when somebody tries.
+// instances/NAME would be a trace buffer of its own.
 class InstancesFolder : public Directory {
  public:
   explicit InstancesFolder(VfsWorld& world) : Directory(0750, kTracefs), world_(world) {}
-  bool writable() const override {
+  Result<NodePtr> make_folder(const std::string&, u32, u32, u32) override {
     world_.unmodelled.note("tracefs: instances");
-    return false;
+    return fail(EPERM);
   }
 
  private:
