@@ -103,16 +103,28 @@ bool is_number(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// The number is its reader's, who may be in a pid namespace with a /proc of its own.
+class CgroupFile : public FileNode {
+ public:
+  CgroupFile(const VfsWorld& world, pid_t number) : FileNode(0444, kProcfs), world_(world), number_(number) {}
+  Result<std::string> read(Task* reader) override {
+    const Task* const named = reader && world_.find_task ? world_.find_task(*reader, number_) : nullptr;
+    const auto& cgroup = world_.cgroups.of(named ? named->tid() : number_);
+    return fmt::format("0::{}{}\n", cgroup->path(), cgroup->dead ? " (deleted)" : "");
+  }
+
+ private:
+  const VfsWorld& world_;
+  pid_t number_;
+};
+
 // What of /proc/PID, or /proc/PID/task/TID, is ours.
 class ThreadDirectory : public Directory {
  public:
   ThreadDirectory(const Vfs& vfs, const std::string& folder, const std::string& number) : Directory(0555, kProcfs) {
     add_text("mounts", 0444, [&vfs, folder] { return mount_list(vfs, folder + "/mounts", 1, false); });
     add_text("mountinfo", 0444, [&vfs, folder] { return mount_list(vfs, folder + "/mountinfo", 4, true); });
-    add_text("cgroup", 0444, [&vfs, tid = ::atoi(number.c_str())] {
-      const auto& cgroup = vfs.world().cgroups.of(tid);
-      return fmt::format("0::{}{}\n", cgroup->path(), cgroup->dead ? " (deleted)" : "");
-    });
+    add("cgroup", std::make_shared<CgroupFile>(vfs.world(), ::atoi(number.c_str())));
   }
   bool overlay() const override { return true; }
 };
