@@ -17,6 +17,7 @@ namespace bpfemu {
 
 namespace {
 
+constexpr size_t kCommSize = 16;  // TASK_COMM_LEN
 constexpr size_t kMaxText = 256;  // kernel: MAX_FILTER_STR_VAL
 constexpr size_t kMaxDigits = 24;
 constexpr size_t kMaxUserText = 1024;  // kernel: USTRING_BUF_SIZE
@@ -376,8 +377,17 @@ Result<EventFilter> EventFilter::parse(std::string_view text, std::string_view f
   return FilterParser(text, format, fault ? *fault : unwanted).parse();
 }
 
+// "*end": of an array, the kernel compares with what stands at the array's end, be that behind the text (kernel:
+// regex_match_end).
+bool EventFilter::Predicate::glob_matches(std::string_view found) const {
+  const bool array = source == Source::kText || source == Source::kComm;
+  const bool ends_only = text.size() > 1 && text[0] == '*' && text.find_first_of("*?[\\", 1) == text.npos;
+  const size_t room = source == Source::kComm ? kCommSize : field.size;
+  return (!array || !ends_only || found.size() == room - 1) && glob(text, found);
+}
+
 bool EventFilter::Predicate::text_matches(std::string_view found) const {
-  if (op == Op::kGlob) return glob(text, found) != inverted;
+  if (op == Op::kGlob) return glob_matches(found) != inverted;
   return (found == text) == (op == Op::kEq);
 }
 

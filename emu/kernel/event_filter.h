@@ -56,6 +56,7 @@ class EventFilter {
     u64 number = 0;
     std::string text;
     bool inverted = false;  // a pattern that begins with "!"
+    bool glob_matches(std::string_view found) const;
     bool text_matches(std::string_view found) const;
     bool test(const FilteredRecord& record) const;
   };

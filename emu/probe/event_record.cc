@@ -10,6 +10,7 @@
 #include "emu/probe/contexts.h"
 #include "emu/probe/fetch.h"
 #include "emu/probe/probes.h"
+#include "emu/probe/trace_flags.h"
 
 namespace bpfemu {
 
@@ -60,7 +61,9 @@ std::span<const u8> EventRecord::bytes() {
   } else {
     make_probe();
   }
-  const Head head{static_cast<u16>(point_.event_id()), 0, 0, static_cast<s32>(scope_.run().task->tid)};
+  const RecordState state = perf_state(point_, event_);
+  const Head head{static_cast<u16>(point_.event_id()), state.flags, state.preempt_count,
+                  static_cast<s32>(scope_.run().task->tid)};
   memcpy(bytes_.data(), &head, sizeof head);
   return bytes_;
 }

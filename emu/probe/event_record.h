@@ -16,8 +16,10 @@ class Probes;
 class EventRecord {
  public:
   // `context` is what the point's programs see.
-  EventRecord(Probes& probes, RunScope& scope, const Point& point, void* context)
-      : probes_(probes), scope_(scope), point_(point), context_(context) {}
+  EventRecord(Probes& probes, RunScope& scope, const Point& point, const Event& event, void* context)
+      : probes_(probes), scope_(scope), point_(point), event_(event), context_(context) {}
+
+  const Event& event() const { return event_; }
 
   // Made when asked for the first time.
   std::span<const u8> bytes();
@@ -29,6 +31,7 @@ class EventRecord {
   Probes& probes_;
   RunScope& scope_;
   const Point& point_;
+  const Event& event_;
   void* context_;
   std::vector<u8> bytes_;
 };

@@ -177,11 +177,12 @@ void PerfEvent::apply() {
 
 u64 PerfEvent::usage_count(const TaskUsage& usage) const {
   switch (attr().config) {
-    case PERF_COUNT_SW_PAGE_FAULTS: return usage.minor_faults + usage.major_faults;
-    case PERF_COUNT_SW_PAGE_FAULTS_MIN: return usage.minor_faults;
-    case PERF_COUNT_SW_PAGE_FAULTS_MAJ: return usage.major_faults;
-    case PERF_COUNT_SW_CONTEXT_SWITCHES: return usage.switches;
-    case PERF_COUNT_SW_CPU_MIGRATIONS: return usage.migrations;
+    // Those of user mode, but for few; the scheduler's happen in the kernel (kernel: perf_exclude_event).
+    case PERF_COUNT_SW_PAGE_FAULTS: return attr().exclude_user ? 0 : usage.minor_faults + usage.major_faults;
+    case PERF_COUNT_SW_PAGE_FAULTS_MIN: return attr().exclude_user ? 0 : usage.minor_faults;
+    case PERF_COUNT_SW_PAGE_FAULTS_MAJ: return attr().exclude_user ? 0 : usage.major_faults;
+    case PERF_COUNT_SW_CONTEXT_SWITCHES: return attr().exclude_kernel ? 0 : usage.switches;
+    case PERF_COUNT_SW_CPU_MIGRATIONS: return attr().exclude_kernel ? 0 : usage.migrations;
     default: return 0;
   }
 }
@@ -211,7 +212,15 @@ void PerfEvent::update_group() {
 void PerfEvent::reset() {
   update();
   if (spec_.sort == Sort::kClock || spec_.sort == Sort::kCounter) reset_at_ += state().count;
-  state().count = 0;
+  // What children counted that have ended stays (kernel: child_count).
+  state().count = ended_;
+  living_.clear();
+}
+
+// One more, be it in a child.
+void PerfEvent::count_hit(pid_t tid) {
+  ++state().count;
+  if (attr().inherit && spec_.pid > 0 && tid != spec_.pid) ++living_[tid];
 }
 
 Result<void> PerfEvent::set_filter(std::string_view text, std::string_view format) {
@@ -222,8 +231,11 @@ Result<void> PerfEvent::set_filter(std::string_view text, std::string_view forma
 
 Result<void> PerfEvent::set_period(u64 value) {
   bool sampling = attr().sample_period != 0;
-  if (!sampling || value == 0 || (!attr().freq && value & (u64{1} << 63))) return fail(EINVAL);
+  if (!sampling || value == 0) return fail(EINVAL);
+  if (attr().freq ? value > kMaxSampleRate : value >> 63) return fail(EINVAL);
   spec_.attr.sample_period = value;
+  // One that counts now goes on with the next hit (kernel: __perf_event_period).
+  left_ = counting_ && tracing() && !attr().freq ? value - 1 : 0;
   if (timer_) {
     stop_clock();
     start_clock();
@@ -246,6 +258,13 @@ void PerfEvent::stop_clock() {
   if (timer_) probes_.host().cancel_timer(std::exchange(timer_, 0));
 }
 
+u64 PerfEvent::stream_of(pid_t tid) {
+  if (!attr().inherit || spec_.pid <= 0 || tid == spec_.pid) return state().stream_id;
+  const auto [stream, is_new] = streams_.try_emplace(tid);
+  if (is_new) stream->second = probes_.next_perf_id();
+  return stream->second;
+}
+
 void PerfEvent::task_forked(pid_t parent, pid_t child, bool thread) {
   if (!counts_usage()) return;
   bool inherits = attr().inherit && (thread || !attr().inherit_thread);
@@ -265,6 +284,11 @@ void PerfEvent::task_executed(pid_t old_tid, pid_t tid) {
 
 void PerfEvent::task_exiting(Task& task) {
   awaited_.erase(task.tid());
+  streams_.erase(task.tid());
+  if (const auto counted = living_.find(task.tid()); counted != living_.end()) {
+    ended_ += counted->second;
+    living_.erase(counted);
+  }
   if (counts_usage()) tasks_.exiting(task.tid(), visit());
 }
 

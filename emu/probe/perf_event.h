@@ -5,6 +5,7 @@
 
 #include <linux/perf_event.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -27,6 +28,8 @@ struct Event;
 
 // perf_event_attr.type of the dynamic PMUs, as /sys/bus/event_source/devices shows them in 6.1.
 inline constexpr u32 kKprobePmu = 6, kUprobePmu = 7;
+inline constexpr u32 kMaxPerfStack = 127;       // sysctl kernel.perf_event_max_stack
+inline constexpr u64 kMaxSampleRate = 100'000;  // sysctl kernel.perf_event_max_sample_rate
 
 class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> {
  public:
@@ -97,6 +100,9 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   // Is it on, for that thread, and on that CPU?
   bool counts_here(pid_t tid, u32 cpu) const;
 
+  // The id of the event that the thread inherited, or its own (kernel: inherit_event).
+  u64 stream_of(pid_t tid);
+
   // What becomes of threads, as the probes hear of it.
   void task_forked(pid_t parent, pid_t child, bool thread);
   void task_executed(pid_t old_tid, pid_t tid);
@@ -125,6 +131,7 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   bool counts_usage() const { return spec_.pid > 0 || spec_.sort == Sort::kCounter; }
   u64 usage_count(const TaskUsage& usage) const;
   u64 period_ns() const;
+  void count_hit(pid_t tid);
   void overflow(RunScope& scope, PerfSample& sample, void* context);
 
   Probes& probes_;
@@ -142,6 +149,10 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   u64 reset_at_ = 0;         // what a counter that goes on showed when it was reset
   std::set<pid_t> awaited_;  // threads that are to be sampled at their next stop
   u64 left_ = 0;             // counted since the last sample
+  // Of `count`, what living children have counted since the last reset, and what those did that ended.
+  std::map<pid_t, u64> living_;
+  u64 ended_ = 0;
+  std::map<pid_t, u64> streams_;  // of children, once a record has shown them
   std::optional<EventFilter> filter_;
 };
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The samples of perf events: who is sampled, and what of it goes to the event's program and into its buffer.
+#include <sys/syscall.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
+#include "emu/hook/event.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/event_record.h"
 #include "emu/probe/perf_event.h"
@@ -12,21 +16,27 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMaxStack = 127;           // sysctl_perf_event_max_stack
 constexpr u32 kMaxSamplesAtOnce = 1000;  // of a counter that went far ahead
 
 // A sample's fields, but for what the event itself adds.
 class SampleOf {
  public:
-  // `in_kernel`: where it happened, the registers are the kernel's.
-  SampleOf(RunScope& scope, const PerfEvent& event, bool in_kernel = false) : run_(scope.run()), attr_(event.attr()) {
+  // `in_kernel`: where it happened, the registers are the kernel's. `in_call`: the user's show no result yet.
+  SampleOf(RunScope& scope, PerfEvent& event, bool in_kernel = false, bool in_call = false)
+      : run_(scope.run()), attr_(event.attr()) {
     sample.pid = run_.task->tgid;
     sample.tid = run_.task->tid;
     sample.cpu = run_.cpu->id;
     sample.time = run_.env->clock(run_.env->self, event.state().clock);
     sample.cgroup = run_.task->cgroup_id;
+    if (scope.task()) sample.stream_id = event.stream_of(scope.task()->tid());
     sample.misc = PERF_RECORD_MISC_KERNEL;
     sample.user_regs = run_.regs;
+    if (in_call && run_.regs) {
+      user_ = *run_.regs;
+      user_.rax = static_cast<u64>(-ENOSYS);
+      sample.user_regs = &user_;
+    }
     if (in_kernel) {
       fill_kernel();
     } else if (run_.regs) {
@@ -42,12 +52,12 @@ class SampleOf {
 
  private:
   bool wants_chain() const { return attr_.sample_type & PERF_SAMPLE_CALLCHAIN; }
-  u32 most() const { return attr_.sample_max_stack ? std::min<u32>(attr_.sample_max_stack, kMaxStack) : kMaxStack; }
+  u32 most() const { return attr_.sample_max_stack ? attr_.sample_max_stack : kMaxPerfStack; }
 
   // The addresses count together, the words that say whose they are do not (kernel: perf_callchain_store_context).
   void fill_kernel() {
     if (!(attr_.sample_type & (PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN))) return;
-    const s64 depth = run_.env->kernel_stack(run_.env->self, &run_, chain_ + 1, kMaxStack);
+    const s64 depth = run_.env->kernel_stack(run_.env->self, &run_, chain_ + 1, kMaxPerfStack);
     if (depth <= 0) return;
     sample.ip = chain_[1];
     if (!wants_chain() || attr_.exclude_callchain_kernel) return;
@@ -56,16 +66,17 @@ class SampleOf {
     size_ = 1 + frames_;
   }
   void add_user() {
-    const s64 depth = run_.env->user_stack(run_.env->self, &run_, chain_ + size_ + 1, most() - frames_);
-    if (depth <= 0) return;
-    chain_[size_] = PERF_CONTEXT_USER;
-    size_ += 1 + static_cast<u32>(depth);
+    chain_[size_++] = PERF_CONTEXT_USER;
+    if (frames_ >= most()) return;
+    const s64 depth = run_.env->user_stack(run_.env->self, &run_, chain_ + size_, most() - frames_);
+    if (depth > 0) size_ += static_cast<u32>(depth);
   }
 
   Run& run_;
   const perf_event_attr& attr_;
   u32 size_ = 0, frames_ = 0;
-  u64 chain_[2 + kMaxStack];
+  u64 chain_[2 + kMaxPerfStack];
+  PtRegs user_{};
 };
 
 ProgramNeeds needs_of_sample(const std::shared_ptr<Program>& program, u64 sample_type) {
@@ -86,6 +97,14 @@ void PerfEvent::overflow(RunScope& scope, PerfSample& sample, void* context) {
   perf_event_sample(&scope.run(), state(), sample);
 }
 
+// Does the kernel pass the point on a system call's way, before that has its result?
+bool in_call(const Point& point, const Event& event) {
+  const Point::Where& where = point.where();
+  if (event.number < 0 || event.number == SYS_execve || event.number == SYS_execveat) return false;
+  return where.probe == Point::Probe::kKernel ? where.depth == Depth::kHandler || where.moment >= Moment::kHook
+                                              : where.moment == Moment::kHook;
+}
+
 // kernel: perf_swevent_event. A period is the number of hits from one sample to the next.
 void PerfEvent::hit(RunScope& scope, EventRecord& record) {
   Task& task = *scope.task();
@@ -93,13 +112,13 @@ void PerfEvent::hit(RunScope& scope, EventRecord& record) {
   if (attr().exclude_kernel && !point()->where().in_user()) return;
   if (spec_.cpu >= 0 && probes_.host().cpu_of(task) != static_cast<u32>(spec_.cpu)) return;
   if (filter_ && !record.passes(*filter_)) return;
-  ++state().count;
+  count_hit(task.tid());
   u64 period = attr().freq ? 1 : attr().sample_period;
   if (period == 0) return;
   bool each = (attr().sample_type & PERF_SAMPLE_PERIOD) && !attr().freq;
   if (!each && ++left_ < period) return;
   left_ = 0;
-  SampleOf of(scope, *this, !point()->where().in_user());
+  SampleOf of(scope, *this, !point()->where().in_user(), in_call(*point(), record.event()));
   of.sample.period = each ? 1 : period;
   if ((attr().sample_type & PERF_SAMPLE_RAW) && state().ring) {
     of.sample.raw = record.bytes().data();

@@ -19,8 +19,15 @@ namespace bpfemu {
 
 namespace {
 
+// Of which there are any somewhere, before all that want these get them (kernel: nr_comm_events, nr_mmap_events,
+// nr_task_events).
+bool asks(const perf_event_attr& attr) {
+  return attr.comm || attr.mmap || attr.mmap_data || attr.task;
+}
+
+// kernel: perf_event_task_match.
 bool wants_tasks(const perf_event_attr& attr) {
-  return attr.comm || attr.mmap || attr.mmap2 || attr.mmap_data || attr.task;
+  return asks(attr) || attr.mmap2;
 }
 
 template <class... T>
@@ -69,6 +76,11 @@ std::optional<Mapping> parse_mapping(const std::string& line) {
   return m;
 }
 
+// An exec maps the stack, the file and its interpreter, then the vDSO, wherever that comes to lie.
+int order_of_exec(const Mapping& m) {
+  return m.name == "[stack]" ? 0 : m.name == "[vdso]" ? 2 : m.name == "[vvar]" ? 3 : 1;
+}
+
 std::vector<Mapping> mappings(pid_t tid, u64 from, u64 to) {
   std::vector<Mapping> found;
   const auto text = read_proc(tid, "maps");
@@ -77,8 +89,9 @@ std::vector<Mapping> mappings(pid_t tid, u64 from, u64 to) {
     auto mapping = parse_mapping(text->substr(at, end - at));
     if (mapping && mapping->start < to && mapping->end > from) found.push_back(std::move(*mapping));
   }
-  // An exec maps the file and its interpreter, then the vDSO, wherever that comes to lie.
-  std::ranges::stable_partition(found, [](const Mapping& m) { return m.name != "[vdso]"; });
+  // A part of [vvar] in kernels that came later.
+  std::erase_if(found, [](const Mapping& m) { return m.name == "[vvar_vclock]"; });
+  std::ranges::stable_sort(found, {}, order_of_exec);
   return found;
 }
 
@@ -90,18 +103,27 @@ bool PerfSideband::wanted(const perf_event_attr& attr) {
 
 void PerfSideband::events_changed() {
   calls_.reset();
-  any_ = programs_ = false;
+  any_ = programs_ = mappings_ = false;
+  for (auto& [id, event] : probes_.perf_events) {
+    any_ |= asks(event->attr());
+    mappings_ |= event->attr().mmap || event->attr().mmap_data;
+  }
   for (auto& [id, event] : probes_.perf_events) {
     const perf_event_attr& attr = event->attr();
     if (!event->state().active || !wanted(attr)) continue;
-    any_ = true;
     programs_ |= attr.ksymbol || attr.bpf_event;
     if (attr.comm) calls_.set(SYS_prctl);
-    if (!attr.mmap && !attr.mmap2 && !attr.mmap_data) continue;
+    if (!mappings_ || (!attr.mmap && !attr.mmap2 && !attr.mmap_data)) continue;
     for (long call : {SYS_mmap, SYS_mprotect, SYS_pkey_mprotect}) calls_.set(static_cast<size_t>(call));
     if (!attr.mmap_data) continue;
     for (long call : {SYS_brk, SYS_shmat}) calls_.set(static_cast<size_t>(call));
   }
+}
+
+SyscallSet PerfSideband::changing_calls() const {
+  SyscallSet changing;
+  for (const long call : {SYS_brk, SYS_mprotect, SYS_pkey_mprotect}) changing.set(static_cast<size_t>(call));
+  return changing &= calls_;
 }
 
 void PerfSideband::program_loaded() const {
@@ -120,6 +142,7 @@ void PerfSideband::tell(Task& task, const Match& match, const Make& make) {
     sample.pid = run.task->tgid;
     sample.tid = run.task->tid;
     sample.cpu = run.cpu->id;
+    sample.stream_id = event.stream_of(task.tid());
     sample.time = run.env->clock(run.env->self, event.state().clock);
     const Content content = make(event.attr(), sample.time);
     sample.misc = content.misc;
@@ -139,6 +162,7 @@ void PerfSideband::forked(Task& parent, pid_t child) {
 
 // Of the parent there is only the process (kernel: perf_event_task_output).
 void PerfSideband::exiting(Task& task) {
+  before_.erase(task.tid());
   const auto facts = any_ ? probes_.host().facts(task.tid()) : fail(ESRCH);
   if (!facts) return;
   const u32 parent = static_cast<u32>(facts->parent_tgid);
@@ -159,7 +183,7 @@ void PerfSideband::tell_comm(Task& task, bool exec) {
 }
 
 void PerfSideband::tell_mappings(Task& task, u64 from, u64 to) {
-  for (const Mapping& m : any_ ? mappings(task.tid(), from, to) : std::vector<Mapping>()) {
+  for (const Mapping& m : mappings_ ? mappings(task.tid(), from, to) : std::vector<Mapping>()) {
     const u16 misc = PERF_RECORD_MISC_USER | (m.executable() ? 0 : PERF_RECORD_MISC_MMAP_DATA);
     const auto match = [&](const perf_event_attr& attr) {
       return m.executable() ? attr.mmap || attr.mmap2 : attr.mmap_data != 0;
@@ -178,20 +202,39 @@ void PerfSideband::executed(Task& task) {
   tell_mappings(task, 0, kUserEnd);
 }
 
+void PerfSideband::call_begins(Task& task, const PtRegs& regs, long number) {
+  u64& found = before_[task.tid()] = 0;
+  if (number == SYS_brk) {
+    for (const Mapping& m : mappings(task.tid(), 0, kUserEnd))
+      if (m.name == "[heap]") found = std::max(found, m.end);
+    return;
+  }
+  constexpr u64 kAll = PROT_READ | PROT_WRITE | PROT_EXEC;
+  found = std::ranges::any_of(mappings(task.tid(), regs.rdi, regs.rdi + std::max<u64>(regs.rsi, 1)),
+                              [&](const Mapping& m) { return m.protection != (regs.rdx & kAll); });
+}
+
+// A heap that stays in its last page, and a protection that was so before, are not told (kernel: brk, mprotect_fixup).
 void PerfSideband::call_done(Task& task, const PtRegs& regs, long number, s64 result) {
+  const auto entered = before_.extract(task.tid());
+  const u64 before = entered ? entered.mapped() : 1;
   if (result < 0 && result >= -4095) return;
   const u64 address = static_cast<u64>(result);
   switch (number) {
     case SYS_prctl:
       if (regs.rdi == PR_SET_NAME) tell_comm(task, false);
       return;
+    case SYS_brk:
+      if (regs.rdi != address || round_up(address, kPageSize) <= before) return;  // only asked, refused, or less
+      [[fallthrough]];
     case SYS_mmap:
-    case SYS_shmat:
-    case SYS_brk: {
+    case SYS_shmat: {
       const u64 at = number == SYS_brk ? address - 1 : address;
       return tell_mappings(task, at, at + 1);
     }
-    default: return tell_mappings(task, regs.rdi, regs.rdi + std::max<u64>(regs.rsi, 1));
+    default:
+      if (!before) return;
+      return tell_mappings(task, regs.rdi, regs.rdi + std::max<u64>(regs.rsi, 1));
   }
 }
 

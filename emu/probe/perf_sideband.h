@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "emu/abi/pt_regs.h"
@@ -24,6 +25,8 @@ class PerfSideband {
   static bool wanted(const perf_event_attr& attr);
   // The calls that active events want to hear of, once they have run.
   const SyscallSet& calls() const { return calls_; }
+  // Those of them that are told of by what they change.
+  SyscallSet changing_calls() const;
   // Events came, went, or were turned on or off.
   void events_changed();
 
@@ -34,6 +37,7 @@ class PerfSideband {
   void forked(Task& parent, pid_t child);
   void executed(Task& task);
   void exiting(Task& task);
+  void call_begins(Task& task, const PtRegs& regs, long number);
   void call_done(Task& task, const PtRegs& regs, long number, s64 result);
 
  private:
@@ -52,7 +56,8 @@ class PerfSideband {
 
   Probes& probes_;
   SyscallSet calls_;
-  bool any_ = false, programs_ = false;
+  std::map<pid_t, u64> before_;  // of a changing call: the heap's end, or whether mprotect changes anything
+  bool any_ = false, programs_ = false, mappings_ = false;
 };
 
 }  // namespace bpfemu

@@ -132,6 +132,7 @@ void Probes::programs_changed() {
   }
   refresh_hooks(entry, exit);
   sideband_.events_changed();
+  entry |= sideband_.changing_calls();
   exit |= sideband_.calls();
   const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry);
   if (signals != std::exchange(wanted_signals_, signals)) parts_.host.want_signals(signals);
@@ -212,7 +213,7 @@ u64 Probes::fire(const Point& point, const Event& event) {
   void* context = point.where().context(*this, event, point, scope.context_memory());
   if (!context || gone()) return 0;
   scope.at(point, event, points_);
-  EventRecord record(*this, scope, point, context);
+  EventRecord record(*this, scope, point, event, context);
   if (point.traced()) tracer_->record(scope, point, event, record);
   if (gone()) return 0;
   bool passes = true;
@@ -262,6 +263,7 @@ void Probes::fire_all(const Points& points, const Event& event) {
 std::optional<s64> Probes::syscall_entered(Task& task, PtRegs& regs, long number) {
   const size_t place = place_of_call(number);
   fire_all(entered_[place], Event{.task = &task, .regs = &regs, .number = number});
+  if (sideband_.calls()[place] && sideband_.changing_calls()[place]) sideband_.call_begins(task, regs, number);
   return hooked_[place] ? transits_.begin(task, regs, number) : std::nullopt;
 }
 
@@ -306,11 +308,12 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
 void Probes::task_exiting(Task& task, int status) {
   Occasion occasion(*this, services_,
                     Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
+  // The task's perf events go before its memory, and before the others hear of it (kernel: do_exit).
+  sideband_.exiting(task);
+  for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
   pass_exit(occasion);
   close_sockets_at_exit(occasion);
-  sideband_.exiting(task);
   if (tracer_) tracer_->exited(task.tid());
-  for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
 }
 
 u64 Probes::entry_of(const Point& point, const Task& task) const {

@@ -49,6 +49,7 @@ std::string_view event_flags(const Point& point, const Event& event) {
   if (where.listener == Listener::kSyscallEvents) return "...1.";
   if (where.moment != Moment::kHook) return ".....";
   switch (where.hook) {
+    case Hook::trace_task_rename: return "...1.";
     case Hook::trace_signal_generate: return locks_at(&point, &event) == Locks::kTasks ? "d..2." : "d..1.";
     case Hook::trace_sched_switch:
     case Hook::trace_sched_wakeup_new: return "d..2.";
@@ -59,6 +60,21 @@ std::string_view event_flags(const Point& point, const Event& event) {
     case Hook::trace_kfree_skb: return "..s2.";
     default: return ".....";
   }
+}
+
+// Preemption is disabled once more around what perf does, but for system calls, whose lines are counted so, too.
+RecordState perf_state(const Point& point, const Event& event) {
+  constexpr u8 kInterruptsOff = 1, kSoftInterrupt = 0x10, kSoftInterruptsOff = 0x80;  // kernel: TRACE_FLAG_*
+  const Point::Where& where = point.where();
+  if (where.probe != Point::Probe::kNone) return {0, 1};
+  const std::string_view flags = event_flags(point, event);
+  RecordState state;
+  if (flags[0] == 'd') state.flags |= kInterruptsOff;
+  if (flags[0] == 'b') state.flags |= kSoftInterruptsOff;
+  if (flags[2] == 's') state.flags |= kSoftInterrupt;
+  const u8 disabled = flags[3] == '.' ? 0 : static_cast<u8>(flags[3] - '0');
+  state.preempt_count = where.listener == Listener::kSyscallEvents ? disabled : disabled + 1;
+  return state;
 }
 
 }  // namespace bpfemu

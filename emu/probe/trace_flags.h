@@ -19,4 +19,10 @@ std::string_view trace_flags(const ProgramText& program, const Point* point, con
 // The same of a line that the event itself writes.
 std::string_view event_flags(const Point& point, const Event& event);
 
+// common_flags and common_preempt_count of the record that perf gets.
+struct RecordState {
+  u8 flags = 0, preempt_count = 0;
+};
+RecordState perf_state(const Point& point, const Event& event);
+
 }  // namespace bpfemu

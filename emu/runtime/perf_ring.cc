@@ -37,7 +37,7 @@ Fields head_fields(const PerfEventState& event, const PerfSample& s) {
   f.add(type & PERF_SAMPLE_TIME, s.time);
   f.add(type & PERF_SAMPLE_ADDR, s.addr);
   f.add(type & PERF_SAMPLE_ID, event.id);
-  f.add(type & PERF_SAMPLE_STREAM_ID, event.stream_id);
+  f.add(type & PERF_SAMPLE_STREAM_ID, s.stream_id ? s.stream_id : event.stream_id);
   f.add(type & PERF_SAMPLE_CPU, s.cpu);
   f.add(type & PERF_SAMPLE_PERIOD, s.period);
   return f;
@@ -129,7 +129,7 @@ Fields id_fields(const PerfEventState& event, const PerfSample& s) {
   f.add(type & PERF_SAMPLE_TID, pair(s.pid, s.tid));
   f.add(type & PERF_SAMPLE_TIME, s.time);
   f.add(type & PERF_SAMPLE_ID, event.id);
-  f.add(type & PERF_SAMPLE_STREAM_ID, event.stream_id);
+  f.add(type & PERF_SAMPLE_STREAM_ID, s.stream_id ? s.stream_id : event.stream_id);
   f.add(type & PERF_SAMPLE_CPU, s.cpu);
   f.add(type & PERF_SAMPLE_IDENTIFIER, event.id);
   return f;

@@ -70,6 +70,7 @@ struct PerfSample {
   u16 misc = PERF_RECORD_MISC_KERNEL;
   u32 pid = 0, tid = 0, cpu = 0;
   u64 ip = 0, time = 0, addr = 0, period = 1, cgroup = 0;
+  u64 stream_id = 0;  // of the event that the task inherited; 0: the event's own
   const PtRegs* user_regs = nullptr;  // for PERF_SAMPLE_REGS_USER and STACK_USER
   const u64* callchain = nullptr;
   u32 callchain_size = 0;

@@ -5,6 +5,7 @@
 
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/map_mmap.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -19,9 +20,13 @@ int closed_fd(const Call& call) {
 }  // namespace
 
 Reply enter_close(System& system, Call& call) {
-  if (call.number != SYS_close_range) close_in_cgroup(system, call.task, closed_fd(call));
-  const bool concerned = call.number == SYS_close_range || system.files.ours(call.task, closed_fd(call));
-  return concerned ? Reply::native_then_exit() : Reply::native();
+  const bool many = call.number == SYS_close_range;
+  if (!many) close_in_cgroup(system, call.task, closed_fd(call));
+  const auto file = many ? nullptr : system.files.ours(call.task, closed_fd(call));
+  if (!many && !file) return Reply::native();
+  // What was unmapped before goes with the descriptor.
+  if (many || system.files.holds(*file)) release_unmapped(system);
+  return Reply::native_then_exit();
 }
 
 s64 exit_close(System& system, Call&, s64 result) {

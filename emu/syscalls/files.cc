@@ -198,6 +198,11 @@ void Files::release_unmapped(const std::function<bool(Extent)>& mapped) {
   many_held_ = std::max(kFewHeld, 2 * held());
 }
 
+bool Files::holds(File& file) const {
+  auto it = by_file_.find(&file);
+  return it != by_file_.end() && it->second->held;
+}
+
 size_t Files::held() const {
   return static_cast<size_t>(
       std::ranges::count_if(carriers_, [](auto& entry) { return static_cast<bool>(entry.second->held); }));

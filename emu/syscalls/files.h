@@ -127,6 +127,8 @@ class Files {
   void hold(Task& task, int fd, File& file);
   void release_unmapped(const std::function<bool(Extent)>& mapped);
   size_t held() const;
+  // Is it held for its mapping?
+  bool holds(File& file) const;
   // Are twice as many held as were left when the unmapped ones were released last? Time to do it again.
   bool holds_many() const { return held() >= many_held_; }
   // Drops the files whose last carrier is gone. Cheap when nothing happened; called before objects are listed.

@@ -62,23 +62,38 @@ Result<u64> id(Request& r) {
   return 0;
 }
 
+// The last munmap takes the buffer from all events that write to it (kernel: perf_mmap_close). It told nobody.
+void drop_unmapped_buffer(System& system, const PerfEvent& event) {
+  const std::shared_ptr<PerfBuffer> buffer = event.buffer();
+  if (ArenaMappings(system).any(buffer->extent())) return;
+  system.files.for_each([&](File& file) {
+    auto object = file.object();
+    if (!object || object->kind() != ObjectKind::kPerfEvent) return;
+    auto& other = static_cast<PerfEvent&>(*object);
+    if (other.buffer() != buffer) return;
+    other.set_buffer(nullptr);
+    other.mapped = false;
+    system.files.watch(file, nullptr);
+  });
+}
+
 Result<u64> set_output(Request& r) {
   std::shared_ptr<PerfEvent> output;
   if (static_cast<s64>(r.arg) != -1) output = TRY(find_perf_event(r.system, r.task, static_cast<int>(r.arg)));
+  if (r.event.mapped && r.event.buffer()) drop_unmapped_buffer(r.system, r.event);
   TRY(set_perf_output(r.event, output.get()));
   r.system.files.watch(r.file, r.file.ring());
   return 0;
 }
 
-// Of the record that samples of the event carry: a probe of the event's own fetches nothing.
+// Of the record that samples of the event carry. A probe of the event's own defines no fields but those of all (kernel:
+// create_local_trace_kprobe).
 std::string record_format(Request& r) {
   const u32 id = r.event.point()->event_id();
   if (const TraceEvent* event = r.system.kernel.events().find(id)) return std::string(event->format);
   if (auto event = r.system.dynamic_events.find(id)) return event->format();
-  DynamicEvent local;
-  local.is_return = r.event.point()->where().on_return;
-  local.probes.push_back(std::make_shared<DynamicProbe>());
-  return local.format();
+  const std::string any(r.system.kernel.events().all().front().format);
+  return any.substr(0, any.find("\n\n"));
 }
 
 // kernel: perf_event_set_filter.
@@ -126,8 +141,9 @@ Result<u64> query_bpf(Request& r) {
 }
 
 // Only breakpoints can be changed (kernel: perf_event_modify_attr).
-Result<u64> modify_attributes(Request&) {
-  return fail(EOPNOTSUPP);
+Result<u64> modify_attributes(Request& r) {
+  const perf_event_attr attr = TRY(copy_perf_attr(r.task, r.arg));
+  return fail(attr.type == r.event.attr().type ? EOPNOTSUPP : EINVAL);
 }
 
 struct Command {
@@ -166,21 +182,6 @@ Result<void> set_perf_output(PerfEvent& event, PerfEvent* output) {
   if (event.mapped || (output && !output->buffer())) return fail(EINVAL);
   event.set_buffer(output ? output->buffer() : nullptr);
   return {};
-}
-
-// The last munmap takes the buffer from all events that write to it (kernel: perf_mmap_close). It told nobody.
-static void drop_unmapped_buffer(System& system, const PerfEvent& event) {
-  const std::shared_ptr<PerfBuffer> buffer = event.buffer();
-  if (ArenaMappings(system).any(buffer->extent())) return;
-  system.files.for_each([&](File& file) {
-    auto object = file.object();
-    if (!object || object->kind() != ObjectKind::kPerfEvent) return;
-    auto& other = static_cast<PerfEvent&>(*object);
-    if (other.buffer() != buffer) return;
-    other.set_buffer(nullptr);
-    other.mapped = false;
-    system.files.watch(file, nullptr);
-  });
 }
 
 Result<u64> PerfEventFile::mmap(System& system, Call& call) {

@@ -2,19 +2,24 @@
 // perf_event_open (kernel: kernel/events/core.c, kernel/trace/trace_event_perf.c). Every event is ours: tracing events,
 // program output, and what the kernel counts in software. Hardware events there are none, as in most virtual machines.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "emu/base/fd.h"
 #include "emu/probe/probes.h"
 #include "emu/probe/tracepoints.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/call.h"
+#include "emu/syscalls/node_file.h"
 #include "emu/syscalls/perf_file.h"
 #include "emu/syscalls/system.h"
+#include "emu/vfs/filesystems.h"
 
 namespace bpfemu {
 
@@ -23,7 +28,6 @@ namespace {
 using Sort = PerfEvent::Sort;
 
 constexpr u64 kAllFlags = PERF_FLAG_FD_NO_GROUP | PERF_FLAG_FD_OUTPUT | PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC;
-constexpr u64 kMaxSampleRate = 100'000;  // sysctl kernel.perf_event_max_sample_rate
 constexpr u64 kSymbolLimit = 512;        // KSYM_NAME_LEN
 constexpr u64 kPathLimit = 4096;         // PATH_MAX
 constexpr u32 kRefCounterShift = 32;     // PERF_UPROBE_REF_CTR_OFFSET_SHIFT
@@ -41,23 +45,23 @@ struct Open {
   u64 flags;
 };
 
-// kernel: perf_copy_attr.
-Result<void> copy_attr(Open& open, u64 address) {
+Result<perf_event_attr> copy_attr(Task& task, u64 address) {
+  perf_event_attr attr{};
   u32 size;
-  TRY(open.task.read(address + offsetof(perf_event_attr, size), &size, sizeof size));
+  TRY(task.read(address + offsetof(perf_event_attr, size), &size, sizeof size));
   if (size == 0) size = PERF_ATTR_SIZE_VER0;
-  auto too_big = [&]() -> Result<void> {
+  auto too_big = [&]() -> Result<perf_event_attr> {
     u32 known = sizeof(perf_event_attr);
-    (void)open.task.write(address + offsetof(perf_event_attr, size), &known, sizeof known);
+    (void)task.write(address + offsetof(perf_event_attr, size), &known, sizeof known);
     return fail(E2BIG);
   };
   if (size < PERF_ATTR_SIZE_VER0 || size > kPageSize) return too_big();
-  if (auto tail = check_tail_zero(open.task, address, sizeof(perf_event_attr), size); !tail) {
-    return tail.error().value == E2BIG ? too_big() : tail;
+  if (auto tail = check_tail_zero(task, address, sizeof(perf_event_attr), size); !tail) {
+    return tail.error().value == E2BIG ? too_big() : fail(tail.error().value);
   }
-  TRY(open.task.read(address, &open.attr, std::min<size_t>(size, sizeof open.attr)));
-  open.attr.size = size;
-  return {};
+  TRY(task.read(address, &attr, std::min<size_t>(size, sizeof attr)));
+  attr.size = size;
+  return attr;
 }
 
 // What perf_copy_attr refuses, in its order. Branch stacks are refused by every event of ours, later.
@@ -80,6 +84,11 @@ Result<void> check_attr(const perf_event_attr& attr) {
   if (attr.remove_on_exec && attr.enable_on_exec) return fail(EINVAL);
   if (attr.sigtrap && !attr.remove_on_exec) return fail(EINVAL);
   if (regs_intr_bad) return fail(EINVAL);
+  return {};
+}
+
+// kernel: perf_event_open, before it looks at whom the event concerns.
+Result<void> check_rate(const perf_event_attr& attr) {
   if (attr.freq ? attr.sample_freq > kMaxSampleRate : attr.sample_period >> 63) return fail(EINVAL);
   return {};
 }
@@ -138,11 +147,13 @@ Result<void> check_modelled(Unmodelled& unmodelled, const perf_event_attr& attr)
   return {};
 }
 
-// kernel: perf_event_set_clock.
-Result<void> check_clock(const perf_event_attr& attr) {
-  constexpr int clocks[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI};
-  if (attr.use_clockid && !std::ranges::count(clocks, attr.clockid)) return fail(EINVAL);
-  return {};
+// kernel: perf_event_set_clock. What counts at points may do so in an NMI, for all that its unit says.
+Result<void> check_clock(const perf_event_attr& attr, Sort sort) {
+  constexpr int in_nmi[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW};
+  constexpr int others[] = {CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI};
+  if (!attr.use_clockid || std::ranges::count(in_nmi, attr.clockid)) return {};
+  const bool never_in_nmi = sort == Sort::kClock || sort == Sort::kCounter || sort == Sort::kOutput;
+  return never_in_nmi && std::ranges::count(others, attr.clockid) ? Result<void>{} : fail(EINVAL);
 }
 
 // What perf_event_open asks of the group that the event is to join.
@@ -195,12 +206,26 @@ Result<std::shared_ptr<Point>> open_point(Open& open, Sort sort) {
   }
 }
 
+// kernel: perf_cgroup_connect.
+bool is_cgroup(System& system, Task& task, int fd) {
+  if (const auto file = system.files.ours(task, fd)) {
+    NodeFile* const node = file->node();
+    return node && cgroup_of(*node->found().node);
+  }
+  const auto copy = task.reopen_fd(fd, O_PATH);
+  const UniqueFd folder(copy ? *copy : -1);
+  struct statfs found{};
+  if (!folder || fstatfs(folder.get(), &found) != 0) return false;
+  return found.f_type == CGROUP_SUPER_MAGIC || found.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 Result<u64> open_event(Open& open) {
   System& system = open.system;
-  TRY(check_attr(open.attr));
   if (!system.capabilities(open.task).perfmon) return fail(EACCES);
+  TRY(check_rate(open.attr));
   if (open.flags & PERF_FLAG_PID_CGROUP) {
     if (open.pid == -1 || open.cpu == -1) return fail(EINVAL);
+    if (!is_cgroup(system, open.task, open.pid)) return fail(EBADF);
     system.unmodelled.note("perf_event_open: PERF_FLAG_PID_CGROUP");
     return fail(EINVAL);
   }
@@ -223,14 +248,19 @@ Result<u64> open_event(Open& open) {
   if (open.attr.inherit && (open.attr.sample_type & PERF_SAMPLE_READ)) return fail(EINVAL);
   Sort sort = TRY(sort_of(system.unmodelled, open.attr));
   if (open.attr.sample_type & PERF_SAMPLE_BRANCH_STACK) return fail(EOPNOTSUPP);
+  if (open.attr.aux_output) return fail(EOPNOTSUPP);
   auto point = TRY(open_point(open, sort));
+  const bool chain = open.attr.sample_type & PERF_SAMPLE_CALLCHAIN;
+  if (chain && open.attr.sample_max_stack > kMaxPerfStack) return fail(EOVERFLOW);
   if ((open.attr.sample_regs_user | open.attr.sample_regs_intr) & kExtendedRegs) return fail(EOPNOTSUPP);
-  TRY(check_clock(open.attr));
+  TRY(check_clock(open.attr, sort));
   if (leader) TRY(check_group(open, *leader));
   TRY(check_modelled(system.unmodelled, open.attr));
   if (open.pid == -1 && open.cpu >= static_cast<int>(system.options.cpus_online)) {
     return fail(ENODEV);
   }
+
+  if (open.attr.aux_sample_size) return fail(EINVAL);  // nobody in its group has AUX data
 
   auto event = TRY(PerfEvent::create(*system.probes, {.sort = sort,
                                                       .attr = open.attr,
@@ -252,6 +282,12 @@ Result<std::shared_ptr<PerfEvent>> find_perf_event(System& system, Task& task, i
   return std::static_pointer_cast<PerfEvent>(object);
 }
 
+Result<perf_event_attr> copy_perf_attr(Task& task, u64 address) {
+  const perf_event_attr attr = TRY(copy_attr(task, address));
+  TRY(check_attr(attr));
+  return attr;
+}
+
 Reply enter_perf_event_open(System& system, Call& call) {
   Open open{.system = system,
             .task = call.task,
@@ -260,7 +296,9 @@ Reply enter_perf_event_open(System& system, Call& call) {
             .group_fd = static_cast<int>(call.args[3]),
             .flags = call.args[4]};
   if (open.flags & ~kAllFlags) return Reply::answer(-EINVAL);
-  if (auto copied = copy_attr(open, call.args[0]); !copied) return Reply::answer(copied);
+  const auto attr = copy_perf_attr(call.task, call.args[0]);
+  if (!attr) return Reply::answer(-attr.error().value);
+  open.attr = *attr;
   return Reply::answer(open_event(open));
 }
 

@@ -46,6 +46,9 @@ Result<void> check_read_sizes(const PerfEvent& leader, u64 format);
 // PERF_EVENT_IOC_SET_OUTPUT and PERF_FLAG_FD_OUTPUT; `output` null: none any more (kernel: perf_event_set_output).
 Result<void> set_perf_output(PerfEvent& event, PerfEvent* output);
 
+// Attributes as a tool gives them: E2BIG, which tells the size that is known; EFAULT, EINVAL (kernel: perf_copy_attr).
+Result<perf_event_attr> copy_perf_attr(Task& task, u64 address);
+
 Reply enter_perf_event_open(System& system, Call& call);
 
 }  // namespace bpfemu

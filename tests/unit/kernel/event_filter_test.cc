@@ -294,6 +294,7 @@ TEST_CASE("records pass or do not") {
   CHECK(passing("comm ~ \"!f*\"") == 0);
   CHECK(passing("comm ~ \"*i*t\"") == 9);
   CHECK(passing("comm ~ \"1*\"") == 0);
+  CHECK(passing("comm ~ \"*lt\"") == 0);  // the end is that of an array of 16 bytes
 }
 
 TEST_CASE("patterns take no time") {
