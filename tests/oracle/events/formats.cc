@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tracefs says of each event: its id, its format, the files of its folder. Formats are long: each is told by a hash.
+// What tracefs says of each event: its id, its format, the files of its folder. Formats are long: each is told by a
+// hash.
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -18,7 +19,9 @@ const std::string kTracing = "/sys/kernel/tracing/";
 // Modules of the kernel that the answers were recorded on.
 constexpr const char* kOfModules[] = {"9p", "fscache", "netfs"};
 
-bool of_module(const std::string& system) { return std::ranges::count(kOfModules, system) != 0; }
+bool of_module(const std::string& system) {
+  return std::ranges::count(kOfModules, system) != 0;
+}
 
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
@@ -32,7 +35,7 @@ std::vector<std::string> names_in(const std::string& folder) {
 }
 
 bool is_folder(const std::string& path) {
-  struct stat found{};
+  struct stat found {};
   return stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
 }
 
@@ -40,7 +43,7 @@ bool is_folder(const std::string& path) {
 std::string files_of(const std::string& folder) {
   std::string files;
   for (const std::string& name : names_in(folder)) {
-    struct stat found{};
+    struct stat found {};
     if (stat((folder + "/" + name).c_str(), &found) != 0 || !S_ISREG(found.st_mode)) continue;
     char mode[8];
     snprintf(mode, sizeof mode, " %04o", found.st_mode & 07777);
@@ -60,8 +63,8 @@ void print_event(const std::string& system, const std::string& event) {
   const std::string folder = kTracing + "events/" + system + "/" + event, format = contents(folder + "/format");
   std::string id = contents(folder + "/id");
   if (!id.empty()) id.pop_back();
-  printf("format %s/%s: id %s, format %016lx, files %s\n", system.c_str(), event.c_str(), id.empty() ? "none" : id.c_str(),
-         hash(format), files_of(folder).c_str());
+  printf("format %s/%s: id %s, format %016lx, files %s\n", system.c_str(), event.c_str(),
+         id.empty() ? "none" : id.c_str(), hash(format), files_of(folder).c_str());
 }
 
 // The systems and the events of each, in the order in which the kernel names them.

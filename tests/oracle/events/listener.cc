@@ -9,6 +9,8 @@
 
 #include <cerrno>
 
+#include "tests/oracle/events/perf.h"
+
 namespace events {
 namespace {
 
@@ -32,44 +34,10 @@ bpf_attach_type attach_type(Way way) {
   }
 }
 
-u64 number_in(const std::string& path) {
-  const std::string text = contents(path);
-  return text.empty() ? 0 : std::stoull(text);
-}
-
-perf_event_attr probe(const char* type, bool at_return, u64 name, u64 offset) {
-  perf_event_attr attr{};
-  attr.type = static_cast<u32>(number_in(std::string("/sys/bus/event_source/devices/") + type + "/type"));
-  attr.config = at_return;
-  attr.config1 = name;
-  attr.config2 = offset;
-  return attr;
-}
-
-perf_event_attr event_of(const Listener& listener) {
-  const auto name = [&] { return reinterpret_cast<u64>(listener.target.c_str()); };
-  static const char kSelf[] = "/proc/self/exe";
-  const u64 self = reinterpret_cast<u64>(kSelf);
-  switch (listener.way) {
-    case kKprobe: return probe("kprobe", false, name(), 0);
-    case kKretprobe: return probe("kprobe", true, name(), 0);
-    case kUprobe: return probe("uprobe", false, self, offset_in_file(listener.target));
-    case kUretprobe: return probe("uprobe", true, self, offset_in_file(listener.target));
-    case kUsdt: return probe("uprobe", false, self, offset_of_usdt(listener.target));
-    default: break;
-  }
-  std::string path = listener.target;
-  path[path.find(':')] = '/';
-  perf_event_attr attr{};
-  attr.type = PERF_TYPE_TRACEPOINT;
-  attr.config = number_in("/sys/kernel/tracing/events/" + path + "/id");
-  attr.sample_period = 1;
-  return attr;
-}
-
 int attach_event(const Listener& listener, int program) {
-  perf_event_attr attr = event_of(listener);
+  perf_event_attr attr = perf_attr(listener.way, listener.target);
   attr.size = sizeof attr;
+  if (listener.way == kTracepoint) attr.sample_period = 1;
   const int fd = static_cast<int>(syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC));
   if (fd < 0) return -errno;
   if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) != 0 || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) != 0) return -errno;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/oracle/events/perf.h"
 #include "tests/oracle/events/report.h"
 #include "tests/oracle/events/steps.h"
 
@@ -110,9 +111,12 @@ int run(const char* folder) {
 }  // namespace events
 
 // FOLDER: where the workload makes its files. The workload runs this file, too, with "child" and what it shall do.
-// "formats" asks what tracefs says of the events instead.
+// "formats" asks what tracefs says of the events instead, "counting" what perf events count,
+// "sampling" what they record.
 int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "formats") return events::print_formats(), 0;
+  if (argc > 1 && std::string(argv[1]) == "sampling") return events::ask_all_sampling(argc > 2 ? argv[2] : ""), 0;
+  if (argc > 1 && std::string(argv[1]) == "counting") return events::ask_all_counting(argc > 2 ? argv[2] : ""), 0;
   if (argc > 1 && std::string(argv[1]) == "child") return events::run_as_program(argc, argv);
   char made[] = "/tmp/bpf_oracle_events.XXXXXX";
   const char* folder = argc > 1 ? argv[1] : mkdtemp(made);
