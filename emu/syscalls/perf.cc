@@ -108,6 +108,9 @@ Result<Sort> software_sort(Unmodelled& unmodelled, const perf_event_attr& attr) 
     default: break;
   }
   if (attr.config >= PERF_COUNT_SW_MAX) return fail(ENOENT);
+  const bool faults = attr.config == PERF_COUNT_SW_PAGE_FAULTS || attr.config == PERF_COUNT_SW_PAGE_FAULTS_MIN ||
+                      attr.config == PERF_COUNT_SW_PAGE_FAULTS_MAJ;
+  if (faults && attr.exclude_user) unmodelled.note("perf_event_open: page faults that the kernel itself has");
   if (attr.sample_period) unmodelled.note("perf_event_open: where a sampled fault, switch or migration happened");
   return Sort::kCounter;
 }
