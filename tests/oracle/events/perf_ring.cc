@@ -99,6 +99,8 @@ std::string field_text(const std::string& name, const u8* at, size_t size, bool 
   memcpy(&value, at, std::min(size, sizeof value));
   if (name.find("pid") != std::string::npos || names.tasks.contains(static_cast<u32>(value)))
     return names.task(static_cast<u32>(value));
+  // The program's own places are low, for it is not relocated.
+  if (name.starts_with("__probe_")) return address_text(value);
   if (size == 8 && value > 0xffffffff && !(is_signed && static_cast<s64>(value) < 0 && static_cast<s64>(value) > -4096))
     return address_text(value);
   if (is_signed && size < 8) value = static_cast<u64>(static_cast<s64>(value << (64 - 8 * size)) >> (64 - 8 * size));

@@ -57,8 +57,10 @@ void execs() {
   const char* const environment[] = {"WHO=events", nullptr};
   const pid_t child = fork_plainly();
   if (child == 0) {
-    call(SYS_execve, "missing", arguments, environment);
-    call(SYS_execve, "./program", arguments, environment);
+    // On the stack, which a child has from the beginning: programs read only what is in memory.
+    const char missing[] = "missing", other[] = "./program";
+    call(SYS_execve, missing, arguments, environment);
+    call(SYS_execve, other, arguments, environment);
     leave(1);
   }
   wait_for(child);
