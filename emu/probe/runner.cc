@@ -15,12 +15,13 @@
 
 #include "emu/arena/vcpu.h"
 #include "emu/base/bytes.h"
+#include "emu/bpf/cgroup.h"
 #include "emu/probe/bpf_timers.h"
 #include "emu/probe/kernel_stack.h"
-#include "emu/bpf/cgroup.h"
 #include "emu/probe/point.h"
 #include "emu/probe/trace_flags.h"
 #include "emu/runtime/helpers/helpers.h"
+#include "emu/runtime/helpers/memory.h"
 
 namespace bpfemu {
 
@@ -136,8 +137,8 @@ RunScope& scope_of(void* self) {
   return *static_cast<RunScope*>(self);
 }
 
-// A tool's task is gone or there is none: to the helper both are a bad address. `access` is Task::peek, or Task::read for
-// who may sleep.
+// A tool's task is gone or there is none: to the helper both are a bad address. `access` is Task::peek, or Task::read
+// for who may sleep.
 template <auto access>
 s64 read_user(void* self, void* to, u64 address, u64 size) {
   Task* task = scope_of(self).task();
@@ -286,6 +287,22 @@ struct RunScopeEnv {
     auto& find = scope_of(self).runner().outlets_.at_kernel_address;
     return find ? find(address, size) : 0;
   }
+  static s64 copy_task(void* self, u64 address_of_task, void* to, u64 address, u64 size) {
+    Runner& runner = scope_of(self).runner();
+    const pid_t tid = runner.outlets_.thread_at ? runner.outlets_.thread_at(address_of_task) : 0;
+    Task* task = tid ? runner.host_.find_task(tid) : nullptr;
+    return task && task->read(address, to, size) ? 0 : -EFAULT;
+  }
+  static s64 show_type(void* self, Run* run, u32 type, u64 address, u64 flags, char* to, u64 size) {
+    auto& show = scope_of(self).runner().outlets_.show_type;
+    const auto read = [=](void* bytes, u64 count) { return read_kernel(run, bytes, address, count) >= 0; };
+    const Result<std::string> text = show ? show(type, flags, read) : fail(EINVAL);
+    // What is no address of the kernel's, NULL among them (kernel: copy_from_kernel_nofault).
+    if (!text && text.error().value == EFAULT && !is_kernel_address(address)) return -ERANGE;
+    if (!text) return -s64{text.error().value};
+    if (size) to[text->copy(to, size - 1)] = 0;
+    return static_cast<s64>(text->size());
+  }
   static s64 path_text(void* self, u64 path, char* to, u64 size) {
     auto& text_of = scope_of(self).runner().outlets_.path_text;
     const Result<std::string> text = text_of ? text_of(path) : fail(EFAULT);
@@ -346,10 +363,8 @@ struct RunScopeEnv {
           [](void* self, Run* run, u64 timer, u64 callback) {
             return scope_of(self).runner().timers->set_callback(*run->program, timer, callback);
           },
-      .start =
-          [](void* self, Run* run, u64 timer, u64 nsecs) {
-            return scope_of(self).runner().timers->start(timer, nsecs, run->cpu->id);
-          },
+      .start = [](void* self, Run* run, u64 timer,
+                  u64 nsecs) { return scope_of(self).runner().timers->start(timer, nsecs, run->cpu->id); },
       .cancel = [](void* self, u64 timer) { return scope_of(self).runner().timers->cancel(timer); }};
 
   static Env make(RunScope* scope) {
@@ -360,6 +375,7 @@ struct RunScopeEnv {
             .read_user_str = read_user_str<&Task::peek>,
             .copy_user = read_user<&Task::read>,
             .copy_user_str = read_user_str<&Task::read>,
+            .copy_task = copy_task,
             .write_user = write_user,
             .clock = clock,
             .wake = wake,
@@ -374,6 +390,7 @@ struct RunScopeEnv {
             .show_sock = show_sock,
             .symbol_at = symbol_at,
             .at_kernel_address = at_kernel_address,
+            .show_type = show_type,
             .path_text = path_text,
             .shown_context = shown_context,
             .breathe = [](void* self) { scope_of(self).breathe(); },
@@ -445,7 +462,8 @@ void* RunScope::context_memory() {
   return reinterpret_cast<void*>(runner_.contexts_.address + run_.cpu->slot * kContextSize);
 }
 
-u64 RunScope::call_back(const Program& program, u64 (*callback)(u64, u64, u64, u64, u64, Run*), u64 r1, u64 r2, u64 r3) {
+u64 RunScope::call_back(const Program& program, u64 (*callback)(u64, u64, u64, u64, u64, Run*), u64 r1, u64 r2,
+                        u64 r3) {
   run_.program = &program.text();
   run_.tail_calls = 0;
   run_.breaths = kBreaths;

@@ -38,9 +38,13 @@ struct Outlets {
   std::function<std::optional<SymbolPlace>(u64)> symbol_at;  // the kernel function or object that an address lies in
   std::function<u64(u64 address, u64 size)> at_kernel_address;  // where the arena holds the kernel's data, 0: nowhere
   std::function<Result<std::string>(u64 path)> path_text;    // d_path of a struct path in the arena
+  // As Env::show_type; `read` copies so many bytes of the object.
+  using ReadObject = std::function<bool(void* to, u64 size)>;
+  std::function<Result<std::string>(u32 type, u64 flags, const ReadObject& read)> show_type;
   std::function<u64(const Run&)> shown_context;  // of the program that runs, as the kernel's functions have it
   std::function<u64(u64)> kernel_address;                    // where kallsyms shows program code that lies in the arena
   std::function<u64(const std::string& name)> symbol;        // kallsyms_lookup_name, 0: there is none
+  std::function<pid_t(u64 task)> thread_at;                  // whose task_struct is there, 0: nobody's
   std::function<u64(u64 task, u64 address)> find_vma;        // arena address of the vm_area_struct, 0: none
   std::function<u64(u64 task, const PtRegs&)> task_regs;     // arena address of the task's pt_regs, 0: no memory
   // What a perf event that has `state` counted; kernel errno values as of perf_event_read_local.

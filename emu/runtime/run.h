@@ -57,6 +57,8 @@ struct Env {
   // The same for whom may sleep, so that pages come (kernel: copy_from_user, strncpy_from_user).
   s64 (*copy_user)(void* self, void* to, u64 address, u64 size);
   s64 (*copy_user_str)(void* self, char* to, u64 address, u64 size);
+  // The memory of the task whose task_struct is at `task`, for whom may sleep: 0 or -EFAULT.
+  s64 (*copy_task)(void* self, u64 task, void* to, u64 address, u64 size);
   s64 (*write_user)(void* self, u64 address, const void* from, u64 size);
   u64 (*clock)(void* self, int clock_id);
   void (*wake)(void* self, void* ring);             // a consumer of this ring buffer or perf buffer is to be woken
@@ -71,6 +73,9 @@ struct Env {
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
   u64 (*at_kernel_address)(void* self, u64 address, u64 size);              // where in the arena the kernel's data is, 0: nowhere
+  // An object of a type of the kernel's, with BTF_F_* flags: the length that the whole text has, of which as much is there as
+  // fits with a NUL; -EINVAL: no BTF, -ENOENT: no such type, -ERANGE, -EFAULT.
+  s64 (*show_type)(void* self, Run* run, u32 type, u64 address, u64 flags, char* to, u64 size);
   s64 (*path_text)(void* self, u64 path, char* to, u64 size);               // d_path of a struct path in the arena, with its NUL
   u64 (*shown_context)(void* self, const Run* run);  // what the kernel has in the place of the program's context
   void (*breathe)(void* self);                      // others may go on now; null: there are none

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "emu/btf/btf_show.h"
 #include "emu/kernel/load_average.h"
 #include "emu/kernel/packet_objects.h"
 #include "emu/probe/perf_local.h"
@@ -160,8 +161,19 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
     return s.object_space->at_kernel_address(address, size);
   };
   outlets.path_text = [&s](u64 path) { return d_path(*s.arena, *s.object_space, path); };
+  outlets.show_type = [&s](u32 type, u64 flags, const Outlets::ReadObject& read) -> Result<std::string> {
+    if (!s.vmlinux) return fail(EINVAL);
+    if (!s.vmlinux->type(type)) return fail(ENOENT);
+    std::vector<u8> object(s.vmlinux->size_of(type).value_or(0));
+    if (!read(object.data(), object.size())) return fail(EFAULT);
+    return btf_show(*s.vmlinux, type, object, flags);
+  };
   outlets.shown_context = [&s](const Run& run) { return shown_context(*s.object_space, run); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
+  outlets.thread_at = [&s](u64 task) {
+    const auto known = s.objects->tasks.task_at(task);
+    return known ? known->tid : 0;
+  };
   outlets.find_vma = [&s](u64 task, u64 address) -> u64 {
     const auto known = s.objects->tasks.task_at(task);
     return known && known->mm ? s.objects->memory.area(known->tgid, known->mm, address).address() : 0;

@@ -42,6 +42,17 @@ HELPER(help_copy_from_user) {
   return result(r < 0 ? -EFAULT : 0);
 }
 
+HELPER(help_copy_from_user_task) {
+  const u32 size = low32(r2);
+  if (r5) return result(-EINVAL);
+  if (!size) return 0;
+  const Env& env = *run->env;
+  const s64 r =
+      env.copy_task && !is_kernel_address(r3) ? env.copy_task(env.self, r4, pointer_to(r1), r3, size) : -EFAULT;
+  if (r < 0) __builtin_memset(pointer_to(r1), 0, size);
+  return result(r);
+}
+
 HELPER(help_probe_write_user) {
   if (is_kernel_address(r1)) return result(-EFAULT);
   return result(run->env->write_user(run->env->self, r1, pointer_to(r2), low32(r3)));

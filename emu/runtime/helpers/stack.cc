@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bpf_get_stackid and bpf_get_stack.
+// bpf_get_stackid, bpf_get_stack, bpf_get_task_stack.
 #include <linux/bpf.h>
 
 #include "emu/runtime/helpers/call.h"
@@ -29,11 +29,19 @@ void put_build_ids(bpf_stack_build_id* to, const u64* ips, u32 count) {
   }
 }
 
+u32 entry_size(u64 flags) {
+  return flags & BPF_F_USER_BUILD_ID ? sizeof(bpf_stack_build_id) : sizeof(u64);
+}
+
+bool good_request(u32 size, u64 flags) {
+  if ((flags & ~kStackFlags) || (flags & (BPF_F_USER_BUILD_ID | BPF_F_USER_STACK)) == BPF_F_USER_BUILD_ID) return false;
+  return size % entry_size(flags) == 0;
+}
+
 s64 get_stack(Run* run, u8* to, u32 size, u64 flags) {
-  bool build_ids = flags & BPF_F_USER_BUILD_ID;
-  if ((flags & ~kStackFlags) || (build_ids && !(flags & BPF_F_USER_STACK))) return -EINVAL;
-  u32 entry = build_ids ? sizeof(bpf_stack_build_id) : sizeof(u64);
-  if (size % entry) return -EINVAL;
+  if (!good_request(size, flags)) return -EINVAL;
+  const bool build_ids = flags & BPF_F_USER_BUILD_ID;
+  const u32 entry = entry_size(flags);
   u32 skip = flags & BPF_F_SKIP_FIELD_MASK, room = size / entry;
   u64 ips[kMaxStackDepth];
   u32 depth = walk(run, flags, ips, room > kMaxStackDepth ? kMaxStackDepth : room + skip);
@@ -58,6 +66,24 @@ HELPER(help_get_stackid) {
   u32 depth = walk(run, r3, ips, stack_depth(map_at(r2)) + skip);
   if (depth <= skip) return result(-EFAULT);
   return result(stack_put(run, map_at(r2), ips + skip, depth - skip, r3));
+}
+
+// Of a task, the stack that it has in user mode, if it is the one that runs, or that in the kernel.
+HELPER(help_get_task_stack) {
+  const u32 size = low32(r3);
+  s64 r = -EINVAL;
+  if (good_request(size, r4)) {
+    RunTask& current = *run->task;
+    if (!current.task_struct && run->env->task_struct) current.task_struct = run->env->task_struct(run->env->self, run);
+    if (!(r4 & BPF_F_USER_STACK)) {
+      run->env->missing(run->env->self, "kernel stacks of tasks");
+      r = -EFAULT;
+    } else {
+      r = r1 == current.task_struct ? get_stack(run, pointer_to<u8>(r2), size, r4) : -EOPNOTSUPP;
+    }
+  }
+  if (r < 0) __builtin_memset(pointer_to(r2), 0, size);
+  return result(r);
 }
 
 HELPER(help_get_stack) {

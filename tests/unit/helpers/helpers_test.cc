@@ -5,6 +5,7 @@
 #include "emu/runtime/contexts.h"
 #include "emu/runtime/maps/object_array.h"
 #include "emu/runtime/perf_ring.h"
+#include "emu/runtime/seq_file.h"
 #include "tests/unit/helpers/fixture.h"
 
 namespace bpfemu::test {
@@ -589,6 +590,30 @@ TEST_CASE("what is not modelled has no function") {
   CHECK(helper_function(0) == nullptr);
   CHECK(helper_function(12) == nullptr);
   CHECK(helper_function(100000) == nullptr);
+}
+
+TEST_CASE("what iterators print goes behind what is there, or not at all") {
+  HelperWorld w;
+  char buffer[16] = {};
+  SeqFile file{.buffer = buffer, .size = sizeof buffer, .from = 0, .count = 0};
+  const u64 number = 1234;
+  CHECK(w.call(126, &file, "n=%d;", 6, &number, 8) == 0);
+  CHECK(w.call(127, &file, "ab", 2) == 0);
+  CHECK(std::string(buffer, file.count) == "n=1234;ab");
+  CHECK(w.call(126, &file, "%d", 3, &number, 7) == -EINVAL);
+  CHECK(w.call(126, &file, "%d", 3, u64{0}, 0) == -EINVAL);
+  CHECK(file.count == 9);
+  // A text needs one byte more, which its NUL takes; so do bytes.
+  CHECK(w.call(126, &file, "123456", 7, u64{0}, 0) == 0);
+  CHECK(file.count == 15);
+  CHECK_FALSE(file.overflowed());
+  CHECK(w.call(126, &file, "1", 2, u64{0}, 0) == -EOVERFLOW);
+  CHECK(file.overflowed());
+  CHECK(w.call(126, &file, "1", 2, u64{0}, 0) == -EOVERFLOW);
+  file.count = 12;
+  CHECK(w.call(127, &file, "1234", 4) == -EOVERFLOW);
+  CHECK(file.overflowed());
+  CHECK(w.call(127, &file, "", 0) == -EOVERFLOW);
 }
 
 }  // namespace

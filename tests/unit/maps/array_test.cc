@@ -134,5 +134,22 @@ TEST_CASE("memory of a released map reads as zero in the next one") {
   CHECK(*static_cast<u64*>(map->ops().lookup(&w.run, map->map(), &key)) == 0);
 }
 
+TEST_CASE("an iterator's key is its place in the array") {
+  World w;
+  for (u32 type : {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY}) {
+    auto map = w.create(type, 4, 8, 3);
+    MapPlace place;
+    u32 count = 0;
+    for (bool found = map->ops().at_place(map->map(), place); found; found = map->ops().next_place(map->map(), place)) {
+      CHECK(place.key == &place.bucket);
+      CHECK(place.bucket == count++);
+      CHECK(place.value == map->ops().lookup(&w.run, map->map(), place.key));
+    }
+    CHECK(count == 3);
+    CHECK_FALSE(map->ops().next_place(map->map(), place));
+  }
+  CHECK_FALSE(map_ops(BPF_MAP_TYPE_QUEUE)->at_place);
+}
+
 }  // namespace
 }  // namespace bpfemu::test

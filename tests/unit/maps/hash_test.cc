@@ -348,5 +348,36 @@ TEST_CASE("with BPF_F_ZERO_SEED the elements have the kernel's order") {
   }
 }
 
+TEST_CASE("an iterator comes to each element once, whatever is deleted on the way") {
+  for (u32 type : {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_PERCPU_HASH}) {
+    World w;
+    auto map = w.create(type, 4, 8, 64);
+    const MapOps& ops = map->ops();
+    const std::vector<u64> values(kCpus, 7);
+    for (u32 key = 0; key < 40; ++key) REQUIRE(ops.update_value(&w.run, map->map(), &key, values.data(), BPF_ANY) == 0);
+    std::set<u32> seen;
+    MapPlace place;
+    for (bool found = ops.at_place(map->map(), place); found; found = ops.next_place(map->map(), place)) {
+      const u32 key = load<u32>(place.key);
+      CHECK(seen.insert(key).second);
+      CHECK(load<u64>(place.value) == 7);
+      // Whoever goes on from a place alone finds the same.
+      MapPlace again{.bucket = place.bucket, .skipped = place.skipped};
+      REQUIRE(ops.at_place(map->map(), again));
+      CHECK(again.key == place.key);
+    }
+    CHECK(seen.size() == 40);
+    CHECK_FALSE(ops.at_place(map->map(), place));
+    seen.clear();
+    place = {};
+    for (bool found = ops.at_place(map->map(), place); found; found = ops.next_place(map->map(), place)) {
+      const u32 key = load<u32>(place.key);
+      seen.insert(key);
+      if (key % 2) REQUIRE(ops.erase(&w.run, map->map(), &key) == 0);
+    }
+    CHECK(seen.size() == 40);
+  }
+}
+
 }  // namespace
 }  // namespace bpfemu::test
