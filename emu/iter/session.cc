@@ -2,6 +2,7 @@
 #include "emu/iter/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "emu/arena/layout.h"
 #include "emu/base/bytes.h"
@@ -48,6 +49,8 @@ Result<std::unique_ptr<IterSession>> IterSession::open(IterWorld& world, IterSub
                                                        std::shared_ptr<Program> program, Task& reader) {
   std::unique_ptr<IterSession> session(new IterSession(world, std::move(program)));
   session->walk_ = TRY(subject.walk(reader));
+  session->before_first_ = session->walk_->begins_with_heading();
+  if (session->before_first_) --session->number_;
   TRY(session->allocate());
   return session;
 }
@@ -98,6 +101,7 @@ Result<void> IterSession::fill(Task& task, u64 size) {
 Result<void> IterSession::walk_on(RunScope& scope, u64 size) {
   SeqFile& file = text();
   bool found = TRY(walk_->start());
+  if (found && std::exchange(before_first_, false)) ++number_;
   for (u32 objects = 0; found; ++objects) {
     const u64 before = file.count;
     auto shown = objects == kMostObjects ? fail(EAGAIN) : show(scope);

@@ -41,8 +41,9 @@ class IterSession {
   Extent extent_;
   u64 number_ = 0;  // kernel: seq_num
   u64 position_ = 0;
-  bool done_ = false;  // the program was told that the walk is over
-  bool busy_ = false;  // a read of it stands aside
+  bool before_first_ = false;  // the heading is to come
+  bool done_ = false;          // the program was told that the walk is over
+  bool busy_ = false;          // a read of it stands aside
 };
 
 }  // namespace bpfemu

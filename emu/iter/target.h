@@ -29,6 +29,9 @@ class IterWalk {
   // Puts the object into the program's context behind the bpf_iter_meta, or nulls when there is no more. `run` is the
   // program's. The words are zero before.
   virtual void show(std::span<u64> words, Run& run) = 0;
+  // The kernel's walk begins with a heading that no program sees, and that a walk without objects never gets beyond
+  // (kernel: SEQ_START_TOKEN).
+  virtual bool begins_with_heading() const { return false; }
   // Bytes of arena that it wants to have for as long as it lasts, and where they are.
   virtual u64 memory_size() const { return 0; }
   virtual void take_memory(u64 /*address*/) {}

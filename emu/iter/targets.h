@@ -16,6 +16,10 @@ Result<std::unique_ptr<IterSubject>> map_element_subject(const IterRequest& requ
 Result<std::unique_ptr<IterSubject>> task_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> task_file_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> task_vma_subject(const IterRequest& request);
+// socket_targets.cc
+Result<std::unique_ptr<IterSubject>> tcp_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> udp_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> unix_subject(const IterRequest& request);
 // ksym.cc
 Result<std::unique_ptr<IterSubject>> ksym_subject(const IterRequest& request);
 

@@ -17,8 +17,8 @@ class ThreadsWalk : public IterWalk {
   ThreadsWalk(IterWorld&, TaskWalk tasks) : tasks_(std::move(tasks)) {}
   Result<bool> start() override { return (task_ = tasks_.start(false)).has_value(); }
   bool next() override { return (task_ = tasks_.next(false)).has_value(); }
-  void show(std::span<u64> words, Run&) override {
-    if (task_) words[0] = tasks_.task_struct(*task_);
+  void show(std::span<u64> words, Run& run) override {
+    if (task_) words[0] = tasks_.task_struct(*task_, static_cast<pid_t>(run.task->tid));
   }
 
  private:
@@ -47,7 +47,9 @@ class PerThreadWalk : public IterWalk {
  protected:
   IterWorld& world() { return world_; }
   const std::optional<TaskFacts>& task() const { return task_; }
-  u64 task_struct() const { return task_ ? tasks_.task_struct(*task_) : 0; }
+  u64 task_struct(const Run& run) const {
+    return task_ ? tasks_.task_struct(*task_, static_cast<pid_t>(run.task->tid)) : 0;
+  }
 
  private:
   // Looks at what the thread has.
@@ -83,8 +85,8 @@ class PerThreadWalk : public IterWalk {
 class FilesWalk : public PerThreadWalk {
  public:
   using PerThreadWalk::PerThreadWalk;
-  void show(std::span<u64> words, Run&) override {
-    words[0] = task_struct();
+  void show(std::span<u64> words, Run& run) override {
+    words[0] = task_struct(run);
     if (!task()) return;
     words[1] = static_cast<u32>(fd_);
     words[2] = file().address();
@@ -120,8 +122,8 @@ class FilesWalk : public PerThreadWalk {
 class AreasWalk : public PerThreadWalk {
  public:
   using PerThreadWalk::PerThreadWalk;
-  void show(std::span<u64> words, Run&) override {
-    words[0] = task_struct();
+  void show(std::span<u64> words, Run& run) override {
+    words[0] = task_struct(run);
     if (!task()) return;
     const auto known = world().objects.tasks.task_at(words[0]);
     words[1] = world().objects.memory.object(task()->tgid, known ? known->mm : 0, *area_).address();

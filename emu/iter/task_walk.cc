@@ -28,16 +28,20 @@ bool shares_files(const TaskFacts& facts) {
 
 }  // namespace
 
-// A reader in a pid namespace of its own sees the threads of that one.
+TaskWalk::TaskWalk(IterWorld& world, Task& reader, TaskScope scope, u32 number)
+    : world_(world), scope_(scope), wanted_(number) {
+  const auto facts = world.host.facts(reader.tid());
+  nested_ = facts && facts->local_tid && facts->local_tid != facts->tid;
+  pid_namespace_ = nested_ ? facts->pid_namespace : 0;
+}
+
 void TaskWalk::list() {
   threads_.clear();
-  const auto reader = world_.host.facts(reader_);
-  const bool nested = reader && reader->local_tid && reader->local_tid != reader->tid;
   for (pid_t tid : world_.host.threads()) {
     const auto facts = world_.host.facts(tid);
-    if (!facts || (nested && facts->pid_namespace != reader->pid_namespace)) continue;
-    const auto number = static_cast<u32>(nested ? facts->local_tid : tid);
-    const auto process = static_cast<u32>(nested ? facts->local_tgid : facts->tgid);
+    if (!facts || (nested_ && facts->pid_namespace != pid_namespace_)) continue;
+    const auto number = static_cast<u32>(nested_ ? facts->local_tid : tid);
+    const auto process = static_cast<u32>(nested_ ? facts->local_tgid : facts->tgid);
     if (scope_ == TaskScope::kThread && number != wanted_) continue;
     if (scope_ == TaskScope::kProcess && process != wanted_) continue;
     threads_.push_back({number, tid});
@@ -106,9 +110,9 @@ std::optional<TaskFacts> TaskWalk::next(bool owners_of_files) {
 }
 
 // The reader is in its call; the others stand where they are.
-u64 TaskWalk::task_struct(const TaskFacts& facts) const {
+u64 TaskWalk::task_struct(const TaskFacts& facts, pid_t current) const {
   const u64 address = world_.runner.task_struct_of(facts);
-  if (!address || facts.tid == reader_) return address;
+  if (!address || facts.tid == current) return address;
   const std::string stat = read_proc(facts.tid, "stat").value_or("");
   const auto fields = stat_fields(stat);
   const char letter = fields.empty() || fields[0].empty() ? 'R' : fields[0][0];

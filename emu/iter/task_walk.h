@@ -17,8 +17,7 @@ enum class TaskScope : u8 { kAll, kThread, kProcess };  // kernel: enum bpf_iter
 class TaskWalk {
  public:
   // `number`: of the thread or process, as `reader` has it.
-  TaskWalk(IterWorld& world, Task& reader, TaskScope scope, u32 number)
-      : world_(world), reader_(reader.tid()), scope_(scope), wanted_(number) {}
+  TaskWalk(IterWorld& world, Task& reader, TaskScope scope, u32 number);
 
   // The thread where the last read ended, or what comes instead of it; none: there is no more. With `owners_of_files`,
   // threads that share their open files with their process' leader are left out.
@@ -28,8 +27,8 @@ class TaskWalk {
   u64 number() const { return at_; }
   // The thread is not to be found again.
   void leave() { ++at_; }
-  // Its task_struct, in the state that the thread is in. 0: no memory.
-  u64 task_struct(const TaskFacts& facts) const;
+  // Its task_struct, in the state that the thread is in; `current` is the one that reads. 0: no memory.
+  u64 task_struct(const TaskFacts& facts, pid_t current) const;
 
  private:
   struct Thread {
@@ -44,7 +43,8 @@ class TaskWalk {
   std::optional<TaskFacts> facts_of(u64 number) const;
 
   IterWorld& world_;
-  pid_t reader_;
+  bool nested_;        // who opened it is in a pid namespace of its own, and sees the threads of that one
+  u64 pid_namespace_;  // which
   TaskScope scope_;
   u32 wanted_;
   Threads threads_;   // as they were when the read began, in the order of the walk

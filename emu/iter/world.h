@@ -18,6 +18,8 @@
 
 namespace bpfemu {
 
+class Sockets;
+
 // A symbol of a loaded program's code.
 struct ProgramSymbol {
   u64 address;
@@ -32,6 +34,7 @@ struct IterWorld {
   ObjectSpace& space;
   KernelObjects& objects;
   BpfObjects bpf;
+  Sockets& sockets;
   const KernelData& kernel;
   IdSpace<MapObject>& maps;
   IdSpace<Program>& programs;

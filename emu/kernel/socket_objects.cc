@@ -3,7 +3,10 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
+#include <cstddef>
 #include <cstring>
 
 namespace bpfemu {
@@ -69,8 +72,14 @@ KernelObject SocketObjects::net(u32 inode) {
 
 KernelObject SocketObjects::socket(const SocketFacts& facts) {
   if (facts.inode == 0) return {};
-  const KernelObject socket = space_.object(space_.structure("socket"), inode_of(facts));
+  // The socket and its inode are one object.
+  const KernelObject whole = space_.object(space_.structure("socket_alloc"), inode_of(facts));
+  if (!whole) return {};
+  const KernelObject socket(whole.address("socket"), space_.structure("socket"));
   const KernelObject behind = sock(facts);
+  whole.set("vfs_inode.i_ino", facts.inode);
+  whole.set("vfs_inode.i_uid", facts.uid);
+  whole.set("vfs_inode.i_mode", static_cast<u16>(S_IFSOCK | 0777));
   socket.set("state", socket_state(facts));
   socket.set("type", static_cast<s16>(facts.type));
   socket.set("sk", behind.address());
@@ -95,6 +104,7 @@ KernelObject SocketObjects::sock(const SocketFacts& facts) {
   }
   if (facts.internet()) fill_inet(sock, facts);
   if (facts.is_tcp()) fill_tcp(sock, facts);
+  if (facts.family == AF_UNIX && !facts.path.empty()) fill_unix(sock, facts);
   return sock;
 }
 
@@ -136,6 +146,24 @@ void SocketObjects::fill_inet(const KernelObject& sock, const SocketFacts& facts
   // recverr:1, is_icsk:1, freebind:1, hdrincl:1, mc_loop:1, transparent:1, mc_all:1, nodefrag:1.
   inet.set("recverr", static_cast<u8>(facts.is_tcp() << 1 | facts.freebind << 2 | facts.transparent << 5));
   inet.set("bind_address_no_port", static_cast<u8>(facts.bind_address_no_port));
+}
+
+// What it is bound to: a path with its NUL, or an abstract name.
+void SocketObjects::fill_unix(const KernelObject& sock, const SocketFacts& facts) {
+  const KernelStruct& type = space_.structure("unix_address");
+  const auto name_at = type.offset("name");
+  if (!name_at) return;
+  sockaddr_un name = {};
+  name.sun_family = AF_UNIX;
+  const size_t length = facts.path.copy(name.sun_path, sizeof name.sun_path);
+  const size_t size = offsetof(sockaddr_un, sun_path) + length + (name.sun_path[0] != 0);
+  const u64 at = space_.bytes("unix_address " + identity_of(facts), static_cast<u32>(*name_at + sizeof name + 1));
+  if (!at) return;
+  const KernelObject address(at, type);
+  address.set("refcnt", u32{1});
+  address.set("len", static_cast<s32>(size));
+  std::memcpy(reinterpret_cast<void*>(at + *name_at), &name, sizeof name);
+  view(sock, "unix_sock").set("addr", at);
 }
 
 // kernel: tcp_get_info, the other way round.
@@ -182,11 +210,11 @@ void SocketObjects::orphan(const SocketFacts& facts) {
   const KernelObject sock = this->sock(facts);
   sock.set("sk_socket", u64{0});
   sock.set("sk_wq", u64{0});
-  space_.forget(space_.structure("socket"), inode_of(facts));
+  space_.forget(space_.structure("socket_alloc"), inode_of(facts));
 }
 
 void SocketObjects::forget(const SocketFacts& facts) {
-  if (facts.inode) space_.forget(space_.structure("socket"), inode_of(facts));
+  if (facts.inode) space_.forget(space_.structure("socket_alloc"), inode_of(facts));
   space_.forget(space_.structure(kind_of(facts).structure), identity_of(facts));
 }
 

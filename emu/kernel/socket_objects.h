@@ -34,6 +34,7 @@ class SocketObjects {
  private:
   void fill_common(const KernelObject& sock, const SocketFacts& facts);
   void fill_inet(const KernelObject& sock, const SocketFacts& facts);
+  void fill_unix(const KernelObject& sock, const SocketFacts& facts);
   void fill_tcp(const KernelObject& sock, const SocketFacts& facts);
   u64 symbol(const char* name) const { return symbols_ && name ? symbols_->address(name) : 0; }
 

@@ -70,6 +70,8 @@ class Probes : public EventSink, public HookSink {
   // Test functions of the kernel are called for the task (kernel: bpf_prog_test_run_tracing).
   void call_test_functions(Task& task, bool modified);
 
+  Sockets& sockets() { return sockets_; }
+
   // Points enter and leave the registry as they are made and destroyed.
   void add(Point& point);
   void remove(Point& point);

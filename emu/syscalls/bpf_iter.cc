@@ -18,6 +18,12 @@ std::vector<TraceWhen> iter_stops() {
   return {TraceWhen::kHolders, TraceWhen::kOpeners, TraceWhen::kObjects, TraceWhen::kStreams};
 }
 
+// Open for writing alone: a process that gets it unnoticed fails to read instead of finding nothing.
+Result<UniqueFd> empty_carrier() {
+  const UniqueFd empty = TRY(content_fd("bpfemu", ""));
+  return reopen(empty.get(), O_WRONLY);
+}
+
 // What the caller asks for, zeros where it is silent (kernel: bpf_iter_link_attach).
 Result<bpf_iter_link_info> read_request(BpfCall& call) {
   const auto& attr = call.attr.link_create;
@@ -50,7 +56,7 @@ Result<u64> iter_create(BpfCall& call) {
   auto link = TRY(call.link(call.attr.iter_create.link_fd));
   if (link->type() != BPF_LINK_TYPE_ITER) return fail(EINVAL);
   auto file = std::make_shared<IterFile>(TRY(static_cast<IterLink&>(*link).open(call.task)));
-  UniqueFd carrier = TRY(content_fd("bpfemu", ""));
+  UniqueFd carrier = TRY(empty_carrier());
   return static_cast<u64>(TRY(call.system.files.install_native(call.task, std::move(file), carrier.get(), true)));
 }
 
@@ -61,7 +67,7 @@ Result<int> install_pinned_iter(System& system, Task& task, const Found& found, 
   if (flags & O_DIRECT) return fail(EINVAL);
   auto session = TRY(link.open(task));
   auto file = std::make_shared<PinnedIterFile>(*system.vfs, found, std::move(session), static_cast<u32>(flags));
-  UniqueFd carrier = TRY(content_fd("bpfemu", ""));
+  UniqueFd carrier = TRY(empty_carrier());
   return system.files.install_native(task, std::move(file), carrier.get(), flags & O_CLOEXEC);
 }
 

@@ -28,6 +28,7 @@ std::unique_ptr<IterWorld> make_iter_world(System& system) {
       .space = *s.object_space,
       .objects = *s.objects,
       .bpf = BpfObjects(*s.object_space),
+      .sockets = s.probes->sockets(),
       .kernel = s.kernel,
       .maps = s.maps,
       .programs = s.programs,

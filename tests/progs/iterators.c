@@ -3,7 +3,10 @@
 // what their links say. As root on the claimed kernel it says the same.
 #include "kernel_btf.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -256,6 +259,38 @@ static void check_tasks(void) {
   pthread_join(thread, NULL);
 }
 
+static void check_sockets(void) {
+  const int ports = btf_offset("sock_common", "skc_portpair");
+  const struct place pair = {8, kNothing, ports}, priority = {8, kNothing, btf_offset("sock", "sk_priority")};
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof name;
+  const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+  for (int i = 0; i < 2; ++i) {
+    const int program = load_lines(i ? "udp" : "tcp", pair, 0), link = make_link(program, NULL, 0);
+    const int own = socket(AF_INET, types[i], 0);
+    name.sin_port = 0;
+    CHECK(bind(own, (void*)&name, sizeof name) == 0 && getsockname(own, (void*)&name, &size) == 0);
+    CHECK(i || listen(own, 1) == 0);
+    // The port of the other end, then that of its own.
+    const uint32_t expected = (uint32_t)ntohs(name.sin_port) << 16;
+    CHECK(lines_with(walk(link, sizeof text), expected) == 1);
+    CHECK(lines_with(walk(link, 9), expected) == 1);
+    close(own);
+    CHECK(walk(link, sizeof text) > 0);
+    const struct line* line = (const void*)text;
+    CHECK(line->value != expected);
+    close(link), close(program);
+  }
+  const int program = load_lines("unix", priority, 0), link = make_link(program, NULL, 0);
+  int both[2];
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, both) == 0);
+  for (int i = 0; i < 2; ++i) CHECK(setsockopt(both[i], SOL_SOCKET, SO_PRIORITY, (int[]){5}, sizeof(int)) == 0);
+  CHECK(lines_with(walk(link, sizeof text), 5) == 2);
+  close(both[0]), close(both[1]);
+  CHECK(walk(link, sizeof text) > 0);
+  close(link), close(program);
+}
+
 // The files of a process: each descriptor once, for its threads share them.
 static void check_descriptors(int map) {
   union bpf_iter_link_info info = {.task = {.pid = (uint32_t)getpid()}};
@@ -364,6 +399,7 @@ int main(void) {
   check_results();
   check_tasks();
   check_descriptors(map);
+  check_sockets();
   check_files(map);
   check_errors(map);
   return 0;
