@@ -10,6 +10,8 @@
 
 #include "tests/oracle/events/value.h"
 
+extern "C" const char __executable_start, _end;  // the linker's
+
 namespace events {
 namespace {
 
@@ -66,6 +68,11 @@ const std::map<u64, std::string>& symbols() {
 
 constexpr u64 kKernel = u64{1} << 63;
 
+// It is not relocated, so that its places are low.
+bool lies_in_program(u64 address) {
+  return address >= reinterpret_cast<u64>(&__executable_start) && address < reinterpret_cast<u64>(&_end);
+}
+
 std::string address_text(u64 address) {
   if (address < 4096) return std::to_string(address);
   if (!(address & kKernel)) return "user";
@@ -99,8 +106,7 @@ std::string field_text(const std::string& name, const u8* at, size_t size, bool 
   memcpy(&value, at, std::min(size, sizeof value));
   if (name.find("pid") != std::string::npos || names.tasks.contains(static_cast<u32>(value)))
     return names.task(static_cast<u32>(value));
-  // The program's own places are low, for it is not relocated.
-  if (name.starts_with("__probe_")) return address_text(value);
+  if (name.starts_with("__probe_") || lies_in_program(value)) return address_text(value);
   if (size == 8 && value > 0xffffffff && !(is_signed && static_cast<s64>(value) < 0 && static_cast<s64>(value) > -4096))
     return address_text(value);
   if (is_signed && size < 8) value = static_cast<u64>(static_cast<s64>(value << (64 - 8 * size)) >> (64 - 8 * size));
