@@ -32,6 +32,10 @@ inline u64 address_of(const void* pointer) {
 inline u64 result(s64 value) {
   return static_cast<u64>(value);
 }
+// The user is told that the program has met what is not modelled.
+inline void missing(Run* run, const char* what) {
+  if (run->env->missing) run->env->missing(run->env->self, what);
+}
 // What the kernel declares as int or u32: the upper half of the register is not looked at.
 inline u32 low32(u64 value) {
   return static_cast<u32>(value);

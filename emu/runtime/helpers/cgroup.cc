@@ -40,8 +40,8 @@ const RunSock* storage_owner(u64 socket, const Run* run) {
   }
 }
 
-u64 missing(Run* run, const char* what) {
-  if (run->env->missing) run->env->missing(run->env->self, what);
+u64 without_call(Run* run, const char* what) {
+  missing(run, what);
   return result(-EINVAL);
 }
 
@@ -57,18 +57,18 @@ HELPER(help_set_retval) {
 }
 
 HELPER(help_bind) {
-  if (!run->env->socket) return missing(run, "bpf_bind without a call");
+  if (!run->env->socket) return without_call(run, "bpf_bind without a call");
   return result(run->env->socket->bind(run->env->socket->self, pointer_to(r2), low32(r3)));
 }
 
 HELPER(help_setsockopt) {
-  if (!run->env->socket) return missing(run, "bpf_setsockopt without a call");
+  if (!run->env->socket) return without_call(run, "bpf_setsockopt without a call");
   return result(run->env->socket->set_option(run->env->socket->self, low32(r2), low32(r3), pointer_to(r4), low32(r5)));
 }
 
 HELPER(help_getsockopt) {
   __builtin_memset(pointer_to(r4), 0, low32(r5));
-  if (!run->env->socket) return missing(run, "bpf_getsockopt without a call");
+  if (!run->env->socket) return without_call(run, "bpf_getsockopt without a call");
   return result(run->env->socket->get_option(run->env->socket->self, low32(r2), low32(r3), pointer_to(r4), low32(r5)));
 }
 

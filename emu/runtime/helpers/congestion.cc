@@ -4,20 +4,20 @@
 #include "emu/runtime/contexts.h"
 #include "emu/runtime/helpers/call.h"
 #include "emu/runtime/helpers/checksum.h"
+#include "emu/runtime/helpers/vlan.h"
 
 namespace bpfemu {
 
 namespace {
 
 constexpr u8 kNotCapable = 0, kCongested = 3, kMask = 3;
-constexpr u16 kVlan8021q = __builtin_bswap16(0x8100), kVlan8021ad = __builtin_bswap16(0x88a8);
 
 // What is behind all VLAN tags in the data, 0: too many, or the packet ends (kernel: vlan_get_protocol).
 u16 inner_protocol(const RunSkb& skb) {
   constexpr u32 kMostTags = 7, kTag = 4;
   u16 protocol = static_cast<u16>(skb.protocol);
   u32 at = kEthernetHeader;
-  for (u32 tags = 0; protocol == kVlan8021q || protocol == kVlan8021ad; ++tags, at += kTag) {
+  for (u32 tags = 0; is_vlan(protocol); ++tags, at += kTag) {
     if (tags == kMostTags || skb.len < at + kTag) return 0;
     protocol = load<u16>(pointer_to<u8>(skb.data + at + 2));
   }

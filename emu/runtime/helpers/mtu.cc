@@ -14,7 +14,7 @@ constexpr u32 kLoopback = 1, kLoopbackMtu = 65536;
 // 0: there is no such device.
 u32 mtu_of(Run* run, u32 ifindex) {
   if (ifindex == kLoopback) return kLoopbackMtu;
-  if (run->env->missing) run->env->missing(run->env->self, "other devices than lo for bpf_check_mtu");
+  missing(run, "other devices than lo for bpf_check_mtu");
   return 0;
 }
 

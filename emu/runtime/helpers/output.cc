@@ -102,10 +102,10 @@ HELPER(help_perf_event_output) {
     sample.callchain_size = depth > 0 ? 1 + static_cast<u32>(depth) : 0;
   }
   if (!sample.ip && (event->sample_type & (PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN))) {
-    run->env->missing(run->env->self, "kernel addresses in records of programs");
+    missing(run, "kernel addresses in records of programs");
   }
   if (!run->regs && (event->sample_type & (PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER))) {
-    run->env->missing(run->env->self, "registers in records of test runs");
+    missing(run, "registers in records of test runs");
   }
   sample.user_regs = run->regs;
   sample.raw_head = pointer_to(r4);

@@ -100,7 +100,7 @@ HELPER(help_xdp_adjust_head) {
 HELPER(help_xdp_adjust_tail) {
   RunXdp& xdp = xdp_at(r1);
   if (xdp.has_frags && xdp.frags_size) {
-    if (run->env->missing) run->env->missing(run->env->self, "bpf_xdp_adjust_tail on frags");
+    missing(run, "bpf_xdp_adjust_tail on frags");
     return result(-EOPNOTSUPP);
   }
   s64 offset = static_cast<s32>(r2);

@@ -7,19 +7,15 @@
 #include "emu/runtime/helpers/call.h"
 #include "emu/runtime/helpers/checksum.h"
 #include "emu/runtime/helpers/skb_room.h"
+#include "emu/runtime/helpers/vlan.h"
 
 namespace bpfemu {
 
 namespace {
 
 constexpr u64 kAddresses = 12, kVlanTag = 4, kVlanHeader = kEthernetHeader + kVlanTag;
-constexpr u16 kVlan8021q = __builtin_bswap16(0x8100), kVlan8021ad = __builtin_bswap16(0x88a8);
 constexpr u16 kRaw8023 = __builtin_bswap16(0x0001), kLlc = __builtin_bswap16(0x0004);
 constexpr u16 kFirstProtocol = 0x0600;
-
-bool is_vlan(u32 protocol) {
-  return protocol == kVlan8021q || protocol == kVlan8021ad;
-}
 
 void set_tag(RunSkb& skb, u16 protocol, u16 tci) {
   skb.vlan_present = 1;

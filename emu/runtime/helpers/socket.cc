@@ -21,10 +21,6 @@ RunSock* full(u64 address) {
   return sock && sock->full ? sock : nullptr;
 }
 
-void missing(Run* run, const char* what) {
-  if (run->env->missing) run->env->missing(run->env->self, what);
-}
-
 }  // namespace
 
 // Kernel: __bpf_skc_lookup. A tuple that could name a socket finds none.

@@ -76,7 +76,7 @@ HELPER(help_get_task_stack) {
     RunTask& current = *run->task;
     if (!current.task_struct && run->env->task_struct) current.task_struct = run->env->task_struct(run->env->self, run);
     if (!(r4 & BPF_F_USER_STACK)) {
-      run->env->missing(run->env->self, "kernel stacks of tasks");
+      missing(run, "kernel stacks of tasks");
       r = -EFAULT;
     } else {
       r = r1 == current.task_struct ? get_stack(run, pointer_to<u8>(r2), size, r4) : -EOPNOTSUPP;

@@ -119,7 +119,7 @@ HELPER(help_tcp_raw_check_syncookie_ipv6) {
 HELPER(help_tcp_check_syncookie) {
   const RunSock* sock = pointer_to<RunSock>(r1);
   const bool listens = sock && sock->state == kTcpListen && sock->protocol == IPPROTO_TCP;
-  if (listens && run->env->missing) run->env->missing(run->env->self, "SYN cookies of listeners");
+  if (listens) missing(run, "SYN cookies of listeners");
   return result(-EINVAL);
 }
 HELPER(help_tcp_gen_syncookie) {
