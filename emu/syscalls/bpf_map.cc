@@ -12,6 +12,7 @@
 #include "emu/syscalls/map_mmap.h"
 #include "emu/syscalls/map_run.h"
 #include "emu/syscalls/storage_owner.h"
+#include "emu/syscalls/struct_ops.h"
 
 namespace bpfemu {
 
@@ -178,6 +179,9 @@ Result<u64> map_update(BpfCall& call) {
   TRY(check_lock_flag(map, call.attr.flags));
   auto key = TRY(copy_key(call, map.map()));
   auto value = TRY(call.copy_in(call.attr.value, user_value_size(map.map())));
+  if (map.map().type == BPF_MAP_TYPE_STRUCT_OPS) {
+    return register_struct_ops(call, map.object, key.data(), value.data(), call.attr.flags);
+  }
   TRY(write_element(call, *map.file, *map.object, key.data(), value.data(), call.attr.flags));
   return 0;
 }
@@ -185,6 +189,10 @@ Result<u64> map_update(BpfCall& call) {
 Result<u64> map_delete(BpfCall& call) {
   auto map = TRY(open_map(call, call.attr.map_fd, kModeWrite));
   auto key = TRY(copy_key(call, map.map()));
+  if (map.map().type == BPF_MAP_TYPE_STRUCT_OPS) {
+    TRY(unregister_struct_ops(call.system, *map.object));
+    return 0;
+  }
   TRY(erase_element(call, *map.object, key.data()));
   return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/cgroup_run.h"
+#include "emu/syscalls/congestion.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/storage_owner.h"
 
@@ -217,6 +218,7 @@ Reply enter_accept(System&, Call&) {
 
 s64 exit_accept(System& system, Call& call, s64 result) {
   if (result < 0) return result;
+  accepted_congestion(system, call, result);
   const auto listener = call.task.file_id(fd_of(call)), accepted = call.task.file_id(static_cast<int>(result));
   const auto from = CgroupSocket::of(system, call.task, fd_of(call));
   const auto to = CgroupSocket::of(system, call.task, static_cast<int>(result));

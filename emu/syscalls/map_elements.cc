@@ -6,6 +6,7 @@
 #include "emu/base/bytes.h"
 #include "emu/syscalls/map_run.h"
 #include "emu/syscalls/storage_owner.h"
+#include "emu/syscalls/struct_ops.h"
 
 namespace bpfemu {
 
@@ -22,12 +23,6 @@ Result<void> check_device(const Map& map, const void* key, const void* value, u6
   return {};
 }
 
-// What a map cannot do; where the kernel's can, it is noted.
-std::unexpected<Errno> lacking(BpfCall& call, const MapObject& map) {
-  if (map.ops().unmodelled) call.system.unmodelled.note(std::string("elements of map type ") + map_type(map.map().type)->name);
-  return fail(ENOTSUPP);
-}
-
 // Values of objects: the key is a descriptor of the tool's, to the map it is the object's address.
 Result<const void*> key_of(BpfCall& call, const Map& map, const void* key, u64& owner) {
   if (!is_object_storage(map)) return key;
@@ -41,7 +36,8 @@ Result<void> read_element(BpfCall& call, MapObject& map, const void* given, std:
   u64 owner = 0;
   const void* key = TRY(key_of(call, map.map(), given, owner));
   if (map.ops().elements != ElementKind::kBytes) return read_fd_element(map, key, value);
-  if (!map.ops().copy_value) return lacking(call, map);
+  if (map.map().type == BPF_MAP_TYPE_STRUCT_OPS) count_struct_ops(call.system);
+  if (!map.ops().copy_value) return fail(ENOTSUPP);
   MapRun run(call.system, call.task);
   TRY(from_return(map.ops().copy_value(run, map.map(), key, value.data())));
   return {};
@@ -53,13 +49,11 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
   if (map.ops().elements != ElementKind::kBytes) {
     return write_fd_element(call, file, map, key, load<u32>(value), flags);
   }
-  if (!map.ops().update_value) return lacking(call, map);
+  if (!map.ops().update_value) return fail(ENOTSUPP);
   TRY(check_device(map.map(), key, value, flags));
   if ((map.map().flags & BPF_F_NO_PREALLOC) && call.system.arena->exhausted()) return fail(ENOMEM);
   MapRun run(call.system, call.task);
-  s64 result = map.ops().update_value(run, map.map(), key, value, flags);
-  if (result == -ENOTSUPP) return lacking(call, map);
-  TRY(from_return(result));
+  TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
   return {};
 }
 
@@ -67,7 +61,7 @@ Result<void> erase_element(BpfCall& call, MapObject& map, const void* given) {
   u64 owner = 0;
   const void* key = TRY(key_of(call, map.map(), given, owner));
   if (map.ops().elements != ElementKind::kBytes) return erase_fd_element(map, key);
-  if (!map.ops().erase) return lacking(call, map);
+  if (!map.ops().erase) return fail(ENOTSUPP);
   MapRun run(call.system, call.task);
   TRY(from_return(map.ops().erase(run, map.map(), key)));
   return {};

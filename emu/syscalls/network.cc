@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include "emu/syscalls/cgroup_calls.h"
+#include "emu/syscalls/congestion.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/socket_ids.h"
@@ -125,6 +126,7 @@ s64 exit_socket(System& system, Call& call, s64 result) {
 // Asking for extended errors is the mark of those who change devices; the resolver and others who only read do not.
 Reply enter_setsockopt(System& system, Call& call) {
   if (auto reply = set_option_in_cgroup(system, call)) return *reply;
+  if (auto reply = set_congestion(system, call)) return *reply;
   const int fd = static_cast<int>(call.args[0]), level = static_cast<int>(call.args[1]),
             option = static_cast<int>(call.args[2]);
   if (level == SOL_SOCKET && option == SO_PASSCRED) watch_peers(system, call.task);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ids in what Unix sockets tell of those at their ends (unix(7)), where ids are answered: SCM_CREDENTIALS and SO_PEERCRED.
 #include "emu/syscalls/cgroup_calls.h"
+#include "emu/syscalls/congestion.h"
 #include "emu/syscalls/socket_ids.h"
 
 #include <sys/socket.h>
@@ -99,6 +100,7 @@ s64 exit_recvmsg(System& system, Call& call, s64 result) {
 
 Reply enter_getsockopt(System& system, Call& call) {
   if (auto reply = get_option_in_cgroup(system, call)) return *reply;
+  if (auto reply = get_congestion(system, call)) return *reply;
   bool asks = static_cast<int>(call.args[1]) == SOL_SOCKET && static_cast<int>(call.args[2]) == SO_PEERCRED;
   return asks && system.identities.root().answered() ? Reply::native_then_exit() : Reply::native();
 }

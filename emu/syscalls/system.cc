@@ -208,6 +208,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .event_switches = s.event_switches,
                                                     .unmodelled = s.unmodelled,
                                                     .cgroups = s.cgroups,
+                                                    .congestion_controls = s.congestion_controls,
                                                     .cpus_online = s.options.cpus_online,
                                                     .cpus_possible = s.options.cpus_possible,
                                                     .privileged = !s.options.as_user,

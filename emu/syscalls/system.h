@@ -11,6 +11,7 @@
 #include "emu/bpf/map_object.h"
 #include "emu/bpf/program.h"
 #include "emu/kernel/cgroups.h"
+#include "emu/kernel/congestion_controls.h"
 #include "emu/kernel/d_path.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/per_cpu_objects.h"
@@ -85,6 +86,7 @@ class System {
   IdSpace<Program> programs;
   IdSpace<Btf> btfs;
   IdSpace<Link> links;
+  CongestionControls congestion_controls;            // that programs implement
   std::shared_ptr<const Btf> vmlinux;                // id 1, null with --btf none
   VerifierWorld verifier;
   Identities identities;

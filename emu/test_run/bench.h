@@ -29,6 +29,7 @@ Result<void> test_run_sk_lookup(TestBench& bench);
 Result<void> test_run_raw_tracepoint(TestBench& bench);
 Result<void> test_run_syscall(TestBench& bench);
 Result<void> test_run_tracing(TestBench& bench);
+Result<void> test_run_struct_ops(TestBench& bench);
 
 // Arena memory for the time of a run, zeroed.
 class ArenaMemory {

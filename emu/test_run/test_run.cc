@@ -29,6 +29,7 @@ constexpr Kind kKinds[] = {
     {BPF_PROG_TYPE_RAW_TRACEPOINT, test_run_raw_tracepoint},
     {BPF_PROG_TYPE_SYSCALL, test_run_syscall},
     {BPF_PROG_TYPE_TRACING, test_run_tracing},
+    {BPF_PROG_TYPE_STRUCT_OPS, test_run_struct_ops},
 };
 
 }  // namespace
@@ -39,7 +40,6 @@ Result<void> test_run(Arena& arena, const Program& program, const TestAttr& attr
     TestBench bench{arena, program, attr, caller};
     return kind.run(bench);
   }
-  if (program.type == BPF_PROG_TYPE_STRUCT_OPS) caller.unmodelled("BPF_PROG_TEST_RUN of struct_ops programs");
   return fail(ENOTSUPP);
 }
 

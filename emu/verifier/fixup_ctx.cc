@@ -139,7 +139,7 @@ bool is_plain_load(const Insn& insn) {
   return BPF_CLASS(insn.code) == BPF_LDX && BPF_MODE(insn.code) == BPF_MEM;
 }
 bool is_plain_store(const Insn& insn) {
-  return BPF_CLASS(insn.code) == BPF_STX && BPF_MODE(insn.code) == BPF_MEM;
+  return (BPF_CLASS(insn.code) == BPF_STX || BPF_CLASS(insn.code) == BPF_ST) && BPF_MODE(insn.code) == BPF_MEM;
 }
 
 class Converter {
@@ -160,7 +160,7 @@ class Converter {
         case kPtrToSocket:
         case kPtrToSockCommon: program_.insns[i].off += kSock; break;
         case kPtrToBtfId:
-          if (load) make_safe(program_.insns[i]);
+          load ? make_safe(program_.insns[i]) : guard_store(i);
           break;
         case kPtrToMem:  // a variable of the kernel
           if (load && (type & kRdonly)) make_safe(program_.insns[i]);
@@ -173,6 +173,13 @@ class Converter {
 
  private:
   static void make_safe(Insn& insn) { insn.code = static_cast<u8>(BPF_LDX | kProbeMem | BPF_SIZE(insn.code)); }
+
+  // An argument that the verifier takes for a kernel object may be NULL: a kernel dies of the store.
+  void guard_store(u32 index) {
+    const Insn store = program_.insns[index];
+    const Insn skip{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = store.dst_reg, .src_reg = 0, .off = 1, .imm = 0};
+    rewrite_.replace(index, std::array{skip, store});
+  }
 
   Result<void> convert_context(u32 index, bool load) {
     if (table_.empty()) return {};

@@ -163,6 +163,20 @@ class ProcRoot : public Directory {
   const Vfs& vfs_;
 };
 
+// The congestion controls of TCP. Which of them everybody may choose is the host's to change.
+void place_congestion(Vfs& vfs) {
+  VfsWorld& world = vfs.world();
+  vfs.place("/proc/sys/net/ipv4/tcp_available_congestion_control",
+            std::make_shared<TextFile>(0444, kProcfs, [&world] { return world.congestion_controls.available() + "\n"; }));
+  vfs.place("/proc/sys/net/ipv4/tcp_allowed_congestion_control",
+            std::make_shared<TextFile>(
+                0644, kProcfs, [&world] { return world.congestion_controls.allowed() + "\n"; },
+                [&world](std::string_view) -> Result<void> {
+                  world.unmodelled.note("setting tcp_allowed_congestion_control");
+                  return fail(EPERM);
+                }));
+}
+
 }  // namespace
 
 int Vfs::mount_number(std::string_view path) const {
@@ -187,6 +201,7 @@ void place_procfs(Vfs& vfs) {
   for (const Sysctl& sysctl : Sysctls::all()) {
     vfs.place(std::string("/proc/sys/") + sysctl.path, std::make_shared<SysctlFile>(sysctl, world));
   }
+  place_congestion(vfs);
   auto text = [](std::string value) {
     return std::make_shared<TextFile>(0444, kProcfs, [value = std::move(value)] { return value + "\n"; });
   };

@@ -9,6 +9,7 @@
 #include "emu/base/log.h"
 #include "emu/btf/btf.h"
 #include "emu/kernel/cgroups.h"
+#include "emu/kernel/congestion_controls.h"
 #include "emu/kernel/dynamic_events.h"
 #include "emu/kernel/kernel_data.h"
 #include "emu/kernel/profile.h"
@@ -27,6 +28,7 @@ struct VfsWorld {
   EventSwitches& event_switches;  // events/*/enable and filter
   Unmodelled& unmodelled;
   Cgroups& cgroups;
+  const CongestionControls& congestion_controls;
   u32 cpus_online = 1, cpus_possible = 1;
   bool privileged = true;              // the user that tools appear as is root
   std::shared_ptr<const Btf> vmlinux;  // null: no /sys/kernel/btf/vmlinux

@@ -146,7 +146,6 @@ struct MapOps {
   bool can_be_inner = true;        // of a map of maps (kernel: map_meta_equal)
   bool inner_max_entries = false;  // ... whose max_entries must agree, but for BPF_F_INNER_MAP
   bool per_cpu = false;            // user space sees one value per possible CPU
-  bool unmodelled = false;         // -ENOTSUPP is what the model lacks, not the kernel
 };
 
 // The operations of a type, null when it cannot be created (kernel: find_and_alloc_map).

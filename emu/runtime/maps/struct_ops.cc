@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BPF_MAP_TYPE_STRUCT_OPS: a kernel structure whose functions are programs. Such a map can be created and reads as
-// empty; putting a value in would register it with the kernel, which is not modelled.
+#include "emu/runtime/maps/struct_ops.h"
+
 #include "emu/runtime/maps/types.h"
 #include "emu/runtime/maps/value.h"
 
@@ -16,8 +16,8 @@ s64 alloc_check(const MapAttr& attr) {
   return attr.privileged ? 0 : -EPERM;
 }
 
-u64 footprint(const MapAttr&) {
-  return sizeof(Map);
+u64 footprint(const MapAttr& attr) {
+  return sizeof(StructOpsMap) + attr.value_size;
 }
 void init(Map&) {}
 
@@ -27,18 +27,17 @@ s64 get_next_key(Map&, const void* key, void* next) {
   return 0;
 }
 
-s64 copy_value(Run*, Map& map, const void* key, void* value) {
+// Kernel: bpf_struct_ops_map_sys_lookup_elem.
+s64 copy_value(Run*, Map& base, const void* key, void* value) {
+  auto& map = static_cast<StructOpsMap&>(base);
   if (load<u32>(key) != 0) return -ENOENT;
-  __builtin_memset(value, 0, map.value_size);
+  if (map.state == kStructOpsInit) {
+    __builtin_memset(value, 0, map.value_size);
+    return 0;
+  }
+  __builtin_memcpy(value, map.value(), map.value_size);
+  store(value, StructOpsHead{map.references, map.state});
   return 0;
-}
-
-// The checks that come before the members are looked at. The value begins with the kernel's own counter and state.
-s64 update_value(Run*, Map& map, const void* key, const void* value, u64 flags) {
-  if (flags) return -EINVAL;
-  if (load<u32>(key) != 0) return -E2BIG;
-  if (map.value_size < sizeof(u64)) return -ENOTSUPP;
-  return load<u64>(value) != 0 ? -EINVAL : -ENOTSUPP;
 }
 
 }  // namespace
@@ -46,11 +45,8 @@ s64 update_value(Run*, Map& map, const void* key, const void* value, u64 flags) 
 const MapOps struct_ops_ops = {.alloc_check = alloc_check,
                                .footprint = footprint,
                                .init = init,
-                               .erase = refuse_key<-ENOENT>,
                                .get_next_key = get_next_key,
                                .copy_value = copy_value,
-                               .update_value = update_value,
-                               .can_be_inner = false,
-                               .unmodelled = true};
+                               .can_be_inner = false};
 
 }  // namespace bpfemu

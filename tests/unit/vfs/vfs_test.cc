@@ -37,6 +37,7 @@ struct World {
   EventSwitches event_switches{kernel, dynamic_events, unmodelled};
   fakes::FakeHost tasks;
   Cgroups cgroups{tasks};
+  CongestionControls congestion_controls;
   VfsWorld world{
       .profile = profile,
       .kernel = kernel,
@@ -46,6 +47,7 @@ struct World {
       .event_switches = event_switches,
       .unmodelled = unmodelled,
       .cgroups = cgroups,
+      .congestion_controls = congestion_controls,
       .cpus_online = 2,
       .cpus_possible = 4,
       .privileged = true,
