@@ -83,7 +83,8 @@ timer interrupts, there is none, which is noted. So is a raw tracepoint program 
 ## Kernel functions that probes hit
 
 kprobe, kretprobe, fentry and fexit on `do_syscall_64`, `x64_sys_call`, `__x64_sys_*`, `__ia32_*` (which 64-bit processes
-never reach) and: %s. Others exist
+never reach) and: %s. Of bpf's own functions, those of all helpers, but where the kernel puts instructions or a map's
+function in the place of a call, and: %s. Others exist
 in /proc/kallsyms; attaching to them is noted as not modelled, and so is attaching further into a function than behind the
 nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
 
@@ -145,6 +146,7 @@ Answered or watched even when no probe asks for them; all others run natively.
     table(["type", "since"], ([r[2], "%s.%s" % (r[3], r[4])] for r in rows("prog_types.inc", "PROG_TYPE"))),
     ", ".join("`%s:%s`" % (r[0], r[1]) for r in rows("hooks.inc", "TRACEPOINT")),
     ", ".join("`%s`" % r[1].strip('"') for r in rows("hooks.inc", "FUNCTION")),
+    ", ".join("`%s`" % r[0] for r in rows("bpf_functions.inc", "BPF_FUNCTION")),
     ", ".join("`%s`" % r[0] for r in rows("lsm_hooks.inc", "LSM_HOOK")),
     table(["call", "note"], ([r[0], r[5]] for r in rows("traced_syscalls.inc", "SYSCALL"))),
 )

@@ -35,19 +35,24 @@ inline bool take_vcpu(Vcpu& cpu, u32 tid) {
   return __atomic_compare_exchange_n(&cpu.owner, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+// One of the spare slots, as CPU `id`: null when none is free.
+inline Vcpu* acquire_spare_vcpu(Vcpu* vcpus, u32 count, u32 id, u32 tid, u32 spare = kSpareVcpus) {
+  for (u32 slot = count; slot < count + spare; ++slot) {
+    if (!take_vcpu(vcpus[slot], tid)) continue;
+    vcpus[slot].id = id;
+    vcpus[slot].slot = slot;
+    return &vcpus[slot];
+  }
+  return nullptr;
+}
+
 // Gives thread `tid` a free slot, looking from `wanted` (the task's real CPU) upwards and around, then among the `spare`
 // ones; null when none is free. The caller leaves it with release_vcpu, or the supervisor takes it back from a dead
 // thread.
 inline Vcpu* acquire_vcpu(Vcpu* vcpus, u32 count, u32 wanted, u32 tid, u32 spare = kSpareVcpus) {
   for (u32 i = 0; i < count; ++i)
     if (Vcpu& cpu = vcpus[(wanted + i) % count]; take_vcpu(cpu, tid)) return &cpu;
-  for (u32 slot = count; slot < count + spare; ++slot) {
-    if (!take_vcpu(vcpus[slot], tid)) continue;
-    vcpus[slot].id = wanted % count;
-    vcpus[slot].slot = slot;
-    return &vcpus[slot];
-  }
-  return nullptr;
+  return acquire_spare_vcpu(vcpus, count, wanted % count, tid, spare);
 }
 
 inline void release_vcpu(Vcpu& cpu) {

@@ -19,7 +19,7 @@ HelperFn or_stand_in(HelperFn function) {
 
 Program::~Program() {
   if (code_.size) arena_->release_code(code_);
-  if (first_code_.size) arena_->release_code(first_code_);
+  for (const Extent& code : old_code_) arena_->release_code(code);
   if (hooks_extent_.size) arena_->release(hooks_extent_);
   if (text_extent_.size) arena_->release(text_extent_);
 }
@@ -63,9 +63,7 @@ Result<FunctionHooks*> Program::hooks_of(size_t function) {
   if (!is_hooked()) {
     const size_t count = verified.subprogram_starts.size();
     hooks_extent_ = TRY(arena_->allocate(count * sizeof(FunctionHooks)));
-    first_code_ = std::exchange(code_, {});
-    if (auto done = assemble(); !done) {
-      code_ = std::exchange(first_code_, {});
+    if (auto done = assemble_anew(); !done) {
       arena_->release(std::exchange(hooks_extent_, {}));
       return fail(done.error().value);
     }
@@ -73,10 +71,34 @@ Result<FunctionHooks*> Program::hooks_of(size_t function) {
   return reinterpret_cast<FunctionHooks*>(hooks_extent_.address) + function;
 }
 
+Result<void> Program::assemble_anew() {
+  const Extent before = code_;
+  TRY(assemble());
+  old_code_.push_back(before);
+  return {};
+}
+
+Result<void> Program::tell_of_helpers(const u8* listened) {
+  const auto awaited = [=](const auto& called) {
+    const s32 function = runtime_function(called.second);
+    return function >= 0 && listened[function];
+  };
+  if (tells_ || std::ranges::none_of(verified.helper_symbols, awaited)) return {};
+  tells_ = true;
+  auto done = assemble_anew();
+  if (!done) tells_ = false;
+  return done;
+}
+
 bool Program::is_extended() const {
   const auto* const hooks = reinterpret_cast<const FunctionHooks*>(hooks_extent_.address);
   return hooks && std::any_of(hooks, hooks + verified.subprogram_starts.size(),
                               [](const FunctionHooks& function) { return function.replacement != nullptr; });
+}
+
+s32 Program::told_helper(u32 id) const {
+  const auto symbol = verified.helper_symbols.find(id);
+  return symbol == verified.helper_symbols.end() ? -1 : runtime_function(symbol->second);
 }
 
 Result<void> Program::assemble() {
@@ -86,6 +108,7 @@ Result<void> Program::assemble() {
                          .stack_depths = verified.stack_depths,
                          .helper = [](u32 id) { return or_stand_in(helper_function(id)); },
                          .kfunc = [this](u32 id, s16) { return or_stand_in(kernel_function(id)); },
+                         .told_helper = tells_ ? [this](u32 id) { return told_helper(id); } : std::function<s32(u32)>(),
                          .called_maps = verified.called_maps,
                          .hooks = {hooks, hooks ? verified.subprogram_starts.size() : 0}};
   const Extent code = TRY(arena_->allocate_code(jit_size_bound(input)));

@@ -37,6 +37,7 @@ struct VerifiedProgram {
   std::vector<std::shared_ptr<const Btf>> used_btfs;
   std::vector<const Map*> called_maps;               // per instruction: the one map of a helper call, null for several
   std::map<u32, std::string> kfuncs;                 // kernel functions that it calls, by BTF id
+  std::map<u32, const char*> helper_symbols;         // those that its calls of helpers reach, by the helpers' ids
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
   std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
   std::vector<bpf_line_info> line_info;
@@ -48,6 +49,7 @@ struct VerifiedProgram {
   u32 max_ctx_offset = 0;                            // one past the highest byte of context that it reads
   u32 max_tp_access = 0;                             // the same of a tracepoint's arguments that can be written
   u32 max_key_access = 0, max_value_access = 0;      // the same of the element that an iterator is at
+  bool looks_into_maps = false;                      // it may read members of struct bpf_map
   u64 ctx_words = ~u64{0};                           // bit n: it may read the n-th eight bytes of context; 63: all behind
 };
 
@@ -77,6 +79,8 @@ class Program : public Object {
   // The hooks of its n-th subprogram. When they are first asked for, it is assembled anew, with code that looks at
   // them: ENOMEM. What runs at the time goes on as it is.
   Result<FunctionHooks*> hooks_of(size_t function);
+  // Its calls of helpers are told of from now on, where one is among the `listened` (by RuntimeFunction): ENOMEM.
+  Result<void> tell_of_helpers(const u8* listened);
   // Helpers and kernel functions that it calls and that are not modelled.
   std::set<u32> missing_helpers() const;
   std::set<std::string> missing_functions() const;
@@ -91,11 +95,14 @@ class Program : public Object {
 
  private:
   HelperFn kernel_function(u32 btf_id) const;
+  s32 told_helper(u32 id) const;
   Result<void> assemble();
+  Result<void> assemble_anew();
 
   Arena* arena_ = nullptr;
   Extent text_extent_, hooks_extent_, code_;
-  Extent first_code_;  // from before there were hooks: callbacks may lead there
+  std::vector<Extent> old_code_;  // from before it was assembled anew: callbacks may lead there
+  bool tells_ = false;
   ProgramText* text_ = nullptr;
   std::vector<u32> insn_offsets_;
   u32 code_size_ = 0;

@@ -14,6 +14,7 @@
 namespace bpfemu {
 
 class Record;
+struct Run;
 
 struct Event {
   Task* task = nullptr;    // whose event it is; null for the clock of an idle CPU
@@ -22,6 +23,7 @@ struct Event {
   s64 result = 0;          // of the system call or function; the wait status at exit
 
   s32 cpu = -1;   // where it happened, -1: where the task is
+  const Run* within = nullptr;  // in the middle of this
   u64 time = 0;   // when it happened, if it is told late (CLOCK_MONOTONIC)
 
   // Of hooks.

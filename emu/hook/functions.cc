@@ -53,7 +53,7 @@ SyscallSet calls_by(const Dispatcher& dispatcher) {
 void add_hook(Functions& functions, Hook hook) {
   const HookRow& row = row_of(hook);
   const std::string symbol(row.name);
-  functions[symbol] = {symbol, FunctionLevel::kHook, row.calls, nullptr, row.place, &row};
+  functions.try_emplace(symbol, KernelFunction{symbol, FunctionLevel::kHook, row.calls, nullptr, row.place, &row});
 }
 
 Functions all_functions() {

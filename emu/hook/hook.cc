@@ -2,6 +2,7 @@
 #include "emu/hook/hook.h"
 
 #include "emu/hook/sleeping_calls.h"
+#include "emu/runtime/passing.h"
 
 #include <sys/syscall.h>
 
@@ -88,6 +89,12 @@ std::optional<Hook> security_hook(std::string_view lsm) {
   };
   const auto found = kHooksOf.find(lsm);
   return found == kHooksOf.end() ? std::nullopt : std::optional<Hook>(found->second);
+}
+
+Hook hook_of_runtime(u32 function) {
+  constexpr size_t kFirst = kHooks - static_cast<size_t>(RuntimeFunction::kCount);
+  static_assert(static_cast<size_t>(Hook::__htab_map_lookup_elem) == kFirst);
+  return static_cast<Hook>(kFirst + function);
 }
 
 Hook hook_of(const HookRow& row) { return static_cast<Hook>(&row - rows().data()); }

@@ -46,6 +46,8 @@ const HookRow& row_of(Hook hook);
 const HookRow* find_function_hook(std::string_view symbol);
 const HookRow* find_tracepoint_hook(std::string_view name);
 Hook hook_of(const HookRow& row);
+// What runtime code passes (RuntimeFunction).
+Hook hook_of_runtime(u32 function);
 
 // Where at a hook one listens. Tracepoints have an entry alone; the two in between are passed when the function asks
 // the security modules.

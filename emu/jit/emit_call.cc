@@ -3,6 +3,7 @@
 #include "emu/jit/emitter.h"
 #include "emu/runtime/maps/prog_array.h"
 #include "emu/runtime/packet_load.h"
+#include "emu/runtime/passing.h"
 
 namespace bpfemu {
 
@@ -12,6 +13,26 @@ namespace {
 // Offset of the slots in a prog array: they follow the head.
 constexpr u32 kSlots = sizeof(Map);
 static_assert(sizeof(ProgArray) == kSlots && kSlots % 8 == 0);
+
+// Helpers that the kernel puts instructions, or a map's own function, in the place of (kernel: do_misc_fixups).
+bool is_replaced(s32 helper, const Map* map) {
+  switch (helper) {
+    case BPF_FUNC_map_lookup_elem:
+    case BPF_FUNC_map_update_elem:
+    case BPF_FUNC_map_delete_elem:
+    case BPF_FUNC_map_push_elem:
+    case BPF_FUNC_map_pop_elem:
+    case BPF_FUNC_map_peek_elem:
+    case BPF_FUNC_redirect_map:
+    case BPF_FUNC_for_each_map_elem:
+    case BPF_FUNC_map_lookup_percpu_elem: return map != nullptr;
+    case BPF_FUNC_jiffies64:
+    case BPF_FUNC_get_func_arg:
+    case BPF_FUNC_get_func_ret:
+    case BPF_FUNC_get_func_arg_cnt: return true;
+    default: return false;
+  }
+}
 }  // namespace
 
 // From anywhere in the code: the answer must not change from pass to pass.
@@ -26,6 +47,16 @@ void Emitter::call_native(HelperFn target) {
   if (!target) return refuse();
   mov(r9, r12);
   call_address(reinterpret_cast<u64>(target));
+}
+
+// The same by way of who tells of it: two more arguments, on the stack.
+void Emitter::call_told(HelperFn target, s32 function) {
+  mov(r9, r12);
+  push(function);
+  mov(rax, reinterpret_cast<u64>(target));
+  push(rax);
+  call_address(reinterpret_cast<u64>(bpfemu_helper_called));
+  add(rsp, 16);
 }
 
 void Emitter::call_address(u64 target) {
@@ -46,7 +77,10 @@ void Emitter::call_offset(u32 target) {
 void Emitter::emit_call_helper(const Insn& insn, const OpcodeInfo&) {
   const Map* map = input_.called_maps.empty() ? nullptr : input_.called_maps[current_];
   if (!map || !emit_map_call(insn.imm, *map)) {
-    call_native(input_.helper ? input_.helper(static_cast<u32>(insn.imm)) : nullptr);
+    const HelperFn target = input_.helper ? input_.helper(static_cast<u32>(insn.imm)) : nullptr;
+    const bool told = target && input_.told_helper && !is_replaced(insn.imm, map);
+    const s32 function = told ? input_.told_helper(static_cast<u32>(insn.imm)) : -1;
+    function < 0 ? call_native(target) : call_told(target, function);
   }
   if (map) shorten_result(insn.imm);
 }

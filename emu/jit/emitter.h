@@ -104,6 +104,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_load_function(const Insn&, const OpcodeInfo&);
   void emit_load_packet(const Insn&, const OpcodeInfo&);
   void call_native(HelperFn target);
+  void call_told(HelperFn target, s32 function);
   void call_address(u64 target);
   bool reachable(u64 target) const;
   void call_offset(u32 target);

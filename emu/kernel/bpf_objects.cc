@@ -22,6 +22,41 @@ const char* structure_of(u32 link_type) {
   }
 }
 
+// kernel: htab_map_alloc. Where the kernel counts by CPU there is no number to show.
+void show_hash(const KernelObject& object, Map& map) {
+  constexpr u32 kElementHead = 48, kBatch = 32;  // sizeof(struct htab_elem), PERCPU_COUNTER_BATCH
+  const bool per_cpu = map.type == BPF_MAP_TYPE_PERCPU_HASH || map.type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+  const bool counted_per_cpu = map.max_entries / 2 > map.cpus * kBatch;
+  object.set("n_buckets", static_cast<u32>(round_up_power_of_two(map.max_entries)));
+  object.set("elem_size", static_cast<u32>(kElementHead + round_up(map.key_size, sizeof(u64)) +
+                                           (per_cpu ? sizeof(u64) : round_up(map.value_size, sizeof(u64)))));
+  object.set("use_percpu_counter", counted_per_cpu);
+  const bool counts = (map.flags & BPF_F_NO_PREALLOC) && !counted_per_cpu;
+  map.shown_count = counts ? reinterpret_cast<u32*>(object.address("count.counter")) : nullptr;
+}
+
+// kernel: array_map_alloc.
+void show_array(const KernelObject& object, const Map& map) {
+  object.set("elem_size", static_cast<u32>(round_up(map.value_size, sizeof(u64))));
+  object.set("index_mask", static_cast<u32>(round_up_power_of_two(map.max_entries) - 1));
+}
+
+// What a map type adds to struct bpf_map, as far as it stays as it was made, or is counted by the map itself.
+void show_map_type(const KernelStruct& type, Map& map) {
+  if (!type.size() || type.size() > kShownMap) return;
+  const KernelObject object(reinterpret_cast<u64>(map.shown), type);
+  const std::string_view name = type.name();
+  if (name == "bpf_htab") show_hash(object, map);
+  if (name == "bpf_array") show_array(object, map);
+  if (name == "bpf_stack_map") object.set("n_buckets", static_cast<u32>(round_up_power_of_two(map.max_entries)));
+  if (name == "bpf_queue_stack") object.set("size", map.max_entries + 1);
+  if (name == "lpm_trie") {
+    constexpr u32 kPrefixLength = sizeof(u32);
+    object.set("data_size", u64{map.key_size - kPrefixLength});
+    object.set("max_prefixlen", u64{map.key_size - kPrefixLength} * 8);
+  }
+}
+
 }  // namespace
 
 KernelObject BpfObjects::find(const char* structure, const Object& object, bool* is_new) {
@@ -29,8 +64,11 @@ KernelObject BpfObjects::find(const char* structure, const Object& object, bool*
 }
 
 KernelObject BpfObjects::map(const MapObject& map, s64 owners) {
-  const KernelObject object = find("bpf_map", map);
-  const Map& head = map.map();
+  Map& head = map.map();
+  const KernelStruct& base = space_.structure("bpf_map");
+  if (!base.size()) return {};
+  const KernelObject object(reinterpret_cast<u64>(head.shown), base);
+  show_map_type(space_.structure(map_type(head.type)->kernel_struct), head);
   object.set("map_type", head.type);
   object.set("key_size", head.key_size);
   object.set("value_size", head.value_size);
@@ -46,6 +84,8 @@ KernelObject BpfObjects::map(const MapObject& map, s64 owners) {
   object.set("btf_vmlinux_value_type_id", map.btf_vmlinux_value_type_id);
   object.set("btf", map.btf ? btf(*map.btf).address() : u64{0});
   object.set_text("name", map.name, BPF_OBJ_NAME_LEN);
+  object.set("inner_map_meta", map.inner_template ? this->map(*map.inner_template).address() : u64{0});
+  object.set("bypass_spec_v1", true);  // as for all who may make maps that programs look into
   object.set("frozen", map.frozen);
   object.set("writecnt.counter", s64{map.writers});
   // Descriptors and pins share one hold of the map; each counts as a use and as a reference.

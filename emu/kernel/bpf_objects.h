@@ -17,7 +17,8 @@ class BpfObjects {
  public:
   explicit BpfObjects(ObjectSpace& space) : space_(space) {}
 
-  // Each is brought up to date. `owners`: how many hold the map, where the caller knows. Null: no BTF or no memory.
+  // Each is brought up to date. `owners`: how many hold the map, where the caller knows. Null: no BTF or no memory. A map's
+  // is where programs' map pointers lead.
   KernelObject map(const MapObject& map, s64 owners = 0);
   KernelObject program(const Program& program);
   KernelObject link(const Link& link);

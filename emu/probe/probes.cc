@@ -47,7 +47,7 @@ void for_each_syscall(const SyscallSet& syscalls, Lists& lists, auto&& change) {
 
 Probes::Probes(const Parts& parts, Outlets outlets)
     : parts_(parts),
-      runner_(parts.arena, parts.host, parts.unmodelled, std::move(outlets)),
+      runner_(parts.arena, parts.host, parts.unmodelled, with_functions(std::move(outlets))),
       memory_(parts.arena),
       sockets_(parts.objects, &parts.kernel.symbols()),
       socket_watch_(*this, services_),
@@ -131,6 +131,7 @@ void Probes::programs_changed() {
     exit[number] = wanted(exited_[number]);
   }
   refresh_hooks(entry, exit);
+  refresh_functions();
   sideband_.events_changed();
   entry |= sideband_.changing_calls();
   exit |= sideband_.calls();
@@ -206,7 +207,7 @@ u64 Probes::fire(const Point& point, const Event& event) {
   if (!point.awaited()) return 0;
   const u64 unchanged = changes_;
   const auto gone = [&] { return changes_ != unchanged && !points_.contains(&point); };
-  RunScope scope(runner_, event.task, event.regs, needs_at(point), event.cpu);
+  RunScope scope(runner_, event.task, event.regs, needs_at(point), event.cpu, event.within);
   if (!scope || gone()) return 0;
   if (event.time) scope.set_happened(event.time);
   scope.set_at_site(point.where().moment == Moment::kSite);
@@ -222,7 +223,7 @@ u64 Probes::fire(const Point& point, const Event& event) {
   const u64 func_ip = point.where().within ? 0 : point.where().address;
   const std::vector<Attachment> programs = point.programs();
   for (const Attachment& each : programs) {
-    result = scope.call(*each.program, context, each.cookie, func_ip);
+    result = scope.admits(*each.program) ? scope.call(*each.program, context, each.cookie, func_ip) : 0;
     passes &= result != 0;
   }
   if (!passes || !event.task || gone()) return result;

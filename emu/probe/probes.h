@@ -110,6 +110,11 @@ class Probes : public EventSink, public HookSink {
 
  private:
   using Points = std::vector<Point*>;
+  // What running programs pass themselves.
+  Outlets with_functions(Outlets outlets);
+  u64 function_entered(RunScope& within, const RuntimeCall& call);
+  void function_left(RunScope& within, const RuntimeCall& call, u64 result);
+  void refresh_functions();
   bool concerns(const Point& point, const Task& task);
   const Points& points_of(Sites::Id site, bool on_return) const;
   static ProgramNeeds needs_at(const Point& point);
@@ -117,6 +122,7 @@ class Probes : public EventSink, public HookSink {
   void pass(const Points& list, const std::function<void(const Point&)>& call);
 
   Parts parts_;
+  std::function<void(const u8*)> functions_listened_;
   Runner runner_;
   std::unique_ptr<EventTracer> tracer_;
   std::array<Points, kSyscallLimit> entered_, exited_;  // in the order in which the call passes them
@@ -139,6 +145,7 @@ class Probes : public EventSink, public HookSink {
   HookServices services_;
   Transits transits_;
   std::array<std::array<Listeners, static_cast<size_t>(Side::kCount)>, kHooks> hooks_;
+  std::vector<u8> listened_;  // of the functions that running programs pass: does somebody listen?
   SyscallSet hooked_;  // the calls on whose way somebody listens to a hook
   u64 points_made_ = 0;
   std::map<Sites::Id, Points> sites_hit_, sites_returned_;

@@ -339,6 +339,14 @@ struct RunScopeEnv {
     const auto* state = address ? reinterpret_cast<const PerfEventState*>(address) : scope.perf_event_;
     return read && state ? read(*state, static_cast<pid_t>(run->task->tid), run->cpu->id, to) : -EINVAL;
   }
+  static u64 function_entered(void* self, Run*, const RuntimeCall* call) {
+    RunScope& scope = scope_of(self);
+    return scope.runner().outlets_.function_entered(scope, *call);
+  }
+  static void function_left(void* self, Run*, const RuntimeCall* call, u64 result) {
+    RunScope& scope = scope_of(self);
+    scope.runner().outlets_.function_left(scope, *call, result);
+  }
   static u64 per_cpu(void* self, u64 symbol, u32 cpu) {
     auto& find = scope_of(self).runner().outlets_.per_cpu;
     return find ? find(symbol, cpu) : 0;
@@ -401,25 +409,74 @@ struct RunScopeEnv {
             .read_perf_event = read_perf_event,
             .timers = scope->runner().timers ? &kTimers : nullptr,
             .syscalls = nullptr,
-            .socket = nullptr};
+            .socket = nullptr,
+            .function_entered = function_entered,
+            .function_left = function_left};
   }
 };
 
-RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu)
-    : runner_(runner), task_(task), env_(RunScopeEnv::make(this)) {
+namespace {
+
+constexpr u32 kMostNested = 32;
+
+u32 depth_of(const Run* run) {
+  u32 depth = 0;
+  for (; run; run = run->outer) ++depth;
+  return depth;
+}
+
+// Programs that the kernel runs one of on a CPU (kernel: trace_call_bpf, bpf_overflow_handler).
+bool is_exclusive(u32 type) {
+  return type == BPF_PROG_TYPE_KPROBE || type == BPF_PROG_TYPE_TRACEPOINT || type == BPF_PROG_TYPE_PERF_EVENT;
+}
+
+// Kernel: bpf_prog_check_recur, of what trampolines call.
+bool is_counted(const Program& program) {
+  return program.type == BPF_PROG_TYPE_TRACING && program.expected_attach_type != BPF_TRACE_RAW_TP;
+}
+
+}  // namespace
+
+bool RunScope::admits(const Program& program) const {
+  for (const Run* each = run_.outer; each; each = each->outer) {
+    if (is_exclusive(program.type) && (each->uninstrumented || (each->program && is_exclusive(each->program->type))))
+      return false;
+    if (!is_counted(program) || each->program != &program.text()) continue;
+    ++program.text().stat_misses;
+    return false;
+  }
+  return true;
+}
+
+Vcpu* RunScope::take_cpu(const ProgramNeeds& needs, int cpu, const Run* outer) {
+  Arena& arena = runner_.arena_;
+  const u32 holder = task_ ? static_cast<u32>(task_->tid()) : kIdleTid;
+  if (outer) return acquire_spare_vcpu(arena.vcpus(), arena.cpus(), outer->cpu->id, holder);
   u32 wanted = cpu >= 0 ? static_cast<u32>(cpu) : 0;
+  if (task_ && cpu < 0 && needs.cpu) wanted = runner_.host_.cpu_of(*task_);
+  return acquire_vcpu(arena.vcpus(), arena.cpus(), wanted, holder);
+}
+
+RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu, const Run* outer)
+    : runner_(runner), task_(task), env_(RunScopeEnv::make(this)) {
   RunTask* identity = &idle_;
   if (task) {
     auto* known = runner.know(*task, needs);
     if (!known) return;
     identity = &known->task;
-    if (cpu < 0 && needs.cpu) wanted = runner.host_.cpu_of(*task);
   } else {
-    fmt::format_to_n(idle_.comm, sizeof idle_.comm - 1, "swapper/{}", wanted);
+    fmt::format_to_n(idle_.comm, sizeof idle_.comm - 1, "swapper/{}", std::max(cpu, 0));
   }
-  u32 holder = task ? static_cast<u32>(task->tid()) : kIdleTid;
-  run_.cpu = acquire_vcpu(runner.arena_.vcpus(), runner.arena_.cpus(), wanted, holder);
+  if (depth_of(outer) >= kMostNested) {
+    runner.unmodelled_.note("programs that listen to each other, more than 32 deep");
+    return;
+  }
+  run_.cpu = take_cpu(needs, cpu, outer);
   if (!run_.cpu) return;
+  run_.outer = outer;
+  run_.listened = runner.listened;
+  // Who waited for a lock that is held further out would wait for ever.
+  if (outer && (outer->cpu->held_count || !outer->env->breathe)) env_.breathe = nullptr;
   run_.env = &env_;
   run_.task = identity;
   run_.regs = regs;

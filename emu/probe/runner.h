@@ -24,6 +24,7 @@ namespace bpfemu {
 
 class BpfTimers;
 class Cgroup;
+class RunScope;
 struct PerfEventState;
 
 // Where running programs reach out to.
@@ -49,6 +50,10 @@ struct Outlets {
   std::function<u64(u64 task, const PtRegs&)> task_regs;     // arena address of the task's pt_regs, 0: no memory
   // What a perf event that has `state` counted; kernel errno values as of perf_event_read_local.
   std::function<s64(const PerfEventState& state, pid_t tid, u32 cpu, u64* to)> read_perf_event;
+  // Functions that running programs pass, and which of them (by RuntimeFunction) somebody has begun to listen to.
+  std::function<u64(RunScope& within, const RuntimeCall& call)> function_entered;
+  std::function<void(RunScope& within, const RuntimeCall& call, u64 result)> function_left;
+  std::function<void(const u8* listened)> functions_listened;
   std::function<u64(u64 symbol, u32 cpu)> per_cpu;           // a CPU's copy of a per-CPU variable, 0: unknown
 };
 
@@ -69,7 +74,6 @@ struct ProgramNeeds {
 ProgramNeeds needs_of(const Program& program);
 
 class Point;
-class RunScope;
 struct Event;
 
 // What outlives a single run: the vCPUs, and what is known about tasks.
@@ -98,6 +102,7 @@ class Runner {
   u32 stats_users = 0;
 
   BpfTimers* timers = nullptr;  // who keeps the time for programs
+  const u8* listened = nullptr;  // Run::listened
 
  private:
   friend class RunScope;
@@ -126,7 +131,8 @@ class Runner {
 class RunScope {
  public:
   // `task` null: the idle task of `cpu`. `cpu` < 0: the one that the task runs on.
-  RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu = -1);
+  // `outer`: its programs listen to what that passes, on the same CPU.
+  RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu = -1, const Run* outer = nullptr);
   ~RunScope();
   RunScope(const RunScope&) = delete;
   RunScope& operator=(const RunScope&) = delete;
@@ -160,6 +166,9 @@ class RunScope {
   }
   // kContextSize bytes of arena to lay a context out in, the vCPU's own.
   void* context_memory();
+  // Does the kernel run the program here, or is it in the midst of one that keeps it from that (kernel: bpf_prog_active,
+  // prog->active)?
+  bool admits(const Program& program) const;
   // R0 of the program.
   u64 call(const Program& program, void* context, u64 cookie = 0, u64 func_ip = 0);
   // A function of the program, which nobody calls but the kernel.
@@ -169,6 +178,7 @@ class RunScope {
   friend struct RunScopeEnv;
   void enter_grace();
   void leave_grace();
+  Vcpu* take_cpu(const ProgramNeeds& needs, int cpu, const Run* outer);
   Runner& runner_;
   Task* task_;
   bool at_site_ = false, in_interrupt_ = false;

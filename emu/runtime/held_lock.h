@@ -30,6 +30,11 @@ inline void drop_lock(Run* run, ArenaLock& lock) {
   }
 }
 
+// Does the thread itself hold it further out: a program has met a function that takes it (kernel: htab->map_locked)?
+inline bool holds_lock(const Run* run, const ArenaLock& lock) {
+  return run && run->outer && __atomic_load_n(&lock.holder, __ATOMIC_RELAXED) == lock_holder(run);
+}
+
 class HeldLock {
  public:
   HeldLock(Run* run, ArenaLock& lock) : run_(run), lock_(lock) { hold_lock(run_, lock_); }

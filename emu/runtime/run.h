@@ -44,6 +44,14 @@ struct SocketServices {
   s64 (*get_option)(void* self, u32 level, u32 option, void* value, u32 size);
 };
 
+// A function of the kernel that runtime code stands for, as it is passed: emu/runtime/passing.h.
+inline constexpr u32 kRuntimeArguments = 5;
+struct RuntimeCall {
+  u32 function;   // RuntimeFunction
+  u64 arguments[kRuntimeArguments];
+  u64 listeners;  // those that its return is told to: how many there had been until it was entered
+};
+
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
@@ -89,6 +97,8 @@ struct Env {
   const TimerServices* timers;
   const SyscallServices* syscalls;                  // of syscall programs; null: the program is none
   const SocketServices* socket;                     // of programs of cgroups; null: there is no call
+  u64 (*function_entered)(void* self, Run* run, const RuntimeCall* call) = nullptr;  // RuntimeCall::listeners
+  void (*function_left)(void* self, Run* run, const RuntimeCall* call, u64 result) = nullptr;
 };
 
 // The task an event belongs to, in the terms of the helpers.
@@ -119,6 +129,10 @@ struct Run {
   s32 retval;               // what the call of a program of a cgroup is to return (kernel: bpf_cg_run_ctx)
   u64 stack_base;           // interpreter's stack of frames
   bool counted;             // kernel.bpf_stats_enabled: runs count in ProgramText
+  const u8* listened = nullptr;  // by RuntimeFunction: does somebody listen? Null: nobody does
+  const Run* outer = nullptr;    // what passed the function that this program listens to
+  bool uninstrumented = false;   // kernel: bpf_disable_instrumentation
+  bool in_task_storage = false;  // kernel: bpf_task_storage_busy
 };
 
 // A loaded program as it runs. In the arena, next to its code. `entry` is its JIT code.
@@ -131,6 +145,7 @@ struct ProgramText {
   u32 expected_attach_type;
   u32 flags;
   u64 stat_runs, stat_ns;  // while kernel.bpf_stats_enabled
+  u64 stat_misses;         // it was running already
   u64 function_entry;      // where it runs in the place of another program's function
 };
 

@@ -88,6 +88,12 @@ Result<std::shared_ptr<Link>> make_iter_link(BpfCall& call, std::shared_ptr<Prog
 // Access mode of a map descriptor from BPF_F_RDONLY and BPF_F_WRONLY: the O_ flag, EINVAL for both.
 Result<u32> open_flag(u32 map_flags);
 
+// Somebody listens to functions of helpers: the program tells of its calls.
+void tell_of_helpers(System& system, Program& program, const u8* listened);
+
+// Maps look like the kernel's own structs from now on, to those who follow map pointers.
+void show_maps(System& system);
+
 // Commands that hand out a descriptor for an object; `flags` is O_RDONLY, O_WRONLY or O_RDWR.
 Result<u64> install_map(BpfCall& call, std::shared_ptr<MapObject> map, u32 flags);
 

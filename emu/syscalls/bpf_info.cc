@@ -140,6 +140,7 @@ Result<u64> program_info(BpfCall& call, const Program& program) {
   TRY(set_record_sizes(info));
   info.run_time_ns = program.text().stat_ns;
   info.run_cnt = program.text().stat_runs;
+  info.recursion_misses = program.text().stat_misses;
   info.verified_insns = program.verified.processed_insns;
   if (program.btf) info.btf_id = program.btf->id();
   if (!call.caps.bpf) {

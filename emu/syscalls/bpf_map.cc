@@ -3,9 +3,11 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "emu/base/room.h"
 #include "emu/bpf/struct_ops.h"
+#include "emu/iter/world.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_btf.h"
 #include "emu/syscalls/map_elements.h"
@@ -141,6 +143,13 @@ Result<u64> install_map(BpfCall& call, std::shared_ptr<MapObject> map, u32 flags
   return call.install(std::make_shared<MapFile>(std::move(map), flags));
 }
 
+void show_maps(System& system) {
+  if (std::exchange(system.maps_shown, true)) return;
+  for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
+    if (const auto map = system.maps.find(*id)) system.iterators->bpf.map(**map, map->use_count());
+  }
+}
+
 Result<u64> map_create(BpfCall& call) {
   TRY(check_create(call.attr));
   u32 flags = TRY(open_flag(call.attr.map_flags));
@@ -151,6 +160,7 @@ Result<u64> map_create(BpfCall& call) {
   map->set_value_fields();
   call.system.maps.add(map);
   map->map().id = map->id();
+  if (call.system.maps_shown) call.system.iterators->bpf.map(*map, map.use_count());
   if (is_object_storage(map->map())) watch_storage_owners(call.system);
   return install_map(call, map, flags);
 }

@@ -168,10 +168,15 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   TRY(claim_maps(*program));
   TRY(program->install(*call.system.arena));
   call.system.objects->tasks.named_by(request.insns);
+  if (program->verified.looks_into_maps) show_maps(call.system);
   return program;
 }
 
 }  // namespace
+
+void tell_of_helpers(System& system, Program& program, const u8* listened) {
+  if (!program.tell_of_helpers(listened)) system.unmodelled.note("calls of helpers of a program, for want of memory");
+}
 
 Result<void> check_runnable(System& system, const Program& program) {
   const auto helpers = program.missing_helpers();
@@ -212,6 +217,7 @@ Result<u64> prog_load(BpfCall& call) {
   call.system.probes->sideband().program_loaded();
   call.system.explanations.loaded(call.task.tgid(), request);
   program->text().id = program->id();
+  if (const u8* listened = call.system.probes->runner().listened) tell_of_helpers(call.system, *program, listened);
   return call.install(std::make_shared<ProgramFile>(program));
 }
 

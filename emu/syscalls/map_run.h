@@ -3,6 +3,8 @@
 // so that per-CPU caches and locks behave as under a program.
 #pragma once
 
+#include <optional>
+
 #include "emu/arena/vcpu.h"
 #include "emu/syscalls/system.h"
 
@@ -11,6 +13,12 @@ namespace bpfemu {
 class MapRun {
  public:
   MapRun(System& system, Task& task) {
+    Runner& runner = system.probes->runner();
+    if (runner.listened) scope_.emplace(runner, &task, &task.regs(), ProgramNeeds::everything());
+    if (scope_ && *scope_) {
+      scope_->run().uninstrumented = true;
+      return;
+    }
     u32 tid = static_cast<u32>(task.tid());
     task_.tid = tid;
     task_.tgid = static_cast<u32>(task.tgid());
@@ -23,9 +31,10 @@ class MapRun {
   }
   MapRun(const MapRun&) = delete;
   MapRun& operator=(const MapRun&) = delete;
-  operator Run*() { return &run_; }
+  operator Run*() { return scope_ && *scope_ ? &scope_->run() : &run_; }
 
  private:
+  std::optional<RunScope> scope_;  // while somebody listens to what it passes
   RunTask task_{};
   Run run_{};
 };

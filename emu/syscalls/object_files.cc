@@ -105,9 +105,9 @@ std::string ProgramFile::fdinfo() const {
   const Program& program = *program_;
   return fmt::format(
       "prog_type:\t{}\nprog_jited:\t1\nprog_tag:\t{}\nmemlock:\t{}\nprog_id:\t{}\nrun_time_ns:\t{}\nrun_cnt:\t{}\n"
-      "recursion_misses:\t0\nverified_insns:\t{}\n",
+      "recursion_misses:\t{}\nverified_insns:\t{}\n",
       program.type, tag_text(program), program_memlock(program), program.id(),
-      program.text().stat_ns, program.text().stat_runs, program.verified.processed_insns);
+      program.text().stat_ns, program.text().stat_runs, program.text().stat_misses, program.verified.processed_insns);
 }
 
 BtfFile::BtfFile(std::shared_ptr<const Btf> btf) : btf_(std::move(btf)) {

@@ -15,6 +15,7 @@
 #include "emu/kernel/packet_objects.h"
 #include "emu/probe/perf_local.h"
 #include "emu/runtime/perf_ring.h"
+#include "emu/syscalls/bpf.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/iter_world.h"
@@ -181,6 +182,13 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.task_regs = [&s](u64 task, const PtRegs& regs) { return s.objects->tasks.show_registers(task, regs); };
   outlets.read_perf_event = [&s](const PerfEventState& state, pid_t tid, u32 cpu, u64* to) {
     return read_local(*s.probes, state.id, tid, cpu, to);
+  };
+  outlets.functions_listened = [&s](const u8* listened) {
+    show_maps(s);
+    for (auto id = s.programs.next(0); id; id = s.programs.next(*id)) {
+      const auto program = s.programs.find(*id);
+      if (program) tell_of_helpers(s, **program, listened);
+    }
   };
   outlets.per_cpu = [&s](u64 symbol, u32 cpu) { return s.per_cpu->variable(symbol, cpu); };
   outlets.symbol = [&s](const std::string& name) { return s.kernel.symbols().address(name); };

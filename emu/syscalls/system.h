@@ -82,6 +82,7 @@ class System {
   std::unique_ptr<PerCpuObjects> per_cpu;            // per-CPU variables
   std::unique_ptr<SockObjects> sock_objects;         // struct sock
   IdSpace<MapObject> maps;
+  bool maps_shown = false;                           // somebody looks at them as at the kernel's own structs
   bool arena_mapped = false;                         // some process has had pages of the arena
   IdSpace<Program> programs;
   IdSpace<Btf> btfs;

@@ -9,7 +9,6 @@
 namespace bpfemu {
 namespace {
 
-
 struct Kind {
   u32 program_type;
   TestKind run;

@@ -397,6 +397,7 @@ Check Checker::check_access(u32 insn, u32 number, s32 off, u32 size, Access acce
   } else if (base_type(type) == kPtrToBtfId && !r.may_be_null()) {
     TRY(access_btf_pointer(number, off, size, access, value_reg));
   } else if (type == kConstPtrToMap) {
+    info_.looks_into_maps = true;
     TRY(access_map_pointer(number, off, size, access, value_reg));
   } else if (base_type(type) == kPtrToBuf && !r.may_be_null()) {
     TRY(access_buffer(number, off, bytes, access, value_reg));

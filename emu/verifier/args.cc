@@ -225,6 +225,7 @@ Check Checker::check_arg(u32 index, CallMeta& meta, const HelperProto& proto) {
   const Reg& r = reg(number);
   if (type == kArgAnything) {
     if (base_type(r.type) == kPtrToCtx) info_.reads_all_ctx();
+    if (base_type(r.type) == kConstPtrToMap) info_.looks_into_maps = true;
     if (is_pointer_leak(r)) return reject(EACCES, "R{} leaks addr into helper function\n", number);
     return {};
   }

@@ -154,6 +154,7 @@ class Checker {
   Check check_kfunc_call();
   Check check_kfuncs_resolved();
   std::map<u32, std::string> kfunc_names() const;
+  std::map<u32, const char*> helper_symbols(std::span<const Insn> insns) const;
   Result<const Btf*> kfunc_btf(s16 offset);
   std::optional<std::string> kfunc_name(const Insn& insn);
   Check check_kfunc_pointer(const Btf& btf, const char* func, u32 index, u32 target, u32 flags);

@@ -10,7 +10,6 @@
 
 #include "emu/isa/opcode.h"
 #include "emu/runtime/contexts.h"
-#include "emu/runtime/maps/map.h"
 #include "emu/verifier/ctx_fields.h"
 #include "emu/verifier/fixup_phases.h"
 #include "emu/verifier/fixup_rewrite.h"
@@ -154,9 +153,6 @@ class Converter {
       u32 type = program_.aux[i].ptr_type;
       switch (base_type(type)) {
         case kPtrToCtx: TRY(convert_context(i, load)); break;
-        case kConstPtrToMap:
-          if (load) convert_map_field(i);
-          break;
         case kPtrToSocket:
         case kPtrToSockCommon: program_.insns[i].off += kSock; break;
         case kPtrToBtfId:
@@ -208,30 +204,6 @@ class Converter {
     make_safe(insn);
     rewrite_.replace(index, std::array{socket, insn});
     return {};
-  }
-
-  // Programs may look into struct bpf_map, whose counterpart has few of its fields; the others read as 0.
-  void convert_map_field(u32 index) {
-    struct Field {
-      const char* name;
-      u32 at;
-    };
-    static constexpr Field kFields[] = {
-        {"map_type", offsetof(Map, type)},         {"key_size", offsetof(Map, key_size)},
-        {"value_size", offsetof(Map, value_size)}, {"max_entries", offsetof(Map, max_entries)},
-        {"map_flags", offsetof(Map, flags)},       {"id", offsetof(Map, id)},
-    };
-    Insn& insn = program_.insns[index];
-    const Btf* vmlinux = program_.info.world ? program_.info.world->vmlinux.get() : nullptr;
-    if (vmlinux && BPF_SIZE(insn.code) == BPF_W) {
-      for (const Field& field : kFields) {
-        auto offset = vmlinux->offset_of("bpf_map", field.name);
-        if (!offset || insn.off != static_cast<int>(*offset)) continue;
-        insn.off = static_cast<s16>(field.at);
-        return;
-      }
-    }
-    insn = {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = insn.dst_reg, .src_reg = 0, .off = 0, .imm = 0};
   }
 
   FixupProgram& program_;

@@ -143,6 +143,17 @@ std::map<u32, std::string> Checker::kfunc_names() const {
   return names;
 }
 
+std::map<u32, const char*> Checker::helper_symbols(std::span<const Insn> insns) const {
+  std::map<u32, const char*> symbols;
+  for (const Insn& insn : insns) {
+    if (insn.code != (BPF_JMP | BPF_CALL) || insn.src_reg != 0) continue;
+    const u32 id = static_cast<u32>(insn.imm);
+    const HelperProto* proto = ops_->helper ? ops_->helper(id, info_) : nullptr;
+    if (proto && proto->symbol) symbols.emplace(id, proto->symbol);
+  }
+  return symbols;
+}
+
 // Calls of missing functions are fine only in code that cannot be reached, which is removed.
 Check Checker::check_kfuncs_resolved() {
   for (u32 i = 0; i < insn_count(); ++i) {

@@ -118,6 +118,7 @@ Result<VerifiedProgram> Checker::run() {
     if (i < program.func_info.size()) program.func_info[i].insn_off = subprog.start;
   }
   for (const InsnAux& aux : program.aux) verified.called_maps.push_back(aux.map ? &aux.map->map() : nullptr);
+  verified.helper_symbols = helper_symbols(program.insns);
   verified.insns = std::move(program.insns);
   verified.shown = std::move(shown);
   verified.used_maps = std::move(program.used_maps);
@@ -133,6 +134,7 @@ Result<VerifiedProgram> Checker::run() {
   verified.max_key_access = info_.max_rdonly_access;
   verified.max_value_access = info_.max_rdwr_access;
   verified.ctx_words = info_.ctx_words;
+  verified.looks_into_maps = info_.looks_into_maps;
   return verified;
 }
 

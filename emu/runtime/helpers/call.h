@@ -6,6 +6,7 @@
 
 #include "emu/runtime/helpers/helpers.h"
 #include "emu/runtime/maps/map.h"
+#include "emu/runtime/passing.h"
 
 namespace bpfemu {
 

@@ -3,6 +3,8 @@
 
 #include <span>
 
+#include "emu/runtime/passing.h"
+
 namespace bpfemu {
 
 namespace {
@@ -65,6 +67,21 @@ HelperFn kfunc_function(std::string_view name) {
 
 HelperFn kptr_destructor(std::string_view structure) {
   return find(kDestructors, structure);
+}
+
+s32 runtime_function(std::string_view symbol) {
+  static constexpr std::string_view kSymbols[] = {
+#define BPF_FUNCTION(symbol) #symbol,
+#include "emu/abi/bpf_functions.inc"
+#undef BPF_FUNCTION
+#define PROTO(variant, helper, symbol, ...) #symbol,
+#include "emu/abi/helpers.inc"
+#undef PROTO
+  };
+  static_assert(sizeof kSymbols / sizeof kSymbols[0] == static_cast<size_t>(RuntimeFunction::kCount));
+  for (s32 n = 0; n < static_cast<s32>(RuntimeFunction::kCount); ++n)
+    if (kSymbols[n] == symbol) return n;
+  return -1;
 }
 
 u64 unmodelled_function(u64, u64, u64, u64, u64, Run*) {

@@ -27,6 +27,9 @@ HelperFn kfunc_function(std::string_view name);
 // What maps call for a referenced kptr to such a struct that they still own, null: maps cannot own one.
 HelperFn kptr_destructor(std::string_view structure);
 
+// The RuntimeFunction with this symbol, -1: it is none.
+s32 runtime_function(std::string_view symbol);
+
 // Stands for one that is null, in programs that are loaded but never run.
 u64 unmodelled_function(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Run* run);
 

@@ -3,6 +3,7 @@
 #include "emu/runtime/maps/array.h"
 
 #include "emu/arena/layout.h"
+#include "emu/runtime/maps/map_passing.h"
 #include "emu/runtime/maps/types.h"
 
 namespace bpfemu {
@@ -28,7 +29,7 @@ void* lookup(Run*, Map& base, const void* key) {
   return index < map.max_entries ? map.value(index) : nullptr;
 }
 
-s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
+s64 put(Run* run, Map& map, const void* key, const void* value, u64 flags) {
   if ((flags & ~u64{BPF_F_LOCK}) > BPF_EXIST) return -EINVAL;
   void* to = lookup(run, map, key);
   if (!to) return -E2BIG;
@@ -41,6 +42,16 @@ s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
   }
   free_fields(map, to);
   return 0;
+}
+
+s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
+  RuntimePassing passing = pass(run, map, RuntimeFunction::array_map_update_elem, key, value, flags);
+  return passing.leave(put(run, map, key, value, flags));
+}
+
+s64 erase(Run* run, Map& map, const void* key) {
+  RuntimePassing passing = pass(run, map, RuntimeFunction::array_map_delete_elem, key);
+  return passing.leave(s64{-EINVAL});
 }
 
 s64 for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 flags) {
@@ -58,7 +69,8 @@ s64 for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 flags) 
 }
 
 s64 copy_value(Run* run, Map& map, const void* key, void* value) {
-  const void* from = lookup(run, map, key);
+  RuntimePassing passing = pass(run, map, RuntimeFunction::array_map_lookup_elem, key);
+  const void* from = passing.leave(lookup(run, map, key));
   if (!from) return -ENOENT;
   copy_value_out(map, value, from);
   return 0;
@@ -135,7 +147,7 @@ const MapOps array_ops = {.alloc_check = array_alloc_check,
                           .init = init,
                           .lookup = lookup,
                           .update = update,
-                          .erase = refuse_key<-EINVAL>,
+                          .erase = erase,
                           .for_each = for_each,
                           .get_next_key = array_get_next_key,
                           .copy_value = copy_value,

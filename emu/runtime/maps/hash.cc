@@ -20,15 +20,21 @@ void init(Map& map) {
   hash_init(map, value_stride(map));
 }
 
-void* lookup(Run*, Map& base, const void* key) {
+// Kernel: __htab_map_lookup_elem, which programs call directly.
+HashElement* find(Run* run, HashMap& map, const void* key) {
+  RuntimePassing passing = pass(run, map, RuntimeFunction::__htab_map_lookup_elem, key);
+  return passing.leave(hash_find(map, key));
+}
+
+void* lookup(Run* run, Map& base, const void* key) {
   HashMap& map = static_cast<HashMap&>(base);
-  HashElement* e = hash_find(map, key);
+  HashElement* e = find(run, map, key);
   return e ? map.value(e) : nullptr;
 }
 
-void* lookup_lru(Run*, Map& base, const void* key) {
+void* lookup_lru(Run* run, Map& base, const void* key) {
   HashMap& map = static_cast<HashMap&>(base);
-  HashElement* e = hash_find(map, key);
+  HashElement* e = find(run, map, key);
   if (!e) return nullptr;
   hash_mark_used(map, e);
   return map.value(e);
@@ -38,7 +44,7 @@ s64 replace(Run* run, HashMap& map, const void* key, const void* value, u64 flag
   return hash_replace(run, map, key, flags, [&](void* to) { copy_value_out(map, to, value); });
 }
 
-s64 update(Run* run, Map& base, const void* key, const void* value, u64 flags) {
+s64 put(Run* run, Map& base, const void* key, const void* value, u64 flags) {
   if ((flags & ~u64{BPF_F_LOCK}) > BPF_EXIST) return -EINVAL;
   HashMap& map = static_cast<HashMap&>(base);
   if (flags & BPF_F_LOCK) {
@@ -53,14 +59,26 @@ s64 update(Run* run, Map& base, const void* key, const void* value, u64 flags) {
   return replace(run, map, key, value, flags);
 }
 
-s64 update_lru(Run* run, Map& base, const void* key, const void* value, u64 flags) {
-  if (flags > BPF_EXIST) return -EINVAL;
-  return replace(run, static_cast<HashMap&>(base), key, value, flags);
+s64 update(Run* run, Map& map, const void* key, const void* value, u64 flags) {
+  RuntimePassing passing = pass(run, map, RuntimeFunction::htab_map_update_elem, key, value, flags);
+  return passing.leave(put(run, map, key, value, flags));
 }
 
-s64 copy_value(Run*, Map& base, const void* key, void* value) {
+s64 update_lru(Run* run, Map& map, const void* key, const void* value, u64 flags) {
+  RuntimePassing passing = pass(run, map, RuntimeFunction::htab_lru_map_update_elem, key, value,
+                         flags);
+  if (flags > BPF_EXIST) return passing.leave(s64{-EINVAL});
+  return passing.leave(replace(run, static_cast<HashMap&>(map), key, value, flags));
+}
+
+// Kernel: htab_map_lookup_elem and htab_lru_map_lookup_elem_sys, into which the one that programs call is built.
+s64 copy_value(Run* run, Map& base, const void* key, void* value) {
   HashMap& map = static_cast<HashMap&>(base);
+  const auto function =
+      is_lru(map) ? RuntimeFunction::htab_lru_map_lookup_elem_sys : RuntimeFunction::htab_map_lookup_elem;
+  RuntimePassing passing = pass(run, map, function, key);
   HashElement* e = hash_find(map, key);
+  passing.leave(e ? map.value(e) : nullptr);
   if (!e) return -ENOENT;
   copy_value_out(map, value, map.value(e));
   return 0;

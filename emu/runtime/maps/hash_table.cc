@@ -166,13 +166,18 @@ void hash_init(Map& base, u64 value_bytes) {
   }
 }
 
+// The kernel counts elements that are not allocated beforehand (kernel: inc_elem_count, dec_elem_count).
+static void show_count(HashMap& map) {
+  if (map.shown_count) *map.shown_count = map.lists[0].count;
+}
+
 HashElement* hash_take(Run* run, HashMap& map) {
   ElementList& list = map.lists[0];
   HeldLock lock(run, list.lock);
   if (list.count >= map.max_entries) return nullptr;
   if ((map.flags & BPF_F_NO_PREALLOC) && exhausted(run)) return nullptr;
   HashElement* e = pop_free(map, list);
-  if (e) ++list.count;
+  if (e) ++list.count, show_count(map);
   return e;
 }
 
@@ -217,6 +222,7 @@ void hash_give_back(Run* run, HashMap& map, HashElement* e) {
     lru_remove(map, list, static_cast<LruElement*>(e));
   } else {
     --list.count;
+    show_count(map);
   }
   push_free(map, list, e);
 }
@@ -241,19 +247,30 @@ bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e) {
   return false;
 }
 
-s64 hash_erase(Run* run, Map& base, const void* key) {
-  HashMap& map = static_cast<HashMap&>(base);
+namespace {
+
+s64 erase(Run* run, HashMap& map, const void* key) {
   u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   HashElement* e;
+  if (holds_lock(run, bucket.lock)) return -EBUSY;
   {
     HeldLock lock(run, bucket.lock);
-    e = hash_find(map, key, hash);
+    e = hash_find_locked(run, map, bucket, key, hash);
     if (!e) return -ENOENT;
     hash_unlink(map, bucket, e);
   }
   hash_give_back(run, map, e);
   return 0;
+}
+
+}  // namespace
+
+s64 hash_erase(Run* run, Map& map, const void* key) {
+  RuntimePassing passing = pass(run, map,
+                         is_lru(map) ? RuntimeFunction::htab_lru_map_delete_elem : RuntimeFunction::htab_map_delete_elem,
+                         key);
+  return passing.leave(erase(run, static_cast<HashMap&>(map), key));
 }
 
 s64 hash_get_next_key(Map& base, const void* key, void* next) {

@@ -7,6 +7,7 @@
 #include "emu/arena/layout.h"
 #include "emu/runtime/held_lock.h"
 #include "emu/runtime/maps/jhash.h"
+#include "emu/runtime/maps/map_passing.h"
 #include "emu/runtime/maps/value.h"
 
 namespace bpfemu {
@@ -100,6 +101,13 @@ inline HashElement* hash_find(HashMap& map, const void* key) {
   return hash_find(map, key, jhash(key, map.key_size, map.seed));
 }
 
+// As updates and deletions look for it, with the bucket locked.
+inline HashElement* hash_find_locked(Run* run, HashMap& map, HashBucket& bucket, const void* key, u32 hash) {
+  RuntimePassing passing(map.id ? run : nullptr, RuntimeFunction::lookup_elem_raw,
+                         reinterpret_cast<u64>(&bucket), hash, reinterpret_cast<u64>(key), map.key_size);
+  return passing.leave(hash_find(map, key, hash));
+}
+
 // Shared operations (MapOps). `value_bytes` is what an element's values take.
 s64 hash_alloc_check(const MapAttr& attr, bool per_cpu);
 u64 hash_footprint(const MapAttr& attr, u64 value_bytes);
@@ -141,11 +149,12 @@ s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) 
   u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   HashElement *fresh = nullptr, *old;
+  if (holds_lock(run, bucket.lock)) return -EBUSY;
   if (is_lru(map) && !(fresh = hash_take_lru(run, map, hash))) return -ENOMEM;
   s64 error;
   {
     HeldLock lock(run, bucket.lock);
-    old = hash_find(map, key, hash);
+    old = hash_find_locked(run, map, bucket, key, hash);
     error = check_update(old, flags);
     if (!error && !fresh) {
       fresh = old ? hash_take_spare(run, map) : hash_take(run, map);
@@ -173,11 +182,12 @@ s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
   HashBucket& bucket = map.bucket(hash);
   // With BPF_EXIST an LRU map needs no element of its own, and evicts none.
   HashElement* fresh = nullptr;
+  if (holds_lock(run, bucket.lock)) return -EBUSY;
   if (is_lru(map) && flags != BPF_EXIST && !(fresh = hash_take_lru(run, map, hash))) return -ENOMEM;
   s64 error;
   {
     HeldLock lock(run, bucket.lock);
-    HashElement* old = hash_find(map, key, hash);
+    HashElement* old = hash_find_locked(run, map, bucket, key, hash);
     error = check_update(old, flags);
     if (!error && old) {
       hash_mark_used(map, old);

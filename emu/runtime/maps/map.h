@@ -31,8 +31,13 @@ struct KptrSlot {
 };
 inline constexpr u32 kMaxKptrs = 8;  // BPF_MAP_VALUE_OFF_MAX
 
+// Room for the kernel's own struct of any map type, the largest of which is struct bpf_htab.
+inline constexpr u32 kShownMap = 832;
+
 // The head of every map; its address in the arena is what a program holds as a map pointer. A map type derives from it.
 struct Map {
+  alignas(64) u8 shown[kShownMap];  // the map as the kernel's struct, which is what a map pointer points to there
+  u32* shown_count;                 // in it, the number of a hash's elements; null: the kernel keeps it elsewhere
   u32 type;
   u32 key_size;
   u32 value_size;
