@@ -13,6 +13,14 @@ u64 task_member(Occasion& on, std::string_view member) {
   return at ? load<u64>(reinterpret_cast<const void*>(at)) : 0;
 }
 
+void set_secure(const KernelStruct& type, u64 address, bool secure) {
+  KernelObject(address, type).set_bit("secureexec", secure);
+}
+
+bool is_secure(const Occasion& on, u64 address) {
+  return address && KernelObject(address, on.services().objects.structure("linux_binprm")).bit("secureexec");
+}
+
 u64 place_binprm(Occasion& on, const BinprmFacts& facts) {
   constexpr size_t kHead = 256;  // kernel: BINPRM_BUF_SIZE
   const HookServices& services = on.services();
@@ -23,6 +31,7 @@ u64 place_binprm(Occasion& on, const BinprmFacts& facts) {
   binprm.set("interp", services.objects.text(facts.interpreter));
   binprm.set("argc", static_cast<s32>(facts.arguments));
   binprm.set("envc", static_cast<s32>(facts.variables));
+  binprm.set_bit("secureexec", facts.secure);
   binprm.set("cred", task_member(on, "cred"));
   if (const u64 head = binprm.address("buf"))
     memcpy(reinterpret_cast<void*>(head), facts.head.data(), std::min(facts.head.size(), kHead));

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ bool listened_to(const Transit& call) {
 struct Binprm {
   std::string filename, interpreter, head = {};
   u64 count = 0, environment = 0;
+  bool secure = false;
 
   u64 place(Transit& call, const FileFacts& file) const {
     return place_binprm(call, {.filename = filename,
@@ -47,7 +49,8 @@ struct Binprm {
                                .file = &file,
                                .head = head,
                                .arguments = static_cast<u32>(count),
-                               .variables = static_cast<u32>(environment)});
+                               .variables = static_cast<u32>(environment),
+                               .secure = secure});
   }
 };
 
@@ -181,6 +184,21 @@ void pass_interpreter(Transit& call, const std::string& path) {
   (void)pass_program(call, *file, head);
 }
 
+// The new program is told on its stack, behind its arguments and its environment (kernel: create_elf_tables), and gets no
+// signal when its parent dies (begin_new_exec).
+void make_secure(Task& task) {
+  u64 at = task.regs().rsp, words[2] = {};
+  if (!task.read(at, words, sizeof words[0])) return;
+  at += (words[0] + 2) * sizeof(u64);
+  do {
+    if (!task.read(at, words, sizeof words[0])) return;
+    at += sizeof(u64);
+  } while (words[0]);
+  for (constexpr u64 kSecure = 1; task.read(at, words, sizeof words) && words[0] != AT_NULL; at += sizeof words)
+    if (words[0] == AT_SECURE) (void)task.write(at + sizeof(u64), &kSecure, sizeof kSecure);
+  (void)task.call(SYS_prctl, {PR_SET_PDEATHSIG, 0});
+}
+
 }  // namespace
 
 // execve, execveat
@@ -198,9 +216,11 @@ Path executing(Transit& call) {
   // Who gives none is given an empty one.
   binprm.count = std::max<u64>(count_strings(call, call.arg(at_folder ? 2 : 1)), 1);
   binprm.environment = count_strings(call, call.arg(at_folder ? 3 : 2));
+  u64 placed = 0;
   if (file)
     call.ask(Hook::security_bprm_creds_for_exec,
-             [&](Arguments& a) { a.lazily(0, [&] { return binprm.place(call, *file); }); });
+             [&](Arguments& a) { a.lazily(0, [&] { return placed = binprm.place(call, *file); }); });
+  binprm.secure = is_secure(call, placed);
   for (int scripts = 0; file && scripts <= kMostScripts; ++scripts) {
     const std::string head = content(*file, 0, kHead);
     pass_read(call, *file, 0, kHead, static_cast<s64>(head.size()));
@@ -210,12 +230,14 @@ Path executing(Transit& call) {
     if (!head.starts_with("#!")) {
       const std::string interpreter = head.starts_with(ELFMAG) ? pass_program(call, *file, head) : std::string();
       if (!interpreter.empty()) pass_interpreter(call, interpreter);
-      co_return;
+      break;
     }
     binprm.interpreter = script_interpreter(head);
     at.emplace(call, binprm.interpreter);
     file = pass_open(call, *at, kHere, 0);
   }
+  if (!binprm.secure) co_return;
+  if (co_await call.done() == 0) make_secure(call.task());
 }
 
 }  // namespace bpfemu

@@ -30,6 +30,17 @@ std::optional<u32> KernelStruct::offset(std::string_view path) const {
   return known->second;
 }
 
+std::optional<u32> KernelStruct::bit(std::string_view member) const {
+  const auto id = size_ ? btf_->find(name_, BTF_KIND_STRUCT) : fail(ENOENT);
+  if (!id) return std::nullopt;
+  const btf_type& type = *btf_->type(*id);
+  for (const btf_member& each : btf_->members(type)) {
+    const bool found = member == btf_->string(each.name_off) && Btf::member_bitfield_size(type, each) == 1;
+    if (found) return Btf::member_bit_offset(type, each);
+  }
+  return std::nullopt;
+}
+
 ObjectSpace::~ObjectSpace() {
   for (const auto& [type, shelf] : shelves_)
     for (const Extent& slab : shelf.slabs) arena_.release(slab);

@@ -33,6 +33,8 @@ class KernelStruct {
   u32 size() const { return size_; }  // 0: the claimed kernel has no such struct
   // Where `path` ("f_path.dentry", anonymous members searched) lies; none: this kernel's struct has no such member.
   std::optional<u32> offset(std::string_view path) const;
+  // Which bit from the start of the struct a member of one bit is.
+  std::optional<u32> bit(std::string_view member) const;
 
  private:
   std::shared_ptr<const Btf> btf_;
@@ -60,6 +62,18 @@ class KernelObject {
     if (const u64 at = address(path)) store(reinterpret_cast<void*>(at), value);
   }
 
+  // A member of one bit.
+  bool bit(std::string_view member) const {
+    const auto at = address_ ? type_->bit(member) : std::nullopt;
+    return at && load<u8>(reinterpret_cast<const void*>(address_ + *at / 8)) >> *at % 8 & 1;
+  }
+  void set_bit(std::string_view member, bool value) const {
+    const auto at = address_ ? type_->bit(member) : std::nullopt;
+    if (!at) return;
+    u8* const byte = reinterpret_cast<u8*>(address_ + *at / 8);
+    const u8 mask = static_cast<u8>(1 << *at % 8);
+    *byte = static_cast<u8>(value ? *byte | mask : *byte & ~mask);
+  }
   // Into an array of `room` chars, cut with a NUL at its end.
   void set_text(std::string_view path, std::string_view text, size_t room) const {
     const u64 at = address(path);

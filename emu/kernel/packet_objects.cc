@@ -36,6 +36,8 @@ u64 sk_buff(ObjectSpace& space, const RunSkb& skb) {
   return object.address();
 }
 
+constexpr u32 kHasFrags = 1;  // kernel: XDP_FLAGS_HAS_FRAGS
+
 u64 xdp_buff(ObjectSpace& space, const RunXdp& xdp) {
   const KernelObject device = object_of(space, "net_device", &xdp);
   device.set("ifindex", xdp.ingress_ifindex);
@@ -47,6 +49,7 @@ u64 xdp_buff(ObjectSpace& space, const RunXdp& xdp) {
   object.set("data_end", xdp.data_end);
   object.set("data_meta", xdp.data_meta);
   object.set("data_hard_start", xdp.data_hard_start);
+  object.set("flags", u32{xdp.has_frags ? kHasFrags : 0});
   object.set("rxq", queue.address());
   return object.address();
 }
@@ -67,6 +70,17 @@ u64 shown_context(ObjectSpace& space, const Run& run) {
     case BPF_PROG_TYPE_XDP: return xdp_buff(space, *static_cast<const RunXdp*>(run.context));
     default: return reinterpret_cast<u64>(run.context);
   }
+}
+
+bool packet_bytes(const Arena& arena, ObjectSpace& space, u64 object, bool xdp, PacketBytes& to) {
+  const KernelObject packet(object, space.structure(xdp ? "xdp_buff" : "sk_buff"));
+  const u64 data_at = packet.address("data"), end_at = packet.address(xdp ? "data_end" : "len");
+  if (!data_at || !end_at) return false;
+  const u64 flags_at = xdp ? packet.address("flags") : 0;
+  if (flags_at && load<u32>(reinterpret_cast<const void*>(flags_at)) & kHasFrags) return false;
+  to.data = load<u64>(reinterpret_cast<const void*>(data_at));
+  to.size = xdp ? load<u64>(reinterpret_cast<const void*>(end_at)) - to.data : load<u32>(reinterpret_cast<const void*>(end_at));
+  return arena.contains(to.data, to.size);
 }
 
 }  // namespace bpfemu

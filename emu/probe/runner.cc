@@ -16,6 +16,7 @@
 #include "emu/arena/vcpu.h"
 #include "emu/base/bytes.h"
 #include "emu/bpf/cgroup.h"
+#include "emu/kernel/build_ids.h"
 #include "emu/probe/bpf_timers.h"
 #include "emu/probe/kernel_stack.h"
 #include "emu/probe/point.h"
@@ -339,6 +340,15 @@ struct RunScopeEnv {
     const auto* state = address ? reinterpret_cast<const PerfEventState*>(address) : scope.perf_event_;
     return read && state ? read(*state, static_cast<pid_t>(run->task->tid), run->cpu->id, to) : -EINVAL;
   }
+  static void build_ids(void* self, Run*, const u64* ips, u32 count, void* to) {
+    auto* const entries = static_cast<bpf_stack_build_id*>(to);
+    if (Task* task = scope_of(self).task()) return show_build_ids(*task, {ips, count}, entries);
+    for (u32 n = 0; n < count; ++n) entries[n] = {.status = BPF_STACK_BUILD_ID_IP, .build_id = {}, .ip = ips[n]};
+  }
+  static bool packet_of(void* self, u64 object, bool xdp, PacketBytes* to) {
+    auto& find = scope_of(self).runner().outlets_.packet_of;
+    return find && find(object, xdp, *to);
+  }
   static u64 function_entered(void* self, Run*, const RuntimeCall* call) {
     RunScope& scope = scope_of(self);
     return scope.runner().outlets_.function_entered(scope, *call);
@@ -375,6 +385,22 @@ struct RunScopeEnv {
                   u64 nsecs) { return scope_of(self).runner().timers->start(timer, nsecs, run->cpu->id); },
       .cancel = [](void* self, u64 timer) { return scope_of(self).runner().timers->cancel(timer); }};
 
+  static constexpr SecurityServices kSecurity = {
+      .set_secure = [](void* self, u64 bprm, bool secure) { scope_of(self).runner().outlets_.set_secure(bprm, secure); },
+      .file_hash = [](void* self, u64 file, u8 (&to)[kFileHash]) -> s64 {
+        RunScope& scope = scope_of(self);
+        const auto hash = scope.task() ? scope.runner().outlets_.file_hash(*scope.task(), file) : fail(ESRCH);
+        if (!hash) return -s64{hash.error().value};
+        std::ranges::copy(*hash, to);
+        return 0;
+      },
+      .user_key = [](void* self, u32 serial, u64 flags) -> u64 {
+        RunScope& scope = scope_of(self);
+        return scope.task() ? scope.runner().outlets_.user_key(*scope.task(), static_cast<s32>(serial), flags) : 0;
+      },
+      .system_key = [](void* self, u64 id) { return scope_of(self).runner().outlets_.system_key(id); },
+      .put_key = [](void* self, u64 key) { scope_of(self).runner().outlets_.put_key(key); }};
+
   static Env make(RunScope* scope) {
     return {.self = scope,
             .arena_end = scope->runner().arena_.end(),
@@ -410,8 +436,11 @@ struct RunScopeEnv {
             .timers = scope->runner().timers ? &kTimers : nullptr,
             .syscalls = nullptr,
             .socket = nullptr,
+            .security = scope->runner().outlets_.set_secure ? &kSecurity : nullptr,
             .function_entered = function_entered,
-            .function_left = function_left};
+            .function_left = function_left,
+            .build_ids = build_ids,
+            .packet_of = packet_of};
   }
 };
 

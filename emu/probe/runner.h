@@ -2,6 +2,7 @@
 // Running a program for a task: a vCPU, the task's identity, and the services that helpers need from outside.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -50,6 +51,12 @@ struct Outlets {
   std::function<u64(u64 task, const PtRegs&)> task_regs;     // arena address of the task's pt_regs, 0: no memory
   // What a perf event that has `state` counted; kernel errno values as of perf_event_read_local.
   std::function<s64(const PerfEventState& state, pid_t tid, u32 cpu, u64* to)> read_perf_event;
+  std::function<void(u64 bprm, bool secure)> set_secure;     // a struct linux_binprm
+  std::function<Result<std::array<u8, kFileHash>>(Task& task, u64 file)> file_hash;
+  std::function<u64(Task& task, s32 serial, u64 flags)> user_key;  // struct bpf_key, 0: no such key
+  std::function<u64(u64 id)> system_key;
+  std::function<void(u64 key)> put_key;
+  std::function<bool(u64 object, bool xdp, PacketBytes& to)> packet_of;  // Env::packet_of
   // Functions that running programs pass, and which of them (by RuntimeFunction) somebody has begun to listen to.
   std::function<u64(RunScope& within, const RuntimeCall& call)> function_entered;
   std::function<void(RunScope& within, const RuntimeCall& call, u64 result)> function_left;

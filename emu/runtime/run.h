@@ -44,6 +44,21 @@ struct SocketServices {
   s64 (*get_option)(void* self, u32 level, u32 option, void* value, u32 size);
 };
 
+// What LSM programs decide and ask; `self` is Env's. 0: no such key.
+inline constexpr u32 kFileHash = 32;
+struct SecurityServices {
+  void (*set_secure)(void* self, u64 bprm, bool secure);       // of a struct linux_binprm
+  s64 (*file_hash)(void* self, u64 file, u8 (&to)[kFileHash]);  // SHA-256 of the content of a struct file
+  u64 (*user_key)(void* self, u32 serial, u64 flags);           // arena address of a struct bpf_key
+  u64 (*system_key)(void* self, u64 id);
+  void (*put_key)(void* self, u64 key);
+};
+
+// Where the bytes of a packet are.
+struct PacketBytes {
+  u64 data, size;
+};
+
 // A function of the kernel that runtime code stands for, as it is passed: emu/runtime/passing.h.
 inline constexpr u32 kRuntimeArguments = 5;
 struct RuntimeCall {
@@ -97,8 +112,13 @@ struct Env {
   const TimerServices* timers;
   const SyscallServices* syscalls;                  // of syscall programs; null: the program is none
   const SocketServices* socket;                     // of programs of cgroups; null: there is no call
+  const SecurityServices* security = nullptr;
   u64 (*function_entered)(void* self, Run* run, const RuntimeCall* call) = nullptr;  // RuntimeCall::listeners
   void (*function_left)(void* self, Run* run, const RuntimeCall* call, u64 result) = nullptr;
+  // struct bpf_stack_build_id at `to` for each address of the task's code; null: nobody knows them.
+  void (*build_ids)(void* self, Run* run, const u64* ips, u32 count, void* to) = nullptr;
+  // Of a struct sk_buff or xdp_buff; false: nobody knows them.
+  bool (*packet_of)(void* self, u64 object, bool xdp, PacketBytes* to) = nullptr;
 };
 
 // The task an event belongs to, in the terms of the helpers.

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "emu/btf/btf_show.h"
+#include "emu/hook/binprm.h"
+#include "emu/kernel/file_hash.h"
 #include "emu/kernel/load_average.h"
 #include "emu/kernel/packet_objects.h"
 #include "emu/probe/perf_local.h"
@@ -129,6 +131,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.arena = TRY(Arena::create(s.options.cpus_possible));
   TRY(s.load_btf());
   s.object_space = std::make_unique<ObjectSpace>(*s.arena, s.vmlinux);
+  s.keys = std::make_unique<Keys>(*s.object_space, s.unmodelled);
   s.objects = std::make_unique<KernelObjects>(
       *s.object_space, [&host](pid_t tid) { return host.facts(tid); }, [&host](u32 cpu) { return host.runnable(cpu); },
       [&s](std::string_view symbol) { return s.kernel.symbols().address(symbol); });
@@ -182,6 +185,17 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.task_regs = [&s](u64 task, const PtRegs& regs) { return s.objects->tasks.show_registers(task, regs); };
   outlets.read_perf_event = [&s](const PerfEventState& state, pid_t tid, u32 cpu, u64* to) {
     return read_local(*s.probes, state.id, tid, cpu, to);
+  };
+  outlets.set_secure = [&s](u64 bprm, bool secure) { set_secure(s.object_space->structure("linux_binprm"), bprm, secure); };
+  outlets.file_hash = [&s](Task& task, u64 file) { return file_hash(*s.arena, *s.object_space, task, file); };
+  outlets.user_key = [&s](Task& task, s32 serial, u64 flags) {
+    constexpr u64 kCreate = 1;  // kernel: KEY_LOOKUP_CREATE
+    return s.keys->user(task, serial, flags & kCreate);
+  };
+  outlets.system_key = [&s](u64 id) { return s.keys->system(id); };
+  outlets.put_key = [&s](u64 key) { s.keys->put(key); };
+  outlets.packet_of = [&s](u64 object, bool xdp, PacketBytes& to) {
+    return packet_bytes(*s.arena, *s.object_space, object, xdp, to);
   };
   outlets.functions_listened = [&s](const u8* listened) {
     show_maps(s);

@@ -13,6 +13,7 @@
 #include "emu/kernel/cgroups.h"
 #include "emu/kernel/congestion_controls.h"
 #include "emu/kernel/d_path.h"
+#include "emu/kernel/keys.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/per_cpu_objects.h"
 #include "emu/kernel/profile.h"
@@ -78,6 +79,7 @@ class System {
   TraceOptions trace_options;
   TraceLog trace_log;                                // trace and trace_pipe
   std::unique_ptr<ObjectSpace> object_space;
+  std::unique_ptr<Keys> keys;                        // that programs hold
   std::unique_ptr<KernelObjects> objects;            // task_struct and what hangs on it
   std::unique_ptr<PerCpuObjects> per_cpu;            // per-CPU variables
   std::unique_ptr<SockObjects> sock_objects;         // struct sock

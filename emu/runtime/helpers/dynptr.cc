@@ -5,6 +5,7 @@
 
 #include "emu/base/bytes.h"
 #include "emu/runtime/helpers/call.h"
+#include "emu/runtime/helpers/dynptr.h"
 #include "emu/runtime/maps/ringbuf.h"
 
 namespace bpfemu {
@@ -12,17 +13,6 @@ namespace bpfemu {
 namespace {
 
 constexpr u64 kMaxSize = (1 << 24) - 1;  // kernel: DYNPTR_MAX_SIZE
-
-// Kernel: struct bpf_dynptr_kern.
-struct Dynptr {
-  u64 data;  // 0: invalid, what the helpers that make one leave behind when they fail
-  u32 size;
-  u32 offset;
-};
-
-Dynptr& dynptr_at(u64 address) {
-  return *pointer_to<Dynptr>(address);
-}
 
 s64 refuse(Dynptr& dynptr, s64 error) {
   dynptr = {};

@@ -73,23 +73,36 @@ s64 add_packet(PerfSample& sample, const Run* run, u64 context, u64 flags) {
   return 0;
 }
 
-}  // namespace
+// The same of a struct sk_buff or xdp_buff that a program was handed.
+s64 add_object(PerfSample& sample, Run* run, u64 object, u64 flags, bool xdp) {
+  const u64 wanted = (flags & BPF_F_CTXLEN_MASK) >> 32;
+  if (flags & ~u64{BPF_F_CTXLEN_MASK | BPF_F_INDEX_MASK}) return -EINVAL;
+  if (!object) return -EFAULT;
+  if (!wanted) return 0;
+  PacketBytes bytes{};
+  if (!run->env->packet_of || !run->env->packet_of(run->env->self, object, xdp, &bytes)) {
+    missing(run, "bytes of a packet that no test run made");
+    return -EFAULT;
+  }
+  if (wanted > bytes.size) return -EFAULT;
+  sample.raw = pointer_to(bytes.data);
+  sample.raw_size = static_cast<u32>(wanted);
+  return 0;
+}
 
-HELPER(help_perf_event_output) {
-  PerfSample sample;
-  sample.period = 0;
-  if (s64 error = add_packet(sample, run, r1, r3)) return result(error);
+// kernel: __bpf_perf_event_output, bpf_event_output.
+s64 emit(Run* run, PerfSample& sample, u64 context, u64 array, u64 flags, u64 data, u64 size) {
   u32 cpu = run->cpu->id;
-  u64 index = (r3 & BPF_F_INDEX_MASK) == BPF_F_CURRENT_CPU ? cpu : r3 & BPF_F_INDEX_MASK;
-  Map& map = map_at(r2);
-  if (index >= map.max_entries) return result(-E2BIG);
+  u64 index = (flags & BPF_F_INDEX_MASK) == BPF_F_CURRENT_CPU ? cpu : flags & BPF_F_INDEX_MASK;
+  Map& map = map_at(array);
+  if (index >= map.max_entries) return -E2BIG;
   auto* event = pointer_to<PerfEventState>(object_at(map, static_cast<u32>(index)));
-  if (!event) return result(-ENOENT);
-  if (event->type != PERF_TYPE_SOFTWARE || event->config != PERF_COUNT_SW_BPF_OUTPUT) return result(-EINVAL);
-  if (!event->active || (event->cpu >= 0 && static_cast<u32>(event->cpu) != cpu)) return result(-EOPNOTSUPP);
-  if (r5 > kMaxSampledData) return result(-E2BIG);
+  if (!event) return -ENOENT;
+  if (event->type != PERF_TYPE_SOFTWARE || event->config != PERF_COUNT_SW_BPF_OUTPUT) return -EINVAL;
+  if (!event->active || (event->cpu >= 0 && static_cast<u32>(event->cpu) != cpu)) return -EOPNOTSUPP;
+  if (size > kMaxSampledData) return -E2BIG;
 
-  set_place(sample, run, r1);
+  set_place(sample, run, context);
   sample.pid = run->task->tgid;
   sample.tid = run->task->tid;
   sample.cpu = cpu;
@@ -108,9 +121,30 @@ HELPER(help_perf_event_output) {
     missing(run, "registers in records of test runs");
   }
   sample.user_regs = run->regs;
-  sample.raw_head = pointer_to(r4);
-  sample.raw_head_size = low32(r5);
-  return result(perf_event_sample(run, *event, sample));
+  sample.raw_head = pointer_to(data);
+  sample.raw_head_size = low32(size);
+  return perf_event_sample(run, *event, sample);
+}
+
+}  // namespace
+
+HELPER(help_perf_event_output) {
+  PerfSample sample;
+  sample.period = 0;
+  if (s64 error = add_packet(sample, run, r1, r3)) return result(error);
+  return result(emit(run, sample, r1, r2, r3, r4, r5));
+}
+HELPER(help_skb_output) {
+  PerfSample sample;
+  sample.period = 0;
+  if (s64 error = add_object(sample, run, r1, r3, false)) return result(error);
+  return result(emit(run, sample, r1, r2, r3, r4, r5));
+}
+HELPER(help_xdp_output) {
+  PerfSample sample;
+  sample.period = 0;
+  if (s64 error = add_object(sample, run, r1, r3, true)) return result(error);
+  return result(emit(run, sample, r1, r2, r3, r4, r5));
 }
 
 HELPER(help_ringbuf_output) {

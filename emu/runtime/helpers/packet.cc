@@ -97,11 +97,38 @@ HELPER(help_xdp_adjust_head) {
   return 0;
 }
 
+namespace {
+
+constexpr u32 kFragPage = 4096;
+
+// All frags but the last fill their pages (kernel: bpf_xdp_frags_increase_tail).
+s64 grow_frags(RunXdp& xdp, s32 by) {
+  const u32 last = (xdp.frags_size - 1) % kFragPage + 1;
+  if (by > static_cast<s32>(kFragPage - last)) return -EINVAL;
+  __builtin_memset(pointer_to(xdp.frags + xdp.frags_size), 0, static_cast<u32>(by));
+  xdp.frags_size += static_cast<u32>(by);
+  return 0;
+}
+
+// From the end: what is left to cut when no frag is, goes from the linear part (kernel: bpf_xdp_frags_shrink_tail).
+s64 shrink_frags(RunXdp& xdp, s32 by) {
+  if (by > static_cast<s32>(xdp_size(xdp)) - static_cast<s32>(kEthernetHeader)) return -EINVAL;
+  if (by <= 0) return 0;  // the least int is its own negative
+  const u32 wanted = static_cast<u32>(by), cut = wanted < xdp.frags_size ? wanted : xdp.frags_size;
+  xdp.frags_size -= cut;
+  if (xdp.frags_size) return 0;
+  xdp.has_frags = 0;
+  xdp.data_end -= wanted - cut;
+  return 0;
+}
+
+}  // namespace
+
 HELPER(help_xdp_adjust_tail) {
   RunXdp& xdp = xdp_at(r1);
   if (xdp.has_frags && xdp.frags_size) {
-    missing(run, "bpf_xdp_adjust_tail on frags");
-    return result(-EOPNOTSUPP);
+    const s32 by = static_cast<s32>(r2);
+    return result(by < 0 ? shrink_frags(xdp, static_cast<s32>(0u - static_cast<u32>(by))) : grow_frags(xdp, by));
   }
   s64 offset = static_cast<s32>(r2);
   u64 end = xdp.data_end + static_cast<u64>(offset);

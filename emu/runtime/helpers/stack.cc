@@ -20,15 +20,6 @@ u32 walk(Run* run, u64 flags, u64* ips, u32 max) {
   return depth < 0 ? 0 : static_cast<u32>(depth);
 }
 
-// bpf_stack_build_id records that say no more than the address.
-void put_build_ids(bpf_stack_build_id* to, const u64* ips, u32 count) {
-  for (u32 i = 0; i < count; ++i) {
-    __builtin_memset(&to[i], 0, sizeof to[i]);
-    to[i].status = BPF_STACK_BUILD_ID_IP;
-    to[i].ip = ips[i];
-  }
-}
-
 u32 entry_size(u64 flags) {
   return flags & BPF_F_USER_BUILD_ID ? sizeof(bpf_stack_build_id) : sizeof(u64);
 }
@@ -48,7 +39,7 @@ s64 get_stack(Run* run, u8* to, u32 size, u64 flags) {
   if (depth < skip) return -EFAULT;
   u32 count = depth - skip < room ? depth - skip : room;
   if (build_ids) {
-    put_build_ids(reinterpret_cast<bpf_stack_build_id*>(to), ips + skip, count);
+    put_build_ids(run, true, reinterpret_cast<bpf_stack_build_id*>(to), ips + skip, count);
   } else {
     __builtin_memcpy(to, ips + skip, count * sizeof(u64));
   }

@@ -90,28 +90,11 @@ s64 get_next_key(Map& base, const void* key, void* next) {
   return 0;
 }
 
-// Entries of a map with BPF_F_STACK_BUILD_ID. Files are not looked at: each says its address, as the kernel's do where
-// it cannot read a build id.
-void put_entries(const Map& map, void* to, const u64* ips, u32 count) {
-  if (!by_build_id(map)) {
-    __builtin_memcpy(to, ips, count * sizeof(u64));
-    return;
-  }
-  auto* entries = static_cast<bpf_stack_build_id*>(to);
-  for (u32 i = 0; i < count; ++i) {
-    __builtin_memset(&entries[i], 0, sizeof entries[i]);
-    entries[i].status = BPF_STACK_BUILD_ID_IP;
-    entries[i].ip = ips[i];
-  }
-}
-
-bool same_stack(const Map& map, const StackSlot& slot, const u64* ips, u32 count) {
-  if (slot.count != count) return false;
-  auto* entries = reinterpret_cast<const bpf_stack_build_id*>(slot.data);
-  for (u32 i = 0; i < count; ++i) {
-    if ((by_build_id(map) ? entries[i].ip : slot.data[i]) != ips[i]) return false;
-  }
-  return true;
+// What a slot holds of a stack, in `room`.
+const void* entries_of(Run* run, const Map& map, const u64* ips, u32 count, u64 flags, bpf_stack_build_id* room) {
+  if (!by_build_id(map)) return ips;
+  put_build_ids(run, flags & BPF_F_USER_STACK, room, ips, count);
+  return room;
 }
 
 }  // namespace
@@ -120,21 +103,35 @@ u32 stack_depth(const Map& map) {
   return static_cast<u32>(map.value_size / entry_size(map.flags));
 }
 
+void put_build_ids(Run* run, bool user, bpf_stack_build_id* to, const u64* ips, u32 count) {
+  if (user && run && run->env && run->env->build_ids) return run->env->build_ids(run->env->self, run, ips, count, to);
+  for (u32 i = 0; i < count; ++i) {
+    __builtin_memset(&to[i], 0, sizeof to[i]);
+    to[i].status = BPF_STACK_BUILD_ID_IP;
+    to[i].ip = ips[i];
+  }
+}
+
 s64 stack_put(Run* run, Map& base, const u64* ips, u32 count, u64 flags) {
   StackMap& map = static_cast<StackMap&>(base);
   u32 hash = jhash(ips, static_cast<u32>(count * sizeof(u64)), 0), id = hash & map.slot_mask;
+  bpf_stack_build_id room[kMaxStackDepth];
+  const void* entries = entries_of(run, map, ips, count, flags, room);
+  const u64 size = count * entry_size(map.flags);
   HeldLock lock(run, map.lock);
   StackSlot& slot = *map.slot(id);
-  if (slot.count && slot.hash == hash && ((flags & BPF_F_FAST_STACK_CMP) || same_stack(map, slot, ips, count))) {
-    return id;
-  }
+  const bool same_hash = slot.count && slot.hash == hash, full = map.used == map.max_entries;
+  if (same_hash && (flags & BPF_F_FAST_STACK_CMP)) return id;
+  // Build ids are put into a new element before they are compared.
+  if (by_build_id(map) && full) return -ENOMEM;
+  if (same_hash && slot.count == count && __builtin_memcmp(slot.data, entries, size) == 0) return id;
   if (slot.count && !(flags & BPF_F_REUSE_STACKID)) return -EEXIST;
   // Reuse takes a new element before it frees the old one, and fails where there is none.
-  if (map.used == map.max_entries) return -ENOMEM;
+  if (full) return -ENOMEM;
   if (!slot.count) ++map.used;
   slot.hash = hash;
   slot.count = count;
-  put_entries(map, slot.data, ips, count);
+  __builtin_memcpy(slot.data, entries, size);
   return id;
 }
 
