@@ -111,6 +111,12 @@ class ObjectSpace {
   // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.
   u64 bytes(std::string_view identity, u32 size);
 
+  // What of the runtime an object shows, where somebody wants to get back to that; 0: nothing.
+  void let_stand_for(u64 object, u64 context) { contexts_[object] = context; }
+  u64 stands_for(u64 object) const {
+    const auto found = contexts_.find(object);
+    return found == contexts_.end() ? 0 : found->second;
+  }
   // The `size` bytes at `address` are what the claimed kernel has at this address of its image or a module. `renew` brings
   // them up to date before they are read.
   void stands_at(u64 kernel_address, u64 address, u32 size, std::function<void(u64 address)> renew = {}) {
@@ -143,6 +149,7 @@ class ObjectSpace {
   std::shared_ptr<const Btf> btf_;
   std::unordered_map<std::string_view, std::unique_ptr<KernelStruct>> structs_;
   std::unordered_map<const KernelStruct*, Shelf> shelves_;
+  std::unordered_map<u64, u64> contexts_;
   const KernelStruct text_{kShortText + 1};
   std::map<u32, KernelStruct> bytes_;
   struct Static {

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <linux/bpf.h>
 
+#include <algorithm>
+
 #include "emu/runtime/contexts.h"
 
 namespace bpfemu {
@@ -11,7 +13,9 @@ namespace bpfemu {
 namespace {
 
 KernelObject object_of(ObjectSpace& space, std::string_view structure, const void* stands_for) {
-  return space.object(space.structure(structure), fmt::format("run {}", stands_for));
+  const KernelObject object = space.object(space.structure(structure), fmt::format("run {}", stands_for));
+  if (object) space.let_stand_for(object.address(), reinterpret_cast<u64>(stands_for));
+  return object;
 }
 
 u64 sk_buff(ObjectSpace& space, const RunSkb& skb) {
@@ -49,7 +53,7 @@ u64 xdp_buff(ObjectSpace& space, const RunXdp& xdp) {
   object.set("data_end", xdp.data_end);
   object.set("data_meta", xdp.data_meta);
   object.set("data_hard_start", xdp.data_hard_start);
-  object.set("flags", u32{xdp.has_frags ? kHasFrags : 0});
+  object.set("flags", xdp.has_frags ? kHasFrags : u32{0});
   object.set("rxq", queue.address());
   return object.address();
 }
@@ -72,15 +76,9 @@ u64 shown_context(ObjectSpace& space, const Run& run) {
   }
 }
 
-bool packet_bytes(const Arena& arena, ObjectSpace& space, u64 object, bool xdp, PacketBytes& to) {
-  const KernelObject packet(object, space.structure(xdp ? "xdp_buff" : "sk_buff"));
-  const u64 data_at = packet.address("data"), end_at = packet.address(xdp ? "data_end" : "len");
-  if (!data_at || !end_at) return false;
-  const u64 flags_at = xdp ? packet.address("flags") : 0;
-  if (flags_at && load<u32>(reinterpret_cast<const void*>(flags_at)) & kHasFrags) return false;
-  to.data = load<u64>(reinterpret_cast<const void*>(data_at));
-  to.size = xdp ? load<u64>(reinterpret_cast<const void*>(end_at)) - to.data : load<u32>(reinterpret_cast<const void*>(end_at));
-  return arena.contains(to.data, to.size);
+u64 context_shown_as(const Arena& arena, ObjectSpace& space, u64 object) {
+  const u64 context = space.stands_for(object);
+  return context && arena.contains(context, std::max(sizeof(RunSkb), sizeof(RunXdp))) ? context : 0;
 }
 
 }  // namespace bpfemu

@@ -11,8 +11,7 @@ namespace bpfemu {
 // layout is the same. Valid until the next call for the same context.
 u64 shown_context(ObjectSpace& space, const Run& run);
 
-// Where the bytes of a struct sk_buff, or xdp_buff, are that such a context was shown as. False: of another, and beyond the
-// linear part.
-bool packet_bytes(const Arena& arena, ObjectSpace& space, u64 object, bool xdp, PacketBytes& to);
+// The RunSkb or RunXdp that is shown as this struct, 0: none.
+u64 context_shown_as(const Arena& arena, ObjectSpace& space, u64 object);
 
 }  // namespace bpfemu

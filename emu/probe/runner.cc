@@ -345,9 +345,9 @@ struct RunScopeEnv {
     if (Task* task = scope_of(self).task()) return show_build_ids(*task, {ips, count}, entries);
     for (u32 n = 0; n < count; ++n) entries[n] = {.status = BPF_STACK_BUILD_ID_IP, .build_id = {}, .ip = ips[n]};
   }
-  static bool packet_of(void* self, u64 object, bool xdp, PacketBytes* to) {
+  static u64 packet_of(void* self, u64 object) {
     auto& find = scope_of(self).runner().outlets_.packet_of;
-    return find && find(object, xdp, *to);
+    return find ? find(object) : 0;
   }
   static u64 function_entered(void* self, Run*, const RuntimeCall* call) {
     RunScope& scope = scope_of(self);

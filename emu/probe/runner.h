@@ -56,7 +56,7 @@ struct Outlets {
   std::function<u64(Task& task, s32 serial, u64 flags)> user_key;  // struct bpf_key, 0: no such key
   std::function<u64(u64 id)> system_key;
   std::function<void(u64 key)> put_key;
-  std::function<bool(u64 object, bool xdp, PacketBytes& to)> packet_of;  // Env::packet_of
+  std::function<u64(u64 object)> packet_of;  // Env::packet_of
   // Functions that running programs pass, and which of them (by RuntimeFunction) somebody has begun to listen to.
   std::function<u64(RunScope& within, const RuntimeCall& call)> function_entered;
   std::function<void(RunScope& within, const RuntimeCall& call, u64 result)> function_left;

@@ -273,7 +273,7 @@ s64 perf_event_sample(Run* run, PerfEventState& event, const PerfSample& sample)
   ReadFields read = read_fields(run, event);
   Fields registers = register_fields(event, sample);
   bool chain = event.sample_type & PERF_SAMPLE_CALLCHAIN, raw = event.sample_type & PERF_SAMPLE_RAW;
-  u64 raw_bytes = u64{sample.raw_head_size} + sample.raw_size;
+  u64 raw_bytes = u64{sample.raw_head_size} + sample.raw_size + sample.raw_tail_size;
   u64 raw_total = round_up(4 + raw_bytes, 8);  // the size word and the data together fill whole words
   u64 size = sizeof(perf_event_header) +
              8 * (u64{head.count} + registers.count + tail.count + read_words(read, event.read_format));
@@ -300,6 +300,7 @@ s64 perf_event_sample(Run* run, PerfEventState& event, const PerfSample& sample)
     output.put_bytes(&raw_size, 4);
     output.put_bytes(sample.raw_head, sample.raw_head_size);
     output.put_bytes(sample.raw, sample.raw_size);
+    output.put_bytes(sample.raw_tail, sample.raw_tail_size);
     output.put_bytes(&padding, raw_total - 4 - raw_bytes);
   }
   output.put(registers);

@@ -74,10 +74,12 @@ struct PerfSample {
   const PtRegs* user_regs = nullptr;  // for PERF_SAMPLE_REGS_USER and STACK_USER
   const u64* callchain = nullptr;
   u32 callchain_size = 0;
-  const void* raw = nullptr;  // PERF_SAMPLE_RAW: raw_head first, then raw
+  const void* raw = nullptr;  // PERF_SAMPLE_RAW: raw_head first, then raw, then raw_tail
   u32 raw_size = 0;
   const void* raw_head = nullptr;
   u32 raw_head_size = 0;
+  const void* raw_tail = nullptr;
+  u32 raw_tail_size = 0;
 };
 
 u64 perf_ring_footprint(u32 pages);

@@ -54,11 +54,6 @@ struct SecurityServices {
   void (*put_key)(void* self, u64 key);
 };
 
-// Where the bytes of a packet are.
-struct PacketBytes {
-  u64 data, size;
-};
-
 // A function of the kernel that runtime code stands for, as it is passed: emu/runtime/passing.h.
 inline constexpr u32 kRuntimeArguments = 5;
 struct RuntimeCall {
@@ -117,8 +112,7 @@ struct Env {
   void (*function_left)(void* self, Run* run, const RuntimeCall* call, u64 result) = nullptr;
   // struct bpf_stack_build_id at `to` for each address of the task's code; null: nobody knows them.
   void (*build_ids)(void* self, Run* run, const u64* ips, u32 count, void* to) = nullptr;
-  // Of a struct sk_buff or xdp_buff; false: nobody knows them.
-  bool (*packet_of)(void* self, u64 object, bool xdp, PacketBytes* to) = nullptr;
+  u64 (*packet_of)(void* self, u64 object) = nullptr;  // the RunSkb or RunXdp that a struct sk_buff or xdp_buff shows, 0: none
 };
 
 // The task an event belongs to, in the terms of the helpers.

@@ -194,9 +194,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   };
   outlets.system_key = [&s](u64 id) { return s.keys->system(id); };
   outlets.put_key = [&s](u64 key) { s.keys->put(key); };
-  outlets.packet_of = [&s](u64 object, bool xdp, PacketBytes& to) {
-    return packet_bytes(*s.arena, *s.object_space, object, xdp, to);
-  };
+  outlets.packet_of = [&s](u64 object) { return context_shown_as(*s.arena, *s.object_space, object); };
   outlets.functions_listened = [&s](const u8* listened) {
     show_maps(s);
     for (auto id = s.programs.next(0); id; id = s.programs.next(*id)) {

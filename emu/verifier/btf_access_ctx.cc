@@ -75,9 +75,8 @@ bool pointer_argument(const ProgInfo& prog, const Btf& btf, const btf_type& poin
 
   info.reg_type = kPtrToBtfId;
   if (prog.dst_prog) {
-    u32 type = prog.dst_prog->type == BPF_PROG_TYPE_EXT && prog.dst_prog->attach_program
-                   ? prog.dst_prog->attach_program->type
-                   : prog.dst_prog->type;
+    // Attached or not, a replacement is what it was loaded for.
+    u32 type = prog.dst_prog->type == BPF_PROG_TYPE_EXT ? prog.dst_prog->target_type : prog.dst_prog->type;
     const Btf* vmlinux = prog.world->vmlinux.get();
     auto id = vmlinux ? kernel_ctx_struct(*vmlinux, btf, pointer, type, arg, log) : fail(ENOENT);
     if (!id) return false;

@@ -74,19 +74,25 @@ s64 add_packet(PerfSample& sample, const Run* run, u64 context, u64 flags) {
 }
 
 // The same of a struct sk_buff or xdp_buff that a program was handed.
-s64 add_object(PerfSample& sample, Run* run, u64 object, u64 flags, bool xdp) {
+s64 add_object(PerfSample& sample, Run* run, u64 object, u64 flags, bool is_xdp) {
   const u64 wanted = (flags & BPF_F_CTXLEN_MASK) >> 32;
   if (flags & ~u64{BPF_F_CTXLEN_MASK | BPF_F_INDEX_MASK}) return -EINVAL;
   if (!object) return -EFAULT;
   if (!wanted) return 0;
-  PacketBytes bytes{};
-  if (!run->env->packet_of || !run->env->packet_of(run->env->self, object, xdp, &bytes)) {
+  const u64 context = run->env->packet_of ? run->env->packet_of(run->env->self, object) : 0;
+  if (!context) {
     missing(run, "bytes of a packet that no test run made");
     return -EFAULT;
   }
-  if (wanted > bytes.size) return -EFAULT;
-  sample.raw = pointer_to(bytes.data);
-  sample.raw_size = static_cast<u32>(wanted);
+  const auto* xdp = pointer_to<const RunXdp>(context);
+  const auto* skb = pointer_to<const RunSkb>(context);
+  const u64 data = is_xdp ? xdp->data : skb->data, end = is_xdp ? xdp->data_end : skb->data_end, linear = end - data;
+  const u64 frags = is_xdp && xdp->has_frags ? xdp->frags_size : 0;
+  if (wanted > linear + frags) return -EFAULT;
+  sample.raw = pointer_to(data);
+  sample.raw_size = static_cast<u32>(wanted < linear ? wanted : linear);
+  if (frags) sample.raw_tail = pointer_to(xdp->frags);
+  sample.raw_tail_size = static_cast<u32>(wanted - sample.raw_size);
   return 0;
 }
 

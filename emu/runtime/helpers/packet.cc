@@ -149,8 +149,13 @@ HELPER(help_xdp_adjust_meta) {
   return 0;
 }
 
+// Programs on trampolines have the struct xdp_buff.
 HELPER(help_xdp_get_buff_len) {
-  return xdp_size(xdp_at(r1));
+  const bool shown = run->program && run->program->type == BPF_PROG_TYPE_TRACING;
+  const u64 context = !shown ? r1 : run->env->packet_of ? run->env->packet_of(run->env->self, r1) : 0;
+  if (context) return xdp_size(xdp_at(context));
+  missing(run, "the length of a packet that no test run made");
+  return 0;
 }
 
 HELPER(help_xdp_load_bytes) {

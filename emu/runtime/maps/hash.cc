@@ -41,7 +41,10 @@ void* lookup_lru(Run* run, Map& base, const void* key) {
 }
 
 s64 replace(Run* run, HashMap& map, const void* key, const void* value, u64 flags) {
-  return hash_replace(run, map, key, flags, [&](void* to) { copy_value_out(map, to, value); });
+  // Elements that were made with the map are not made anew: who holds one that is free may have written to it.
+  return hash_replace(run, map, key, flags, [&](void* to) {
+    map.flags & BPF_F_NO_PREALLOC ? copy_value_out(map, to, value) : copy_value_in(map, to, value);
+  });
 }
 
 s64 put(Run* run, Map& base, const void* key, const void* value, u64 flags) {
