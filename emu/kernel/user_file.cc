@@ -66,7 +66,8 @@ Result<void> UserFile::check_offset(u64 offset) const {
   struct stat st;
   if (::fstatfs(path_.get(), &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC) return fail(EIO);
   if (::fstat(path_.get(), &st) != 0) return fail(errno);
-  return offset > static_cast<u64>(st.st_size) ? Result<void>(fail(EINVAL)) : Result<void>();
+  // As signed numbers: what is negative is at no place of the file, and never hit.
+  return static_cast<s64>(offset) > st.st_size ? Result<void>(fail(EINVAL)) : Result<void>();
 }
 
 std::vector<u8> UserFile::read(u64 offset, size_t size) const {

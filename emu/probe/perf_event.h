@@ -76,7 +76,7 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   // Where its records go: its own buffer, made by mmap, or another event's (PERF_EVENT_IOC_SET_OUTPUT).
   const std::shared_ptr<PerfBuffer>& buffer() const { return buffer_; }
   void set_buffer(std::shared_ptr<PerfBuffer> buffer);
-  bool mapped = false;  // some mmap of its own is on the buffer (kernel: mmap_count)
+  std::set<u64> mapped_at;  // where its own mmaps put the buffer (kernel: mmap_count); munmap tells nobody
 
   // PERF_EVENT_IOC_ENABLE and DISABLE. Programs at points run regardless (kernel: trace_call_bpf asks nobody). A
   // sibling counts only while its leader is enabled.

@@ -44,10 +44,13 @@ std::string padded(std::string_view text) {
   return out;
 }
 
+constexpr u64 kAllAccess = PROT_READ | PROT_WRITE | PROT_EXEC;
 constexpr u64 kUserEnd = u64{1} << 47;  // the vsyscall page beyond is in no mapping of the process
 
+}  // namespace
+
 // A line of /proc/PID/maps, as a record shows it.
-struct Mapping {
+struct PerfSideband::Mapping {
   u64 start = 0, end = 0, offset = 0, inode = 0;
   u32 protection = 0, flags = MAP_PRIVATE, major = 0, minor = 0;
   std::string name;
@@ -55,6 +58,10 @@ struct Mapping {
   bool executable() const { return protection & PROT_EXEC; }
   bool of_file() const { return name.starts_with('/'); }
 };
+
+namespace {
+
+using Mapping = PerfSideband::Mapping;
 
 std::optional<Mapping> parse_mapping(const std::string& line) {
   Mapping m;
@@ -183,17 +190,31 @@ void PerfSideband::tell_comm(Task& task, bool exec) {
 }
 
 void PerfSideband::tell_mappings(Task& task, u64 from, u64 to) {
-  for (const Mapping& m : mappings_ ? mappings(task.tid(), from, to) : std::vector<Mapping>()) {
-    const u16 misc = PERF_RECORD_MISC_USER | (m.executable() ? 0 : PERF_RECORD_MISC_MMAP_DATA);
-    const auto match = [&](const perf_event_attr& attr) {
-      return m.executable() ? attr.mmap || attr.mmap2 : attr.mmap_data != 0;
-    };
-    tell(task, match, [&](const perf_event_attr& attr, u64) {
-      std::string body = packed(u32(task.tgid()), u32(task.tid()), m.start, m.end - m.start, m.offset);
-      // An inode's generation only its file system knows.
-      if (attr.mmap2) body += packed(m.major, m.minor, m.inode, u64{0}, m.protection, m.flags);
-      return Content{attr.mmap2 ? u32{PERF_RECORD_MMAP2} : u32{PERF_RECORD_MMAP}, misc, body + padded(m.name)};
-    });
+  for (const Mapping& m : mappings_ ? mappings(task.tid(), from, to) : std::vector<Mapping>()) tell_mapping(task, m);
+}
+
+void PerfSideband::tell_mapping(Task& task, const Mapping& m) {
+  const u16 misc = PERF_RECORD_MISC_USER | (m.executable() ? 0 : PERF_RECORD_MISC_MMAP_DATA);
+  const auto match = [&](const perf_event_attr& attr) {
+    return m.executable() ? attr.mmap || attr.mmap2 : attr.mmap_data != 0;
+  };
+  tell(task, match, [&](const perf_event_attr& attr, u64) {
+    std::string body = packed(u32(task.tgid()), u32(task.tid()), m.start, m.end - m.start, m.offset);
+    // An inode's generation only its file system knows.
+    if (attr.mmap2) body += packed(m.major, m.minor, m.inode, u64{0}, m.protection, m.flags);
+    return Content{attr.mmap2 ? u32{PERF_RECORD_MMAP2} : u32{PERF_RECORD_MMAP}, misc, body + padded(m.name)};
+  });
+}
+
+// Each mapping that got its new protection, as it was when it had got it (kernel: mprotect_fixup).
+void PerfSideband::tell_protected(Task& task, u64 protection, const std::vector<Change>& changes) {
+  const std::vector<Mapping> after = mappings(task.tid(), 0, kUserEnd);
+  for (const auto [at, end] : changes) {
+    const auto found = std::ranges::find_if(after, [at](const Mapping& m) { return m.start <= at && at < m.end; });
+    if (found == after.end() || found->protection != protection) continue;
+    Mapping changed = *found;
+    changed.end = std::min(changed.end, end);
+    tell_mapping(task, changed);
   }
 }
 
@@ -203,21 +224,30 @@ void PerfSideband::executed(Task& task) {
 }
 
 void PerfSideband::call_begins(Task& task, const PtRegs& regs, long number) {
-  u64& found = before_[task.tid()] = 0;
+  Before& before = before_[task.tid()] = {};
   if (number == SYS_brk) {
     for (const Mapping& m : mappings(task.tid(), 0, kUserEnd))
-      if (m.name == "[heap]") found = std::max(found, m.end);
+      if (m.name == "[heap]") before.heap_end = std::max(before.heap_end, m.end);
     return;
   }
-  constexpr u64 kAll = PROT_READ | PROT_WRITE | PROT_EXEC;
-  found = std::ranges::any_of(mappings(task.tid(), regs.rdi, regs.rdi + std::max<u64>(regs.rsi, 1)),
-                              [&](const Mapping& m) { return m.protection != (regs.rdx & kAll); });
+  const u64 from = regs.rdi, to = from + round_up(regs.rsi, kPageSize);
+  const std::vector<Mapping> all = mappings(task.tid(), from, to + 1);
+  for (size_t i = 0; i < all.size(); ++i) {
+    const u64 at = std::max(from, all[i].start), end = std::min(to, all[i].end);
+    if (at >= end || all[i].protection == (regs.rdx & kAllAccess)) continue;
+    // The one behind it may be what it becomes.
+    const bool joins = i + 1 < all.size() && all[i + 1].start == end && all[i + 1].protection == (regs.rdx & kAllAccess);
+    before.changes.push_back({at, joins ? all[i + 1].end : end});
+  }
 }
 
 // A heap that stays in its last page, and a protection that was so before, are not told (kernel: brk, mprotect_fixup).
 void PerfSideband::call_done(Task& task, const PtRegs& regs, long number, s64 result) {
   const auto entered = before_.extract(task.tid());
-  const u64 before = entered ? entered.mapped() : 1;
+  if (number == SYS_mprotect || number == SYS_pkey_mprotect) {
+    if (entered) tell_protected(task, regs.rdx & kAllAccess, entered.mapped().changes);
+    return;
+  }
   if (result < 0 && result >= -4095) return;
   const u64 address = static_cast<u64>(result);
   switch (number) {
@@ -225,16 +255,10 @@ void PerfSideband::call_done(Task& task, const PtRegs& regs, long number, s64 re
       if (regs.rdi == PR_SET_NAME) tell_comm(task, false);
       return;
     case SYS_brk:
-      if (regs.rdi != address || round_up(address, kPageSize) <= before) return;  // only asked, refused, or less
-      [[fallthrough]];
-    case SYS_mmap:
-    case SYS_shmat: {
-      const u64 at = number == SYS_brk ? address - 1 : address;
-      return tell_mappings(task, at, at + 1);
-    }
-    default:
-      if (!before) return;
-      return tell_mappings(task, regs.rdi, regs.rdi + std::max<u64>(regs.rsi, 1));
+      // Only asked, refused, or less.
+      if (!entered || regs.rdi != address || round_up(address, kPageSize) <= entered.mapped().heap_end) return;
+      return tell_mappings(task, address - 1, address);
+    default: return tell_mappings(task, address, address + 1);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "emu/abi/pt_regs.h"
 #include "emu/ports/host.h"
@@ -20,6 +21,8 @@ class Probes;
 class PerfSideband {
  public:
   explicit PerfSideband(Probes& probes) : probes_(probes) {}
+
+  struct Mapping;  // a line of /proc/PID/maps
 
   // Does an event of these attributes get any?
   static bool wanted(const perf_event_attr& attr);
@@ -46,6 +49,14 @@ class PerfSideband {
     u16 misc;
     std::string body;
   };
+  // mprotect changes one mapping after the other, and each becomes one with its equals in front of it.
+  struct Change {
+    u64 at, end;  // where the mapping ends when its turn is over
+  };
+  struct Before {
+    u64 heap_end = 0;
+    std::vector<Change> changes = {};
+  };
   using Match = std::function<bool(const perf_event_attr&)>;
   // `make` gives the record in the shape that an event wants; it may need the time.
   using Make = std::function<Content(const perf_event_attr&, u64 time)>;
@@ -53,10 +64,12 @@ class PerfSideband {
   void tell_comm(Task& task, bool exec);
   // The mappings that overlap [from, to).
   void tell_mappings(Task& task, u64 from, u64 to);
+  void tell_mapping(Task& task, const Mapping& mapping);
+  void tell_protected(Task& task, u64 protection, const std::vector<Change>& changes);
 
   Probes& probes_;
   SyscallSet calls_;
-  std::map<pid_t, u64> before_;  // of a changing call: the heap's end, or whether mprotect changes anything
+  std::map<pid_t, Before> before_;  // of calls that change mappings
   bool any_ = false, programs_ = false, mappings_ = false;
 };
 

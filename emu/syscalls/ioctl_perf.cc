@@ -4,6 +4,9 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "emu/base/bytes.h"
 #include "emu/probe/attach.h"
 #include "emu/syscalls/bpf.h"
@@ -62,25 +65,40 @@ Result<u64> id(Request& r) {
   return 0;
 }
 
-// The last munmap takes the buffer from all events that write to it (kernel: perf_mmap_close). It told nobody.
+void for_each_writer(System& system, const PerfBuffer& buffer, const std::function<void(File&, PerfEvent&)>& visit) {
+  system.files.for_each([&](File& file) {
+    const auto object = file.object();
+    if (!object || object->kind() != ObjectKind::kPerfEvent) return;
+    auto& event = static_cast<PerfEvent&>(*object);
+    if (event.buffer().get() == &buffer) visit(file, event);
+  });
+}
+
+// The last munmap of its own takes the buffer from an event, and the last of all from all that write to it (kernel:
+// perf_mmap_close). It told nobody.
 void drop_unmapped_buffer(System& system, const PerfEvent& event) {
   const std::shared_ptr<PerfBuffer> buffer = event.buffer();
-  if (ArenaMappings(system).any(buffer->extent())) return;
-  system.files.for_each([&](File& file) {
-    auto object = file.object();
-    if (!object || object->kind() != ObjectKind::kPerfEvent) return;
-    auto& other = static_cast<PerfEvent&>(*object);
-    if (other.buffer() != buffer) return;
-    other.set_buffer(nullptr);
-    other.mapped = false;
+  const ArenaMappings mappings(system);
+  const bool is_mapped = mappings.any(buffer->extent());
+  for_each_writer(system, *buffer, [&](File& file, PerfEvent& writer) {
+    const bool had_own = !writer.mapped_at.empty();
+    std::erase_if(writer.mapped_at, [&](u64 address) { return !mappings.any_at(buffer->extent(), address); });
+    if (is_mapped && (!had_own || !writer.mapped_at.empty())) return;
+    writer.set_buffer(nullptr);
     system.files.watch(file, nullptr);
   });
+}
+
+// Whose mapping was at the place before, has it no more.
+void note_mapping(System& system, PerfEvent& event, u64 address) {
+  for_each_writer(system, *event.buffer(), [&](File&, PerfEvent& writer) { writer.mapped_at.erase(address); });
+  event.mapped_at.insert(address);
 }
 
 Result<u64> set_output(Request& r) {
   std::shared_ptr<PerfEvent> output;
   if (static_cast<s64>(r.arg) != -1) output = TRY(find_perf_event(r.system, r.task, static_cast<int>(r.arg)));
-  if (r.event.mapped && r.event.buffer()) drop_unmapped_buffer(r.system, r.event);
+  if (!r.event.mapped_at.empty() && r.event.buffer()) drop_unmapped_buffer(r.system, r.event);
   TRY(set_perf_output(r.event, output.get()));
   r.system.files.watch(r.file, r.file.ring());
   return 0;
@@ -179,7 +197,7 @@ Result<void> set_perf_output(PerfEvent& event, PerfEvent* output) {
     if (output->attr().write_backward != event.attr().write_backward) return fail(EINVAL);
   }
   // A mapped buffer of its own stays; the other's must exist.
-  if (event.mapped || (output && !output->buffer())) return fail(EINVAL);
+  if (!event.mapped_at.empty() || (output && !output->buffer())) return fail(EINVAL);
   event.set_buffer(output ? output->buffer() : nullptr);
   return {};
 }
@@ -202,7 +220,7 @@ Result<u64> PerfEventFile::mmap(System& system, Call& call) {
     system.files.watch(*this, ring());
   }
   u64 address = TRY(map_arena(system, call.task, request, event_->buffer()->area()));
-  event_->mapped = true;
+  note_mapping(system, *event_, address);
   return address;
 }
 

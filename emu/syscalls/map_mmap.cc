@@ -137,7 +137,7 @@ std::vector<ArenaMapping> arena_mappings(System& system, pid_t group) {
 ArenaMappings::ArenaMappings(System& system) : arena_(*system.arena) {
   for (pid_t group : system.host.thread_groups()) {
     for (const ArenaMapping& mapping : arena_mappings(system, group)) {
-      ranges_.push_back({mapping.offset, mapping.offset + (mapping.end - mapping.start), mapping.writable});
+      ranges_.push_back({mapping.offset, mapping.offset + (mapping.end - mapping.start), mapping.start, mapping.writable});
     }
   }
 }
@@ -146,6 +146,14 @@ bool ArenaMappings::overlaps(Extent extent, bool writable) const {
   u64 first = arena_.file_offset(extent.address), last = first + extent.size;
   return std::ranges::any_of(ranges_, [&](const Range& range) {
     return range.first < last && range.last > first && (range.writable || !writable);
+  });
+}
+
+bool ArenaMappings::any_at(Extent extent, u64 address) const {
+  const u64 first = arena_.file_offset(extent.address), last = first + extent.size;
+  return std::ranges::any_of(ranges_, [&](const Range& range) {
+    const u64 there = range.first + (address - range.start);
+    return address >= range.start && there < range.last && there >= first && there < last;
   });
 }
 

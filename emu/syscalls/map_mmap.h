@@ -41,10 +41,13 @@ class ArenaMappings {
   explicit ArenaMappings(System& system);
   bool any(Extent extent) const { return overlaps(extent, false); }
   bool writable(Extent extent) const { return overlaps(extent, true); }
+  // Has a process that part of the arena at this address?
+  bool any_at(Extent extent, u64 address) const;
 
  private:
   struct Range {
     u64 first, last;  // in the arena's file
+    u64 start;        // in the process
     bool writable;
   };
   bool overlaps(Extent extent, bool writable) const;

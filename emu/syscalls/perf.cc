@@ -99,9 +99,7 @@ Result<Sort> software_sort(Unmodelled& unmodelled, const perf_event_attr& attr) 
     case PERF_COUNT_SW_CPU_CLOCK:
     case PERF_COUNT_SW_TASK_CLOCK: return Sort::kClock;
     case PERF_COUNT_SW_BPF_OUTPUT: return Sort::kOutput;
-    case PERF_COUNT_SW_CGROUP_SWITCHES:
-      unmodelled.note("perf event", "cgroup-switches");
-      return fail(ENOENT);
+    case PERF_COUNT_SW_CGROUP_SWITCHES:  // the hierarchy of perf_event is one of version 1, where all are in the root
     case PERF_COUNT_SW_DUMMY:
     case PERF_COUNT_SW_ALIGNMENT_FAULTS:  // x86 has neither of these faults
     case PERF_COUNT_SW_EMULATION_FAULTS: return Sort::kCounter;

@@ -110,6 +110,7 @@ void ask_software() {
       {"alignment-faults", PERF_COUNT_SW_ALIGNMENT_FAULTS},
       {"emulation-faults", PERF_COUNT_SW_EMULATION_FAULTS},
       {"dummy", PERF_COUNT_SW_DUMMY},
+      {"cgroup-switches", PERF_COUNT_SW_CGROUP_SWITCHES},
       {"bpf-output", PERF_COUNT_SW_BPF_OUTPUT},
   };
   for (const auto& [name, config] : kEvents)
