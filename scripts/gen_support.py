@@ -91,8 +91,12 @@ nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built with
 `cap_capable` and `security_capable` are passed where a system call asks for a capability itself. Not told, and without a
 note: what files' modes and owners make the kernel ask (CAP_DAC_OVERRIDE, CAP_FOWNER and their like).
 
-What sendfile, splice and copy_file_range move makes `security_file_permission` pass as often as on a kernel where both ends
-are files of ext4 or tmpfs, pipes or sockets; what else they move is noted.
+What sendfile, splice and copy_file_range move makes `security_file_permission` and `vfs_iter_write` pass as often as on a kernel
+where both ends are files of ext4 or tmpfs, pipes or sockets; what else they move is noted.
+
+The word that a thread clears at its end passes `do_futex` when the thread was made while somebody listened. `do_send_sig_info` is told of what
+`signal_generate` is told of. Not told, and noted: the file of shared memory (shmat), which of several threads a fault ends
+(`do_group_exit`), and mremap() that moves to a given place and leaves the old one mapped.
 
 bpf_probe_write_user fails where the page is to be copied first, as on a kernel. It writes where a kernel fails on a page that
 a fork shared with a process that has ended since, and on a page of a disk file, mapped shared, that is clean.
@@ -102,7 +106,7 @@ A task's `se.cfs_rq` counts the supervised threads that run on its CPU or wait f
 LSM programs (BPF_LSM_MAC) deny, and are told of, what passes these hooks of security modules: %s. Those of the `security_*`
 functions around them that return something can be modified by fmod_ret programs. Attaching to others is noted as not modelled,
 and so is BPF_LSM_CGROUP. A signal to several processes, setpriority() of several, and the messages behind the first of sendmmsg() and
-recvmmsg() are not asked about one by one, and a mapping that execve makes is not at all: that is noted. `ptrace_access_check`
+recvmmsg() are not asked about one by one; who denies an execve what it maps does not end it: that is noted. `ptrace_access_check`
 is told for ptrace() and process_vm_*(), not for files in /proc.
 
 fentry and fexit programs on functions of programs see what those are called with, the kernel's sk_buff or xdp_buff in the

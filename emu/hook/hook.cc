@@ -58,9 +58,9 @@ const HookRow* find_in(const std::unordered_map<std::string_view, const HookRow*
 
 }  // namespace
 
-// How much these have moved says how often they came by.
+// What these have moved says how often they came by, and shmat where.
 SyscallSet HookRow::exits() const {
-  static const SyscallSet kMoving = set_of({SYS_sendfile, SYS_splice, SYS_copy_file_range});
+  static const SyscallSet kMoving = set_of({SYS_sendfile, SYS_splice, SYS_copy_file_range, SYS_shmat});
   return reach == Reach::kAfter ? calls : calls & kMoving;
 }
 

@@ -2,19 +2,24 @@
 #include "emu/hook/life.h"
 
 #include <sched.h>
+#include <sys/wait.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include "emu/base/proc_files.h"
 #include "emu/hook/binprm.h"
+#include "emu/hook/exec_mappings.h"
 #include "emu/hook/record.h"
 #include "emu/hook/scheduler.h"
 #include "emu/hook/task_name.h"
+#include "emu/hook/thread_words.h"
 
 namespace bpfemu {
 
 namespace {
-
 
 // As far as signals that we report fill it in.
 struct SigInfo {
@@ -44,6 +49,8 @@ void pass_fork(Occasion& occasion, pid_t child) {
   const pid_t parent = occasion.task().tid();
   const u64 flags = clone_flags(occasion.event());
   const auto child_task = [&] { return occasion.services().task_struct(child); };
+  if (occasion.awaited(Hook::do_futex))
+    occasion.services().thread_words.set(child, flags & CLONE_CHILD_CLEARTID ? occasion.event().regs->r10 : 0);
   occasion.trace(
       Hook::trace_task_newtask,
       [&](Arguments& a) {
@@ -111,6 +118,7 @@ void pass_exec(Occasion& occasion, pid_t old_tid, const std::string& filename, c
     pass_rename(occasion, task, filename.substr(filename.rfind('/') + 1), true);
   }
   pass_new_credentials(occasion, filename);
+  pass_exec_mappings(occasion);
   occasion.trace(
       Hook::trace_sched_process_exec,
       [&](Arguments& a) {
@@ -140,8 +148,71 @@ static u64 task_that_exits(const Occasion& occasion) {
   return task;
 }
 
+// What do_group_exit() is called with: whom another thread or a plain deadly signal ends gets SIGKILL (kernel:
+// complete_signal, zap_other_threads), and one that dumps core its own.
+static u64 group_exit_code(Occasion& occasion) {
+  constexpr u64 kDumps = u64{1} << SIGQUIT | u64{1} << SIGILL | u64{1} << SIGTRAP | u64{1} << SIGABRT | u64{1} << SIGFPE |
+                         u64{1} << SIGSEGV | u64{1} << SIGBUS | u64{1} << SIGSYS | u64{1} << SIGXCPU | u64{1} << SIGXFSZ;
+  const Event& event = occasion.event();
+  if (event.number == SYS_exit_group) return (event.regs->rdi & 0xff) << 8;
+  const int status = static_cast<int>(event.result);
+  if (!WIFSIGNALED(status) || !(kDumps >> WTERMSIG(status) & 1)) return SIGKILL;
+  const std::string text = read_proc(event.task->tid(), "status").value_or("");
+  if (status_field(text, "Threads", 10) > 1)
+    occasion.services().unmodelled.note("kprobe", "do_group_exit of threads that a fault ends");
+  return static_cast<u64>(WTERMSIG(status));
+}
+
+// The other threads of the process that have not ended.
+static std::vector<pid_t> siblings_of(const Occasion& occasion) {
+  std::vector<pid_t> threads = occasion.services().host.threads();
+  std::erase_if(threads, [&](pid_t tid) {
+    const Task* const other = occasion.services().host.find_task(tid);
+    return !other || other == &occasion.task() || other->tgid() != occasion.task().tgid() || !other->memory_id();
+  });
+  return threads;
+}
+
+// How many of them wait for the word.
+static s64 waiters_among(const std::vector<pid_t>& threads, u64 word) {
+  s64 found = 0;
+  for (const pid_t tid : threads) {
+    unsigned long number = 0, at = 0;
+    const std::string call = read_proc(tid, "syscall").value_or("");
+    if (::sscanf(call.c_str(), "%lu %lx", &number, &at) == 2 && number == SYS_futex && at == word) ++found;
+  }
+  return found;
+}
+
+// kernel: mm_release. Memory that nobody shares is not looked at any more.
+static void pass_cleared_word(Occasion& occasion) {
+  const Task& task = occasion.task();
+  const auto word = occasion.services().thread_words.take(task.tid());
+  if (!occasion.awaited(Hook::do_futex)) return;
+  const auto siblings = siblings_of(occasion);
+  if (siblings.empty()) return;
+  if (!word) occasion.services().unmodelled.note("kprobe", "do_futex at the end of a thread that was there before");
+  if (!word || !*word) return;
+  constexpr u64 kWake = 1;
+  occasion.enter(Hook::do_futex,
+                 [&](Arguments& a) {
+                   a[0] = *word;
+                   a[1] = kWake;
+                   a[2] = 1;
+                 })
+      .leave(std::min<s64>(waiters_among(siblings, *word), 1));
+}
+
+static void pass_do_exit(Occasion& occasion) {
+  if (occasion.event().number != SYS_exit)
+    occasion.enter(Hook::do_group_exit, [&](Arguments& a) { a[0] = group_exit_code(occasion); });
+  occasion.enter(Hook::do_exit, [&](Arguments& a) { a[0] = static_cast<u64>(occasion.event().result); });
+}
+
 void pass_exit(Occasion& occasion) {
+  pass_do_exit(occasion);
   if (occasion.awaited(Hook::filp_close)) occasion.services().unmodelled.note("kprobe", "filp_close of what is open at exit");
+  pass_cleared_word(occasion);
   const pid_t tid = occasion.task().tid();
   occasion.trace(
       Hook::trace_sched_process_exit,
@@ -155,13 +226,40 @@ void pass_exit(Occasion& occasion) {
   Scheduler(occasion).ended();
 }
 
+// Signals that the kernel sends by do_send_sig_info; faults, children's ends and timers of processes go other ways.
+static bool is_sent(const GeneratedSignal& signal) {
+  if (signal.origin == SignalOrigin::kFault || signal.origin == SignalOrigin::kExit ||
+      signal.origin == SignalOrigin::kLastThread)
+    return false;
+  return signal.code != SI_TIMER && !(signal.signal == SIGCHLD && signal.code > 0);
+}
+
+static u64 signal_info(Occasion& occasion, const GeneratedSignal& signal) {
+  SigInfo info{signal.signal, signal.error, signal.code, 0, {}};
+  if (signal.code <= 0 && occasion.event().task) {
+    const TaskFacts sender = facts_of(occasion, occasion.task().tid());
+    info.fields[0] = static_cast<u32>(sender.local_tgid) | u64{sender.uid} << 32;
+  }
+  return occasion.place(info);
+}
+
 void pass_signal(Occasion& occasion, const GeneratedSignal& signal) {
+  // A thread's own SIGPIPE comes without (kernel: SEND_SIG_NOINFO).
+  const bool by_kernel = !signal.group && signal.origin == SignalOrigin::kOther;
+  const auto info = [&] { return by_kernel ? 0 : signal_info(occasion, signal); };
+  const auto target = [&] { return occasion.services().task_struct(signal.target); };
+  const Passing sending = !is_sent(signal) ? Passing() : occasion.enter(Hook::do_send_sig_info, [&](Arguments& a) {
+    a[0] = static_cast<u64>(s64{signal.signal});
+    a.lazily(1, info);
+    a.lazily(2, target);
+    a[3] = signal.group;  // PIDTYPE_TGID, PIDTYPE_PID
+  });
   occasion.trace(
       Hook::trace_signal_generate,
       [&](Arguments& a) {
         a[0] = static_cast<u64>(s64{signal.signal});
-        a.lazily(1, [&] { return occasion.place(SigInfo{signal.signal, signal.error, signal.code, 0, {}}); });
-        a.lazily(2, [&] { return occasion.services().task_struct(signal.target); });
+        a.lazily(1, info);
+        a.lazily(2, target);
         a[3] = signal.group;
         a[4] = static_cast<u64>(s64{signal.outcome});
       },
@@ -174,6 +272,7 @@ void pass_signal(Occasion& occasion, const GeneratedSignal& signal) {
         r.set("group", signal.group);
         r.set("result", signal.outcome);
       });
+  sending.leave(0);
 }
 
 }  // namespace bpfemu

@@ -52,6 +52,7 @@ class OccasionMemory {
 };
 
 class Sleepers;
+class ThreadWords;
 class SocketWatch;
 
 // What telling needs of the model.
@@ -66,6 +67,7 @@ struct HookServices {
   Sockets& sockets;
   SocketWatch& socket_watch;
   Sleepers& sleepers;
+  ThreadWords& thread_words;
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
   std::function<u64(const TaskFacts&)> task_struct_of;
   // By which name programs see the thread from now on; none: by its own again.

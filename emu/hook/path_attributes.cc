@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that ask for or change what a file is: stat and its like, links' texts, extended attributes, times, sizes.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "emu/hook/capability_checks.h"
 #include "emu/hook/changes.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
@@ -232,6 +234,40 @@ Path setting_times(Transit& call) {
   vfs_utimes.leave(co_await call.done());
 }
 
+// kernel: xattr_permission, and what it asks behind that. Of attributes of users the file's mode is looked at first.
+static void pass_attribute(Transit& call, Hook vfs, const FileFacts& file, const std::string& name) {
+  const bool changes = vfs == Hook::vfs_setxattr || vfs == Hook::vfs_removexattr;
+  if (changes && file.mount->read_only) return;
+  if (name.starts_with("trusted.") && !pass_capable(call, CAP_SYS_ADMIN)) return;
+  if (name.starts_with("user.") && !file.regular() && !file.folder()) return;
+  const auto dentry = [&] { return call.services().files.dentry(file).address(); };
+  const auto text = [&] { return call.services().objects.text(name); };
+  const auto of_name = [&](Arguments& a) {
+    a.lazily(0, dentry);
+    a.lazily(1, text);
+  };
+  const auto in_mount = [&](Arguments& a) {
+    a.lazily(0, [&] { return mount_user_namespace(call); });
+    a.lazily(1, dentry);
+    a.lazily(2, text);
+    if (vfs == Hook::vfs_removexattr) return;
+    a.lazily(3, [&] {
+      const size_t size = static_cast<size_t>(std::min<u64>(call.arg(3), 512));
+      const u64 value = size ? call.place_zeroed(size) : 0;
+      if (value) (void)call.task().read(call.arg(2), reinterpret_cast<void*>(value), size);
+      return value;
+    });
+    a[4] = call.arg(3);
+    a[5] = static_cast<u32>(call.arg(4));
+  };
+  switch (vfs) {
+    case Hook::vfs_setxattr: call.ask(Hook::security_inode_setxattr, in_mount); break;
+    case Hook::vfs_removexattr: call.ask(Hook::security_inode_removexattr, in_mount); break;
+    case Hook::vfs_getxattr: call.ask(Hook::security_inode_getxattr, of_name); break;
+    default: call.ask(Hook::security_inode_listxattr, [&](Arguments& a) { a.lazily(0, dentry); });
+  }
+}
+
 // [l]setxattr, [l]getxattr, [l]listxattr, [l]removexattr, and those of descriptors.
 Path attributes(Transit& call) {
   const long number = call.number();
@@ -277,6 +313,7 @@ Path attributes(Transit& call) {
         a[5] = call.arg(4);
       }
     });
+  if (facts && name) pass_attribute(call, vfs, *facts, *name);
   passing.leave(co_await call.done());
 }
 

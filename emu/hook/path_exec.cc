@@ -203,7 +203,6 @@ void make_secure(Task& task) {
 
 // execve, execveat
 Path executing(Transit& call) {
-  for (Hook hook : {Hook::security_mmap_file, Hook::security_mmap_addr}) call.untold(hook);  // of what it maps
   if (rename_awaited(call)) call.caller_facts = named_facts(call, call.task().tid());
   if (!listened_to(call)) co_return;
   const bool at_folder = call.number() == SYS_execveat;

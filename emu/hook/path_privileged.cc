@@ -4,7 +4,6 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,7 +14,6 @@
 #include <algorithm>
 
 #include "emu/hook/capability_checks.h"
-#include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
 
 namespace bpfemu {
@@ -118,21 +116,6 @@ void set_time(Transit& call) {
   if (!clock || call.arg(0) == CLOCK_REALTIME) pass_capable(call, CAP_SYS_TIME);
 }
 
-// mount and umount come this far where their path leads somewhere; umount looks at its last name itself.
-bool change_mounts(Transit& call) {
-  const bool mounts = call.number() == SYS_mount;
-  const u32 flags = static_cast<u32>(call.arg(mounts ? 3 : 1));
-  if (!mounts && flags & ~u32{MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW}) return false;
-  const bool keep = !mounts && flags & UMOUNT_NOFOLLOW;
-  Lookup at(call, kHere, call.arg(mounts ? 1 : 0), keep ? Lookup::Last::kKeep : Lookup::Last::kFollow);
-  return at.named() && at.target() && pass_capable(call, CAP_SYS_ADMIN);
-}
-
-void change_root(Transit& call) {
-  Lookup at(call, kHere, call.arg(0), Lookup::Last::kFollow);
-  if (at.named() && at.target() && at.target()->folder()) pass_capable(call, CAP_SYS_CHROOT);
-}
-
 // kernel: copy_namespaces, unshare_nsproxy_namespaces
 void make_namespaces(Transit& call, u64 flags) {
   constexpr u64 kSpaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
@@ -178,19 +161,6 @@ void use_bpf(Transit& call) {
 
 }  // namespace
 
-// mount and the calls that it is made of since 5.2
-Path mounting(Transit& call) {
-  // What fsconfig asks depends on the file system.
-  const bool goes_on = call.number() == SYS_mount      ? change_mounts(call)
-                       : call.number() == SYS_fsconfig ? true
-                                                       : pass_capable(call, CAP_SYS_ADMIN);
-  if (!goes_on) co_return;
-  for (Hook hook : {Hook::vfs_get_tree, Hook::vfs_get_super, Hook::vfs_create_mount, Hook::vfs_kern_mount,
-                    Hook::vfs_parse_fs_param_source, Hook::vfs_parse_fs_param, Hook::vfs_parse_fs_string,
-                    Hook::vfs_dup_fs_context, Hook::vfs_clean_context})
-    call.untold(hook);
-}
-
 void pass_own_checks(Transit& call) {
   const auto first =
       std::ranges::find_if(kFirstThings, [&](const FirstThing& thing) { return thing.call == call.number(); });
@@ -223,8 +193,6 @@ void pass_own_checks(Transit& call) {
     case SYS_clock_settime:
     case SYS_adjtimex:
     case SYS_clock_adjtime: set_time(call); break;
-    case SYS_umount2: change_mounts(call); break;
-    case SYS_chroot: change_root(call); break;
     case SYS_unshare:
     case SYS_clone: make_namespaces(call, call.arg(0)); break;
     case SYS_kill:

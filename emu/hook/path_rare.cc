@@ -49,6 +49,22 @@ Path controlling_device(Transit& call) {
   co_return;
 }
 
+// What a lock is asked for (kernel: fcntl_setlk). Another kind, and one that the file is not open for, come to no question.
+static void pass_lock(Transit& call) {
+  if (!call.awaited(Hook::security_file_lock) && !call.decided(Hook::security_file_lock)) return;
+  OpenFile file(call, call.arg(0));
+  struct flock lock;
+  if (!file.usable() || !call.task().read(call.arg(2), &lock, sizeof lock)) return;
+  const bool fits = lock.l_type == F_UNLCK || (lock.l_type == F_RDLCK && file.readable()) ||
+                    (lock.l_type == F_WRLCK && file.writable());
+  const bool of_file = call.arg(1) == F_OFD_SETLK || call.arg(1) == F_OFD_SETLKW;
+  if (!fits || (of_file && lock.l_pid)) return;
+  call.ask(Hook::security_file_lock, [&](Arguments& a) {
+    a.lazily(0, [&] { return file.address(); });
+    a[1] = static_cast<u32>(lock.l_type);
+  });
+}
+
 // fcntl
 Path controlling_file(Transit& call) {
   pass_control(call, Hook::security_file_fcntl);
@@ -58,7 +74,10 @@ Path controlling_file(Transit& call) {
     case F_SETLK:
     case F_SETLKW:
     case F_OFD_SETLK:
-    case F_OFD_SETLKW: call.untold(Hook::vfs_lock_file); break;
+    case F_OFD_SETLKW:
+      pass_lock(call);
+      call.untold(Hook::vfs_lock_file);
+      break;
     case F_SETLEASE: call.untold(Hook::vfs_setlease); break;
     default:;
   }

@@ -260,6 +260,19 @@ Path making_socket(Transit& call) {
   if (call.denial()) (void)call.task().call(SYS_close, {static_cast<u64>(result)});
 }
 
+// They are not connected yet.
+static void pass_pair(Transit& call, const int (&ends)[2]) {
+  call.ask(Hook::security_socket_socketpair, [&](Arguments& a) {
+    for (u32 n = 0; n < 2; ++n) {
+      const SocketRef end = sockets_of(call).behind(call.task(), ends[n]);
+      if (!end) continue;
+      const KernelObject object = sockets_of(call).socket(*end);
+      object.set("state", kUnconnected);
+      a[n] = object.address();
+    }
+  });
+}
+
 // socketpair
 Path making_pair(Transit& call) {
   const Wanted wanted(call);
@@ -270,6 +283,7 @@ Path making_pair(Transit& call) {
   tell_made(call, wanted, ends[0]);
   tell_creation(call, wanted);
   tell_made(call, wanted, ends[1]);
+  pass_pair(call, ends);
   if (!call.denial()) co_return;
   for (int end : ends) (void)call.task().call(SYS_close, {static_cast<u64>(end)});
 }
@@ -318,11 +332,28 @@ Path listening(Transit& call) {
   const u64 most = sockets_of(call).most_waiting();
   const u64 backlog = std::min<u64>(static_cast<u32>(call.arg(1)), most);
   ask_socket(call, Hook::security_socket_listen, *socket, backlog);
+  // Datagrams have no listen() of their own.
+  if (socket->facts.family == AF_UNIX && socket->facts.type != SOCK_DGRAM) {
+    const Passing unix_listen = enter_socket(call, Hook::unix_listen, *socket, backlog);
+    const s64 result = co_await call.done();
+    (void)sockets_of(call).behind(call.task(), fd);
+    (void)sockets_of(call).socket(*socket);
+    unix_listen.leave(as_int(result));
+    co_return;
+  }
   if (!socket->facts.is_tcp()) co_return;
   const Passing inet_listen = enter_socket(call, Hook::inet_listen, *socket, backlog);
   const s64 result = co_await call.done();
   (void)sockets_of(call).behind(call.task(), fd);
-  if (result == 0 && socket->told == kTcpClose) tcp.store_state(*socket, kTcpListen);
+  if (result == 0 && socket->told == kTcpClose) {
+    const Passing start = call.enter(Hook::inet_csk_listen_start, [&](Arguments& a) {
+      const KernelObject sock = tcp.sockets().sock(*socket);
+      sock.set("sk_max_ack_backlog", static_cast<u32>(backlog));
+      a[0] = sock.address();
+    });
+    tcp.store_state(*socket, kTcpListen);
+    start.leave(0);
+  }
   (void)sockets_of(call).socket(*socket);
   inet_listen.leave(as_int(result));
 }

@@ -4,11 +4,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "emu/hook/capability_checks.h"
+#include "emu/hook/open_file.h"
 #include "emu/hook/paths.h"
 #include "emu/hook/task_name.h"
 
@@ -41,6 +43,33 @@ u64 clone_flags(Transit& call) {
     case SYS_clone3: return call.task().read(call.arg(0), &flags, sizeof flags) ? flags : 0;
     default: return static_cast<u32>(call.arg(0)) & ~u64{CSIGNAL};
   }
+}
+
+// struct kernel_clone_args; a stack that clone3 is given grows down from its end.
+u64 clone_arguments(Transit& call, u64 flags) {
+  const KernelObject args = local(call, "kernel_clone_args");
+  args.set("flags", flags);
+  args.set("exit_signal", s32{SIGCHLD});
+  if (call.number() == SYS_clone) {
+    args.set("exit_signal", static_cast<s32>(call.arg(0) & CSIGNAL));
+    args.set("stack", call.arg(1));
+    for (const char* member : {"parent_tid", "pidfd"}) args.set(member, call.arg(2));
+    args.set("child_tid", call.arg(3));
+    args.set("tls", call.arg(4));
+  }
+  clone_args given{};
+  const size_t size = std::min<size_t>(call.arg(1), sizeof given);
+  if (call.number() != SYS_clone3 || !call.task().read(call.arg(0), &given, size)) return args.address();
+  args.set("exit_signal", static_cast<s32>(given.exit_signal));
+  args.set("stack", given.stack ? given.stack + given.stack_size : 0);
+  args.set("stack_size", given.stack_size);
+  args.set("parent_tid", given.parent_tid);
+  args.set("pidfd", given.pidfd);
+  args.set("child_tid", given.child_tid);
+  args.set("tls", given.tls);
+  args.set("set_tid_size", given.set_tid_size);
+  args.set("cgroup", static_cast<s32>(given.cgroup));
+  return args.address();
 }
 
 // What copy_process() refuses before it copies anything.
@@ -110,6 +139,8 @@ void pass_access(Transit& call, pid_t tid) {
 Path making_task(Transit& call) {
   const u64 flags = clone_flags(call);
   const bool possible = is_possible(flags);
+  const Passing kernel_clone =
+      call.enter(Hook::kernel_clone, [&](Arguments& a) { a.lazily(0, [&] { return clone_arguments(call, flags); }); });
   if (possible) {
     call.enter(Hook::sched_fork,
                [&](Arguments& a) {
@@ -128,6 +159,7 @@ Path making_task(Transit& call) {
   const bool unsure = result == -EAGAIN || result == -ENOMEM || result == kRestart;
   if (possible && unsure && call.awaited(Hook::sched_fork))
     call.services().unmodelled.note("kprobe", "sched_fork of a fork that fails");
+  kernel_clone.leave(result);
 }
 
 // kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo. Of several targets each is asked about by itself, which is not

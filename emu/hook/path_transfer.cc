@@ -116,12 +116,19 @@ KernelObject iov_iter(Transit& call, const Transfer& wanted, bool writes) {
   return iter;
 }
 
+// A file below /proc/sys.
+bool is_setting(OpenFile& file) {
+  return file.is_regular_on("proc") && file.facts()->path.starts_with("/sys/");
+}
+
 // The file's own read_iter() or write_iter(), if it is one that can be listened to.
 std::optional<Hook> own_function(Transit& call, OpenFile& file, const Direction& way) {
   if (call.awaited(way.ext4) && file.is_regular_on("ext4")) return way.ext4;
   if (way.writes && call.awaited(Hook::tty_write) &&
       (file.is_device(4, 0, 255) || file.is_device(5, 0, 0) || file.is_device(136, 0, 0xfffff)))
     return Hook::tty_write;
+  const Hook setting = way.writes ? Hook::proc_sys_write : Hook::proc_sys_read;
+  if (call.awaited(setting) && is_setting(file)) return setting;
   if (!way.writes && call.awaited(Hook::urandom_read_iter) && file.is_device(1, 9, 9)) return Hook::urandom_read_iter;
   return std::nullopt;
 }

@@ -166,9 +166,10 @@ void Scheduler::ended() {
 
 void Scheduler::began(pid_t child) {
   const u32 cpu = facts_of(occasion_.task().tid(), 0).cpu;
+  const auto begun = [&](Arguments& a) { a.lazily(0, [&] { return task_struct({child, State::kRunning}, cpu); }); };
+  const Passing wake_up_new_task = occasion_.enter(Hook::wake_up_new_task, begun);
   occasion_.trace(
-      Hook::trace_sched_wakeup_new,
-      [&](Arguments& a) { a.lazily(0, [&] { return task_struct({child, State::kRunning}, cpu); }); },
+      Hook::trace_sched_wakeup_new, begun,
       [&](Record& r) {
         const TaskFacts facts = facts_of(child, cpu);
         r.comm("comm", facts);
@@ -176,6 +177,7 @@ void Scheduler::began(pid_t child) {
         r.set("prio", facts.priority);
         r.set("target_cpu", cpu);
       });
+  wake_up_new_task.leave(0);
   if (awaited(occasion_)) pass_switch({}, {child}, cpu, now());
 }
 

@@ -23,6 +23,8 @@ class Transit : public Occasion {
   // execve: who made the call, as he was then, when somebody wants to know.
   std::optional<TaskFacts> caller_facts;
 
+  // What the denied call gives, where that is no error.
+  void deny_with(s64 result) { denial_ = result; }
   // The call passes the hook, but when and with what is not modelled: that is said where somebody listens.
   void untold(Hook hook);
 

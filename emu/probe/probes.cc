@@ -61,6 +61,7 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .sockets = sockets_,
                 .socket_watch = socket_watch_,
                 .sleepers = sleepers_,
+                .thread_words = thread_words_,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
                 .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); },
                 .show_name = [this](pid_t tid, const auto& name) { runner_.show_name(tid, name); }},
@@ -135,7 +136,8 @@ void Probes::programs_changed() {
   sideband_.events_changed();
   entry |= sideband_.changing_calls();
   exit |= sideband_.calls();
-  const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry);
+  const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry) || awaited(Hook::do_send_sig_info, Side::kEntry) ||
+                       awaited(Hook::do_send_sig_info, Side::kReturn);
   if (signals != std::exchange(wanted_signals_, signals)) parts_.host.want_signals(signals);
   if (entry == wanted_entry_ && exit == wanted_exit_) return;
   wanted_entry_ = entry;
@@ -300,6 +302,7 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   transits_.renamed(old_tid, task.tid());
   sleepers_.forget(old_tid);
   sleepers_.forget(task.tid());
+  for (const pid_t tid : {old_tid, task.tid()}) (void)thread_words_.take(tid);
   // The new program's registers say execve whatever the call was; only execveat gives such names.
   const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
   Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = number});
@@ -327,6 +330,7 @@ void Probes::task_gone(pid_t tid) {
   for (Point* point : targeted_) point->filter.gone(tid);
   transits_.forget(tid);
   sleepers_.forget(tid);
+  (void)thread_words_.take(tid);
   runner_.forget(tid);
 }
 

@@ -12,6 +12,7 @@
 #include "emu/abi/pt_regs.h"
 #include "emu/hook/sleepers.h"
 #include "emu/hook/socket_watch.h"
+#include "emu/hook/thread_words.h"
 #include "emu/hook/transit.h"
 #include "emu/ports/event_sink.h"
 #include "emu/ports/host.h"
@@ -142,6 +143,7 @@ class Probes : public EventSink, public HookSink {
   Sockets sockets_;
   SocketWatch socket_watch_;
   Sleepers sleepers_;
+  ThreadWords thread_words_;
   HookServices services_;
   Transits transits_;
   std::array<std::array<Listeners, static_cast<size_t>(Side::kCount)>, kHooks> hooks_;

@@ -5,11 +5,16 @@
 #define _GNU_SOURCE
 #endif
 #include <netinet/in.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 
 #include "kernel_btf.h"
 
@@ -195,7 +200,38 @@ static void open_files(void) {
   char* page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   DENY("mmap_addr", mmap(page, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), (*page = 1));
   DENY("file_mprotect", mprotect(page + 4096, 4096, PROT_READ), (page[4096] = 1));
+  char* room = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  *room = 2;
+  DENY("mmap_addr", mremap(room, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, room + 4096), *room == 2);
+  DENY("file_lock", flock(fd, LOCK_EX), 1);
+  DENY("inode_listxattr", listxattr("o", NULL, 0), 1);
+  struct statfs facts;
+  DENY("sb_statfs", statfs("o", &facts), 1);
   close(fd);
+}
+
+// A heap whose end may not move stays as it is, and says so in no other way.
+static void heap(void) {
+  const struct decider d = attach(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "bpf_lsm_mmap_addr");
+  if (d.link < 0) return;
+  const long end = syscall(SYS_brk, 0), before = asked(d);
+  answer(d, -EUCLEAN);
+  CHECK(syscall(SYS_brk, end + 8192) == end && asked(d) == before + 1);
+  answer(d, 0);
+  CHECK(syscall(SYS_brk, end + 8192) == end + 8192 && syscall(SYS_brk, end) == end);
+  CHECK(asked(d) == before + 2);
+  detach(d);
+}
+
+// Where mounts may be made.
+static void mounts(void) {
+  struct statfs facts;
+  mkdir("mounted", 0700);
+  if (mount("none", "mounted", "tmpfs", 0, NULL) != 0) return;
+  umount("mounted");
+  const int tmpfs = 0x01021994;
+  DENY("sb_mount", mount("none", "mounted", "tmpfs", 0, "size=64k"), exists("mounted"));
+  DENY("sb_umount", umount("mounted"), statfs("mounted", &facts) == 0 && facts.f_type == tmpfs);
 }
 
 static void sockets(void) {
@@ -213,7 +249,17 @@ static void sockets(void) {
   DENY("socket_connect", connect(client, (void*)&any, sizeof any), getpeername(client, (void*)&any, &size) != 0);
   connect(client, (void*)&any, sizeof any);
   DENY("socket_accept", closed(accept(server, NULL, NULL)), 1);
+  int one = 1;
+  socklen_t length = sizeof one;
+  DENY("socket_getsockname", getsockname(server, (void*)&any, &size), 1);
+  DENY("socket_getpeername", getpeername(client, (void*)&any, &size), 1);
+  DENY("socket_setsockopt", setsockopt(server, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one),
+       getsockopt(server, SOL_SOCKET, SO_KEEPALIVE, &one, &length) == 0 && one == 0 && (one = 1));
+  DENY("socket_getsockopt", getsockopt(server, SOL_SOCKET, SO_TYPE, &one, &length), 1);
   int ends[2];
+  lowest = free_descriptor() + 3;
+  DENY("socket_socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, ends), free_descriptor() == lowest);
+  for (int i = 0; i < 2; ++i) close(ends[i]);
   char buffer[4];
   CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
   DENY("socket_sendmsg", send(ends[0], "x", 1, 0), recv(ends[1], buffer, 1, MSG_DONTWAIT) == -1);
@@ -236,6 +282,15 @@ static void tasks(void) {
   DENY("task_alloc", fork_and_wait(), waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
   DENY("task_kill", kill(getpid(), SIGUSR1), signals == 0);
   DENY("task_setnice", setpriority(PRIO_PROCESS, 0, 5), getpriority(PRIO_PROCESS, 0) == 0);
+  struct sched_param plain = {0};
+  struct rlimit limit = {0};
+  DENY("task_getpgid", getpgid(getpid()), 1);
+  DENY("task_getsid", getsid(getpid()), 1);
+  DENY("task_getscheduler", sched_getscheduler(0), 1);
+  DENY("task_setscheduler", sched_setscheduler(0, SCHED_BATCH, &plain), sched_getscheduler(0) == SCHED_OTHER);
+  DENY("task_setrlimit", setrlimit(RLIMIT_CORE, &limit), 1);
+  DENY("task_setioprio", syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 5), syscall(SYS_ioprio_get, 1, 0) != (2 << 13 | 5));
+  DENY("task_getioprio", syscall(SYS_ioprio_get, 1, 0), 1);
   char name[16] = {0};
   DENY("task_prctl", prctl(PR_SET_NAME, "renamed"), prctl(PR_GET_NAME, name) == 0 && strcmp(name, "renamed") != 0);
 }
@@ -348,6 +403,8 @@ int main(void) {
   CHECK(mkdtemp(folder) && chdir(folder) == 0);
   files();
   open_files();
+  heap();
+  mounts();
   sockets();
   tasks();
   bpf_itself();
@@ -356,6 +413,6 @@ int main(void) {
   unasked();
   executions();
   refused();
-  if (demanded() && deciders < 48) printf("only %d were decided\n", deciders);
+  if (demanded() && deciders < 64) printf("only %d were decided\n", deciders);
   return 0;
 }

@@ -47,7 +47,7 @@ struct Row {
   const char* more = "ret=ret";
   // Softirqs reach it as whoever they interrupt: it is listened to in all tasks.
   bool in_any_task = false;
-  // The steps in which it is left out: the mappings of an exec and of a uprobe's slots are not told of.
+  // The steps in which it is left out: the mapping of a uprobe's slots is not told of.
   const char* left_out_in = "";
 };
 std::vector<Row> all_rows();

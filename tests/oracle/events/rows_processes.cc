@@ -21,11 +21,32 @@ constexpr Row kRows[] = {
     {kTrace, "signal:signal_generate", "sig=sig errno=errno code=code comm=comm:str pid=pid:pid group=group result=result",
      "sig=arg0 task=arg2->pid:pid group=arg3 result=arg4"},
     {kFunction, "__set_task_comm", "task=arg0->pid:pid name=arg1:str exec=arg2", ""},
+    {kTrace, "signal:signal_deliver", "sig=sig errno=errno code=code handler=sa_handler:set flags=sa_flags:x",
+     "sig=arg0 handler=arg2->sa.sa_handler:set flags=arg2->sa.sa_flags:x"},
+    {kTrace, "sched:sched_process_wait", "comm=comm:str pid=pid:pid prio=prio", "pid=arg0"},
+    {kFunction, "kernel_clone",
+     "flags=arg0->flags:x signal=arg0->exit_signal stack=arg0->stack:set child=arg0->child_tid:set parent=arg0->parent_tid:set",
+     "ret=ret:pid"},
+    {kFunction, "wake_up_new_task", "child=arg0->pid:pid comm=arg0->comm:str", ""},
+    {kEntry, "do_group_exit", "code=arg0:x"},
+    {kEntry, "do_exit", "code=arg0:x"},
+    {kFunction, "do_send_sig_info", "sig=arg0 task=arg2->pid:pid type=arg3", "ret=ret"},
     {kFunction, "sched_fork", "flags=arg0:x child=arg1->comm:str", "ret=ret"},
     {kFunction, "security_task_alloc", "comm=arg0->comm:str flags=arg1:x", "ret=ret"},
     {kFunction, "security_task_kill", "task=arg0->pid:pid sig=arg2", "ret=ret"},
     {kFunction, "security_task_setnice", "task=arg0->pid:pid nice=arg1", "ret=ret"},
     {kFunction, "security_task_prctl", "option=arg0 arg2=arg1:set arg3=arg2", "ret=ret"},
+    {kFunction, "security_task_getpgid", "task=arg0->pid:pid", "ret=ret"},
+    {kFunction, "security_task_setpgid", "task=arg0->pid:pid group=arg1:pid", "ret=ret"},
+    {kFunction, "security_task_getsid", "task=arg0->pid:pid", "ret=ret"},
+    {kFunction, "security_task_getscheduler", "task=arg0->pid:pid", "ret=ret"},
+    {kFunction, "security_task_setscheduler", "task=arg0->pid:pid", "ret=ret"},
+    {kFunction, "security_task_getioprio", "task=arg0->pid:pid", "ret=ret"},
+    {kFunction, "security_task_setioprio", "task=arg0->pid:pid value=arg1:x", "ret=ret"},
+    {kFunction, "security_task_setrlimit", "task=arg0->pid:pid resource=arg1 soft=arg2->rlim_cur", "ret=ret"},
+    {kFunction, "security_task_prlimit", "flags=arg2", "ret=ret"},
+    {kFunction, "security_path_chroot", "name=arg0->dentry->d_name.name:str", "ret=ret"},
+    {kFunction, "security_syslog", "type=arg0", "ret=ret"},
     {kFunction, "security_bprm_creds_for_exec", "name=arg0->filename:str argc=arg0->argc", "ret=ret"},
     {kFunction, "security_bprm_check", "name=arg0->filename:str file=arg0->file->f_path.dentry->d_name.name:str", "ret=ret"},
     {kKprobe | kFentry, "security_bprm_committing_creds", "name=arg0->filename:str"},
@@ -46,7 +67,7 @@ std::span<const Row> process_rows() { return kRows; }
 
 std::vector<Row> all_rows() {
   std::vector<Row> rows;
-  for (const auto family : {file_rows(), name_rows(), security_rows(), process_rows(), socket_rows(), call_rows()})
+  for (const auto family : {file_rows(), name_rows(), security_rows(), process_rows(), socket_rows(), memory_rows(), call_rows()})
     rows.insert(rows.end(), family.begin(), family.end());
   return rows;
 }

@@ -15,6 +15,8 @@ std::span<const Step> process_steps();
 std::span<const Step> signal_steps();
 std::span<const Step> socket_steps();
 std::span<const Step> memory_steps();
+std::span<const Step> mount_steps();
+std::span<const Step> question_steps();
 std::span<const Step> user_steps();
 
 // Ends the workload when what a step needs is not so.

@@ -3,9 +3,12 @@
 #include "tests/oracle/events/steps.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/shm.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 namespace events {
 namespace {
@@ -34,6 +37,53 @@ void file_mappings() {
   call(SYS_unlink, "mapped");
 }
 
+void heap() {
+  const long end = call(SYS_brk, 0L);
+  call(SYS_brk, end + 1);
+  call(SYS_brk, end + 3 * 4096);
+  call(SYS_brk, end + 3 * 4096);
+  call(SYS_brk, end);
+  call(SYS_brk, 4096L);
+  call(SYS_brk, -4096L);
+}
+
+void moved_mappings() {
+  const long at = call(SYS_mmap, 0L, 16L << 12, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+  call(SYS_munmap, at + (8L << 12), 8L << 12);
+  call(SYS_mremap, at, 2L << 12, 3L << 12, 0, 0L);
+  const long moved = call(SYS_mremap, at, 2L << 12, 12L << 12, MREMAP_MAYMOVE, 0L);
+  call(SYS_mremap, moved, 12L << 12, 2L << 12, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+  call(SYS_mremap, at, 1L << 12, 1L << 12, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0L);
+  call(SYS_mremap, at, 2L << 12, 2L << 12, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+  call(SYS_mremap, 4096L, 4096L, 8192L, MREMAP_MAYMOVE, 0L);
+  call(SYS_mremap, at, 4096L, 0L, MREMAP_MAYMOVE, 0L);
+  call(SYS_munmap, at, 8L << 12);
+  call(SYS_mmap, 0L, 4096L, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0L);
+}
+
+void shared_memory() {
+  const int id = static_cast<int>(call(SYS_shmget, IPC_PRIVATE, 8192L, 0600));
+  const long at = call(SYS_shmat, id, 0L, 0);
+  call(SYS_shmat, id, at, 0);
+  const long again = call(SYS_shmat, id, 0L, SHM_RDONLY);
+  call(SYS_shmdt, at);
+  call(SYS_shmdt, again);
+  call(SYS_shmctl, id, IPC_RMID, 0L);
+  call(SYS_shmat, id, 0L, 0);
+  call(SYS_shmdt, 4096L);
+}
+
+void futexes() {
+  u32 word = 1;
+  const timespec little{0, 1'000'000}, wrong{0, -1};
+  call(SYS_futex, &word, FUTEX_WAIT, 0, 0L, 0L, 0);
+  call(SYS_futex, &word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1, &little, 0L, 0);
+  call(SYS_futex, &word, FUTEX_WAIT, 1, &wrong, 0L, 0);
+  call(SYS_futex, &word, FUTEX_WAKE, 1, 0L, 0L, 0);
+  call(SYS_futex, &word, FUTEX_REQUEUE, 1, 2L, &word, 0);
+  call(SYS_futex, &word, 99, 1, 2L, &word, 0);
+}
+
 void random_bytes() {
   char bytes[16];
   call(SYS_getrandom, bytes, sizeof bytes, 0);
@@ -59,7 +109,8 @@ void others() {
 }
 
 constexpr Step kSteps[] = {
-    {"mappings", mappings}, {"file mappings", file_mappings}, {"random", random_bytes}, {"others", others},
+    {"mappings", mappings}, {"file mappings", file_mappings}, {"heap", heap}, {"moved mappings", moved_mappings},
+    {"shared memory", shared_memory}, {"futexes", futexes}, {"random", random_bytes}, {"others", others},
 };
 
 }  // namespace

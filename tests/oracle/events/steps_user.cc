@@ -135,6 +135,7 @@ std::span<const Step> user_steps() { return kSteps; }
 std::vector<Step> all_steps() {
   std::vector<Step> steps;
   for (const auto family : {file_steps(), name_steps(), process_steps(), signal_steps(), socket_steps(), memory_steps(),
+                            mount_steps(), question_steps(),
                             user_steps()})
     steps.insert(steps.end(), family.begin(), family.end());
   return steps;

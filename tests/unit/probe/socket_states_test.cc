@@ -7,6 +7,7 @@
 #include "emu/hook/sleepers.h"
 #include "emu/hook/socket_watch.h"
 #include "emu/hook/tcp.h"
+#include "emu/hook/thread_words.h"
 #include "tests/unit/probe/world.h"
 
 namespace bpfemu {
@@ -35,6 +36,7 @@ struct Fixture : World {
   Sockets sockets{objects, &kernel.symbols()};
   SocketWatch watch{sink, services};
   Sleepers sleepers;
+  ThreadWords words;
   HookServices services{.host = host,
                         .unmodelled = unmodelled,
                         .kernel = kernel,
@@ -45,6 +47,7 @@ struct Fixture : World {
                         .sockets = sockets,
                         .socket_watch = watch,
                         .sleepers = sleepers,
+                        .thread_words = words,
                         .task_struct = [](pid_t) { return u64{0}; },
                         .task_struct_of = [](const TaskFacts&) { return u64{0}; },
                         .show_name = [](pid_t, const std::optional<std::string>&) {}};
