@@ -75,6 +75,8 @@ constexpr Narrowed kNarrowed[] = {
     {SYS_setrlimit, 0, BPF_JEQ, {RLIMIT_MEMLOCK, RLIMIT_MEMLOCK, RLIMIT_MEMLOCK, RLIMIT_MEMLOCK}, true},
     // Through these programs are attached, whoever is on the other side (emu/syscalls/network.cc).
     {SYS_socket, 0, BPF_JEQ, {AF_PACKET, AF_XDP, AF_XDP, AF_XDP}, true},
+    // And messages to rtnetlink, of those who do not ask for extended errors.
+    {SYS_sendto, 5, BPF_JEQ, {sizeof(sockaddr_nl), sizeof(sockaddr_nl), sizeof(sockaddr_nl), sizeof(sockaddr_nl)}, true},
     // And SO_PASSCRED asks for ids (emu/syscalls/socket_ids.cc).
     {SYS_setsockopt, 2, BPF_JEQ, {NETLINK_EXT_ACK, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, SO_PASSCRED}, true},
 };

@@ -11,7 +11,7 @@
 
 namespace bpfemu {
 
-enum class ObjectKind { kMap, kProgram, kBtf, kLink, kPerfEvent, kIterator };
+enum class ObjectKind { kMap, kProgram, kBtf, kLink, kPerfEvent, kIterator, kSocket };
 
 class Object {
  public:

@@ -47,6 +47,7 @@ class MapObject : public Object {
   std::shared_ptr<MapObject> inner_template;         // map-in-map: what an inner map must look like
   std::map<u32, std::shared_ptr<Object>> elements;   // what fd-valued elements (prog, perf event, map, cgroup) hold
   std::multimap<u64, std::shared_ptr<Object>> hashed_elements;  // the same of a hash of maps, by arena address
+  std::map<u32, std::shared_ptr<Object>> socket_programs;  // of a map of sockets, by attach type (kernel: sk_psock_progs)
   // Of maps whose elements are programs: what all of them must have in common, fixed by the first (kernel: map->owner).
   struct Owner {
     u32 type = 0;

@@ -16,7 +16,7 @@ class Tcp {
   explicit Tcp(Occasion& occasion) : occasion_(occasion), packets_(occasion) {}
 
   Sockets& sockets() { return occasion_.services().sockets; }
-  u64 sock(const FollowedSocket& socket) { return sockets().sock(socket).address(); }
+  u64 sock(FollowedSocket& socket) { return sockets().sock(socket).address(); }
   Packets& packets() { return packets_; }
 
   // kernel: tcp_set_state, and inet_sk_state_store, which a listener and its children go through alone.

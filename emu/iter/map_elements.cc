@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // bpf_map_elem: the elements of one map.
-#include <fmt/format.h>
-
 #include "emu/base/bytes.h"
-#include "emu/iter/targets.h"
+#include "emu/iter/map_subject.h"
 
 namespace bpfemu {
 
@@ -48,18 +46,6 @@ class ElementWalk : public IterWalk {
   bool found_ = false;
 };
 
-class MapSubject : public IterSubject {
- public:
-  MapSubject(IterWorld& world, std::shared_ptr<MapObject> map) : world_(world), map_(std::move(map)) {}
-  Result<std::unique_ptr<IterWalk>> walk(Task&) override { return std::make_unique<ElementWalk>(world_, map_); }
-  void fill_info(bpf_link_info& info) const override { info.iter.map.map_id = map_->id(); }
-  std::string fdinfo() const override { return fmt::format("map_id:\t{}\n", map_->id()); }
-
- private:
-  IterWorld& world_;
-  std::shared_ptr<MapObject> map_;  // as user space holds it
-};
-
 }  // namespace
 
 // Kernel: bpf_iter_attach_map.
@@ -70,7 +56,7 @@ Result<std::unique_ptr<IterSubject>> map_element_subject(const IterRequest& requ
   const auto& verified = request.program.verified;
   if (verified.max_key_access > map->map().key_size || verified.max_value_access > shown_size(*map))
     return fail(EACCES);
-  return std::make_unique<MapSubject>(request.world, std::move(map));
+  return std::make_unique<MapSubject<ElementWalk>>(request.world, std::move(map));
 }
 
 }  // namespace bpfemu

@@ -3,12 +3,12 @@
 // listeners come first; otherwise they are in the order in which they were made (the kernel's is that of its hash
 // tables).
 #include <netinet/in.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <map>
 
 #include "emu/iter/targets.h"
+#include "emu/kernel/network.h"
 #include "emu/kernel/sockets.h"
 
 namespace bpfemu {
@@ -26,12 +26,6 @@ bool is_hashed_udp(const SocketFacts& facts) {
 }
 bool is_unix(const SocketFacts& facts) {
   return facts.family == AF_UNIX;
-}
-
-u32 network_of(const Task& task) {
-  struct stat st;
-  const std::string path = "/proc/" + std::to_string(task.tgid()) + "/ns/net";
-  return ::stat(path.c_str(), &st) == 0 ? static_cast<u32>(st.st_ino) : 0;
 }
 
 class SocketsWalk : public IterWalk {

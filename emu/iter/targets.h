@@ -13,6 +13,7 @@ Result<std::unique_ptr<IterSubject>> bpf_link_subject(const IterRequest& request
 // map_elements.cc: EBADF, EINVAL; EACCES: the program reads more than a key or a value has.
 Result<std::unique_ptr<IterSubject>> map_element_subject(const IterRequest& request);
 // task_targets.cc: EINVAL, EBADF.
+Result<std::unique_ptr<IterSubject>> socket_map_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> task_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> task_file_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> task_vma_subject(const IterRequest& request);

@@ -18,6 +18,7 @@
 
 namespace bpfemu {
 
+class SocketMaps;
 class Sockets;
 
 // A symbol of a loaded program's code.
@@ -35,6 +36,7 @@ struct IterWorld {
   KernelObjects& objects;
   BpfObjects bpf;
   Sockets& sockets;
+  SocketMaps& socket_maps;
   const KernelData& kernel;
   IdSpace<MapObject>& maps;
   IdSpace<Program>& programs;

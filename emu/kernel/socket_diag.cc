@@ -41,11 +41,11 @@ tcp_info info_of(const rtattr& attribute) {
   return info;
 }
 
-SocketFacts facts_of(const inet_diag_msg& told, size_t size) {
+SocketFacts facts_of(u8 protocol, const inet_diag_msg& told, size_t size) {
   SocketFacts facts;
   facts.family = told.idiag_family;
-  facts.type = SOCK_STREAM;
-  facts.protocol = IPPROTO_TCP;
+  facts.type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+  facts.protocol = protocol;
   facts.state = told.idiag_state;
   facts.inode = told.idiag_inode;
   facts.cookie = u64{told.id.idiag_cookie[1]} << 32 | told.id.idiag_cookie[0];
@@ -74,7 +74,7 @@ SocketFacts facts_of(const inet_diag_msg& told, size_t size) {
 SocketDiag::SocketDiag() : netlink_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)) {}
 
 // The kernel answers within sendto(); an answer to a question of before, of which nobody heard, is left out.
-Result<SocketFacts> SocketDiag::ask(u16 family, const SocketEnd& local, const SocketEnd& peer) {
+Result<SocketFacts> SocketDiag::ask(u8 protocol, u16 family, const SocketEnd& source, const SocketEnd& destination) {
   if (!netlink_) return fail(EOPNOTSUPP);
   Question question;
   question.header.nlmsg_len = sizeof question;
@@ -83,11 +83,11 @@ Result<SocketFacts> SocketDiag::ask(u16 family, const SocketEnd& local, const So
   question.header.nlmsg_seq = ++sequence_;
   inet_diag_req_v2& request = question.request;
   request.sdiag_family = static_cast<u8>(family);
-  request.sdiag_protocol = IPPROTO_TCP;
+  request.sdiag_protocol = protocol;
   request.idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1);
   request.idiag_states = ~0u;
-  put_end(local, request.id.idiag_src, request.id.idiag_sport);
-  put_end(peer, request.id.idiag_dst, request.id.idiag_dport);
+  put_end(source, request.id.idiag_src, request.id.idiag_sport);
+  put_end(destination, request.id.idiag_dst, request.id.idiag_dport);
   request.id.idiag_cookie[0] = request.id.idiag_cookie[1] = static_cast<u32>(INET_DIAG_NOCOOKIE);
   if (::send(netlink_.get(), &question, sizeof question, 0) < 0) return fail(EOPNOTSUPP);
   alignas(nlmsghdr) u8 answer[4096];
@@ -103,21 +103,26 @@ Result<SocketFacts> SocketDiag::ask(u16 family, const SocketEnd& local, const So
     }
     const size_t payload = NLMSG_PAYLOAD(header, 0);
     if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY || payload < sizeof(inet_diag_msg)) return fail(EOPNOTSUPP);
-    return facts_of(*static_cast<const inet_diag_msg*>(NLMSG_DATA(header)), payload);
+    return facts_of(protocol, *static_cast<const inet_diag_msg*>(NLMSG_DATA(header)), payload);
   }
 }
 
 // The kernel looks for a listener where no socket has these ends.
 Result<SocketFacts> SocketDiag::connected(u16 family, const SocketEnd& local, const SocketEnd& peer) {
-  SocketFacts facts = TRY(ask(family, local, peer));
+  SocketFacts facts = TRY(ask(IPPROTO_TCP, family, local, peer));
   if (facts.state == kTcpListen) return fail(ENOENT);
   return facts;
 }
 
 Result<SocketFacts> SocketDiag::listener(u16 family, const SocketEnd& local) {
-  SocketFacts facts = TRY(ask(family, local, {}));
+  SocketFacts facts = TRY(ask(IPPROTO_TCP, family, local, {}));
   if (facts.state != kTcpListen) return fail(ENOENT);
   return facts;
+}
+
+// Of UDP the kernel speaks of the ends as the sender sees them (udp_dump_one).
+Result<SocketFacts> SocketDiag::receiver(u16 family, const SocketEnd& local, const SocketEnd& peer) {
+  return ask(IPPROTO_UDP, family, peer, local);
 }
 
 }  // namespace bpfemu

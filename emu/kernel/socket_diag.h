@@ -20,9 +20,11 @@ class SocketDiag {
   Result<SocketFacts> connected(u16 family, const SocketEnd& local, const SocketEnd& peer);
   // The one that would accept a connection to `local`.
   Result<SocketFacts> listener(u16 family, const SocketEnd& local);
+  // The UDP socket that gets what `peer` sends to `local`.
+  Result<SocketFacts> receiver(u16 family, const SocketEnd& local, const SocketEnd& peer);
 
  private:
-  Result<SocketFacts> ask(u16 family, const SocketEnd& local, const SocketEnd& peer);
+  Result<SocketFacts> ask(u8 protocol, u16 family, const SocketEnd& source, const SocketEnd& destination);
 
   UniqueFd netlink_;
   u32 sequence_ = 0;

@@ -6,21 +6,17 @@
 #include <fmt/format.h>
 #include <linux/netlink.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
 
+#include "emu/kernel/network.h"
+
 namespace bpfemu {
 
 namespace {
-
-u32 network_namespace(const char* path) {
-  struct stat st;
-  return ::stat(path, &st) == 0 ? static_cast<u32>(st.st_ino) : 0;
-}
 
 u64 device_of_sockets() {
   const UniqueFd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -77,35 +73,16 @@ std::optional<u8> FollowedSocket::take_congestion() {
   return std::exchange(told_congestion, now).value_or(now) == now ? std::nullopt : std::optional<u8>(now);
 }
 
-u32 Sockets::network_of(Task& task) const {
-  return network_namespace(fmt::format("/proc/{}/ns/net", task.tid()).c_str());
-}
-
-// The thread makes the socket of another network than ours, which then is of that one in our hands too.
-UniqueFd Sockets::make_in(Task* task, u32 network, int family, int type, int protocol) {
-  type |= SOCK_CLOEXEC;
-  if (network == network_namespace("/proc/self/ns/net")) return UniqueFd(::socket(family, type, protocol));
-  if (!task) return {};
-  const auto words = {family, type, protocol};
-  std::array<u64, 6> args{};
-  std::ranges::copy(words, args.begin());
-  const auto theirs = task->call(SYS_socket, args);
-  if (!theirs) return {};
-  const auto ours = task->share_fd(static_cast<int>(*theirs));
-  (void)task->call(SYS_close, {*theirs});
-  return UniqueFd(ours.value_or(-1));
-}
-
 SocketDiag* Sockets::diag(Task* task, u32 network) {
   if (const auto known = networks_.find(network); known != networks_.end()) return &known->second;
-  UniqueFd netlink = make_in(task, network, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+  UniqueFd netlink = make_socket_in(task, network, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
   if (!netlink) return nullptr;
   if (networks_.size() >= kMostNetworks) networks_.clear();
   return &networks_.try_emplace(network, std::move(netlink)).first->second;
 }
 
 SocketEnd Sockets::source_for(Task& task, const sockaddr_storage& peer, socklen_t size) {
-  const UniqueFd any = make_in(&task, network_of(task), peer.ss_family, SOCK_DGRAM, 0);
+  const UniqueFd any = make_socket_in(&task, network_of(task), peer.ss_family, SOCK_DGRAM, 0);
   sockaddr_storage name{};
   socklen_t length = sizeof name;
   if (::connect(any.get(), reinterpret_cast<const sockaddr*>(&peer), size) != 0 ||
@@ -176,6 +153,15 @@ SocketRef Sockets::listener(Task& task, u16 family, const SocketEnd& local) {
   return follow(std::move(*facts), true);
 }
 
+SocketRef Sockets::receiver(Task& task, u16 family, const SocketEnd& local, const SocketEnd& peer) {
+  const u32 network = network_of(task);
+  SocketDiag* told = diag(&task, network);
+  auto facts = told ? told->receiver(family, local, peer) : fail(EOPNOTSUPP);
+  if (!facts) return nullptr;
+  facts->netns = network;
+  return follow(std::move(*facts), true);
+}
+
 SocketFacts Sockets::look_again(Task* task, const FollowedSocket& socket) {
   SocketFacts now = socket.facts;
   SocketDiag* told = diag(task, now.netns);
@@ -221,12 +207,45 @@ std::vector<SocketRef> Sockets::of_process(Task& task) {
   return all;
 }
 
+SocketRef Sockets::of_inode(Task& process, u64 inode) {
+  const std::string name = fmt::format("socket:[{}]", inode);
+  SocketRef found;
+  for_each_socket(process.tgid(), [&](int fd, std::string_view link) {
+    if (link == name) found = behind(process, fd);
+    return !found;
+  });
+  return found;
+}
+
 bool Sockets::held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket) {
   const std::string name = fmt::format("socket:[{}]", socket.facts.inode);
   bool found = false;
   for (pid_t process : tree)
     for_each_socket(process, [&](int, std::string_view link) { return !(found |= link == name); });
   return found;
+}
+
+std::set<u64> Sockets::inodes_of(const std::vector<pid_t>& tree) {
+  constexpr std::string_view kPrefix = "socket:[";
+  std::set<u64> inodes;
+  for (pid_t process : tree)
+    for_each_socket(process, [&](int, std::string_view link) {
+      if (link.size() > kPrefix.size()) inodes.insert(std::strtoull(link.data() + kPrefix.size(), nullptr, 10));
+      return true;
+    });
+  return inodes;
+}
+
+SocketRef Sockets::shown_at(u64 address) {
+  for (const auto& [cookie, socket] : by_cookie_)
+    if (address && socket->shown_at == address) return socket;
+  return nullptr;
+}
+
+KernelObject Sockets::sock(FollowedSocket& socket) {
+  const KernelObject object = objects_.sock(as_told(socket));
+  socket.shown_at = object.address();
+  return object;
 }
 
 void Sockets::forget(const FollowedSocket& socket) {

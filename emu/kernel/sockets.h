@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "emu/kernel/socket_diag.h"
@@ -20,6 +21,7 @@ struct FollowedSocket {
   bool closed = false;      // its last descriptor is (kernel: SOCK_DEAD)
   bool connected = false;   // it sent a SYN, which counts as a byte
   bool fresh = true;        // a connection's birth is still to be told
+  u64 shown_at = 0;         // where its struct sock is, when a program was shown it
   u32 calls = 0;            // that are under way, and tell of it when they are over
 
   // Segments that it has received, and bytes that it has sent, since this was asked last; at first: none.
@@ -75,6 +77,10 @@ class Sockets {
   std::vector<SocketRef> waiting_at(const FollowedSocket& listener) const;
   // The address that a connection of the task's to `peer` comes from; all 0: there is no route.
   SocketEnd source_for(Task& task, const sockaddr_storage& peer, socklen_t size);
+  // The UDP socket that gets what `peer` sends to `local`, as `connected`.
+  SocketRef receiver(Task& task, u16 family, const SocketEnd& local, const SocketEnd& peer);
+  // The process's own, by its inode. Null: it has no descriptor of it.
+  SocketRef of_inode(Task& process, u64 inode);
   // All that the process has.
   std::vector<SocketRef> of_process(Task& task);
   // How many connections a listener may have waiting: net.core.somaxconn of our own network.
@@ -83,11 +89,15 @@ class Sockets {
   static u32 first_free_port();
   // Has a process of `tree` a descriptor of it?
   static bool held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket);
+  // The inodes of all that the processes have.
+  static std::set<u64> inodes_of(const std::vector<pid_t>& tree);
+  // The one whose struct sock programs see at the address. Null: none.
+  SocketRef shown_at(u64 address);
   // Its last descriptor is closed and it has come to its end.
   void forget(const FollowedSocket& socket);
 
   // Its struct sock and struct socket, in the state that programs know.
-  KernelObject sock(const FollowedSocket& socket) { return objects_.sock(as_told(socket)); }
+  KernelObject sock(FollowedSocket& socket);
   KernelObject socket(const FollowedSocket& socket) { return objects_.socket(as_told(socket)); }
   SocketObjects& objects() { return objects_; }
 
@@ -95,10 +105,7 @@ class Sockets {
   static SocketFacts as_told(const FollowedSocket& socket);
   // `partly`: sock_diag tells less than a descriptor.
   SocketRef follow(SocketFacts facts, bool partly);
-  u32 network_of(Task& task) const;
   SocketDiag* diag(Task* task, u32 network);
-  // A socket of the supervisor's own in the network of the task.
-  static UniqueFd make_in(Task* task, u32 network, int family, int type, int protocol);
 
   static constexpr size_t kMost = 16384, kMostNetworks = 64;
   SocketObjects objects_;

@@ -435,6 +435,8 @@ struct RunScopeEnv {
             .read_perf_event = read_perf_event,
             .timers = scope->runner().timers ? &kTimers : nullptr,
             .syscalls = nullptr,
+            .sockets = scope->runner().sockets,
+            .lookup = nullptr,
             .socket = nullptr,
             .security = scope->runner().outlets_.set_secure ? &kSecurity : nullptr,
             .function_entered = function_entered,

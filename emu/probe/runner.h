@@ -110,6 +110,7 @@ class Runner {
 
   BpfTimers* timers = nullptr;  // who keeps the time for programs
   const u8* listened = nullptr;  // Run::listened
+  const TreeSocketServices* sockets = nullptr;
 
  private:
   friend class RunScope;
@@ -156,6 +157,8 @@ class RunScope {
   void set_happened(u64 time) { happened_ = time; }
   // A syscall program runs, which may make calls of its own.
   void set_syscalls(const SyscallServices* syscalls) { env_.syscalls = syscalls; }
+  // Where the program may look sockets up.
+  void set_socket_lookup(const SocketLookupServices* lookup) { env_.lookup = lookup; }
   // A program of a cgroup runs, for a call of the task's.
   void set_socket_call(const SocketServices* socket) { env_.socket = socket; }
   // The program runs for this perf event.

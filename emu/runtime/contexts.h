@@ -33,6 +33,7 @@ struct RunSock {
   u64 cookie;
   bool full;  // neither a request nor a time-wait socket (kernel: sk_fullsock)
   bool reuseport;
+  bpf_tcp_sock tcp;  // of TCP, as far as it is known
 };
 
 // What bpf_skb_set_tunnel_key says of the tunnel that a packet leaves by (kernel: ip_tunnel_info).

@@ -62,6 +62,26 @@ struct RuntimeCall {
   u64 listeners;  // those that its return is told to: how many there had been until it was entered
 };
 
+// The structs of protocols that a struct sock may be seen as.
+enum class SockKind : u8 { kTcp, kTcp6, kTcpTimeWait, kTcpRequest, kUdp6, kUnix, kMptcp };
+
+// Sockets of the tree, and maps of them, which programs change (kernel: sock_map_update_elem, sock_map_delete_elem). `sock`
+// is a RunSock, or the struct sock that programs see through BTF. Results as of the helpers.
+struct TreeSocketServices {
+  void* self;
+  // The struct sock seen as BTF has the kind, 0: it is none (kernel: bpf_skc_to_tcp_sock and its like).
+  u64 (*as_kind)(void* self, u64 sock, SockKind kind);
+  s64 (*put)(void* self, Map* map, const void* key, u64 sock, u64 flags);
+  s64 (*erase)(void* self, Map* map, const void* key);
+};
+
+// Sockets that programs look for (kernel: __bpf_skc_lookup): a RunSock, 0 for none. `tuple` is that part of a struct
+// bpf_sock_tuple which is the family's; `netns` is negative for the caller's own; `full`: no half-open ones.
+struct SocketLookupServices {
+  void* self;
+  u64 (*find)(void* self, const void* tuple, u16 family, u8 protocol, s32 netns, bool full);
+};
+
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
@@ -106,6 +126,8 @@ struct Env {
   s64 (*read_perf_event)(void* self, Run* run, u64 state, u64* to);
   const TimerServices* timers;
   const SyscallServices* syscalls;                  // of syscall programs; null: the program is none
+  const TreeSocketServices* sockets;
+  const SocketLookupServices* lookup;               // null: nothing can be looked up
   const SocketServices* socket;                     // of programs of cgroups; null: there is no call
   const SecurityServices* security = nullptr;
   u64 (*function_entered)(void* self, Run* run, const RuntimeCall* call) = nullptr;  // RuntimeCall::listeners

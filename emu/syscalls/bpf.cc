@@ -66,7 +66,10 @@ Result<u64> do_bpf(BpfCall& call, u32 size) {
   auto* bytes = reinterpret_cast<const u8*>(&call.attr);
   bool unused_set = std::any_of(bytes + command->attr_size, bytes + sizeof(bpf_attr), [](u8 b) { return b != 0; });
   if (unused_set) return fail(EINVAL);
-  if (finds_objects(call.command)) release_unmapped(call.system);
+  if (finds_objects(call.command)) {
+    release_unmapped(call.system);
+    call.system.socket_filters.drop_closed(call.system.host);
+  }
   call.system.files.reap();
   return command->handler(call);
 }
@@ -142,6 +145,13 @@ Result<void> BpfCall::copy_out_name(u64 to, u64 size, std::string_view name) {
   return {};
 }
 
+Result<std::shared_ptr<Program>> program_behind(System& system, Task& task, int fd) {
+  const auto file = TRY(system.files.find(task, fd));
+  auto object = file ? file->object() : nullptr;
+  if (!object || object->kind() != ObjectKind::kProgram) return fail(EINVAL);
+  return std::static_pointer_cast<Program>(std::move(object));
+}
+
 Result<std::shared_ptr<File>> BpfCall::file(u32 fd, ObjectKind kind) {
   auto file = TRY(system.files.find(task, static_cast<int>(fd)));
   auto object = file ? file->object() : nullptr;
@@ -155,7 +165,7 @@ Result<std::shared_ptr<MapObject>> BpfCall::map(u32 fd) {
 }
 
 Result<std::shared_ptr<Program>> BpfCall::program(u32 fd) {
-  return std::static_pointer_cast<Program>(TRY(file(fd, ObjectKind::kProgram))->object());
+  return program_behind(system, task, static_cast<int>(fd));
 }
 
 Result<std::shared_ptr<const Btf>> BpfCall::btf(u32 fd) {
@@ -163,6 +173,7 @@ Result<std::shared_ptr<const Btf>> BpfCall::btf(u32 fd) {
 }
 
 Result<std::shared_ptr<Link>> BpfCall::link(u32 fd) {
+  system.networks.look_again(task);
   return std::static_pointer_cast<Link>(TRY(file(fd, ObjectKind::kLink))->object());
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The older way to attach: BPF_PROG_ATTACH, BPF_PROG_DETACH and BPF_PROG_QUERY.
-#include <cstddef>
+#include <fmt/format.h>
 
 #include "emu/bpf/attach_types.h"
-#include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/bpf_cgroup.h"
+#include "emu/syscalls/bpf_network.h"
 
 namespace bpfemu {
 
@@ -13,17 +13,38 @@ namespace {
 
 constexpr u32 kAttachFlags = BPF_F_ALLOW_OVERRIDE | BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
 
-// Is the target of PROG_ATTACH, PROG_DETACH and PROG_QUERY what it should be: EINVAL for what is no socket map or
-// network namespace.
-Result<void> check_target(BpfCall& call, const AttachType& type, u32 fd) {
-  if (type.to == AttachTo::kNetns) return {};  // the namespace is the caller's own
-  TRY(call.task.file_id(static_cast<int>(fd)));
-  if (type.to == AttachTo::kSockMap) {
-    auto map = TRY(call.map(fd));
-    if (!has_trait(map->map(), kSockets)) return fail(EINVAL);
-    return {};
-  }
-  return {};
+// Kernel: sock_map_get_from_fd. Data that goes through sockets of the map passes no program, which is noted.
+Result<u64> attach_socket_map(BpfCall& call, std::shared_ptr<Program> program) {
+  const auto& attr = call.attr;
+  if (attr.attach_flags || attr.replace_bpf_fd) return fail(EINVAL);
+  const auto map = TRY(call.map(attr.target_fd));
+  TRY(check_runnable(call.system, *program));
+  TRY(call.system.socket_maps->set_program(*map, attr.attach_type, std::move(program), nullptr));
+  call.system.unmodelled.note(fmt::format("data for {} programs", attach_types()[attr.attach_type].name));
+  return 0;
+}
+
+// Kernel: sock_map_prog_detach.
+Result<u64> detach_socket_map(BpfCall& call, const AttachType& type) {
+  if (call.attr.attach_flags || call.attr.replace_bpf_fd) return fail(EINVAL);
+  const auto map = TRY(call.map(call.attr.target_fd));
+  const auto program = TRY(call.program(call.attr.attach_bpf_fd));
+  if (program->type != type.prog_type) return fail(EINVAL);
+  TRY(call.system.socket_maps->set_program(*map, type.id, nullptr, program.get()));
+  return 0;
+}
+
+// Kernel: sock_map_bpf_prog_query.
+Result<u64> query_socket_map(BpfCall& call) {
+  const auto& query = call.attr.query;
+  if (query.query_flags) return fail(EINVAL);
+  const auto map = TRY(call.map(query.target_fd));
+  const auto program = call.system.socket_maps->program(*map, query.attach_type);
+  std::vector<u32> ids;
+  if (program && *program) ids.push_back((*program)->id());
+  TRY(put_queried(call, std::move(ids)));
+  if (!program) return fail(program.error().value);
+  return 0;
 }
 
 }  // namespace
@@ -38,8 +59,8 @@ Result<u64> prog_attach(BpfCall& call) {
   if (type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) return fail(EINVAL);
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
   if (type->to == AttachTo::kCgroup) return attach_cgroup(call, std::move(program));
-  TRY(check_target(call, *type, call.attr.target_fd));
-  note_attachment(call, *program, type->id);
+  if (type->to == AttachTo::kNetns) return attach_netns(call, std::move(program));
+  if (type->to == AttachTo::kSockMap) return attach_socket_map(call, std::move(program));
   return fail(EINVAL);
 }
 
@@ -50,8 +71,9 @@ Result<u64> prog_detach(BpfCall& call) {
   }
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
   if (type->to == AttachTo::kCgroup) return detach_cgroup(call, *type);
-  TRY(check_target(call, *type, call.attr.target_fd));
-  return fail(ENOENT);  // nothing is attached
+  if (type->to == AttachTo::kNetns) return detach_netns(call, *type);
+  if (type->to == AttachTo::kSockMap) return detach_socket_map(call, *type);
+  return fail(EINVAL);
 }
 
 Result<u64> prog_query(BpfCall& call) {
@@ -62,10 +84,9 @@ Result<u64> prog_query(BpfCall& call) {
     return fail(EINVAL);
   }
   if (type->to == AttachTo::kCgroup) return query_cgroup(call);
-  TRY(check_target(call, *type, call.attr.query.target_fd));
-  TRY(call.put_attr(offsetof(bpf_attr, query.attach_flags), u32{0}));
-  TRY(call.put_attr(offsetof(bpf_attr, query.prog_cnt), u32{0}));
-  return 0;
+  if (type->to == AttachTo::kNetns) return query_netns(call);
+  if (type->to == AttachTo::kSockMap) return query_socket_map(call);
+  return fail(EINVAL);
 }
 
 }  // namespace bpfemu

@@ -211,6 +211,7 @@ Result<void> put_link_name(BpfCall& call, u64 to, u32& length, const std::string
 
 // Kernel: bpf_link_get_info_by_fd.
 Result<u64> link_info(BpfCall& call, const Link& link) {
+  call.system.networks.look_again(call.task);
   Info to = TRY(open_info(call, sizeof(bpf_link_info), sizeof(bpf_link_info)));
   bpf_link_info info{};
   TRY(call.task.read(to.address, &info, to.size));

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Links, and the older ways to attach.
-#include <fmt/format.h>
-#include <net/if.h>
-
 #include <algorithm>
 #include <string>
 
@@ -14,6 +11,7 @@
 #include "emu/syscalls/attachment.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/bpf_cgroup.h"
+#include "emu/syscalls/bpf_network.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/verifier/btf_access.h"
 
@@ -134,21 +132,6 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
   return link_on_target(call, std::move(program));
 }
 
-// Where to, as far as that has a name: a device's.
-std::string target_text(const AttachType& type, u32 target) {
-  char name[IF_NAMESIZE] = {};
-  if (type.to != AttachTo::kXdp) return {};
-  return if_indextoname(target, name) ? name : fmt::format("device {}", target);
-}
-
-// Attach points outside the model: the target descriptor is looked at as the kernel does, then refused.
-Result<u64> link_elsewhere(BpfCall& call, const Program& program, const AttachType& type) {
-  if (call.attr.link_create.flags) return fail(EINVAL);
-  if (type.to != AttachTo::kXdp) TRY(call.task.file_id(static_cast<int>(call.attr.link_create.target_fd)));
-  note_attachment(call, program, type.id, target_text(type, call.attr.link_create.target_fd));
-  return fail(EINVAL);
-}
-
 }  // namespace
 
 Result<u64> link_create(BpfCall& call) {
@@ -171,9 +154,13 @@ Result<u64> link_create(BpfCall& call) {
     case BPF_PROG_TYPE_SK_SKB:
     case BPF_PROG_TYPE_LIRC_MODE2:
       return fail(EINVAL);  // these have no links in any kernel of the profile's age
-    default:
-      if (attach_type(number)->to == AttachTo::kCgroup) return link_cgroup(call, std::move(program));
-      return link_elsewhere(call, *program, *attach_type(number));
+    default: break;
+  }
+  switch (attach_type(number)->to) {
+    case AttachTo::kCgroup: return link_cgroup(call, std::move(program));
+    case AttachTo::kNetns: return link_netns(call, std::move(program));
+    case AttachTo::kXdp: return link_xdp(call, std::move(program));
+    default: return fail(EINVAL);
   }
 }
 

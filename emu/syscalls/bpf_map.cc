@@ -213,6 +213,7 @@ Result<u64> map_get_next_key(BpfCall& call) {
   if (call.attr.key) key = TRY(copy_key(call, map.map()));
   std::vector<u8> next(map.map().key_size);
   if (!map->ops().get_next_key) return fail(ENOTSUPP);
+  if (map->ops().elements == ElementKind::kSocket) call.system.socket_maps->drop_closed(*map.object);
   TRY(from_return(map->ops().get_next_key(map.map(), call.attr.key ? key.data() : nullptr, next.data())));
   TRY(call.copy_out(call.attr.next_key, next.data(), next.size()));
   return 0;

@@ -3,6 +3,7 @@
 
 #include "emu/hook/test_functions.h"
 #include "emu/syscalls/bpf.h"
+#include "emu/syscalls/socket_lookup.h"
 #include "emu/test_run/test_run.h"
 
 namespace bpfemu {
@@ -17,7 +18,10 @@ s64 to_return(const Result<T>& result) {
 class Caller : public TestCaller {
  public:
   Caller(BpfCall& call, const Program& program)
-      : call_(call), program_(program), syscalls_{this, call_bpf, close_descriptor, find_type} {}
+      : call_(call),
+        program_(program),
+        syscalls_{this, call_bpf, close_descriptor, find_type},
+        lookup_(call.system, call.task) {}
   Result<std::vector<u8>> copy_in(u64 from, u64 size) override { return call_.copy_in(from, size); }
   Result<void> copy_out(u64 to, const void* from, u64 size) override { return call_.copy_out(to, from, size); }
   Result<void> put_attr(size_t offset, const void* from, size_t size) override {
@@ -25,10 +29,12 @@ class Caller : public TestCaller {
   }
   Result<void> with_run(int cpu, const std::function<void(Run& run)>& body) override {
     TRY(check_runnable(call_.system, program_));
+    call_.system.socket_maps->drop_closed();
     if (cpu >= static_cast<int>(call_.system.options.cpus_online)) return fail(ENXIO);
     RunScope scope(call_.system.probes->runner(), &call_.task, nullptr, ProgramNeeds::everything(), cpu);
     if (!scope) return fail(ESRCH);
     if (program_.type == BPF_PROG_TYPE_SYSCALL) scope.set_syscalls(&syscalls_);
+    scope.set_socket_lookup(&lookup_.services());
     scope_ = &scope;
     body(scope.run());
     scope_ = nullptr;
@@ -67,6 +73,7 @@ class Caller : public TestCaller {
   BpfCall& call_;
   const Program& program_;
   SyscallServices syscalls_;
+  SocketLookup lookup_;
   RunScope* scope_ = nullptr;
 };
 

@@ -11,6 +11,7 @@
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/cgroup_run.h"
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/rtnetlink.h"
 
 namespace bpfemu {
 
@@ -314,6 +315,7 @@ void received_in_cgroup(System& system, Call& call) {
 }
 
 Reply enter_recvfrom(System& system, Call& call) {
+  if (auto reply = receive_rtnetlink(system, call)) return *reply;
   return receives_in_cgroup(system, call) ? Reply::native_then_exit() : Reply::native();
 }
 

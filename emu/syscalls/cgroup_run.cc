@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "emu/kernel/held_socket.h"
+
 namespace bpfemu {
 
 namespace {
@@ -120,25 +122,7 @@ std::optional<CgroupSocket> CgroupSocket::of(System& system, Task& task, int fd)
 }
 
 void CgroupSocket::show(RunSock& sock) const {
-  sock.bound_dev_if = static_cast<u32>(facts_.bound_device);
-  sock.family = facts_.family;
-  sock.type = facts_.type;
-  sock.protocol = facts_.protocol;
-  sock.mark = facts_.mark;
-  sock.priority = facts_.priority;
-  sock.src_ip4 = facts_.source_ip4();
-  sock.dst_ip4 = facts_.peer_ip4();
-  if (facts_.family == AF_INET6) {
-    std::memcpy(sock.src_ip6, facts_.local.address.data(), sizeof sock.src_ip6);
-    std::memcpy(sock.dst_ip6, facts_.peer.address.data(), sizeof sock.dst_ip6);
-  }
-  sock.src_port = facts_.local.port;
-  sock.dst_port = htons(facts_.peer.port);
-  sock.state = facts_.state;
-  sock.rx_queue_mapping = -1;
-  sock.cookie = facts_.cookie;
-  sock.full = true;
-  sock.reuseport = facts_.reuse_port;
+  show_socket(facts_, sock);
 }
 
 SocketServices CgroupSocket::services() {

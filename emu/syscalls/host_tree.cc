@@ -160,6 +160,7 @@ HostEntry TaskTree::descriptor(Task& owner, std::string_view digits, bool info, 
     return jump_to({.path = target}, target);
   }
   if (info) {
+    system_.networks.look_again(task_);
     auto text = fdinfo_text({&owner, *fd, *file});
     return text ? text_node(std::move(*text), 0400) : HostEntry{HostEntry::Kind::kMissing, {}, {}};
   }

@@ -29,6 +29,7 @@ std::unique_ptr<IterWorld> make_iter_world(System& system) {
       .objects = *s.objects,
       .bpf = BpfObjects(*s.object_space),
       .sockets = s.probes->sockets(),
+      .socket_maps = *s.socket_maps,
       .kernel = s.kernel,
       .maps = s.maps,
       .programs = s.programs,

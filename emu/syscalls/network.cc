@@ -17,10 +17,13 @@
 
 #include <fmt/format.h>
 
+#include "emu/kernel/netlink.h"
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/congestion.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/host_tree.h"
+#include "emu/syscalls/rtnetlink.h"
+#include "emu/syscalls/socket_filters.h"
 #include "emu/syscalls/socket_ids.h"
 #include "emu/syscalls/system.h"
 
@@ -28,7 +31,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMaxMessage = 4096;
+constexpr size_t kMaxMessage = 4000;  // with what is around it, of the size of scratch space
 
 // Has the host given the task CAP_NET_ADMIN over its network? A user namespace has it over networks made there.
 bool has_net_admin(System& system, const Task& task) {
@@ -36,26 +39,6 @@ bool has_net_admin(System& system, const Task& task) {
   if (!facts || !(facts->local_capabilities >> CAP_NET_ADMIN & 1)) return false;
   if (system.identities.root().way != RootWay::kNamespace) return true;
   return link_text("/proc/self/ns/net") != link_text(fmt::format("/proc/{}/ns/net", task.tid()));
-}
-
-// The first attribute of a type in [at, end) of a message, empty when there is none.
-std::string_view attribute(std::string_view message, size_t at, u16 type) {
-  nlattr head;
-  while (at + sizeof head <= message.size()) {
-    std::memcpy(&head, message.data() + at, sizeof head);
-    if (head.nla_len < sizeof head || at + head.nla_len > message.size()) break;
-    if ((head.nla_type & NLA_TYPE_MASK) == type) return message.substr(at + sizeof head, head.nla_len - sizeof head);
-    at += NLA_ALIGN(head.nla_len);
-  }
-  return {};
-}
-
-template <typename Body>
-std::optional<Body> body_of(std::string_view message) {
-  Body body;
-  if (message.size() < NLMSG_HDRLEN + sizeof body) return std::nullopt;
-  std::memcpy(&body, message.data() + NLMSG_HDRLEN, sizeof body);
-  return body;
 }
 
 std::string device_name(int index) {
@@ -66,28 +49,18 @@ std::string device_name(int index) {
 void note_traffic_control(System& system, Task& task, std::string_view kind, std::string_view message) {
   const auto body = body_of<tcmsg>(message);
   if (!body || has_net_admin(system, task)) return;  // then it is the host's to do
-  const std::string_view name = attribute(message, NLMSG_HDRLEN + NLMSG_ALIGN(sizeof *body), TCA_KIND);
-  system.unmodelled.note(kind,
-                         fmt::format("{} on {}", name.substr(0, name.find('\0')), device_name(body->tcm_ifindex)));
-}
-
-void note_xdp(System& system, std::string_view message) {
-  const auto body = body_of<ifinfomsg>(message);
-  if (!body || attribute(message, NLMSG_HDRLEN + NLMSG_ALIGN(sizeof *body), IFLA_XDP).empty()) return;
-  system.unmodelled.note("attachment", "xdp to " + device_name(body->ifi_index));
+  const std::string name = text_attribute(attributes_of<tcmsg>(message), TCA_KIND);
+  system.unmodelled.note(kind, fmt::format("{} on {}", name, device_name(body->tcm_ifindex)));
 }
 
 // One message to rtnetlink.
 void note_message(System& system, Task& task, std::string_view message) {
-  nlmsghdr head;
-  if (message.size() < sizeof head) return;
-  std::memcpy(&head, message.data(), sizeof head);
-  message = message.substr(0, head.nlmsg_len);
-  switch (head.nlmsg_type) {
+  const auto head = struct_at<nlmsghdr>(message, 0);
+  if (!head) return;
+  message = message.substr(0, head->nlmsg_len);
+  switch (head->nlmsg_type) {
     case RTM_NEWQDISC: return note_traffic_control(system, task, "tc qdisc", message);
     case RTM_NEWTFILTER: return note_traffic_control(system, task, "tc filter", message);
-    case RTM_SETLINK:
-    case RTM_NEWLINK: return note_xdp(system, message);
     default: return;
   }
 }
@@ -130,19 +103,18 @@ Reply enter_setsockopt(System& system, Call& call) {
   const int fd = static_cast<int>(call.args[0]), level = static_cast<int>(call.args[1]),
             option = static_cast<int>(call.args[2]);
   if (level == SOL_SOCKET && option == SO_PASSCRED) watch_peers(system, call.task);
-  if (!system.capabilities(call.task).net_admin) return Reply::native();
-  if (level == SOL_NETLINK && option == NETLINK_EXT_ACK) system.rtnetlink.add(call.task, fd);
-  if (level != SOL_SOCKET || (option != SO_ATTACH_BPF && option != SO_ATTACH_REUSEPORT_EBPF)) return Reply::native();
-  int program = -1;
-  if (!call.task.read(call.args[3], &program, sizeof program)) return Reply::native();
-  auto file = system.files.find(call.task, program);
-  const bool ours = file && *file && (*file)->object() && (*file)->object()->kind() == ObjectKind::kProgram;
-  if (ours) system.unmodelled.note("attachment", option == SO_ATTACH_BPF ? "socket filter" : "reuseport program");
-  return Reply::native();
+  if (system.capabilities(call.task).net_admin && level == SOL_NETLINK && option == NETLINK_EXT_ACK) system.rtnetlink.add(call.task, fd);
+  return set_socket_program(system, call).value_or(Reply::native());
 }
 
 Reply enter_send(System& system, Call& call) {
-  if (system.rtnetlink.contains(call.task, static_cast<int>(call.args[0]))) note_message(system, call.task, sent(call));
+  const bool known = system.rtnetlink.contains(call.task, static_cast<int>(call.args[0]));
+  // Who does not ask for extended errors is known by the address (loader/filter.cc).
+  if (known || (call.number == SYS_sendto && call.args[5] == sizeof(sockaddr_nl))) {
+    const std::string message = sent(call);
+    if (auto reply = send_rtnetlink(system, call, message)) return *reply;
+    if (known) note_message(system, call.task, message);
+  }
   if (auto reply = send_in_cgroup(system, call)) return *reply;
   return call.number == SYS_sendmsg ? send_credentials(system, call) : Reply::native();
 }

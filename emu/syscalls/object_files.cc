@@ -22,6 +22,7 @@ struct MapHold {
   explicit MapHold(std::shared_ptr<MapObject> m) : map(std::move(m)) {}
   MapHold(const MapHold&) = delete;
   ~MapHold() {
+    map->socket_programs.clear();
     if (map->map().type != BPF_MAP_TYPE_PROG_ARRAY) return;
     u64 old;
     for (auto& [index, program] : map->elements) map->ops().exchange(map->map(), &index, 0, BPF_ANY, &old);

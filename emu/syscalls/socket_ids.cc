@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "emu/syscalls/handlers.h"
+#include "emu/syscalls/rtnetlink.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -84,6 +85,7 @@ Reply send_credentials(System& system, Call& call) {
 }
 
 Reply enter_recvmsg(System& system, Call& call) {
+  if (auto reply = receive_rtnetlink(system, call)) return *reply;
   if (receives_in_cgroup(system, call)) return Reply::native_then_exit();
   return system.identities.root().answered() ? Reply::native_then_exit() : Reply::native();
 }

@@ -66,6 +66,7 @@ System::System(const Options& o, Profile p, Host& h, Sites& s)
       event_switches(kernel, dynamic_events, unmodelled),
       trace_options(kernel.file("trace/trace_options"), unmodelled),
       identities(options.root, h),
+      networks(h),
       rtnetlink(h),
       host(h),
       sites(s) {}
@@ -219,6 +220,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.timers = std::make_unique<BpfTimers>(
       s.probes->runner(), host, [&s](u32 id) { return s.maps.find(id); }, [&s](u32 id) { return s.programs.find(id); });
   s.probes->runner().timers = s.timers.get();
+  s.socket_maps = std::make_unique<SocketMaps>(*s.arena, host, s.probes->sockets(), s.maps);
+  s.probes->runner().sockets = &s.socket_maps->services();
   s.iterators = make_iter_world(s);
   s.vfs_world = std::make_unique<VfsWorld>(VfsWorld{.profile = s.profile,
                                                     .kernel = s.kernel,

@@ -14,9 +14,11 @@
 #include "emu/kernel/congestion_controls.h"
 #include "emu/kernel/d_path.h"
 #include "emu/kernel/keys.h"
+#include "emu/kernel/networks.h"
 #include "emu/kernel/objects.h"
 #include "emu/kernel/per_cpu_objects.h"
 #include "emu/kernel/profile.h"
+#include "emu/kernel/socket_maps.h"
 #include "emu/kernel/sock_object.h"
 #include "emu/kernel/test_object.h"
 #include "emu/ports/host.h"
@@ -29,6 +31,7 @@
 #include "emu/syscalls/identity.h"
 #include "emu/syscalls/owners.h"
 #include "emu/syscalls/rtnetlink.h"
+#include "emu/syscalls/socket_filters.h"
 #include "emu/verifier/verifier.h"
 #include "emu/vfs/vfs.h"
 
@@ -94,9 +97,12 @@ class System {
   VerifierWorld verifier;
   Identities identities;
   Owners owners;                                     // that only root could have given
+  Networks networks;                                 // what is attached to network devices and namespaces
   Rtnetlink rtnetlink;
+  SocketFilters socket_filters;                      // programs of sockets
   HostPaths host_paths;
   std::unique_ptr<Probes> probes;
+  std::unique_ptr<SocketMaps> socket_maps;           // maps that hold sockets of the tree
   std::unique_ptr<IterWorld> iterators;              // what iterators walk
   std::unique_ptr<BpfTimers> timers;                 // bpf_timer_start() and its like
   std::unique_ptr<VfsWorld> vfs_world;

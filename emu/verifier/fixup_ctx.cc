@@ -155,6 +155,7 @@ class Converter {
         case kPtrToCtx: TRY(convert_context(i, load)); break;
         case kPtrToSocket:
         case kPtrToSockCommon: program_.insns[i].off += kSock; break;
+        case kPtrToTcpSock: program_.insns[i].off += static_cast<s16>(offsetof(RunSock, tcp)); break;
         case kPtrToBtfId:
           load ? make_safe(program_.insns[i]) : guard_store(i);
           break;

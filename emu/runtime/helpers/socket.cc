@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets: the model's only ones are those that BPF_PROG_TEST_RUN gives to its packets. Runtime code.
+// Sockets: those that BPF_PROG_TEST_RUN gives to its packets, and those of the tree that programs look up or find in maps.
+// Runtime code.
 #include <linux/bpf.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -21,14 +22,33 @@ RunSock* full(u64 address) {
   return sock && sock->full ? sock : nullptr;
 }
 
+// Kernel: __bpf_skc_lookup.
+u64 look_up(Run* run, u64 tuple, u32 size, u64 netns, u64 flags, u8 protocol, bool full) {
+  const bool ip4 = size == sizeof(bpf_sock_tuple::ipv4);
+  if (!ip4 && size != sizeof(bpf_sock_tuple::ipv6)) return 0;
+  const s32 id = static_cast<s32>(netns);
+  if (flags || (id >= 0 && netns > 0x7fffffff)) return 0;
+  const SocketLookupServices* lookup = run->env->lookup;
+  if (!lookup) return missing(run, "sockets that programs look up"), 0;
+  return lookup->find(lookup->self, pointer_to(tuple), ip4 ? AF_INET : AF_INET6, protocol, id, full);
+}
+
+u64 as_kind(Run* run, u64 sock, SockKind kind) {
+  const TreeSocketServices* sockets = run->env->sockets;
+  return sock && sockets ? sockets->as_kind(sockets->self, sock, kind) : 0;
+}
+
 }  // namespace
 
-// Kernel: __bpf_skc_lookup. A tuple that could name a socket finds none.
-HELPER(help_sk_lookup) {
-  bool known_family = low32(r3) == sizeof(bpf_sock_tuple::ipv4) || low32(r3) == sizeof(bpf_sock_tuple::ipv6);
-  bool some_netns = static_cast<s32>(r4) < 0 || r4 <= 0x7fffffff;
-  if (known_family && some_netns && !r5) missing(run, "sockets that programs look up");
-  return 0;
+// (context, struct bpf_sock_tuple *, u32 size, u64 netns, u64 flags)
+HELPER(help_sk_lookup_tcp) {
+  return look_up(run, r2, low32(r3), r4, r5, IPPROTO_TCP, true);
+}
+HELPER(help_sk_lookup_udp) {
+  return look_up(run, r2, low32(r3), r4, r5, IPPROTO_UDP, true);
+}
+HELPER(help_skc_lookup_tcp) {
+  return look_up(run, r2, low32(r3), r4, r5, IPPROTO_TCP, false);
 }
 
 HELPER(help_sk_release) {
@@ -41,7 +61,9 @@ HELPER(help_sk_fullsock) {
 
 HELPER(help_tcp_sock) {
   RunSock* sock = full(r1);
-  return address_of(sock && sock->protocol == IPPROTO_TCP ? sock : nullptr);
+  if (!sock || sock->protocol != IPPROTO_TCP) return 0;
+  missing(run, "sequence numbers and rates in struct bpf_tcp_sock");
+  return address_of(sock);
 }
 
 HELPER(help_get_listener_sock) {
@@ -72,9 +94,26 @@ HELPER(help_get_socket_uid) {
   return full(address_of(skb_at(r1).sk)) ? 0 : kOverflowUid;
 }
 
-// A socket of a protocol: those of test runs have none.
-HELPER(help_skc_to_protocol_sock) {
-  return 0;
+HELPER(help_skc_to_tcp_sock) {
+  return as_kind(run, r1, SockKind::kTcp);
+}
+HELPER(help_skc_to_tcp6_sock) {
+  return as_kind(run, r1, SockKind::kTcp6);
+}
+HELPER(help_skc_to_tcp_timewait_sock) {
+  return as_kind(run, r1, SockKind::kTcpTimeWait);
+}
+HELPER(help_skc_to_tcp_request_sock) {
+  return as_kind(run, r1, SockKind::kTcpRequest);
+}
+HELPER(help_skc_to_udp6_sock) {
+  return as_kind(run, r1, SockKind::kUdp6);
+}
+HELPER(help_skc_to_unix_sock) {
+  return as_kind(run, r1, SockKind::kUnix);
+}
+HELPER(help_skc_to_mptcp_sock) {
+  return as_kind(run, r1, SockKind::kMptcp);
 }
 
 // The value that belongs to the program's cgroup (kernel: bpf_get_local_storage).

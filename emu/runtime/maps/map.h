@@ -66,6 +66,7 @@ enum class ElementKind : u8 {
   kMap,        // Map
   kPerfEvent,  // PerfEventState
   kCgroup,     // the cgroup's id
+  kSocket,     // RunSock
 };
 
 // What BTF a map of the type may be created with (kernel: map_check_btf).

@@ -3,21 +3,16 @@
 // packet is ever redirected.
 #include "emu/runtime/maps/array.h"
 #include "emu/runtime/maps/hash_table.h"
+#include "emu/runtime/maps/redirect.h"
 #include "emu/runtime/maps/types.h"
 
 namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMaxQueue = 16384;
 constexpr u32 kNrCpus = 8192;  // CONFIG_NR_CPUS
 
-// struct bpf_cpumap_val and struct bpf_devmap_val: 0 as the first word is an empty slot. User space writes a program's
-// fd as the second and reads its id.
-struct Target {
-  u32 where;  // queue size, or interface index
-  s32 program;
-};
+using Target = RedirectTarget;
 
 Target target(const Map& map, const void* value) {
   Target t{};
@@ -27,11 +22,6 @@ Target target(const Map& map, const void* value) {
 
 bool target_size(u32 size) {
   return size == sizeof(u32) || size == sizeof(Target);
-}
-
-void set_target(void* slot, Target t) {
-  t.program = 0;
-  store(slot, t);
 }
 
 s64 cpumap_alloc_check(const MapAttr& attr) {
@@ -86,10 +76,11 @@ s64 update_cpumap(Run*, Map& base, const void* key, const void* value, u64 flags
   ArrayMap& map = static_cast<ArrayMap&>(base);
   Target t = target(map, value);
   if (s64 error = check_index(map, key, flags)) return error;
-  if (t.where > kMaxQueue) return -EOVERFLOW;
+  if (t.where > kMaxCpuQueue) return -EOVERFLOW;
   if (load<u32>(key) >= map.cpus) return -ENODEV;
-  if (t.where && t.program > 0) return -ENOMEM;  // what the kernel says to any descriptor that is no CPUMAP program
-  set_target(map.value(load<u32>(key)), t);
+  if (!t.where) t = {};
+  if (t.program == kNoTargetProgram) return -ENOMEM;  // what the kernel says to any descriptor that is no CPUMAP program
+  store(map.value(load<u32>(key)), t);
   return 0;
 }
 
@@ -97,15 +88,15 @@ s64 update_devmap(Run*, Map& base, const void* key, const void* value, u64 flags
   ArrayMap& map = static_cast<ArrayMap&>(base);
   Target t = target(map, value);
   if (s64 error = check_index(map, key, flags)) return error;
-  if (t.program > 0) return -EINVAL;
-  set_target(map.value(load<u32>(key)), t);
+  if (t.program == kNoTargetProgram) return -EINVAL;
+  store(map.value(load<u32>(key)), t);
   return 0;
 }
 
 s64 erase(Run*, Map& base, const void* key) {
   ArrayMap& map = static_cast<ArrayMap&>(base);
   if (load<u32>(key) >= map.max_entries) return -EINVAL;
-  set_target(map.value(load<u32>(key)), {});
+  store(map.value(load<u32>(key)), Target{});
   return 0;
 }
 
@@ -128,9 +119,9 @@ s64 update_devmap_hash(Run* run, Map& base, const void* key, const void* value, 
   Target t = target(map, value);
   if (flags > BPF_EXIST || !t.where) return -EINVAL;
   if (flags == BPF_NOEXIST && hash_find(map, key)) return -EEXIST;
-  if (t.program > 0) return -EINVAL;
+  if (t.program == kNoTargetProgram) return -EINVAL;
   // BPF_EXIST does not ask for the key to be there.
-  return hash_replace(run, map, key, BPF_ANY, [&](void* to) { set_target(to, t); });
+  return hash_replace(run, map, key, BPF_ANY, [&](void* to) { store(to, t); });
 }
 
 }  // namespace

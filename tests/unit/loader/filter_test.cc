@@ -171,6 +171,7 @@ TEST_CASE("calls that stop for some arguments only") {
   CHECK(verdict(spec, SYS_setrlimit, {RLIMIT_NOFILE}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(spec, SYS_setrlimit, {RLIMIT_MEMLOCK}) == SECCOMP_RET_TRACE);
   CHECK(verdict(spec, SYS_sendto, {3}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(spec, SYS_sendto, {3, 0, 0, 0, 0, sizeof(sockaddr_nl)}) == SECCOMP_RET_TRACE);
   CHECK(verdict(spec, SYS_sendmsg, {3}) == SECCOMP_RET_ALLOW);
   CHECK_FALSE(fully_traced(spec)[SYS_mmap]);
   CHECK_FALSE(fully_traced(spec)[SYS_clone]);

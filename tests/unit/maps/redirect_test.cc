@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/runtime/contexts.h"
 #include "emu/runtime/maps/cgroup_storage.h"
+#include "emu/runtime/maps/redirect.h"
 #include "tests/unit/maps/fixture.h"
 
 namespace bpfemu::test {
@@ -11,14 +13,17 @@ TEST_CASE("CPU maps hold queue sizes") {
   const MapOps& ops = map->ops();
   struct {
     u32 size;
-    s32 fd;
-  } value = {192, -1}, out;
+    s32 program;
+  } value = {192, 7}, out;
   u32 key = 1;
   CHECK(ops.copy_value(&w.run, map->map(), &key, &out) == -ENOENT);
   REQUIRE(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
   REQUIRE(ops.copy_value(&w.run, map->map(), &key, &out) == 0);
   CHECK(out.size == 192);
-  CHECK(out.fd == 0);
+  CHECK(out.program == 7);
+  value.program = kNoTargetProgram;
+  CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == -ENOMEM);
+  value.program = 0;
   CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_NOEXIST) == -EEXIST);
   value.size = 16385;
   CHECK(ops.update_value(&w.run, map->map(), &key, &value, BPF_ANY) == -EOVERFLOW);
@@ -54,23 +59,40 @@ TEST_CASE("device maps hold interfaces") {
   }
 }
 
-TEST_CASE("socket maps can be created and stay empty") {
+TEST_CASE("socket maps give sockets and show cookies") {
   World w;
   auto map = w.create(BPF_MAP_TYPE_SOCKMAP, 4, 8, 2), hash = w.create(BPF_MAP_TYPE_SOCKHASH, 12, 4, 2);
   u32 key[3] = {};
-  u64 value = 3;
-  CHECK(map->ops().update_value(&w.run, map->map(), key, &value, BPF_ANY) == -EOPNOTSUPP);
+  u64 value = 3, old = 0;
   CHECK(map->ops().copy_value(&w.run, map->map(), key, &value) == -ENOENT);
-  CHECK(map->ops().erase(&w.run, map->map(), key) == -EINVAL);
+  CHECK(map->ops().exchange(map->map(), key, 0, BPF_ANY, &old) == -EINVAL);
   CHECK(hash->ops().copy_value(&w.run, hash->map(), key, &value) == -ENOSPC);
   CHECK(hash->ops().get_next_key(hash->map(), nullptr, key) == -ENOENT);
-  CHECK(hash->ops().erase(&w.run, hash->map(), key) == -ENOENT);
+  CHECK(hash->ops().exchange(hash->map(), key, 0, BPF_ANY, &old) == -ENOENT);
+  RunSock sock{};
+  sock.cookie = 99;
+  const u64 address = reinterpret_cast<u64>(&sock);
+  for (const auto& each : {map, hash}) {
+    const MapOps& ops = each->ops();
+    CHECK(ops.exchange(each->map(), key, address, BPF_EXIST, &old) == -ENOENT);
+    REQUIRE(ops.exchange(each->map(), key, address, BPF_NOEXIST, &old) == 0);
+    CHECK(old == 0);
+    CHECK(ops.exchange(each->map(), key, address, BPF_NOEXIST, &old) == -EEXIST);
+    CHECK(ops.exchange(each->map(), key, address, 3, &old) == -EINVAL);
+    CHECK(ops.lookup(&w.run, each->map(), key) == &sock);
+  }
+  REQUIRE(map->ops().copy_value(&w.run, map->map(), key, &value) == 0);
+  CHECK(value == 99);
+  REQUIRE(map->ops().exchange(map->map(), key, 0, BPF_ANY, &old) == 0);
+  CHECK(old == address);
+  CHECK(map->ops().lookup(&w.run, map->map(), key) == nullptr);
   auto xsk = w.create(BPF_MAP_TYPE_XSKMAP, 4, 4, 2), reuse = w.create(BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 4, 8, 2);
   CHECK(xsk->ops().erase(&w.run, xsk->map(), key) == 0);
-  CHECK(reuse->ops().erase(&w.run, reuse->map(), key) == -ENOENT);
+  CHECK(reuse->ops().exchange(reuse->map(), key, 0, BPF_ANY, &old) == -ENOENT);
   key[0] = 2;
   CHECK(xsk->ops().update_value(&w.run, xsk->map(), key, &value, BPF_ANY) == -E2BIG);
-  CHECK(reuse->ops().erase(&w.run, reuse->map(), key) == -E2BIG);
+  CHECK(reuse->ops().exchange(reuse->map(), key, 0, BPF_ANY, &old) == -E2BIG);
+  CHECK(map->ops().exchange(map->map(), key, address, BPF_ANY, &old) == -E2BIG);
   CHECK(World::check(BPF_MAP_TYPE_SOCKHASH, 513, 4, 1) == -E2BIG);
   CHECK(World::check(BPF_MAP_TYPE_SOCKMAP, 4, 5, 1) == -EINVAL);
   CHECK(World::check(BPF_MAP_TYPE_XSKMAP, 4, 8, 1) == -EINVAL);
