@@ -23,6 +23,7 @@
 #include "emu/probe/trace_flags.h"
 #include "emu/runtime/helpers/helpers.h"
 #include "emu/runtime/helpers/memory.h"
+#include "emu/runtime/maps/value.h"
 
 namespace bpfemu {
 
@@ -51,7 +52,7 @@ ProgramNeeds needs_of(const Program& program) {
                .user = (shown & kNeedsUser) != 0,
                .cgroup = (shown & kNeedsCgroup) != 0});
   }
-  for (const auto& map : program.verified.used_maps) needs.cpu |= map->ops().per_cpu;
+  for (const auto& map : program.verified.used_maps) needs.cpu |= map->ops().per_cpu || is_lru(map->map());
   return needs;
 }
 

@@ -228,7 +228,7 @@ Result<u64> map_lookup_and_delete(BpfCall& call) {
   auto key = TRY(copy_key(call, map.map()));
   TRY(room_for(user_value_size(map.map())));
   std::vector<u8> value(user_value_size(map.map()));
-  MapRun run(call.system, call.task);
+  MapRun run(call.system, call.task, map.map());
   if (keyless) {
     TRY(from_return(map->ops().pop(run, map.map(), value.data())));
   } else if (map->ops().lookup_and_delete) {

@@ -127,7 +127,7 @@ Result<u64> lookup_by_bucket(Batch& batch, bool erase) {
     TRY(batch.breathe());
     u32 count;
     {
-      MapRun run(call.system, call.task);
+      MapRun run(call.system, call.task, batch.map());
       count = ops.copy_bucket(run, batch.map(), bucket, nullptr, nullptr, 0);
       if (count > batch.wanted - batch.done) {
         if (batch.done == 0) error = ENOSPC;

@@ -39,7 +39,7 @@ Result<void> read_element(BpfCall& call, MapObject& map, const void* given, std:
     return read_fd_element(map, key, value);
   }
   if (!map.ops().copy_value) return fail(ENOTSUPP);
-  MapRun run(call.system, call.task);
+  MapRun run(call.system, call.task, map.map());
   TRY(from_return(map.ops().copy_value(run, map.map(), key, value.data())));
   return {};
 }
@@ -62,7 +62,7 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
     value = changed.data();
   }
   if ((map.map().flags & BPF_F_NO_PREALLOC) && call.system.arena->exhausted()) return fail(ENOMEM);
-  MapRun run(call.system, call.task);
+  MapRun run(call.system, call.task, map.map());
   TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
   if (has_targets(map.map())) hold_program(map, key, std::move(program));
   return {};
@@ -74,7 +74,7 @@ Result<void> erase_element(BpfCall& call, MapObject& map, const void* given) {
   if (map.ops().elements == ElementKind::kSocket) return call.system.socket_maps->erase(map, key);
   if (map.ops().elements != ElementKind::kBytes) return erase_fd_element(map, key);
   if (!map.ops().erase) return fail(ENOTSUPP);
-  MapRun run(call.system, call.task);
+  MapRun run(call.system, call.task, map.map());
   TRY(from_return(map.ops().erase(run, map.map(), key)));
   if (has_targets(map.map())) hold_program(map, key, nullptr);
   return {};

@@ -6,13 +6,14 @@
 #include <optional>
 
 #include "emu/arena/vcpu.h"
+#include "emu/runtime/maps/value.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
 
 class MapRun {
  public:
-  MapRun(System& system, Task& task) {
+  MapRun(System& system, Task& task, const Map& map) {
     Runner& runner = system.probes->runner();
     if (runner.listened) scope_.emplace(runner, &task, &task.regs(), ProgramNeeds::everything());
     if (scope_ && *scope_) {
@@ -24,7 +25,8 @@ class MapRun {
     task_.tgid = static_cast<u32>(task.tgid());
     run_.task = &task_;
     run_.cpus = system.arena->cpus();
-    run_.cpu = acquire_vcpu(system.arena->vcpus(), system.arena->cpus(), 0, tid);
+    const u32 cpu = is_lru(map) ? system.host.cpu_of(task) : 0;  // of others nobody can tell
+    run_.cpu = acquire_vcpu(system.arena->vcpus(), system.arena->cpus(), cpu, tid);
   }
   ~MapRun() {
     if (run_.cpu) release_vcpu(*run_.cpu);

@@ -56,7 +56,7 @@ Result<std::string> show_map(System& system, Task& task, MapObject& map) {
       "# WARNING!! The output is for debug purpose only\n"
       "# WARNING!! The output format will change\n";
   std::vector<u8> key(map.map().key_size), next(key), value(user_value_size(map.map()));
-  MapRun run(system, task);
+  MapRun run(system, task, map.map());
   const auto& ops = map.ops();
   for (bool first = true; ops.get_next_key(map.map(), first ? nullptr : key.data(), next.data()) == 0; first = false) {
     key.swap(next);

@@ -140,11 +140,16 @@ int make_btf(const std::vector<u8>& blob) {
 }  // namespace oracle
 
 // "logs": whole verifier logs, which are another set of questions since they differ from one kernel to the next.
+// "lru": what full LRU maps keep, which does, too.
 int main(int argc, char** argv) {
   using namespace oracle;
   setvbuf(stdout, nullptr, _IOLBF, 0);
   if (argc > 1 && std::string(argv[1]) == "logs") {
     ask_logs();
+    return 0;
+  }
+  if (argc > 1 && std::string(argv[1]) == "lru") {
+    ask_lru();
     return 0;
   }
   ask_attr();

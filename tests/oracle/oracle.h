@@ -85,6 +85,7 @@ void ask_map_batches();
 void ask_map_descriptors();
 void ask_map_mmap();
 void ask_map_owned();
+void ask_lru();
 void ask_prog_load();
 void ask_prog_descriptors();
 void ask_verdicts();

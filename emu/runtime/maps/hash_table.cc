@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/runtime/maps/hash_table.h"
 
+#include "emu/runtime/maps/lru.h"
+
 namespace bpfemu {
 
 namespace {
@@ -38,11 +40,11 @@ Layout layout(u32 type, u64 entries, u32 key_size, u64 value_bytes, u32 cpus) {
   Layout l;
   l.bucket_count = round_up_power_of_two(entries);
   l.count = element_count(entries, cpus, is_lru_type(type));
-  l.key_at = is_lru_type(type) ? sizeof(LruElement) : sizeof(HashElement);
+  l.key_at = static_cast<u32>(round_up(is_lru_type(type) ? sizeof(LruElement) : sizeof(HashElement), 8));
   l.value_at = static_cast<u32>(l.key_at + round_up(key_size, 8));
   u64 stride = l.value_at + value_bytes;
   l.stride = static_cast<u32>(stride);
-  l.buckets = round_up(sizeof(HashMap), 64);
+  l.buckets = round_up(is_lru_type(type) ? sizeof(LruMap) : sizeof(HashMap), 64);
   l.elements = round_up(l.buckets + l.bucket_count * sizeof(HashBucket), 64);
   l.size = l.count >= kMaxElements || stride > 0xffffffff ? kNever : l.elements + l.count * stride;
   return l;
@@ -53,67 +55,6 @@ u64 inverse(u64 odd) {
   u64 x = odd;
   for (int bits = 3; bits < 64; bits *= 2) x *= 2 - odd * x;
   return x;
-}
-
-ElementList& list_for(HashMap& map, const Run* run) {
-  return map.lists[current_cpu(run) % map.list_count];
-}
-
-HashLink link_of(HashMap& map, HashElement* e) {
-  u64 offset = static_cast<u64>(reinterpret_cast<u8*>(e) - map.at(map.elements));
-  return static_cast<HashLink>((offset >> map.stride_shift) * map.stride_inverse << 1 | 1);
-}
-
-// A free element of the list, null when all are in use. Called with the list's lock held.
-HashElement* pop_free(HashMap& map, ElementList& list) {
-  if (HashLink link = list.free) {
-    HashElement* e = map.element(link);
-    list.free = e->hash;
-    return e;
-  }
-  if (list.fresh == list.capacity) return nullptr;
-  return map.element((list.base + list.fresh++) << 1 | 1);
-}
-
-void push_free(HashMap& map, ElementList& list, HashElement* e) {
-  e->hash = list.free;
-  list.free = link_of(map, e);
-}
-
-LruElement* lru(HashMap& map, HashLink link) {
-  return static_cast<LruElement*>(map.element(link));
-}
-
-void lru_add(HashMap& map, ElementList& list, LruElement* e) {
-  HashLink link = link_of(map, e);
-  e->newer = 0;
-  e->older = list.newest;
-  if (list.newest) lru(map, list.newest)->newer = link;
-  list.newest = link;
-  if (!list.oldest) list.oldest = link;
-}
-
-void lru_remove(HashMap& map, ElementList& list, LruElement* e) {
-  (e->newer ? lru(map, e->newer)->older : list.newest) = e->older;
-  (e->older ? lru(map, e->older)->newer : list.oldest) = e->newer;
-  e->newer = e->older = 0;
-}
-
-// Takes the oldest element that was not used since it was last looked at out of the table; the others get a second
-// chance. The kernel's LRU does the same in batches. Null when other CPUs hold all elements in the midst of updates.
-LruElement* evict(Run* run, HashMap& map, ElementList& list) {
-  for (u64 turn = 0; turn < 2 * u64{list.capacity} && list.oldest; ++turn) {
-    LruElement* e = lru(map, list.oldest);
-    lru_remove(map, list, e);
-    if (!__atomic_exchange_n(&e->referenced, 0, __ATOMIC_RELAXED)) {
-      HashBucket& bucket = map.bucket(e->hash);
-      HeldLock lock(run, bucket.lock);
-      // Not there: someone is about to insert it, or has just erased it.
-      if (hash_unlink(map, bucket, e)) return e;
-    }
-    lru_add(map, list, e);
-  }
-  return nullptr;
 }
 
 }  // namespace
@@ -158,80 +99,65 @@ void hash_init(Map& base, u64 value_bytes) {
   map.key_at = l.key_at;
   map.value_at = l.value_at;
   map.seed = map.flags & BPF_F_ZERO_SEED ? 0 : static_cast<u32>(reinterpret_cast<u64>(&map) >> 12);
-  map.list_count = map.flags & BPF_F_NO_COMMON_LRU ? map.cpus : 1;
-  u32 share = static_cast<u32>(l.count / map.list_count);
-  for (u32 i = 0; i < map.list_count; ++i) {
-    map.lists[i].base = i * share;
-    map.lists[i].capacity = share;
+  if (is_lru(map)) {
+    lru_init(static_cast<LruMap&>(map), l.count);
+  } else {
+    map.pool.capacity = static_cast<u32>(l.count);
   }
 }
 
 // The kernel counts elements that are not allocated beforehand (kernel: inc_elem_count, dec_elem_count).
 static void show_count(HashMap& map) {
-  if (map.shown_count) *map.shown_count = map.lists[0].count;
+  if (map.shown_count) *map.shown_count = map.count;
 }
 
 HashElement* hash_take(Run* run, HashMap& map) {
-  ElementList& list = map.lists[0];
-  HeldLock lock(run, list.lock);
-  if (list.count >= map.max_entries) return nullptr;
+  HeldLock lock(run, map.pool_lock);
+  if (map.count >= map.max_entries) return nullptr;
   if ((map.flags & BPF_F_NO_PREALLOC) && exhausted(run)) return nullptr;
-  HashElement* e = pop_free(map, list);
-  if (e) ++list.count, show_count(map);
+  HashElement* e = map.pop_free(map.pool);
+  if (e) ++map.count, show_count(map);
   return e;
 }
 
 // Each CPU keeps the element that it replaced last for the next time (kernel: htab->extra_elems).
 HashElement* hash_take_spare(Run* run, HashMap& map) {
   if (run && run->cpu) {
-    HashLink& spare = map.lists[run->cpu->id].spare;
+    HashLink& spare = map.spare[run->cpu->id];
     if (spare) return map.element(__atomic_exchange_n(&spare, 0, __ATOMIC_RELAXED));
   }
-  HeldLock lock(run, map.lists[0].lock);
-  return pop_free(map, map.lists[0]);
+  HeldLock lock(run, map.pool_lock);
+  return map.pop_free(map.pool);
 }
 
 void hash_keep_spare(Run* run, HashMap& map, HashElement* e) {
   free_fields(map, map.value(e));
-  if (run && run->cpu && !map.lists[run->cpu->id].spare) {
-    map.lists[run->cpu->id].spare = link_of(map, e);
+  if (run && run->cpu && !map.spare[run->cpu->id]) {
+    map.spare[run->cpu->id] = map.link_of(e);
     return;
   }
-  HeldLock lock(run, map.lists[0].lock);
-  push_free(map, map.lists[0], e);
+  HeldLock lock(run, map.pool_lock);
+  map.push_free(map.pool.free, e);
 }
 
 HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
-  ElementList& list = list_for(map, run);
-  HeldLock lock(run, list.lock);
-  auto* e = static_cast<LruElement*>(pop_free(map, list));
-  if (!e && (e = evict(run, map, list))) free_fields(map, map.value(e));
-  if (!e) return nullptr;
-  e->list = static_cast<u32>(&list - map.lists);
-  e->referenced = 0;
-  e->hash = hash;
-  lru_add(map, list, e);
-  return e;
+  return lru_take(run, static_cast<LruMap&>(map), hash);
 }
 
 void hash_give_back(Run* run, HashMap& map, HashElement* e) {
   free_fields(map, map.value(e));
-  ElementList& list = map.lists[is_lru(map) ? static_cast<LruElement*>(e)->list : 0];
-  HeldLock lock(run, list.lock);
-  if (is_lru(map)) {
-    lru_remove(map, list, static_cast<LruElement*>(e));
-  } else {
-    --list.count;
-    show_count(map);
-  }
-  push_free(map, list, e);
+  if (is_lru(map)) return lru_give_back(run, static_cast<LruMap&>(map), *static_cast<LruElement*>(e));
+  HeldLock lock(run, map.pool_lock);
+  --map.count;
+  show_count(map);
+  map.push_free(map.pool.free, e);
 }
 
 void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e) {
   e->hash = hash;
   HashLink first = bucket.first;
   e->next = HashMap::is_end(first) ? (hash & map.bucket_mask) << 1 : first;
-  __atomic_store_n(&bucket.first, link_of(map, e), __ATOMIC_RELEASE);
+  __atomic_store_n(&bucket.first, map.link_of(e), __ATOMIC_RELEASE);
 }
 
 bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e) {

@@ -25,22 +25,11 @@ struct HashElement {
   u32 hash;  // of a free element: the link of the next free one (`next` stays for readers)
 };
 
-// Elements of LRU maps. `referenced` gives an element a second chance when the oldest is evicted.
-struct LruElement : HashElement {
-  u32 newer, older;  // links in its list
-  u32 list;
-  u32 referenced;
-};
-
-// Where elements come from: those never used yet, those freed, and for LRU maps those in use from old to new.
-struct ElementList {
-  ArenaLock lock;
+// Where elements come from: those never used yet, and those freed.
+struct ElementPool {
   u32 base, capacity;  // range of the element array
   u32 fresh;           // how many of it were ever used
   HashLink free;
-  u32 count;  // in use
-  HashLink newest, oldest;
-  HashLink spare;  // of the CPU with the list's number: what its last update replaced
 };
 
 struct HashMap : Map {
@@ -51,21 +40,41 @@ struct HashMap : Map {
   u32 stride_shift;      // stride = odd << shift: multiples of it are divided by shifting and by multiplying with the
   u64 stride_inverse;    // inverse of the odd part modulo 2^64
   u32 key_at, value_at;  // within an element
-  u32 list_count;        // 1, or one per CPU with BPF_F_NO_COMMON_LRU
   u32 seed;
-  ElementList lists[kMaxCpus];
+  // Of maps that are no LRU maps.
+  ArenaLock pool_lock;
+  ElementPool pool;
+  u32 count;                 // elements in use
+  HashLink spare[kMaxCpus];  // what the last update on a CPU replaced
 
   u8* at(u64 offset) { return reinterpret_cast<u8*>(this) + offset; }
   HashBucket& bucket(u32 hash) { return reinterpret_cast<HashBucket*>(at(buckets))[hash & bucket_mask]; }
   HashElement* element(HashLink link) { return reinterpret_cast<HashElement*>(at(elements) + u64{link >> 1} * stride); }
+  HashLink link_of(const HashElement* e) {
+    const u64 offset = static_cast<u64>(reinterpret_cast<const u8*>(e) - at(elements));
+    return static_cast<HashLink>((offset >> stride_shift) * stride_inverse << 1 | 1);
+  }
   u8* key(HashElement* e) { return reinterpret_cast<u8*>(e) + key_at; }
   u8* value(HashElement* e) { return reinterpret_cast<u8*>(e) + value_at; }
   static bool is_end(HashLink link) { return !(link & 1); }
-};
 
-inline bool is_lru(const Map& map) {
-  return map.type == BPF_MAP_TYPE_LRU_HASH || map.type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
-}
+  // Free elements: null when there are none. Whoever calls these holds the lock of what they are in.
+  HashElement* pop_free(HashLink& free) {
+    if (!free) return nullptr;
+    HashElement* e = element(free);
+    free = e->hash;
+    return e;
+  }
+  HashElement* pop_free(ElementPool& from) {
+    if (HashElement* e = pop_free(from.free)) return e;
+    if (from.fresh == from.capacity) return nullptr;
+    return element((from.base + from.fresh++) << 1 | 1);
+  }
+  void push_free(HashLink& free, HashElement* e) {
+    e->hash = free;
+    free = link_of(e);
+  }
+};
 
 inline bool same_key(const void* a, const void* b, u32 size) {
   const u8 *p = static_cast<const u8*>(a), *q = static_cast<const u8*>(b);
@@ -140,8 +149,9 @@ void hash_give_back(Run* run, HashMap& map, HashElement* e);
 void hash_keep_spare(Run* run, HashMap& map, HashElement* e);
 void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e);
 bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e);  // false: it was not there
+void lru_mark_used(HashElement* e);
 inline void hash_mark_used(HashMap& map, HashElement* e) {
-  if (is_lru(map)) __atomic_store_n(&static_cast<LruElement*>(e)->referenced, 1, __ATOMIC_RELAXED);
+  if (is_lru(map)) lru_mark_used(e);
 }
 
 template <class Fill>

@@ -32,6 +32,11 @@ inline u32 current_cpu(const Run* run) {
   return run && run->cpu ? run->cpu->id : 0;
 }
 
+// Of these, on which CPU something is done decides what is left of the elements.
+inline bool is_lru(const Map& map) {
+  return map.type == BPF_MAP_TYPE_LRU_HASH || map.type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
 // May no element be made in memory that was not counted when its map was created?
 inline bool exhausted(const Run* run) {
   return run && run->env && run->env->exhausted;

@@ -159,56 +159,6 @@ TEST_CASE("per-CPU values are the CPU's own") {
   }
 }
 
-TEST_CASE("LRU maps never fill up and keep what is used") {
-  for (u32 type : {u32{BPF_MAP_TYPE_LRU_HASH}, u32{BPF_MAP_TYPE_LRU_PERCPU_HASH}}) {
-    for (u32 flags : {0u, u32{BPF_F_NO_COMMON_LRU}}) {
-      World w;
-      auto map = w.create(type, 4, 8, 64, flags);
-      u64 value[kCpus] = {};
-      u32 favourite = 1'000'000;
-      REQUIRE(map->ops().update_value(&w.run, map->map(), &favourite, value, BPF_ANY) == 0);
-      for (u32 key = 0; key < operations(); ++key) {
-        value[0] = key;
-        REQUIRE(map->ops().update_value(&w.run, map->map(), &key, value, BPF_NOEXIST) == 0);
-        REQUIRE(map->ops().lookup(&w.run, map->map(), &favourite));
-        REQUIRE(map->ops().copy_value(&w.run, map->map(), &key, value) == 0);
-        REQUIRE(value[0] == key);
-      }
-      auto keys = all_keys(w, *map);
-      CHECK(keys.size() == (flags ? 64 / kCpus : 64));
-    }
-  }
-}
-
-TEST_CASE("LRU maps survive random operations") {
-  World w;
-  auto map = w.create(BPF_MAP_TYPE_LRU_HASH, 4, 8, 40);
-  std::map<u32, u64> model;  // what was last written; the map may have forgotten it
-  std::mt19937 rng(1);
-  for (u32 i = 0; i < operations(); ++i) {
-    w.on_cpu(rng() % kCpus);
-    u32 key = rng() % 100;
-    u64 value = rng(), out;
-    if (rng() % 3 == 0) {
-      s64 r = map->ops().erase(&w.run, map->map(), &key);
-      REQUIRE((r == 0 || r == -ENOENT));
-      model.erase(key);
-    } else if (rng() % 2) {
-      REQUIRE(map->ops().update(&w.run, map->map(), &key, &value, BPF_ANY) == 0);
-      model[key] = value;
-    } else if (map->ops().copy_value(&w.run, map->map(), &key, &out) == 0) {
-      REQUIRE(model.at(key) == out);
-    }
-    if (i % 100 == 0) REQUIRE(all_keys(w, *map).size() <= 40);
-  }
-}
-
-TEST_CASE("an LRU map of one list per CPU rounds its size up") {
-  World w;
-  auto map = w.create(BPF_MAP_TYPE_LRU_HASH, 4, 8, 5, BPF_F_NO_COMMON_LRU);
-  CHECK(map->map().max_entries == 8);
-}
-
 TEST_CASE("buckets hold every element once") {
   World w;
   auto map = w.create(BPF_MAP_TYPE_HASH, 4, 8, 300);
