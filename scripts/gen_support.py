@@ -104,8 +104,8 @@ a fork shared with a process that has ended since, and on a page of a disk file,
 A task's `se.cfs_rq` counts the supervised threads that run on its CPU or wait for it, nobody else's.
 
 LSM programs (BPF_LSM_MAC) deny, and are told of, what passes these hooks of security modules: %s. Those of the `security_*`
-functions around them that return something can be modified by fmod_ret programs. Attaching to others is noted as not modelled,
-and so is BPF_LSM_CGROUP. A signal to several processes, setpriority() of several, and the messages behind the first of sendmmsg() and
+functions around them that return something can be modified by fmod_ret programs, and all can have programs of cgroups
+(BPF_LSM_CGROUP). Attaching to others is noted as not modelled. A signal to several processes, setpriority() of several, and the messages behind the first of sendmmsg() and
 recvmmsg() are not asked about one by one; who denies an execve what it maps does not end it: that is noted. `ptrace_access_check`
 is told for ptrace() and process_vm_*(), not for files in /proc.
 
@@ -118,6 +118,11 @@ kernel is told when it returns. What happens between calls (a peer elsewhere clo
 told within 50 ms (later where there are thousands), for the idle task, and segments that arrive at the next call on the socket. Packets are those of the
 loopback device, without sequence numbers; `kfree_skb` tells of SYNs that meet no listener, and of what a connection leaves in
 its queues. A message received from a UNIX stream is one sk_buff. On hosts without sock_diag the other end is not told.
+
+sock_ops programs of cgroups are called in that order, too: listen, connect, the questions for initial timeout, window and ECN,
+both established callbacks, changes of state and samples of the round-trip time. connect() is told when it returns, so what a
+program sets of the socket then comes behind the SYN, and its answers about timeout, window and ECN are noted and not heeded;
+so are callbacks for retransmissions and header options, and fields that the host does not tell (sequence numbers, the hash).
 
 kprobe_events, uprobe_events and dynamic_events take everything that the kernel takes but event probes and synthetic events;
 error_log, kprobe_profile and uprobe_profile show what they show there. Fetch arguments are fetched into the records that

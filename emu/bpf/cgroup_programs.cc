@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "emu/bpf/cgroup.h"
@@ -18,15 +19,15 @@ constexpr size_t kMostPrograms = 64;  // BPF_CGROUP_MAX_PROGS
 
 using Programs = std::list<CgroupProgram>;
 
-const CgroupAttachments* attachments(const Cgroup& cgroup, u32 type) {
-  const auto it = cgroup.programs.find(type);
+const CgroupAttachments* attachments(const Cgroup& cgroup, u32 place) {
+  const auto it = cgroup.programs.find(place);
   return it == cgroup.programs.end() ? nullptr : &it->second;
 }
 
 // Kernel: hierarchy_allows_attach. The nearest cgroup above that has one says.
-bool hierarchy_allows(const Cgroup& cgroup, u32 type) {
+bool hierarchy_allows(const Cgroup& cgroup, u32 place) {
   for (const Cgroup* each = cgroup.parent().get(); each; each = each->parent().get()) {
-    const CgroupAttachments* const there = attachments(*each, type);
+    const CgroupAttachments* const there = attachments(*each, place);
     if (!there) continue;
     if (there->flags & BPF_F_ALLOW_MULTI) return true;
     if (!there->programs.empty()) return there->flags & BPF_F_ALLOW_OVERRIDE;
@@ -45,6 +46,14 @@ Result<Programs::iterator> place_of(Programs& programs, const CgroupAttach& atta
   const auto replaced = std::ranges::find(programs, attach.replaces, &CgroupProgram::program);
   if (replaced == programs.end()) return fail(ENOENT);
   return replaced;
+}
+
+// Maps with values of cgroups (kernel: bpf_prog_aux::cgroup_storage).
+std::set<const Map*> storage_maps(const Program& program) {
+  std::set<const Map*> maps;
+  for (const auto& map : program.verified.used_maps)
+    if (has_trait(map->map(), kCgroupStorage)) maps.insert(&map->map());
+  return maps;
 }
 
 // The values that the program has for the cgroup (kernel: bpf_cgroup_storages_alloc): ENOMEM.
@@ -69,8 +78,8 @@ Result<void> attach_to_cgroup(Cgroup& cgroup, const CgroupAttach& attach) {
   if ((attach.flags & kKinds) == kKinds || (replaces && !multi)) return fail(EINVAL);
   if (replaces != (attach.replaces != nullptr)) return fail(EINVAL);
   const u32 kind = attach.flags & kKinds;
-  if (!hierarchy_allows(cgroup, attach.type)) return fail(EPERM);
-  CgroupAttachments& there = cgroup.programs[attach.type];
+  if (!hierarchy_allows(cgroup, attach.place)) return fail(EPERM);
+  CgroupAttachments& there = cgroup.programs[attach.place];
   if (!there.programs.empty() && there.flags != kind) return fail(EPERM);
   if (there.programs.size() >= kMostPrograms) return fail(E2BIG);
   const auto place = TRY(place_of(there.programs, attach));
@@ -85,8 +94,8 @@ Result<void> attach_to_cgroup(Cgroup& cgroup, const CgroupAttach& attach) {
   return {};
 }
 
-Result<void> detach_from_cgroup(Cgroup& cgroup, u32 type, const Program* program, const CgroupLink* link) {
-  CgroupAttachments& there = cgroup.programs[type];
+Result<void> detach_from_cgroup(Cgroup& cgroup, u32 place, const Program* program, const CgroupLink* link) {
+  CgroupAttachments& there = cgroup.programs[place];
   auto found = there.programs.begin();
   if (there.flags & BPF_F_ALLOW_MULTI) {
     if (!program && !link) return fail(EINVAL);
@@ -99,14 +108,20 @@ Result<void> detach_from_cgroup(Cgroup& cgroup, u32 type, const Program* program
   return {};
 }
 
-std::vector<CgroupProgram> effective_programs(const Cgroup& cgroup, u32 type) {
+std::vector<CgroupProgram> effective_programs(const Cgroup& cgroup, u32 place) {
   std::vector<CgroupProgram> programs;
   for (const Cgroup* each = &cgroup; each; each = each->parent().get()) {
-    const CgroupAttachments* const there = attachments(*each, type);
+    const CgroupAttachments* const there = attachments(*each, place);
     if (!there || (!programs.empty() && !(there->flags & BPF_F_ALLOW_MULTI))) continue;
     programs.insert(programs.end(), there->programs.begin(), there->programs.end());
   }
   return programs;
+}
+
+bool has_programs(const Cgroup& cgroup, u32 place) {
+  const CgroupAttachments* const there = attachments(cgroup, place);
+  return (there && !there->programs.empty()) ||
+         std::ranges::any_of(cgroup.children, [=](const auto& child) { return has_programs(*child.second, place); });
 }
 
 void release_programs(Cgroup& cgroup) {
@@ -125,7 +140,7 @@ std::string CgroupLink::fdinfo() const {
 }
 
 void CgroupLink::leave() {
-  if (cgroup_) (void)detach_from_cgroup(*cgroup_, attach_type_, nullptr, this);
+  if (cgroup_) (void)detach_from_cgroup(*cgroup_, place_, nullptr, this);
   cgroup_.reset();
 }
 
@@ -135,7 +150,7 @@ Result<void> CgroupLink::detach() {
 }
 
 Result<void> CgroupLink::join(std::shared_ptr<Cgroup> cgroup) {
-  TRY(attach_to_cgroup(*cgroup, {.type = attach_type_, .flags = BPF_F_ALLOW_MULTI, .link = this}));
+  TRY(attach_to_cgroup(*cgroup, {.type = attach_type_, .place = place_, .flags = BPF_F_ALLOW_MULTI, .link = this}));
   cgroup_ = std::move(cgroup);
   return {};
 }
@@ -144,8 +159,10 @@ Result<void> CgroupLink::update(std::shared_ptr<Program> program, u32, std::shar
   if (!cgroup_) return fail(ENOLINK);
   if (old && old != program_) return fail(EPERM);
   if (program->type != program_->type) return fail(EINVAL);
+  if (program->attach_btf_id != program_->attach_btf_id) return fail(ENOENT);
+  if (storage_maps(*program) != storage_maps(*program_)) return fail(EINVAL);
   program_ = std::move(program);
-  for (CgroupProgram& each : cgroup_->programs[attach_type_].programs)
+  for (CgroupProgram& each : cgroup_->programs[place_].programs)
     if (each.link == this) TRY(find_storage(*cgroup_, attach_type_, each));
   return {};
 }

@@ -28,12 +28,15 @@ struct CgroupAttachments {
   std::list<CgroupProgram> programs;
   u32 flags = 0;  // BPF_F_ALLOW_OVERRIDE or _MULTI, of all of them
 };
-using CgroupPrograms = std::map<u32, CgroupAttachments>;  // by attach type
+// By the place where they run (kernel: enum cgroup_bpf_attach_type): the attach type; of BPF_LSM_CGROUP, kLsmPlaces and
+// the number of the hook.
+using CgroupPrograms = std::map<u32, CgroupAttachments>;
+inline constexpr u32 kLsmPlaces = 64, kMostLsmPlaces = 10;  // kernel: CGROUP_LSM_NUM
 
 class CgroupLink : public Link {
  public:
-  CgroupLink(std::shared_ptr<Program> program, u32 attach_type)
-      : Link(BPF_LINK_TYPE_CGROUP, std::move(program)), attach_type_(attach_type) {}
+  CgroupLink(std::shared_ptr<Program> program, u32 attach_type, u32 place)
+      : Link(BPF_LINK_TYPE_CGROUP, std::move(program)), attach_type_(attach_type), place_(place) {}
   ~CgroupLink() override { leave(); }
   void fill_info(bpf_link_info& info, std::string& name) const override;
   std::string fdinfo() const override;
@@ -48,21 +51,23 @@ class CgroupLink : public Link {
  private:
   void leave();
 
-  u32 attach_type_;
+  u32 attach_type_, place_;
   std::shared_ptr<Cgroup> cgroup_;
 };
 
 struct CgroupAttach {
-  u32 type = 0, flags = 0;
+  u32 type = 0, place = 0, flags = 0;
   std::shared_ptr<Program> program = {}, replaces = {};
   CgroupLink* link = nullptr;
 };
 // EINVAL, EPERM: not under these flags, or not below what is attached above; E2BIG, ENOENT, ENOMEM.
 Result<void> attach_to_cgroup(Cgroup& cgroup, const CgroupAttach& attach);
 // `program` null: whatever is there, where there can be one alone. EINVAL, ENOENT.
-Result<void> detach_from_cgroup(Cgroup& cgroup, u32 type, const Program* program, const CgroupLink* link = nullptr);
+Result<void> detach_from_cgroup(Cgroup& cgroup, u32 place, const Program* program, const CgroupLink* link = nullptr);
 // What runs for the cgroup, in order: its own, then those of its ancestors which allow that.
-std::vector<CgroupProgram> effective_programs(const Cgroup& cgroup, u32 type);
+std::vector<CgroupProgram> effective_programs(const Cgroup& cgroup, u32 place);
+// Is any attached there, to this cgroup or one below?
+bool has_programs(const Cgroup& cgroup, u32 place);
 // The cgroup goes: its programs are let go, links stay without one, values end.
 void release_programs(Cgroup& cgroup);
 

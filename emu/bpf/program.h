@@ -38,6 +38,7 @@ struct VerifiedProgram {
   std::vector<const Map*> called_maps;               // per instruction: the one map of a helper call, null for several
   std::map<u32, std::string> kfuncs;                 // kernel functions that it calls, by BTF id
   std::map<u32, const char*> helper_symbols;         // those that its calls of helpers reach, by the helpers' ids
+  std::set<std::string_view> untold_fields;          // of sockets, that it reads and nobody can tell
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
   std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
   std::vector<bpf_line_info> line_info;

@@ -53,6 +53,7 @@ class OccasionMemory {
 
 class Sleepers;
 class ThreadWords;
+class SocketOps;
 class SocketWatch;
 
 // What telling needs of the model.
@@ -68,6 +69,7 @@ struct HookServices {
   SocketWatch& socket_watch;
   Sleepers& sleepers;
   ThreadWords& thread_words;
+  SocketOps* socket_ops;                      // programs of cgroups that TCP asks; null: nobody holds any
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
   std::function<u64(const TaskFacts&)> task_struct_of;
   // By which name programs see the thread from now on; none: by its own again.
@@ -144,6 +146,13 @@ class Occasion {
     Arguments arguments(sink_.looked_at(hook));
     fill(arguments);
     return ask_with(hook, arguments, std::span(&arguments, 1), [&] { return ModuleAnswer{.refusal = other()}; });
+  }
+  // What was denied makes the call fail with another error.
+  void fails_with(s64 error) { denial_ = error; }
+  // What was denied here the host's kernel has done.
+  void note_unheeded(const char* what) {
+    if (denial_) services_.unmodelled.note(what);
+    denial_.reset();
   }
   // With what the call has been denied.
   const std::optional<s64>& denial() const { return denial_; }

@@ -64,10 +64,44 @@ bool ask_socket(Transit& call, Hook hook, const FollowedSocket& socket, u64 one 
   return call.ask(hook, socket_arguments(call, socket, one, two, three));
 }
 
+// What has been counted meanwhile is not yet, where it is told.
+void change_count(FollowedSocket& socket, u32 tcp_info::* count, u32 by) {
+  if (socket.facts.tcp) (*socket.facts.tcp).*count += by;
+}
+
+// kernel: sk_prot_alloc
+bool ask_sk_alloc(Transit& call, const FollowedSocket& socket, u32 gfp) {
+  return call.ask(Hook::security_sk_alloc, [&](Arguments& a) {
+    a[0] = sockets_of(call).sock(socket).address();
+    a[1] = socket.facts.family;
+    a[2] = gfp;
+  });
+}
+constexpr u32 kGfpKernel = 0xcc0, kGfpAtomic = 0xa20;
+
+// The request that a child is made of, as far as its ends are told.
+u64 place_request(Transit& call, const FollowedSocket& listener, const FollowedSocket& child) {
+  const KernelStruct& type = call.services().objects.structure("tcp_request_sock");
+  const u64 at = call.place_zeroed(type.size());
+  const KernelObject common(at, call.services().objects.structure("sock_common"));
+  const SocketFacts& facts = child.facts;
+  common.set("skc_family", facts.family);
+  common.set("skc_state", u8{kTcpNewSynRecv});
+  common.set("skc_daddr", facts.peer_ip4());
+  common.set("skc_rcv_saddr", facts.receiving_ip4());
+  common.set("skc_dport", htons(facts.peer.port));
+  common.set("skc_num", facts.local.port);
+  common.set("skc_v6_daddr", facts.peer.address);
+  common.set("skc_v6_rcv_saddr", facts.local.address);
+  common.set("skc_listener", sockets_of(call).sock(listener).address());
+  return at;
+}
+
 // A connection has come to a listener: the child, from the clone on (kernel: tcp_check_req).
 void tell_birth(Transit& call, Tcp& tcp, FollowedSocket& listener, FollowedSocket& child) {
   if (!std::exchange(child.fresh, false)) return;
   const bool ip6 = listener.facts.family == AF_INET6;
+  if (SocketOps* const programs = call.services().socket_ops) programs->born(listener, child);
   const auto fill = [&](Arguments& a) {
     const KernelObject sock = tcp.sockets().sock(listener);
     a[0] = sock.address();
@@ -81,13 +115,23 @@ void tell_birth(Transit& call, Tcp& tcp, FollowedSocket& listener, FollowedSocke
   child.facts.local = listener.facts.local;
   child.facts.peer = {};
   child.told = kTcpListen;
+  if (!ask_sk_alloc(call, child, kGfpAtomic)) call.note_unheeded("connections that LSM programs deny a socket");
   tcp.store_state(child, kTcpSynRecv);
   child.facts.local = real.local;
   child.facts.peer = real.peer;
+  call.ask(Hook::security_inet_csk_clone, [&](Arguments& a) {
+    a[0] = tcp.sock(child);
+    a[1] = place_request(call, listener, child);
+  });
   tcp.trace_congestion(child, 0);
   v4.leave(static_cast<s64>(tcp.sock(child)));
   v6.leave(static_cast<s64>(tcp.sock(child)));
   const Passing received = tcp.receive(child);
+  child.told_delivered = 0;
+  change_count(child, &tcp_info::tcpi_segs_in, ~0u);  // it is counted behind
+  tcp.tell_round_trips(child);
+  change_count(child, &tcp_info::tcpi_segs_in, 1);
+  tcp.ask_programs(child, {.op = BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB});
   tcp.set_state(child, kTcpEstablished);
   received.leave(0);
   (void)child.take_segments();
@@ -95,7 +139,7 @@ void tell_birth(Transit& call, Tcp& tcp, FollowedSocket& listener, FollowedSocke
 }
 
 // What the SYN met on this machine: a listener, or nobody.
-void tell_syn(Tcp& tcp, const FollowedSocket& socket, FollowedSocket* listener, bool refused) {
+void tell_syn(Tcp& tcp, FollowedSocket& socket, FollowedSocket* listener, bool refused) {
   constexpr u32 kSynHeader = 40, kResetHeader = 20, kNoSocket = 2;  // SKB_DROP_REASON_NO_SOCKET
   tcp.segment(socket, kSyn, kSynHeader);
   FollowedSocket other{};
@@ -103,6 +147,9 @@ void tell_syn(Tcp& tcp, const FollowedSocket& socket, FollowedSocket* listener, 
   std::swap(other.facts.local, other.facts.peer);
   if (listener) {
     const Passing received = tcp.receive(*listener);
+    // kernel: tcp_conn_request, tcp_v4_send_synack
+    for (u32 op : {BPF_SOCK_OPS_RWND_INIT, BPF_SOCK_OPS_TIMEOUT_INIT, BPF_SOCK_OPS_NEEDS_ECN})
+      tcp.ask_programs(*listener, {.op = op, .request = &other.facts});
     tcp.segment(other, kSyn | kAck, kSynHeader);
     received.leave(0);
   } else if (refused) {
@@ -119,7 +166,11 @@ void tell_answer(Transit& call, Tcp& tcp, FollowedSocket& socket, FollowedSocket
     tcp.trace(Hook::trace_tcp_receive_reset, socket);
     tcp.set_state(socket, kTcpClose);
   } else {
+    change_count(socket, &tcp_info::tcpi_segs_out, ~0u);  // its own answer is still to come
+    tcp.tell_round_trips(socket);
     tcp.set_state(socket, kTcpEstablished);
+    tcp.ask_programs(socket, {.op = BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB});
+    change_count(socket, &tcp_info::tcpi_segs_out, 1);
     tcp.segment(socket, kAck);
     const SocketRef child = listener ? tcp.sockets().peer_of(call.task(), socket) : nullptr;
     if (child) tell_birth(call, tcp, *listener, *child);
@@ -166,6 +217,7 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   const SocketRef listener = starts ? tcp.sockets().listener(call.task(), family, wanted) : nullptr;
   const u16 port_before = s.facts.local.port;
   s.facts.bound = !s.facts.local.is_any();
+  const std::optional<tcp_info> before = s.facts.tcp;
 
   const s64 result = co_await call.done();
   (void)tcp.sockets().behind(call.task(), static_cast<int>(call.arg(0)));
@@ -192,6 +244,9 @@ Path connecting_tcp(Transit& call, SocketRef socket, const CallAddress& to) {
   s.facts.local.port = port;
   (void)tcp.sock(s);  // its port is chosen
   const Passing tcp_connect = call.enter(Hook::tcp_connect, [&](Arguments& a) { a[0] = tcp.sock(s); });
+  s.told_delivered = 0;
+  for (u32 op : {BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_RWND_INIT, BPF_SOCK_OPS_TIMEOUT_INIT, BPF_SOCK_OPS_NEEDS_ECN})
+    tcp.ask_programs(s, {.op = op, .then = before ? &*before : nullptr});
   const bool near = listener || s.facts.reaches_itself(wanted);
   if (near) tell_syn(tcp, s, listener.get(), s.facts.state == kTcpClose);
   tcp_connect.leave(0);
@@ -236,6 +291,9 @@ void tell_made(Transit& call, const Wanted& wanted, int fd) {
   if (!made) return;
   const u64 socket = sockets_of(call).socket(*made).address();
   call.enter(Hook::sock_alloc, [](Arguments&) {}).leave(static_cast<s64>(socket));
+  // kernel: inet_create and its kin say how it fails.
+  if (!ask_sk_alloc(call, *made, kGfpKernel))
+    call.fails_with(wanted.family == AF_UNIX || wanted.family == AF_NETLINK ? -ENOMEM : -ENOBUFS);
   call.ask(Hook::security_socket_post_create, [&](Arguments& a) {
     const KernelObject object = sockets_of(call).socket(*made);
     object.set("state", kUnconnected);  // ends of a pair are connected when both are there
@@ -353,6 +411,7 @@ Path listening(Transit& call) {
     });
     tcp.store_state(*socket, kTcpListen);
     start.leave(0);
+    tcp.ask_programs(*socket, {.op = BPF_SOCK_OPS_TCP_LISTEN_CB});
   }
   (void)sockets_of(call).socket(*socket);
   inet_listen.leave(as_int(result));
@@ -402,6 +461,8 @@ Path accepting(Transit& call) {
   if (made) {
     (void)sockets_of(call).socket(*made);
     if (made->facts.is_tcp()) tell_birth(call, tcp, *listener, *made);
+    if (SocketOps* const programs = call.services().socket_ops)
+      programs->accepted(call.task(), *made, static_cast<int>(result));
   }
   inet_csk_accept.leave(made ? static_cast<s64>(tcp.sock(*made)) : 0);
   if (made && made->facts.is_tcp()) tcp.catch_up(*made, made->facts.state);

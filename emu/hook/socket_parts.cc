@@ -44,6 +44,11 @@ u32 as_int(s64 result) {
 
 }  // namespace
 
+bool asks_programs(const Occasion& occasion) {
+  const SocketOps* const programs = occasion.services().socket_ops;
+  return programs && programs->used();
+}
+
 std::optional<u64> size_of_vector(Task& task, u64 vector, u64 count) {
   if (count > kMostIovecs) return std::nullopt;
   std::vector<iovec> parts(count);
@@ -55,6 +60,7 @@ std::optional<u64> size_of_vector(Task& task, u64 vector, u64 count) {
 
 SocketRef awaited_socket(Transit& call, int fd) {
   const bool awaited =
+      asks_programs(call) ||
       std::ranges::any_of(kHooksOfSockets, [&](Hook hook) { return call.awaited(hook) || call.decided(hook); });
   return awaited ? call.services().sockets.behind(call.task(), fd) : nullptr;
 }
@@ -75,7 +81,7 @@ void tell_fin(Transit& call, Tcp& tcp, FollowedSocket& socket, FollowedSocket* o
 void close_sockets_at_exit(Occasion& occasion) {
   Task& task = occasion.task();
   const HookServices& services = occasion.services();
-  const bool awaited = occasion.awaited(Hook::tcp_close) || occasion.awaited(Hook::tcp_set_state) ||
+  const bool awaited = asks_programs(occasion) || occasion.awaited(Hook::tcp_close) || occasion.awaited(Hook::tcp_set_state) ||
                        occasion.awaited(Hook::trace_inet_sock_set_state);
   if (!awaited || task.tid() != task.tgid()) return;
   std::vector<pid_t> others = services.host.thread_groups();

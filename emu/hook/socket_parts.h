@@ -11,6 +11,9 @@
 
 namespace bpfemu {
 
+// Are there programs of cgroups that TCP asks?
+bool asks_programs(const Occasion& occasion);
+
 // The socket behind a descriptor, null when nobody listens to what sockets do.
 SocketRef awaited_socket(Transit& call, int fd);
 

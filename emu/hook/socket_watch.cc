@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "emu/hook/tcp.h"
+#include "emu/hook/socket_parts.h"
 
 namespace bpfemu {
 
@@ -23,7 +23,8 @@ void SocketWatch::look() {
   if (began < rests_until_ || std::exchange(looking_, true)) return;
   Occasion occasion(sink_, services_, Event{});
   Tcp tcp(occasion);
-  const bool awaited = occasion.awaited(Hook::trace_inet_sock_set_state) || occasion.awaited(Hook::tcp_set_state);
+  const bool awaited = asks_programs(occasion) || occasion.awaited(Hook::trace_inet_sock_set_state) ||
+                       occasion.awaited(Hook::tcp_set_state);
   const std::vector<SocketRef> connections = awaited ? tcp.sockets().connections() : std::vector<SocketRef>();
   if (connections.empty() && timer_) {
     services_.host.cancel_timer(*timer_);

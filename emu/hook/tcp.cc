@@ -2,6 +2,7 @@
 #include "emu/hook/tcp.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "emu/hook/record.h"
@@ -63,6 +64,8 @@ void Tcp::change_state(FollowedSocket& socket, u8 state, bool by_function) {
                                                                 a[1] = state;
                                                               })
                                             : Passing();
+  if (by_function && (socket.callbacks & BPF_SOCK_OPS_STATE_CB_FLAG))
+    ask_programs(socket, {.op = BPF_SOCK_OPS_STATE_CB, .args = {before, state}});
   occasion_.trace(
       Hook::trace_inet_sock_set_state,
       [&](Arguments& a) {
@@ -109,7 +112,10 @@ void Tcp::catch_up(FollowedSocket& socket, u8 seen) {
   if (states.empty()) return;
   const Passing received = receive(socket);
   for (u8 state : states) {
-    if (state == kTcpFinWait2 || socket.told == kTcpLastAck || socket.told == kTcpClosing) acknowledge_all(socket);
+    if (state == kTcpFinWait2 || socket.told == kTcpLastAck || socket.told == kTcpClosing) {
+      acknowledge_all(socket);
+      tell_last_round_trip(socket);
+    }
     if (socket.told == kTcpFinWait2 && socket.facts.tcp) ++socket.facts.tcp->tcpi_bytes_received;  // the peer's FIN
     set_state(socket, state);
   }
@@ -151,6 +157,30 @@ void Tcp::exchange(FollowedSocket& socket, FollowedSocket* other) {
     if (other) segment(*other, kAck);
     receive(socket).leave(0);
   }
+  tell_round_trips(socket);
+  if (other) tell_round_trips(*other);
+}
+
+// Of the FIN.
+void Tcp::tell_last_round_trip(FollowedSocket& socket) {
+  if (std::exchange(socket.fin_delivered, true)) return;
+  if (socket.told_delivered) ++*socket.told_delivered;
+  if (socket.callbacks & BPF_SOCK_OPS_RTT_CB_FLAG) ask_programs(socket, {.op = BPF_SOCK_OPS_RTT_CB});
+}
+
+s32 Tcp::ask_programs(FollowedSocket& socket, const SocketOp& op) {
+  SocketOps* const programs = occasion_.services().socket_ops;
+  return programs && programs->used() ? programs->call(occasion_.event(), socket, op) : 0;
+}
+
+// How many acknowledgements there were for several segments nobody tells.
+void Tcp::tell_round_trips(FollowedSocket& socket) {
+  const u32 delivered = socket.take_delivered();
+  const bool ends = socket.told == kTcpFinWait1 || socket.told == kTcpLastAck || socket.told == kTcpClosing;
+  socket.fin_delivered |= ends && delivered;
+  if (!(socket.callbacks & BPF_SOCK_OPS_RTT_CB_FLAG) || !delivered) return;
+  if (delivered > 1) occasion_.services().unmodelled.note("sock_ops: samples of the round-trip time, one by one");
+  ask_programs(socket, {.op = BPF_SOCK_OPS_RTT_CB});
 }
 
 void Tcp::trace(Hook hook, const FollowedSocket& socket) {

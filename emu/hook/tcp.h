@@ -8,6 +8,7 @@
 #pragma once
 
 #include "emu/hook/packets.h"
+#include "emu/hook/socket_ops.h"
 
 namespace bpfemu {
 
@@ -16,7 +17,7 @@ class Tcp {
   explicit Tcp(Occasion& occasion) : occasion_(occasion), packets_(occasion) {}
 
   Sockets& sockets() { return occasion_.services().sockets; }
-  u64 sock(FollowedSocket& socket) { return sockets().sock(socket).address(); }
+  u64 sock(const FollowedSocket& socket) { return sockets().sock(socket).address(); }
   Packets& packets() { return packets_; }
 
   // kernel: tcp_set_state, and inet_sk_state_store, which a listener and its children go through alone.
@@ -32,6 +33,11 @@ class Tcp {
   // A segment with no data.
   void segment(const FollowedSocket& from, u8 flags, u32 header = 32);
 
+  // Programs of its cgroup are asked (kernel: tcp_call_bpf).
+  s32 ask_programs(FollowedSocket& socket, const SocketOp& op);
+  // The sample of the round-trip time that each acknowledgement of something new gives (kernel: tcp_bpf_rtt).
+  void tell_round_trips(FollowedSocket& socket);
+
   // A tracepoint of TCP that tells of a socket alone.
   void trace(Hook hook, const FollowedSocket& socket);
   void trace_congestion(const FollowedSocket& socket, u8 state);
@@ -39,6 +45,7 @@ class Tcp {
  private:
   void change_state(FollowedSocket& socket, u8 state, bool by_function);
   void acknowledge_all(FollowedSocket& socket);
+  void tell_last_round_trip(FollowedSocket& socket);
   // What is still in its queues is freed with it.
   void drop_with(const FollowedSocket& socket, const char* function);
 

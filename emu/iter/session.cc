@@ -137,7 +137,7 @@ Result<void> IterSession::show(RunScope& scope) {
   const std::span<u64> words(m.context + 1, kContextWords);
   std::ranges::fill(words, 0);
   walk_->show(words, scope.run());
-  if (scope.call(*program_, m.context) != 0) return fail(EAGAIN);
+  TRY(walk_->returned(scope.call(*program_, m.context)));
   return m.file.overflowed() ? fail(E2BIG) : Result<void>();
 }
 

@@ -29,6 +29,8 @@ class IterWalk {
   // Puts the object into the program's context behind the bpf_iter_meta, or nulls when there is no more. `run` is the
   // program's. The words are zero before.
   virtual void show(std::span<u64> words, Run& run) = 0;
+  // What the program has returned for an object. EAGAIN: it wants to see it again (kernel: the target's show()).
+  virtual Result<void> returned(u64 value) { return value ? fail(EAGAIN) : Result<void>(); }
   // The kernel's walk begins with a heading that no program sees, and that a walk without objects never gets beyond
   // (kernel: SEQ_START_TOKEN).
   virtual bool begins_with_heading() const { return false; }

@@ -19,6 +19,8 @@
 namespace bpfemu {
 
 class SocketMaps;
+class Cgroup;
+class Cgroups;
 class Sockets;
 
 // A symbol of a loaded program's code.
@@ -37,12 +39,15 @@ struct IterWorld {
   BpfObjects bpf;
   Sockets& sockets;
   SocketMaps& socket_maps;
+  Cgroups& cgroups;
   const KernelData& kernel;
   IdSpace<MapObject>& maps;
   IdSpace<Program>& programs;
   IdSpace<Link>& links;
   // A map by a descriptor of the task's, as user space holds it: EBADF, EINVAL.
   std::function<Result<std::shared_ptr<MapObject>>(Task& task, u32 fd)> map_of;
+  // A cgroup in the same way: EBADF, ENOENT.
+  std::function<Result<std::shared_ptr<Cgroup>>(Task& task, u32 fd)> cgroup_of;
   std::function<std::vector<ProgramSymbol>()> program_symbols;
   // May the task see the addresses of symbols (kernel: kallsyms_show_value)?
   std::function<bool()> shows_addresses;

@@ -80,6 +80,17 @@ const std::shared_ptr<Cgroup>& Cgroups::of(pid_t tid) const {
   return member != members_.end() ? member->second : root_;
 }
 
+std::shared_ptr<Cgroup> Cgroups::find(u64 id) const {
+  std::vector<std::shared_ptr<Cgroup>> left{root_};
+  while (!left.empty()) {
+    const std::shared_ptr<Cgroup> each = std::move(left.back());
+    left.pop_back();
+    if (each->id() == id) return each;
+    for (const auto& [name, child] : each->children) left.push_back(child);
+  }
+  return nullptr;
+}
+
 Result<void> Cgroups::move(pid_t tgid, const std::shared_ptr<Cgroup>& to) {
   if (to->dead) return fail(ENODEV);
   bool told = to == root_;

@@ -28,6 +28,8 @@ class Cgroups {
   Result<void> remove(Cgroup& cgroup);
 
   const std::shared_ptr<Cgroup>& of(pid_t tid) const;
+  // Null: none has the id.
+  std::shared_ptr<Cgroup> find(u64 id) const;
   // Moves a process with all its threads: ENODEV when the cgroup is gone.
   Result<void> move(pid_t tgid, const std::shared_ptr<Cgroup>& to);
   // Its own members, in order of their numbers.

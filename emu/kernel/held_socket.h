@@ -12,9 +12,6 @@
 
 namespace bpfemu {
 
-// Shows a socket's facts as struct bpf_sock has them.
-void show_socket(const SocketFacts& facts, RunSock& sock);
-
 class HeldSocket : public Object {
  public:
   // ENOMEM.
@@ -24,7 +21,7 @@ class HeldSocket : public Object {
   u64 runtime_address() const override { return extent_.address; }
   const SocketRef& socket() const { return socket_; }
   // Brought up to date.
-  void show() { show_socket(socket_->facts, *reinterpret_cast<RunSock*>(extent_.address)); }
+  void show();
 
   // What maps of sockets that it came into have given it (kernel: sk_psock), by attach type.
   std::map<u32, std::shared_ptr<Object>> programs;

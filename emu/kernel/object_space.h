@@ -106,6 +106,8 @@ class ObjectSpace {
   // Called before an address is no longer its object's, where somebody keeps something by it.
   std::function<void(u64 address)> forgotten;
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
+  // May the bytes be read: do they lie in the arena?
+  bool holds(u64 address, u64 size) const { return address >= kArenaBase && address + size <= arena_.end(); }
   // The text with a NUL behind it, as much as a path may have (PATH_MAX). 0: no memory.
   u64 text(std::string_view text);
   // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.

@@ -52,6 +52,7 @@ void internet_facts(int fd, SocketFacts& facts) {
   size = sizeof algorithm;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, &size) == 0)
     facts.congestion.assign(algorithm, ::strnlen(algorithm, sizeof algorithm));
+  facts.window_clamp = static_cast<u32>(option(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP));
   // kernel: tcp_get_info tells the backlog of a listener in two other counters.
   if (facts.state != kTcpListen) return;
   facts.ack_backlog = info.tcpi_unacked;

@@ -64,6 +64,8 @@ struct SocketFacts {
   int file_flags = 0;                        // O_NONBLOCK and the like, of the descriptor
   std::string path;                          // of a UNIX socket: sun_path, an abstract one with its NUL in front
   std::string congestion;                    // "cubic"
+  u32 window_clamp = 0;                      // TCP_WINDOW_CLAMP
+  u64 cgroup = 0;                            // struct cgroup that made it, in the arena; 0: not known
   std::optional<tcp_info> tcp;               // TCP_INFO
 
   bool internet() const { return family == AF_INET || family == AF_INET6; }

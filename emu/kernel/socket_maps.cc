@@ -235,7 +235,7 @@ SocketRef SocketMaps::seen_at(u64 address) {
     const auto held = weak.lock();
     if (held && held->runtime_address() == address) return held->socket();
   }
-  return sockets_.shown_at(address);
+  return sockets_.at(address);
 }
 
 u64 SocketMaps::as_kind(void* self, u64 sock, SockKind kind) {

@@ -108,6 +108,11 @@ KernelObject SocketObjects::sock(const SocketFacts& facts) {
   return sock;
 }
 
+u64 SocketObjects::cookie_at(u64 address) const {
+  const u64 at = KernelObject(address, space_.structure("sock")).address("__sk_common.skc_cookie");
+  return at && space_.holds(at, sizeof(u64)) ? load<u64>(reinterpret_cast<const void*>(at)) : 0;
+}
+
 void SocketObjects::fill_common(const KernelObject& sock, const SocketFacts& facts) {
   sock.set("__sk_common.skc_family", facts.family);
   sock.set("__sk_common.skc_state", facts.state);
@@ -128,6 +133,7 @@ void SocketObjects::fill_common(const KernelObject& sock, const SocketFacts& fac
   sock.set("sk_ack_backlog", facts.ack_backlog);
   sock.set("sk_max_ack_backlog", facts.max_ack_backlog);
   sock.set("sk_shutdown", facts.shutdown);
+  sock.set("sk_cgrp_data.cgroup", facts.cgroup);
 }
 
 void SocketObjects::fill_inet(const KernelObject& sock, const SocketFacts& facts) {
@@ -204,6 +210,7 @@ void SocketObjects::fill_tcp(const KernelObject& sock, const SocketFacts& facts)
   tcp.set("delivered", info.tcpi_delivered);
   tcp.set("rcv_ooopack", info.tcpi_rcv_ooopack);
   tcp.set("snd_wnd", info.tcpi_snd_wnd);
+  tcp.set("window_clamp", facts.window_clamp);
 }
 
 void SocketObjects::orphan(const SocketFacts& facts) {

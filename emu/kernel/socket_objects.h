@@ -21,6 +21,8 @@ class SocketObjects {
   // stays.
   KernelObject sock(const SocketFacts& facts);
   KernelObject net(u32 inode);
+  // The cookie of the socket whose struct sock is at an address of the arena; 0: there is none.
+  u64 cookie_at(u64 address) const;
   // The same object seen as another of the structs that begin where it begins: "inet_sock", "tcp_sock".
   KernelObject view(const KernelObject& sock, std::string_view structure) const {
     return KernelObject(sock.address(), space_.structure(structure));

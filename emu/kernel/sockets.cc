@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "emu/kernel/cgroup_objects.h"
 #include "emu/kernel/network.h"
 
 namespace bpfemu {
@@ -73,6 +74,12 @@ std::optional<u8> FollowedSocket::take_congestion() {
   return std::exchange(told_congestion, now).value_or(now) == now ? std::nullopt : std::optional<u8>(now);
 }
 
+u32 FollowedSocket::take_delivered() {
+  if (!facts.tcp || told == kTcpListen) return 0;
+  const u32 now = facts.tcp->tcpi_delivered;
+  return now - std::exchange(told_delivered, now).value_or(now);
+}
+
 SocketDiag* Sockets::diag(Task* task, u32 network) {
   if (const auto known = networks_.find(network); known != networks_.end()) return &known->second;
   UniqueFd netlink = make_socket_in(task, network, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
@@ -114,6 +121,7 @@ SocketRef Sockets::follow(SocketFacts facts, bool partly) {
     facts.bound = known->facts.bound;
     known->facts = std::move(facts);
   }
+  if (!known->cgroup && known->facts.inode && cgroup_of) known->cgroup = cgroup_of(known->facts.inode);
   // Only TCP's states are told one by one.
   if (!known->facts.is_tcp()) known->told = known->facts.state;
   return known;
@@ -175,6 +183,12 @@ SocketFacts Sockets::look_again(Task* task, const FollowedSocket& socket) {
   return now;
 }
 
+SocketRef Sockets::at(u64 address) const {
+  const u64 cookie = objects_.cookie_at(address);
+  const auto known = by_cookie_.find(cookie);
+  return cookie && known != by_cookie_.end() ? known->second : nullptr;
+}
+
 std::vector<SocketRef> Sockets::connections() const {
   std::vector<SocketRef> all;
   for (const auto& [cookie, socket] : by_cookie_)
@@ -195,6 +209,21 @@ std::vector<SocketRef> Sockets::waiting_at(const FollowedSocket& listener) const
 
 u32 Sockets::most_waiting() { return setting("/proc/sys/net/core/somaxconn", 4096); }
 u32 Sockets::first_free_port() { return setting("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024); }
+
+UniqueFd Sockets::descriptor_of(Host& host, u64 inode) {
+  const std::string name = fmt::format("socket:[{}]", inode);
+  UniqueFd found;
+  for (pid_t process : host.thread_groups()) {
+    Task* const task = host.find_task(process);
+    if (!task) continue;
+    for_each_socket(process, [&](int fd, std::string_view link) {
+      if (link == name) found.reset(task->share_fd(fd).value_or(-1));
+      return !found;
+    });
+    if (found) break;
+  }
+  return found;
+}
 
 std::vector<SocketRef> Sockets::of_process(Task& task) {
   std::map<u64, SocketRef> found;  // by cookie: each once
@@ -236,18 +265,6 @@ std::set<u64> Sockets::inodes_of(const std::vector<pid_t>& tree) {
   return inodes;
 }
 
-SocketRef Sockets::shown_at(u64 address) {
-  for (const auto& [cookie, socket] : by_cookie_)
-    if (address && socket->shown_at == address) return socket;
-  return nullptr;
-}
-
-KernelObject Sockets::sock(FollowedSocket& socket) {
-  const KernelObject object = objects_.sock(as_told(socket));
-  socket.shown_at = object.address();
-  return object;
-}
-
 void Sockets::forget(const FollowedSocket& socket) {
   objects_.forget(socket.facts);
   by_cookie_.erase(socket.facts.cookie);
@@ -256,6 +273,7 @@ void Sockets::forget(const FollowedSocket& socket) {
 SocketFacts Sockets::as_told(const FollowedSocket& socket) {
   SocketFacts facts = socket.facts;
   facts.state = socket.told;
+  if (socket.cgroup) facts.cgroup = cgroup_object(space_, *socket.cgroup).address();
   return facts;
 }
 

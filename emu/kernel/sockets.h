@@ -3,6 +3,7 @@
 // them: what they are, and how much of it programs were told.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -10,9 +11,18 @@
 
 #include "emu/kernel/socket_diag.h"
 #include "emu/kernel/socket_objects.h"
+#include "emu/ports/host.h"
 #include "emu/ports/task.h"
 
 namespace bpfemu {
+
+class Cgroup;
+
+// An option that a program has set of a connection of which nobody has a descriptor yet.
+struct WaitingOption {
+  int level = 0, name = 0;
+  std::vector<u8> value;
+};
 
 struct FollowedSocket {
   SocketFacts facts;        // when it was looked at last
@@ -21,17 +31,26 @@ struct FollowedSocket {
   bool closed = false;      // its last descriptor is (kernel: SOCK_DEAD)
   bool connected = false;   // it sent a SYN, which counts as a byte
   bool fresh = true;        // a connection's birth is still to be told
-  u64 shown_at = 0;         // where its struct sock is, when a program was shown it
   u32 calls = 0;            // that are under way, and tell of it when they are over
+
+  // Of programs of cgroups.
+  std::shared_ptr<Cgroup> cgroup;      // that made it, once it was asked for
+  u8 callbacks = 0;                    // BPF_SOCK_OPS_*_CB_FLAG that are set (kernel: bpf_sock_ops_cb_flags)
+  u64 listener = 0;                    // whose connection it is, by its inode
+  std::vector<WaitingOption> options;  // until it is accepted
 
   // Segments that it has received, and bytes that it has sent, since this was asked last; at first: none.
   u32 take_segments();
   u64 take_sent();
   // The state of its congestion control, when it has changed.
   std::optional<u8> take_congestion();
+  // Segments of its own that the other end has told it has.
+  u32 take_delivered();
   std::optional<u32> told_segments;
   std::optional<u8> told_congestion;
   std::optional<u64> told_sent;
+  std::optional<u32> told_delivered;
+  bool fin_delivered = false;  // its FIN is among these
 };
 // Whoever stands aside meanwhile holds it.
 using SocketRef = std::shared_ptr<FollowedSocket>;
@@ -58,7 +77,7 @@ class SocketInUse {
 
 class Sockets {
  public:
-  Sockets(ObjectSpace& space, const Symbols* symbols) : objects_(space, symbols) {}
+  Sockets(ObjectSpace& space, const Symbols* symbols) : space_(space), objects_(space, symbols) {}
 
   // Behind a descriptor of the task's. Null: there is no socket behind it, or the host does not let us look.
   SocketRef behind(Task& task, int fd);
@@ -81,8 +100,12 @@ class Sockets {
   SocketRef receiver(Task& task, u16 family, const SocketEnd& local, const SocketEnd& peer);
   // The process's own, by its inode. Null: it has no descriptor of it.
   SocketRef of_inode(Task& process, u64 inode);
+  // A descriptor of the supervisor's own for a socket that some traced process has one of; none otherwise.
+  static UniqueFd descriptor_of(Host& host, u64 inode);
   // All that the process has.
   std::vector<SocketRef> of_process(Task& task);
+  // The one whose struct sock is at `address`; null: none that is followed.
+  SocketRef at(u64 address) const;
   // How many connections a listener may have waiting: net.core.somaxconn of our own network.
   static u32 most_waiting();
   // The first port that anybody may bind: net.ipv4.ip_unprivileged_port_start of it.
@@ -91,23 +114,24 @@ class Sockets {
   static bool held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket);
   // The inodes of all that the processes have.
   static std::set<u64> inodes_of(const std::vector<pid_t>& tree);
-  // The one whose struct sock programs see at the address. Null: none.
-  SocketRef shown_at(u64 address);
   // Its last descriptor is closed and it has come to its end.
   void forget(const FollowedSocket& socket);
 
   // Its struct sock and struct socket, in the state that programs know.
-  KernelObject sock(FollowedSocket& socket);
+  KernelObject sock(const FollowedSocket& socket) { return objects_.sock(as_told(socket)); }
   KernelObject socket(const FollowedSocket& socket) { return objects_.socket(as_told(socket)); }
   SocketObjects& objects() { return objects_; }
+  // The cgroup that made a socket, by its inode; unset: nobody knows.
+  std::function<std::shared_ptr<Cgroup>(u64 inode)> cgroup_of;
 
  private:
-  static SocketFacts as_told(const FollowedSocket& socket);
+  SocketFacts as_told(const FollowedSocket& socket);
   // `partly`: sock_diag tells less than a descriptor.
   SocketRef follow(SocketFacts facts, bool partly);
   SocketDiag* diag(Task* task, u32 network);
 
   static constexpr size_t kMost = 16384, kMostNetworks = 64;
+  ObjectSpace& space_;
   SocketObjects objects_;
   std::unordered_map<u64, SocketRef> by_cookie_;
   std::map<u32, SocketDiag> networks_;  // by the inode of the network namespace

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "emu/base/proc_files.h"
+#include "emu/kernel/cgroup_objects.h"
 
 namespace bpfemu {
 
@@ -248,27 +249,8 @@ void TaskObjects::show_cgroup(Block& block, const TaskFacts& facts) {
   const Cgroup& current = known ? *known : kRoot;
   if (std::exchange(block.cgroup, current.id()) == current.id()) return;
   const KernelObject set = space_.object(space_.structure("css_set"), fmt::format("{}", current.id()));
-  set.set("dfl_cgrp", cgroup(current).address());
+  set.set("dfl_cgrp", cgroup_object(space_, current).address());
   block.task.set("cgroups", set.address());
-}
-
-KernelObject TaskObjects::cgroup(const Cgroup& of) {
-  bool is_new = false;
-  const std::string identity = fmt::format("{}", of.id());
-  const KernelObject cgroup = space_.object(space_.structure("cgroup"), identity);
-  const KernelObject node = space_.object(space_.structure("kernfs_node"), identity, &is_new);
-  if (!is_new) return cgroup;
-  cgroup.set("kn", node.address());
-  cgroup.set("level", s32(of.level()));
-  cgroup.set("self.cgroup", cgroup.address());
-  node.set("id", of.id());
-  node.set("name", space_.text(of.name()));
-  if (!of.parent()) return cgroup;
-  const KernelObject above = this->cgroup(*of.parent());
-  const KernelObject above_node = space_.object(space_.structure("kernfs_node"), fmt::format("{}", of.parent()->id()));
-  cgroup.set("self.parent", above.address("self"));
-  node.set("parent", above_node.address());
-  return cgroup;
 }
 
 // What may be different at each event.

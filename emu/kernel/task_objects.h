@@ -76,7 +76,6 @@ class TaskObjects {
   void refresh(Block& block, const TaskFacts& facts);
   void link(Block& block, const TaskFacts& facts);
   void show_cgroup(Block& block, const TaskFacts& facts);
-  KernelObject cgroup(const Cgroup& of);
   Block* relative(pid_t tgid);
   void show_files(Block& block, const TaskFacts& facts);
   void show_folders(Block& block, const TaskFacts& facts);

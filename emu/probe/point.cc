@@ -33,12 +33,13 @@ Arguments::Mask looked_at_by(const Program& program) {
 Arguments::Mask Point::looked_at() const {
   Arguments::Mask mask = 0;
   for (const Attachment& each : programs_) mask |= looked_at_by(*each.program);
+  if (where_.runs) mask = ~Arguments::Mask{0};
   return (counters().empty() && !traced()) || where_.probe == Probe::kNone ? mask : ~Arguments::Mask{0};
 }
 
 Point::Point(Probes& probes, Where where) : probes_(probes), serial_(probes.listeners()), where_(std::move(where)) {
   probes_.add(*this);
-  if (where_.hits) probes_.programs_changed();
+  if (where_.hits || where_.runs) probes_.programs_changed();
 }
 
 Point::~Point() {
@@ -94,7 +95,7 @@ void Point::set_traced(bool on) {
 }
 
 bool Point::awaited() const {
-  return !programs_.empty() || traced() || std::ranges::any_of(counters(), [](const PerfEvent* e) { return e->state().active != 0; });
+  return !programs_.empty() || where_.runs || traced() || std::ranges::any_of(counters(), [](const PerfEvent* e) { return e->state().active != 0; });
 }
 
 void Point::detach(const Program& program) {

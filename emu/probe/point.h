@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -86,6 +87,8 @@ class Point {
     Sites::Id site = 0;
     bool decides = false;       // a hook's, in between: what the program returns is the function's answer
     bool newest_first = false;  // kprobes and uprobes: the handler added last runs first
+    // What runs there in the place of the point's own programs, and its answer; empty: those.
+    std::function<u64(RunScope& scope, const Event& event, void* context)> runs{};
     u64* hits = nullptr;        // counts what passes, with or without programs (kprobe_profile)
 
     // Are the registers that the kernel hands on there the user's? Of tracepoints, only those of syscalls:* are.

@@ -62,6 +62,7 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .socket_watch = socket_watch_,
                 .sleepers = sleepers_,
                 .thread_words = thread_words_,
+                .socket_ops = parts.socket_ops,
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
                 .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); },
                 .show_name = [this](pid_t tid, const auto& name) { runner_.show_name(tid, name); }},
@@ -161,6 +162,11 @@ void Probes::refresh_hooks(SyscallSet& entry, SyscallSet& exit) {
       exit |= side == Side::kReturn ? row.calls : row.exits();
     }
   }
+  if (parts_.socket_ops && parts_.socket_ops->used()) {
+    const SyscallSet& calls = row_of(Hook::tcp_rcv_established).calls;  // all that TCP does something for
+    hooked_ |= calls;
+    exit |= calls;
+  }
   entry |= hooked_;
 }
 
@@ -191,7 +197,7 @@ void Probes::passed(Hook hook, Side side, const Event& event) {
 
 // What programs, samples and lines of the trace show of the task.
 ProgramNeeds Probes::needs_at(const Point& point) {
-  if (std::ranges::any_of(point.programs(), [](const Attachment& each) { return each.program->is_hooked(); }))
+  if (point.where().runs || std::ranges::any_of(point.programs(), [](const Attachment& each) { return each.program->is_hooked(); }))
     return ProgramNeeds::everything();
   ProgramNeeds needs = point.needs();
   if (point.traced()) needs.cpu = needs.comm = true;
@@ -223,6 +229,7 @@ u64 Probes::fire(const Point& point, const Event& event) {
   u64 result = 0;
   // A program that stands aside may find everything changed: the list is the one that the event met, the point may be gone.
   const u64 func_ip = point.where().within ? 0 : point.where().address;
+  if (const auto runs = point.where().runs) return runs(scope, event, context);
   const std::vector<Attachment> programs = point.programs();
   for (const Attachment& each : programs) {
     result = scope.admits(*each.program) ? scope.call(*each.program, context, each.cookie, func_ip) : 0;
@@ -317,6 +324,7 @@ void Probes::task_exiting(Task& task, int status) {
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
   pass_exit(occasion);
   close_sockets_at_exit(occasion);
+  if (parts_.socket_ops && task.tid() == task.tgid()) parts_.socket_ops->process_ends(task);
   if (tracer_) tracer_->exited(task.tid());
 }
 

@@ -11,6 +11,7 @@
 
 #include "emu/abi/pt_regs.h"
 #include "emu/hook/sleepers.h"
+#include "emu/hook/socket_ops.h"
 #include "emu/hook/socket_watch.h"
 #include "emu/hook/thread_words.h"
 #include "emu/hook/transit.h"
@@ -43,6 +44,7 @@ class Probes : public EventSink, public HookSink {
     ObjectSpace& objects;
     Mounts& mounts;
     FileObjects& files;
+    SocketOps* socket_ops = nullptr;    // programs of cgroups that TCP asks
     EventSwitches* switches = nullptr;  // tracefs' events/; null: nobody turns them on
   };
   Probes(const Parts& parts, Outlets outlets);

@@ -237,6 +237,25 @@ struct RunScopeEnv {
     const Cgroup* const ancestor = cgroup ? cgroup->ancestor(level) : nullptr;
     return ancestor ? ancestor->id() : 0;
   }
+  static u64 cgroup_above(void* self, u64 cgroup, u32 level) {
+    auto& find = scope_of(self).runner().outlets_.cgroup_above;
+    return find ? find(cgroup, level) : 0;
+  }
+  static constexpr SockServices kSocks = {
+      .cookie =
+          [](void* self, u64 sock) {
+            auto& find = scope_of(self).runner().outlets_.sock_cookie;
+            return find ? find(sock) : 0;
+          },
+      .set_option =
+          [](void* self, u64 sock, u32 level, u32 option, const void* value, u32 size) -> s64 {
+            auto& set = scope_of(self).runner().outlets_.set_sock_option;
+            return set ? set(sock, level, option, value, size) : -EINVAL;
+          },
+      .get_option = [](void* self, u64 sock, u32 level, u32 option, void* value, u32 size) -> s64 {
+        auto& get = scope_of(self).runner().outlets_.get_sock_option;
+        return get ? get(sock, level, option, value, size) : -EINVAL;
+      }};
   static void wake(void* self, void* ring) { scope_of(self).runner().outlets_.wake(ring); }
   static u64 task_struct(void* self, Run* run) {
     return run->task->tid ? scope_of(self).runner().task_struct(static_cast<pid_t>(run->task->tid)) : 0;
@@ -421,6 +440,7 @@ struct RunScopeEnv {
             .task_struct = task_struct,
             .kernel_stack = kernel_stack,
             .cgroup_at = cgroup_at,
+            .cgroup_above = cgroup_above,
             .test_object = test_object,
             .show_sock = show_sock,
             .symbol_at = symbol_at,
@@ -439,6 +459,7 @@ struct RunScopeEnv {
             .sockets = scope->runner().sockets,
             .lookup = nullptr,
             .socket = nullptr,
+            .socks = &kSocks,
             .security = scope->runner().outlets_.set_secure ? &kSecurity : nullptr,
             .function_entered = function_entered,
             .function_left = function_left,

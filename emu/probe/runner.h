@@ -34,6 +34,10 @@ struct Outlets {
   TraceLog* trace = nullptr;                                 // bpf_trace_printk's lines
   std::function<u64(const TaskFacts&)> task_struct;          // arena address of the task's task_struct, 0: none
   std::function<std::shared_ptr<Cgroup>(pid_t)> cgroup_of;   // that the thread is in
+  std::function<u64(u64 cgroup, u32 level)> cgroup_above;    // id of its ancestor at a level, 0: there is none
+  std::function<u64(u64 sock)> sock_cookie;                  // of a struct sock in the arena, 0: there is no such socket
+  std::function<s64(u64 sock, u32 level, u32 option, const void* value, u32 size)> set_sock_option;
+  std::function<s64(u64 sock, u32 level, u32 option, void* value, u32 size)> get_sock_option;
   std::function<u64()> test_object;                          // arena address of prog_test_struct, 0: none
   std::function<bool(RunSock&)> show_sock;                   // fills in RunSock::object
   std::function<void(pid_t)> task_gone;                      // the thread ended or runs another program

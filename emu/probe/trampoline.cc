@@ -35,7 +35,7 @@ constexpr std::string_view kLsmPrefix = "bpf_lsm_";
 // The function that the program's target is, or within which it is called; null: not modelled.
 const KernelFunction* way_of(const Program& program, const Symbols& symbols, std::string_view target, u64 address) {
   if (program.type != BPF_PROG_TYPE_LSM) return function_at(kernel_place(symbols, address));
-  if (program.expected_attach_type != BPF_LSM_MAC || !target.starts_with(kLsmPrefix)) return nullptr;
+  if (!target.starts_with(kLsmPrefix)) return nullptr;
   const auto hook = security_hook(target.substr(kLsmPrefix.size()));
   return hook ? find_kernel_function(row_of(*hook).name) : nullptr;
 }
@@ -47,6 +47,7 @@ bool put_in_place(Point::Where& where, const Program& program, const KernelFunct
     case BPF_TRACE_FENTRY:
     case BPF_TRACE_FEXIT: return true;
     case BPF_MODIFY_RETURN: where.moment = Moment::kHookModify; break;
+    case BPF_LSM_CGROUP:
     case BPF_LSM_MAC: where.moment = Moment::kHookModule; break;
     default: return false;
   }
@@ -56,26 +57,32 @@ bool put_in_place(Point::Where& where, const Program& program, const KernelFunct
 
 }  // namespace
 
-Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<Program> program, u64 cookie) {
-  const bool on_return = program->expected_attach_type == BPF_TRACE_FEXIT;
-  const Btf& btf = *program->attach_btf;
-  const char* name = btf.type_name(program->attach_btf_id);
+Result<std::optional<Point::Where>> trampoline_place(Probes& probes, const Program& program) {
+  const bool on_return = program.expected_attach_type == BPF_TRACE_FEXIT;
+  const Btf& btf = *program.attach_btf;
+  const char* name = btf.type_name(program.attach_btf_id);
   const u64 address = name ? probes.kernel().symbols().address(name) : 0;
-  const KernelFunction* function = name ? way_of(*program, probes.kernel().symbols(), name, address) : nullptr;
-  if (!function) return nullptr;
-  const btf_type& prototype = *btf.type(btf.type(program->attach_btf_id)->type);
+  const KernelFunction* function = name ? way_of(program, probes.kernel().symbols(), name, address) : nullptr;
+  if (!function) return std::nullopt;
+  const btf_type& prototype = *btf.type(btf.type(program.attach_btf_id)->type);
   Point::Where where{.context = on_return ? fexit_args : fentry_args,
                      .address = address,
                      .on_return = on_return,
                      .record_size = static_cast<u32>(btf.params(prototype).size() * sizeof(u64)),
                      .name = name,
                      .newest_first = true};
-  if (!put_in_place(where, *program, *function, prototype.type != 0)) return nullptr;
+  if (!put_in_place(where, program, *function, prototype.type != 0)) return std::nullopt;
   // kernel: arch_prepare_bpf_trampoline
   constexpr size_t kMostArguments = 6;
   if (btf.params(prototype).size() > kMostArguments) return fail(ENOTSUPP);
+  return where;
+}
+
+Result<std::shared_ptr<Link>> attach_trampoline(Probes& probes, std::shared_ptr<Program> program, u64 cookie) {
+  auto where = TRY(trampoline_place(probes, *program));
+  if (!where) return nullptr;
   if (probes.trampolined.contains(program.get())) return fail(EBUSY);
-  auto point = std::make_unique<Point>(probes, std::move(where));
+  auto point = std::make_unique<Point>(probes, std::move(*where));
   TRY(point->attach({program, cookie}));
   return std::make_shared<TracingLink>(std::move(program), std::move(point));
 }

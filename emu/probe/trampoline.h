@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "emu/bpf/link.h"
 #include "emu/probe/point.h"
@@ -20,6 +21,10 @@ class TracingLink : public Link {
  private:
   std::unique_ptr<Point> point_;
 };
+
+// Where programs are called that are loaded for the program's function and in its sort. None: not modelled there; ENOTSUPP:
+// it has too many arguments.
+Result<std::optional<Point::Where>> trampoline_place(Probes& probes, const Program& program);
 
 // Null: not modelled there, be it the sort of program or what it is to be attached to. EBUSY: it is attached already
 // (kernel: bpf_tracing_prog_attach).

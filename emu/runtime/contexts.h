@@ -33,7 +33,9 @@ struct RunSock {
   u64 cookie;
   bool full;  // neither a request nor a time-wait socket (kernel: sk_fullsock)
   bool reuseport;
-  bpf_tcp_sock tcp;  // of TCP, as far as it is known
+  u64 cgroup;        // id of the one that made it, 0: not known
+  u64 kernel;        // struct sock in the arena, with all that begins with it; 0: `object` alone
+  bpf_tcp_sock tcp;  // zero where it is none
 };
 
 // What bpf_skb_set_tunnel_key says of the tunnel that a packet leaves by (kernel: ip_tunnel_info).
@@ -127,6 +129,19 @@ struct RunSockAddr {
 struct RunSockopt {
   bpf_sockopt seen;
   RunSock sock;
+};
+
+struct RunSockOps {
+  bpf_sock_ops seen;
+  RunSock sock;
+};
+
+struct RunSysctl {
+  bpf_sysctl seen;
+  char name[128];  // below /proc/sys
+  char current[4096], value[4096];
+  u32 current_size, value_size;
+  bool replaced;  // `value` is a program's
 };
 
 // struct bpf_sk_lookup. Ports and addresses as the uapi shows them.

@@ -82,6 +82,13 @@ struct SocketLookupServices {
   u64 (*find)(void* self, const void* tuple, u16 family, u8 protocol, s32 netns, bool full);
 };
 
+// Sockets that programs know by their struct sock in the arena: what may be asked and set.
+struct SockServices {
+  u64 (*cookie)(void* self, u64 sock);  // 0: there is no such socket
+  s64 (*set_option)(void* self, u64 sock, u32 level, u32 option, const void* value, u32 size);
+  s64 (*get_option)(void* self, u64 sock, u32 level, u32 option, void* value, u32 size);
+};
+
 // Outside services, filled in by whoever runs the program. `self` is handed back as the first argument.
 // All return 0 or a byte count, or a negative errno.
 struct Env {
@@ -107,6 +114,7 @@ struct Env {
   u64 (*task_struct)(void* self, Run* run);         // arena address of the current task_struct, 0: cannot be made
   s64 (*kernel_stack)(void* self, Run* run, u64* ips, u32 max);             // as user_stack, of the modelled kernel
   u64 (*cgroup_at)(void* self, const Run* run, u32 level);  // id of the current cgroup's ancestor at a level, 0: below it
+  u64 (*cgroup_above)(void* self, u64 cgroup, u32 level);   // the same of the cgroup with an id
   u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
@@ -129,6 +137,7 @@ struct Env {
   const TreeSocketServices* sockets;
   const SocketLookupServices* lookup;               // null: nothing can be looked up
   const SocketServices* socket;                     // of programs of cgroups; null: there is no call
+  const SockServices* socks;
   const SecurityServices* security = nullptr;
   u64 (*function_entered)(void* self, Run* run, const RuntimeCall* call) = nullptr;  // RuntimeCall::listeners
   void (*function_left)(void* self, Run* run, const RuntimeCall* call, u64 result) = nullptr;

@@ -8,7 +8,7 @@
 namespace bpfemu {
 
 // The cgroup whose folder a descriptor is: EBADF; ENOENT when it is removed (kernel: cgroup_get_from_fd).
-Result<std::shared_ptr<Cgroup>> cgroup_of_fd(BpfCall& call, u32 fd);
+Result<std::shared_ptr<Cgroup>> cgroup_of_fd(System& system, Task& task, u32 fd);
 
 Result<u64> link_cgroup(BpfCall& call, std::shared_ptr<Program> program);
 Result<u64> attach_cgroup(BpfCall& call, std::shared_ptr<Program> program);

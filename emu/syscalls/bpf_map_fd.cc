@@ -51,7 +51,7 @@ Result<Element> event_element(BpfCall& call, MapObject&, u32 fd) {
 
 // What the element holds of a cgroup is its id.
 Result<Element> cgroup_element(BpfCall& call, MapObject&, u32 fd) {
-  return Element{TRY(cgroup_of_fd(call, fd))->id(), nullptr};
+  return Element{TRY(cgroup_of_fd(call.system, call.task, fd))->id(), nullptr};
 }
 
 struct FdElements {

@@ -183,6 +183,7 @@ Result<void> check_runnable(System& system, const Program& program) {
   const auto functions = program.missing_functions();
   for (u32 id : helpers) system.unmodelled.note("helper", helper_name(id));
   for (const std::string& name : functions) system.unmodelled.note("kernel function", name);
+  for (std::string_view name : program.verified.untold_fields) system.unmodelled.note("field", name);
   return helpers.empty() && functions.empty() ? Result<void>{} : fail(EOPNOTSUPP);
 }
 

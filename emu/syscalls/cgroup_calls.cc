@@ -21,16 +21,13 @@ struct Unpassed {
 constexpr Unpassed kUnpassed[] = {
     {BPF_CGROUP_INET_INGRESS, "packets for cgroup_skb programs"},
     {BPF_CGROUP_INET_EGRESS, "packets for cgroup_skb programs"},
-    {BPF_CGROUP_SOCK_OPS, "events for sock_ops programs"},
-    {BPF_CGROUP_DEVICE, "devices for programs of cgroups"},
-    {BPF_CGROUP_SYSCTL, "sysctls for programs of cgroups"},
-    {BPF_CGROUP_INET_SOCK_RELEASE, "sockets that end with their process, for sock_release programs"},
+    {BPF_CGROUP_SYSCTL, "sysctls that are the host's, for programs of cgroups"},
 };
 
 // Which calls pass what.
 struct Passed {
   u32 attach_type;
-  long calls[3];
+  long calls[7];
 };
 constexpr Passed kPassed[] = {
     {BPF_CGROUP_INET_SOCK_CREATE, {SYS_socket}},
@@ -50,6 +47,8 @@ constexpr Passed kPassed[] = {
     {BPF_CGROUP_INET4_GETSOCKNAME, {SYS_getsockname}},
     {BPF_CGROUP_INET6_GETSOCKNAME, {SYS_getsockname}},
     {BPF_CGROUP_GETSOCKOPT, {SYS_getsockopt}},
+    {BPF_CGROUP_DEVICE,
+     {SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_access, SYS_faccessat, SYS_faccessat2}},
     {BPF_CGROUP_SETSOCKOPT, {SYS_setsockopt}},
 };
 
@@ -68,6 +67,7 @@ void want_cgroup_calls(System& system, u32 attach_type) {
       for (long number : each.calls) calls.set(static_cast<size_t>(number));
   calls.reset(0);  // read() is none of them: the place of a call that is not there
   if (calls.any()) system.host.want_everywhere(calls);
+  if (attach_type == BPF_CGROUP_SOCK_OPS) system.probes->programs_changed();
 }
 
 void watch_sockets(System& system, Task& task) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/system.h"
@@ -19,8 +20,19 @@ std::optional<Reply> make_socket_in_cgroup(System& system, Call& call);
 std::optional<Reply> set_option_in_cgroup(System& system, Call& call);
 std::optional<Reply> get_option_in_cgroup(System& system, Call& call);
 std::optional<Reply> send_in_cgroup(System& system, Call& call);
+// A place that a call names.
+struct PlaceName {
+  int folder;  // a descriptor, or AT_FDCWD
+  std::string path;
+  bool follow = true;
+};
+// `mask`: R_OK and W_OK, as the call wants to use it.
+std::optional<Reply> use_device_in_cgroup(System& system, Call& call, const PlaceName& name, int mask);
+std::optional<Reply> make_device_in_cgroup(System& system, Call& call, const PlaceName& name, u32 mode, u64 device);
 // The descriptor is about to be closed (kernel: inet_release).
 void close_in_cgroup(System& system, Task& task, int fd);
+// The same of all that a process has alone, which ends.
+void end_in_cgroup(System& system, Task& task);
 // Has a call that receives to be looked at when it is over, and what is then done?
 bool receives_in_cgroup(System& system, Call& call);
 void received_in_cgroup(System& system, Call& call);

@@ -20,6 +20,7 @@ namespace {
 constexpr u32 kIp4Name = sizeof(sockaddr_in), kIp6Name = offsetof(sockaddr_in6, sin6_scope_id);  // SIN6_LEN_RFC2133
 constexpr u32 kNoCapability = 1;    // BPF_RET_BIND_NO_CAP_NET_BIND_SERVICE
 constexpr s64 kNotSupported = 524;  // ENOTSUPP
+constexpr u64 kMostMessages = 1024;  // UIO_MAXIOV
 
 int fd_of(const Call& call) {
   return static_cast<int>(call.args[0]);
@@ -253,9 +254,45 @@ Reply enter_socket_name(System& system, Call& call) {
   return Reply::answer(*done);
 }
 
-std::optional<Reply> send_in_cgroup(System& system, Call& call) {
+namespace {
+
+// A name that a message is sent to, as the programs of the socket leave it.
+struct SentTo {
+  s64 refused = 0;
+  Name name;
+  bool changed = false;
+};
+
+// None: no program looks at it.
+std::optional<SentTo> send_to(System& system, Task& task, CgroupSocket& socket, u64 address, u64 size) {
+  auto name = read_name(task, address, size);
+  if (!name || !name->whole() || name->port() == 0 || !is_udp(socket.facts())) return std::nullopt;
+  const bool only_ip4 = socket.facts().family == AF_INET;
+  if (only_ip4 != (name->family() == AF_INET) && (only_ip4 || socket.facts().v6_only)) return std::nullopt;
+  if (!socket.facts().v6_only) unmap(*name);
+  const Name before = *name;
+  const bool ip4 = name->family() == AF_INET;
+  const u32 type = ip4 ? BPF_CGROUP_UDP4_SENDMSG : BPF_CGROUP_UDP6_SENDMSG;
+  SentTo to;
+  to.refused = run_on_name(system, task, socket, type, *name);
+  to.changed = !same(before, *name);
+  if (!to.refused && to.changed) {
+    if (!ip4 && IN6_IS_ADDR_V4MAPPED(&name->ip6().sin6_addr)) to.refused = -kNotSupported;
+    if (name->port() == 0) to.refused = -EINVAL;
+  }
+  to.name = *name;
+  return to;
+}
+
+bool sends_names(const System& system) {
   const auto& used = system.cgroups.used_types;
-  if (!used[BPF_CGROUP_UDP4_SENDMSG] && !used[BPF_CGROUP_UDP6_SENDMSG]) return std::nullopt;
+  return used[BPF_CGROUP_UDP4_SENDMSG] || used[BPF_CGROUP_UDP6_SENDMSG];
+}
+
+}  // namespace
+
+std::optional<Reply> send_in_cgroup(System& system, Call& call) {
+  if (!sends_names(system)) return std::nullopt;
   const bool message = call.number == SYS_sendmsg;
   msghdr head{};
   u64 address = call.args[4], size = call.args[5];
@@ -263,29 +300,21 @@ std::optional<Reply> send_in_cgroup(System& system, Call& call) {
     if (!call.task.read(call.args[1], &head, sizeof head)) return std::nullopt;
     address = reinterpret_cast<u64>(head.msg_name), size = head.msg_namelen;
   }
-  auto name = read_name(call.task, address, size);
-  if (!name || !name->whole() || name->port() == 0) return std::nullopt;
-  auto socket = CgroupSocket::of(system, call.task, fd_of(call));
-  if (!socket || !is_udp(socket->facts())) return std::nullopt;
-  const bool only_ip4 = socket->facts().family == AF_INET;
-  if (only_ip4 != (name->family() == AF_INET) && (only_ip4 || socket->facts().v6_only)) return std::nullopt;
-  if (!socket->facts().v6_only) unmap(*name);
-  const Name before = *name;
-  const bool ip4 = name->family() == AF_INET;
-  const u32 type = ip4 ? BPF_CGROUP_UDP4_SENDMSG : BPF_CGROUP_UDP6_SENDMSG;
-  if (const s64 refused = run_on_name(system, call.task, *socket, type, *name)) return Reply::answer(refused);
-  if (same(before, *name)) return std::nullopt;
-  if (!ip4 && IN6_IS_ADDR_V4MAPPED(&name->ip6().sin6_addr)) return Reply::answer(-kNotSupported);
-  if (name->port() == 0) return Reply::answer(-EINVAL);
+  auto socket = address ? CgroupSocket::of(system, call.task, fd_of(call)) : std::nullopt;
+  const auto to = socket ? send_to(system, call.task, *socket, address, size) : std::nullopt;
+  if (!to) return std::nullopt;
+  if (to->refused) return Reply::answer(to->refused);
+  if (!to->changed) return std::nullopt;
+  const Name& name = to->name;
   if (!message) {
-    call.args[5] = name->size;
-    return with_name(call, *name, 4);
+    call.args[5] = name.size;
+    return with_name(call, name, 4);
   }
-  const auto scratch = call.task.scratch(sizeof name->at + sizeof head);
+  const auto scratch = call.task.scratch(sizeof name.at + sizeof head);
   if (!scratch) return Reply::answer(-EFAULT);
   head.msg_name = reinterpret_cast<void*>(*scratch + sizeof head);
-  head.msg_namelen = name->size;
-  if (!call.task.write(*scratch, &head, sizeof head) || !call.task.write(*scratch + sizeof head, &name->at, name->size))
+  head.msg_namelen = name.size;
+  if (!call.task.write(*scratch, &head, sizeof head) || !call.task.write(*scratch + sizeof head, &name.at, name.size))
     return Reply::answer(-EFAULT);
   call.args[1] = *scratch;
   return Reply::rewritten();
@@ -324,9 +353,42 @@ s64 exit_recvfrom(System& system, Call& call, s64 result) {
   return result;
 }
 
-Reply enter_many_messages(System& system, Call&) {
-  system.unmodelled.note("sendmmsg() and recvmmsg() for programs of cgroups");
+// Each message is asked about before the first is sent; those from one that is refused on are not sent (kernel:
+// __sys_sendmmsg).
+Reply enter_sendmmsg(System& system, Call& call) {
+  auto socket = sends_names(system) ? CgroupSocket::of(system, call.task, fd_of(call)) : std::nullopt;
+  if (!socket) return Reply::native();
+  const u64 count = std::min<u64>(static_cast<u32>(call.args[2]), kMostMessages);
+  for (u64 n = 0; n < count; ++n) {
+    mmsghdr each;
+    if (!call.task.read(call.args[1] + n * sizeof each, &each, sizeof each)) break;
+    const u64 address = reinterpret_cast<u64>(each.msg_hdr.msg_name);
+    const auto to = send_to(system, call.task, *socket, address, each.msg_hdr.msg_namelen);
+    if (!to) continue;
+    if (to->changed && !to->refused) system.unmodelled.note("addresses that programs change in sendmmsg()");
+    if (!to->refused) continue;
+    if (n == 0) return Reply::answer(to->refused);
+    call.args[2] = n;
+    return Reply::rewritten();
+  }
   return Reply::native();
+}
+
+Reply enter_recvmmsg(System& system, Call&) {
+  return receives_names(system) ? Reply::native_then_exit() : Reply::native();
+}
+
+s64 exit_recvmmsg(System& system, Call& call, s64 result) {
+  auto socket = result > 0 ? CgroupSocket::of(system, call.task, fd_of(call)) : std::nullopt;
+  if (!socket || !is_udp(socket->facts())) return result;
+  for (u64 n = 0; n < static_cast<u64>(result); ++n) {
+    mmsghdr each;
+    if (!call.task.read(call.args[1] + n * sizeof each, &each, sizeof each)) break;
+    const Sender sender{reinterpret_cast<u64>(each.msg_hdr.msg_name), each.msg_hdr.msg_namelen};
+    if (sender.address && sender.size)
+      show_name(system, call, *socket, BPF_CGROUP_UDP4_RECVMSG, BPF_CGROUP_UDP6_RECVMSG, sender);
+  }
+  return result;
 }
 
 }  // namespace bpfemu

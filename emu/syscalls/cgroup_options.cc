@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Socket options, and sockets that are made, as programs of cgroups see and change them.
+#include <dirent.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <set>
 #include <vector>
 
 #include "emu/syscalls/cgroup_calls.h"
@@ -186,17 +190,50 @@ std::optional<Reply> make_socket_in_cgroup(System& system, Call& call) {
   return Reply::answer(refused);
 }
 
+namespace {
+
+void run_released(CgroupRun& run, CgroupSocket& socket) {
+  auto* const sock = run.place<RunSock>();
+  if (!sock) return;
+  socket.show(*sock);
+  const SocketServices services = socket.services();
+  (void)run.run(&services, &sock->bound_dev_if);
+}
+
+std::vector<int> open_descriptors(const Task& task) {
+  std::vector<int> descriptors;
+  DIR* const list = ::opendir(fmt::format("/proc/{}/fd", task.tgid()).c_str());
+  if (!list) return descriptors;
+  while (const dirent* const entry = ::readdir(list))
+    if (entry->d_name[0] != '.') descriptors.push_back(std::atoi(entry->d_name));
+  ::closedir(list);
+  return descriptors;
+}
+
+}  // namespace
+
 void close_in_cgroup(System& system, Task& task, int fd) {
   if (!system.cgroups.used_types[BPF_CGROUP_INET_SOCK_RELEASE]) return;
   auto socket = CgroupSocket::of(system, task, fd);
   if (!socket || !socket->internet()) return;
   CgroupRun run(system, task, socket->cgroup(), BPF_CGROUP_INET_SOCK_RELEASE);
   if (!run.any() || system.cgroups.descriptors_of_socket(socket->facts().inode) > 1) return;
-  auto* const sock = run.place<RunSock>();
-  if (!sock) return;
-  socket->show(*sock);
-  const SocketServices services = socket->services();
-  (void)run.run(&services, &sock->bound_dev_if);
+  run_released(run, *socket);
+}
+
+void end_in_cgroup(System& system, Task& task) {
+  if (!system.cgroups.used_types[BPF_CGROUP_INET_SOCK_RELEASE]) return;
+  std::vector<pid_t> others = system.host.thread_groups();
+  std::erase(others, task.tgid());
+  std::set<u64> seen;
+  for (int fd : open_descriptors(task)) {
+    auto socket = CgroupSocket::of(system, task, fd);
+    if (!socket || !socket->internet() || !seen.insert(socket->facts().inode).second) continue;
+    CgroupRun run(system, task, socket->cgroup(), BPF_CGROUP_INET_SOCK_RELEASE);
+    FollowedSocket own;
+    own.facts = socket->facts();
+    if (run.any() && !Sockets::held_by(others, own)) run_released(run, *socket);
+  }
 }
 
 Reply enter_socketpair(System&, Call&) {

@@ -7,7 +7,8 @@
 
 #include <cstring>
 
-#include "emu/kernel/held_socket.h"
+#include "emu/kernel/socket_view.h"
+#include "emu/syscalls/socket_options.h"
 
 namespace bpfemu {
 
@@ -15,74 +16,21 @@ namespace {
 
 constexpr s64 kMaxErrno = 4095;
 
-// Which options programs may set and read of each level (kernel: sol_socket_sockopt and its kin).
-bool is_option(u32 level, u32 name) {
-  switch (level) {
-    case SOL_SOCKET:
-      switch (name) {
-        case SO_SNDBUF:
-        case SO_RCVBUF:
-        case SO_KEEPALIVE:
-        case SO_PRIORITY:
-        case SO_REUSEPORT:
-        case SO_RCVLOWAT:
-        case SO_MARK:
-        case SO_MAX_PACING_RATE:
-        case SO_BINDTOIFINDEX:
-        case SO_BINDTODEVICE:
-        case SO_TXREHASH: return true;
-        default: return false;
-      }
-    case IPPROTO_TCP:
-      switch (name) {
-        case TCP_NODELAY:
-        case TCP_MAXSEG:
-        case TCP_KEEPIDLE:
-        case TCP_KEEPINTVL:
-        case TCP_KEEPCNT:
-        case TCP_SYNCNT:
-        case TCP_WINDOW_CLAMP:
-        case TCP_THIN_LINEAR_TIMEOUTS:
-        case TCP_USER_TIMEOUT:
-        case TCP_NOTSENT_LOWAT:
-        case TCP_SAVE_SYN:
-        case TCP_CONGESTION: return true;
-        default: return false;
-      }
-    case IPPROTO_IP: return name == IP_TOS;
-    case IPPROTO_IPV6: return name == IPV6_TCLASS || name == IPV6_AUTOFLOWLABEL;
-    default: return false;
-  }
-}
-
 }  // namespace
 
-CgroupRun::CgroupRun(System& system, Task& task, const Cgroup& cgroup, u32 attach_type)
-    : system_(system), task_(task), programs_(effective_programs(cgroup, attach_type)) {
-  // A link may go while programs run.
-  for (CgroupProgram& each : programs_) {
+std::vector<CgroupProgram> held_programs(const Cgroup& cgroup, u32 place) {
+  std::vector<CgroupProgram> programs = effective_programs(cgroup, place);
+  for (CgroupProgram& each : programs) {
     each.program = each.runs();
     each.link = nullptr;
   }
+  return programs;
 }
 
-CgroupRun::~CgroupRun() {
-  if (memory_.size) system_.arena->release(memory_);
-}
-
-void* CgroupRun::allocate(u64 size) {
-  auto memory = system_.arena->allocate(size);
-  if (!memory) return nullptr;
-  memory_ = *memory;
-  return reinterpret_cast<void*>(memory_.address);
-}
-
-s64 CgroupRun::run(const SocketServices* services, void* context, s32 result, u32* flags, s32* own_result) {
-  RunScope scope(system_.probes->runner(), &task_, &task_.regs(), ProgramNeeds::everything());
-  if (!scope) return result;
-  scope.set_socket_call(services);
+s64 run_programs(RunScope& scope, const std::vector<CgroupProgram>& programs, void* context, s32 result, u32* flags,
+                 s32* own_result) {
   scope.run().retval = result;
-  for (const CgroupProgram& each : programs_) {
+  for (const CgroupProgram& each : programs) {
     s32& retval = scope.run().retval;
     const s32 before = retval;
     if (own_result) *own_result = before;
@@ -101,6 +49,27 @@ s64 CgroupRun::run(const SocketServices* services, void* context, s32 result, u3
     if (!returned && !is_error) retval = -EPERM;
   }
   return scope.run().retval;
+}
+
+CgroupRun::CgroupRun(System& system, Task* task, const Cgroup& cgroup, u32 attach_type)
+    : system_(system), task_(task), programs_(held_programs(cgroup, attach_type)) {}
+
+CgroupRun::~CgroupRun() {
+  if (memory_.size) system_.arena->release(memory_);
+}
+
+void* CgroupRun::allocate(u64 size) {
+  auto memory = system_.arena->allocate(size);
+  if (!memory) return nullptr;
+  memory_ = *memory;
+  return reinterpret_cast<void*>(memory_.address);
+}
+
+s64 CgroupRun::run(const SocketServices* services, void* context, s32 result, u32* flags, s32* own_result) {
+  RunScope scope(system_.probes->runner(), task_, task_ ? &task_->regs() : nullptr, ProgramNeeds::everything());
+  if (!scope) return result;
+  scope.set_socket_call(services);
+  return run_programs(scope, programs_, context, result, flags, own_result);
 }
 
 CgroupSocket::CgroupSocket(System& system, int fd, SocketFacts facts)
@@ -123,6 +92,7 @@ std::optional<CgroupSocket> CgroupSocket::of(System& system, Task& task, int fd)
 
 void CgroupSocket::show(RunSock& sock) const {
   show_socket(facts_, sock);
+  sock.cgroup = cgroup_->id();
 }
 
 SocketServices CgroupSocket::services() {
@@ -130,10 +100,14 @@ SocketServices CgroupSocket::services() {
       .self = this,
       .bind = [](void* self, const void* address,
                  u32 size) { return static_cast<CgroupSocket*>(self)->bind(address, size); },
-      .set_option = [](void* self, u32 level, u32 name, const void* value,
-                       u32 size) { return static_cast<CgroupSocket*>(self)->set_option(level, name, value, size); },
-      .get_option = [](void* self, u32 level, u32 name, void* value,
-                       u32 size) { return static_cast<CgroupSocket*>(self)->get_option(level, name, value, size); }};
+      .set_option =
+          [](void* self, u32 level, u32 name, const void* value, u32 size) {
+            auto& socket = *static_cast<CgroupSocket*>(self);
+            return set_socket_option(*socket.system_, socket.fd_, {level, name}, value, size);
+          },
+      .get_option = [](void* self, u32 level, u32 name, void* value, u32 size) {
+        return get_socket_option(static_cast<CgroupSocket*>(self)->fd_, {level, name}, value, size);
+      }};
 }
 
 // Kernel: bpf_bind. Without a port only the address is bound.
@@ -149,22 +123,6 @@ s64 CgroupSocket::bind(const void* address, u32 size) {
   const s64 done = ::bind(fd_, reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : -errno;
   if (no_port) (void)::setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &before, sizeof before);
   return done;
-}
-
-// Kernel: _bpf_setsockopt, which asks for no privilege; the host's own call may.
-s64 CgroupSocket::set_option(u32 level, u32 name, const void* value, u32 size) {
-  if (!is_option(level, name)) return -EINVAL;
-  if (::setsockopt(fd_, static_cast<int>(level), static_cast<int>(name), value, size) == 0) return 0;
-  const int error = errno;
-  if (error == EPERM || error == EACCES) system_->unmodelled.note("socket options that the host refuses programs");
-  return -error;
-}
-
-s64 CgroupSocket::get_option(u32 level, u32 name, void* value, u32 size) {
-  const bool cookie = level == SOL_SOCKET && name == SO_NETNS_COOKIE;
-  if (!cookie && !is_option(level, name)) return -EINVAL;
-  socklen_t length = size;
-  return ::getsockopt(fd_, static_cast<int>(level), static_cast<int>(name), value, &length) == 0 ? 0 : -errno;
 }
 
 }  // namespace bpfemu

@@ -13,10 +13,21 @@
 
 namespace bpfemu {
 
+// What runs for a cgroup at a place, held: a link may go meanwhile.
+std::vector<CgroupProgram> held_programs(const Cgroup& cgroup, u32 place);
+// Runs them, in order. What the call is to return for them: 0 or a negative errno; `result` is what it is without them
+// (kernel: bpf_prog_run_array_cg). `flags` gets the bits above the lowest of what they returned. `own_result`: the word
+// of the context that stands for the call's result.
+s64 run_programs(RunScope& scope, const std::vector<CgroupProgram>& programs, void* context, s32 result = 0,
+                 u32* flags = nullptr, s32* own_result = nullptr);
+
 // The programs of one attach type that run for a cgroup, and memory for their context.
 class CgroupRun {
  public:
-  CgroupRun(System& system, Task& task, const Cgroup& cgroup, u32 attach_type);
+  // No task: the idle one.
+  CgroupRun(System& system, Task* task, const Cgroup& cgroup, u32 attach_type);
+  CgroupRun(System& system, Task& task, const Cgroup& cgroup, u32 attach_type)
+      : CgroupRun(system, &task, cgroup, attach_type) {}
   ~CgroupRun();
   CgroupRun(const CgroupRun&) = delete;
   CgroupRun& operator=(const CgroupRun&) = delete;
@@ -27,9 +38,7 @@ class CgroupRun {
   T* place(u64 more = 0) {
     return static_cast<T*>(allocate(sizeof(T) + more));
   }
-  // What the call is to return for the programs: 0 or a negative errno (kernel: bpf_prog_run_array_cg). `flags` gets
-  // the bits above the lowest of what they returned. `own_result`: the word of the context that stands for the call's
-  // result.
+  // As run_programs().
   s64 run(const SocketServices* services, void* context, s32 result = 0, u32* flags = nullptr,
           s32* own_result = nullptr);
 
@@ -37,7 +46,7 @@ class CgroupRun {
   void* allocate(u64 size);
 
   System& system_;
-  Task& task_;
+  Task* task_;
   std::vector<CgroupProgram> programs_;
   Extent memory_;
 };
@@ -65,8 +74,6 @@ class CgroupSocket {
  private:
   CgroupSocket(System& system, int fd, SocketFacts facts);
   s64 bind(const void* address, u32 size);
-  s64 set_option(u32 level, u32 name, const void* value, u32 size);
-  s64 get_option(u32 level, u32 name, void* value, u32 size);
 
   int fd_;
   SocketFacts facts_;

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <fstream>
 
+#include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/host_tree.h"
 #include "emu/syscalls/node_file.h"
@@ -118,7 +119,13 @@ Reply enter_mkdir(System& system, Call& call) {
 Reply enter_mknod(System& system, Call& call) {
   bool at = call.number == SYS_mknodat;
   u32 mode = static_cast<u32>(call.args[at ? 2 : 1]);
-  return change_folder(system, call, first_path(at), [&](const Parent& parent) {
+  const PathArgument path = first_path(at);
+  const auto text = system.cgroups.used_types[BPF_CGROUP_DEVICE] ? read_path(call.task, call.args[at]) : fail(EFAULT);
+  const u64 device = static_cast<u32>(call.args[at ? 3 : 2]);
+  if (text)
+    if (auto refused = make_device_in_cgroup(system, call, {directory_of(call, path), *text, false}, mode, device))
+      return *refused;
+  return change_folder(system, call, path, [&](const Parent& parent) {
     return system.vfs->mknod(system.credentials(call.task), parent, mode);
   });
 }

@@ -10,6 +10,8 @@
 
 #include "emu/base/bytes.h"
 #include "emu/iter/iter_link.h"
+#include "emu/syscalls/cgroup_calls.h"
+#include "emu/syscalls/cgroup_sysctl.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/iter_file.h"
 #include "emu/syscalls/path.h"
@@ -59,6 +61,13 @@ Result<void> read_how(Call& call, OpenCall& open) {
   return {};
 }
 
+// kernel: build_open_flags, acc_mode
+int access_of(int flags) {
+  const int mode = flags & O_ACCMODE;
+  const bool writes = mode != O_RDONLY || (flags & O_TRUNC);
+  return (mode != O_WRONLY ? R_OK : 0) | (writes ? W_OK : 0);
+}
+
 // What cannot be read is left to the kernel.
 Result<OpenCall> read_call(Call& call) {
   OpenCall open;
@@ -95,6 +104,13 @@ Result<u64> open_file(System& system, Call& call, const Found& found, int flags)
   }
   auto opened = TRY(system.vfs->open(system.credentials(call.task), found, &call.task, flags));
   if (flags & O_DIRECT) return fail(EINVAL);
+  if (found.file() && found.file()->asks_reads() && (flags & O_ACCMODE) != O_WRONLY) {
+    // Who gets it unnoticed fails to read.
+    const UniqueFd carrier = TRY(reopen(opened.fd.get(), O_WRONLY));
+    auto file = std::make_shared<SysctlReads>(*system.vfs, found, opened.writes);
+    return static_cast<u64>(
+        TRY(system.files.install_native(call.task, std::move(file), carrier.get(), flags & O_CLOEXEC)));
+  }
   auto file = std::make_shared<NodeFile>(*system.vfs, found, false, opened.writes);
   return static_cast<u64>(
       TRY(system.files.install_native(call.task, std::move(file), opened.fd.get(), flags & O_CLOEXEC)));
@@ -133,6 +149,10 @@ Reply enter_open(System& system, Call& call) {
           .create = (open->flags() & O_CREAT) != 0,
           .resolve = open->how.resolve};
   auto found = find(system, call.task, directory_of(call, open->argument), open->path, how);
+  if (found && !found->ours() && !(open->flags() & O_PATH))
+    if (auto refused = use_device_in_cgroup(
+            system, call, {directory_of(call, open->argument), open->path, how.follow}, access_of(open->flags())))
+      return *refused;
   if (found) return open_found(system, call, *open, *found);
   if (found.error().value == EBADF) return Reply::native();
   return Reply::answer(-s64{open->wrong.value ? open->wrong.value : found.error().value});

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/handlers.h"
 #include "emu/syscalls/path.h"
 
@@ -118,7 +119,14 @@ Reply enter_access(System& system, Call& call) {
   PathArgument path;
   if (call.number != SYS_access) path = {.directory = 0, .path = 1};
   if (call.number == SYS_faccessat2) path.flags = 3;
-  return on_target(system, call, path, {.follow = follows(call, path)}, access_target);
+  const Reply reply = on_target(system, call, path, {.follow = follows(call, path)}, access_target);
+  const auto text = reply.kind == Reply::Kind::kNative && system.cgroups.used_types[BPF_CGROUP_DEVICE]
+                        ? read_path(call.task, call.args[static_cast<size_t>(path.path)])
+                        : fail(EFAULT);
+  if (!text) return reply;
+  const int mask = static_cast<int>(call.args[call.number == SYS_access ? 1 : 2]);
+  return use_device_in_cgroup(system, call, {directory_of(call, path), *text, follows(call, path)}, mask)
+      .value_or(reply);
 }
 
 Reply enter_statfs(System& system, Call& call) { return on_target(system, call, {}, {}, statfs_target); }

@@ -59,7 +59,8 @@ void clone_socket_storage(System& system, u64 from, u64 to) {
   for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
     const auto map = system.maps.find(*id);
     const bool clones = map && (*map)->map().type == BPF_MAP_TYPE_SK_STORAGE && ((*map)->map().flags & BPF_F_CLONE);
-    if (void* const value = clones ? storage_find((*map)->map(), from) : nullptr)
+    void* const value = clones ? storage_find((*map)->map(), from) : nullptr;
+    if (value && !storage_find((*map)->map(), to))
       (void)storage_create(nullptr, (*map)->map(), to, value);
   }
 }

@@ -20,11 +20,15 @@
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/cgroup_calls.h"
+#include "emu/syscalls/cgroup_lsm.h"
+#include "emu/syscalls/cgroup_sock_ops.h"
+#include "emu/syscalls/cgroup_sysctl.h"
 #include "emu/syscalls/iter_world.h"
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
 #include "emu/syscalls/own_file.h"
 #include "emu/syscalls/quiet_paths.h"
+#include "emu/syscalls/socket_options.h"
 
 namespace bpfemu {
 
@@ -156,6 +160,12 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   if (const TraceEvent* printk = s.kernel.events().find("bpf_trace", "bpf_trace_printk")) s.trace_log.printk_type = printk->id;
   outlets.task_struct = [&s](const TaskFacts& facts) { return s.objects->tasks.task_struct(facts); };
   outlets.cgroup_of = [&s](pid_t tid) { return s.cgroups.of(tid); };
+  outlets.cgroup_above = [&s](u64 id, u32 level) -> u64 {
+    const auto cgroup = s.cgroups.find(id);
+    const Cgroup* const above = cgroup ? cgroup->ancestor(level) : nullptr;
+    return above ? above->id() : 0;
+  };
+  connect_socket_options(s, outlets);
   outlets.test_object = [&s] { return s.test_object->address(); };
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->tasks.forget(tid); };
@@ -205,6 +215,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   };
   outlets.per_cpu = [&s](u64 symbol, u32 cpu) { return s.per_cpu->variable(symbol, cpu); };
   outlets.symbol = [&s](const std::string& name) { return s.kernel.symbols().address(name); };
+  s.sock_ops = std::make_unique<CgroupSockOps>(s);
   s.probes = std::make_unique<Probes>(
       Probes::Parts{.arena = *s.arena,
                     .host = host,
@@ -215,8 +226,11 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .objects = *s.object_space,
                     .mounts = s.objects->mounts,
                     .files = s.objects->files,
+                    .socket_ops = s.sock_ops.get(),
                     .switches = &s.event_switches},
       std::move(outlets));
+  s.probes->sockets().cgroup_of = [&s](u64 inode) { return s.cgroups.of_socket(inode); };
+  s.cgroup_lsm = std::make_unique<CgroupLsm>(s);
   s.timers = std::make_unique<BpfTimers>(
       s.probes->runner(), host, [&s](u32 id) { return s.maps.find(id); }, [&s](u32 id) { return s.programs.find(id); });
   s.probes->runner().timers = s.timers.get();
@@ -243,6 +257,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     },
                                                     .find_task = [&s](Task& asking, pid_t tid) { return s.host.find_local(asking, tid); },
                                                     .number_for = [&s](Task& asking, pid_t tid) { return s.number_for(asking, tid); },
+                                                    .ask_for_sysctl = [&s](Task& task, SysctlUse& use) { return ask_for_sysctl(s, task, use); },
+                                                    .sysctls_asked_for = [&s] { return s.cgroups.used_types[BPF_CGROUP_SYSCTL]; },
                                                     .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.quiet_paths = std::make_unique<QuietPaths>(s);

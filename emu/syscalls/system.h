@@ -37,6 +37,7 @@
 
 namespace bpfemu {
 
+class CgroupLsm;
 struct IterWorld;
 class QuietPaths;
 
@@ -101,8 +102,10 @@ class System {
   Rtnetlink rtnetlink;
   SocketFilters socket_filters;                      // programs of sockets
   HostPaths host_paths;
+  std::unique_ptr<SocketOps> sock_ops;               // of cgroups
   std::unique_ptr<Probes> probes;
   std::unique_ptr<SocketMaps> socket_maps;           // maps that hold sockets of the tree
+  std::unique_ptr<CgroupLsm> cgroup_lsm;             // where LSM programs of cgroups hang
   std::unique_ptr<IterWorld> iterators;              // what iterators walk
   std::unique_ptr<BpfTimers> timers;                 // bpf_timer_start() and its like
   std::unique_ptr<VfsWorld> vfs_world;

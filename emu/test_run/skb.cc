@@ -12,7 +12,7 @@ namespace {
 
 constexpr u64 kHeadroom = 64;            // NET_SKB_PAD + NET_IP_ALIGN
 constexpr u64 kBuffer = 64 * kPageSize;  // what helpers may make the packet grow into, both ways
-constexpr u64 kObjectsAt = 16 * kPageSize, kPacketAt = kObjectsAt + 2048;  // a small packet shares their page
+constexpr u64 kObjectsAt = 16 * kPageSize, kPacketAt = kObjectsAt + 2304;  // a small packet shares their page
 static_assert(sizeof(RunSock) + sizeof(RunSkb) + kHeadroom <= kPacketAt - kObjectsAt);
 constexpr u16 kIpv4 = 0x0800, kIpv6 = 0x86dd, kRaw8023 = 0x0001, kLlc = 0x0004, kFirstProtocol = 0x0600;
 constexpr u32 kIpv4Header = 20, kIpv6Header = 40;

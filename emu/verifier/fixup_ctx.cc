@@ -7,6 +7,7 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "emu/isa/opcode.h"
 #include "emu/runtime/contexts.h"
@@ -101,6 +102,24 @@ static_assert(offsetof(RunSock, priority) == kSock + offsetof(bpf_sock, priority
 static_assert(offsetof(RunSock, src_port) == kSock + offsetof(bpf_sock, src_port));
 static_assert(offsetof(RunSock, rx_queue_mapping) == kSock + offsetof(bpf_sock, rx_queue_mapping));
 
+// What a socket of the host's does not say of itself.
+struct UntoldField {
+  u32 first, end;
+  std::string_view name;
+};
+#define UNTOLD(context, name) {CTX_FIELD(context, name), #context "." #name}
+constexpr UntoldField kUntoldOps[] = {
+    UNTOLD(bpf_sock_ops, rcv_nxt),        UNTOLD(bpf_sock_ops, snd_nxt),          UNTOLD(bpf_sock_ops, snd_una),
+    UNTOLD(bpf_sock_ops, ecn_flags),      UNTOLD(bpf_sock_ops, rate_delivered),   UNTOLD(bpf_sock_ops, rate_interval_us),
+    UNTOLD(bpf_sock_ops, sk_txhash),      UNTOLD(bpf_sock_ops, skb_data),         UNTOLD(bpf_sock_ops, skb_len),
+    UNTOLD(bpf_sock_ops, skb_tcp_flags),
+};
+constexpr UntoldField kUntoldTcp[] = {
+    UNTOLD(bpf_tcp_sock, rcv_nxt),   UNTOLD(bpf_tcp_sock, snd_nxt),        UNTOLD(bpf_tcp_sock, snd_una),
+    UNTOLD(bpf_tcp_sock, ecn_flags), UNTOLD(bpf_tcp_sock, rate_delivered), UNTOLD(bpf_tcp_sock, rate_interval_us),
+};
+#undef UNTOLD
+
 std::span<const Place> places(u32 prog_type) {
   switch (prog_type) {
     case BPF_PROG_TYPE_SOCKET_FILTER:
@@ -155,7 +174,10 @@ class Converter {
         case kPtrToCtx: TRY(convert_context(i, load)); break;
         case kPtrToSocket:
         case kPtrToSockCommon: program_.insns[i].off += kSock; break;
-        case kPtrToTcpSock: program_.insns[i].off += static_cast<s16>(offsetof(RunSock, tcp)); break;
+        case kPtrToTcpSock:
+          note_untold(kUntoldTcp, program_.insns[i]);
+          program_.insns[i].off += static_cast<s16>(offsetof(RunSock, tcp));
+          break;
         case kPtrToBtfId:
           load ? make_safe(program_.insns[i]) : guard_store(i);
           break;
@@ -178,7 +200,14 @@ class Converter {
     rewrite_.replace(index, std::array{skip, store});
   }
 
+  void note_untold(std::span<const UntoldField> fields, const Insn& insn) {
+    for (const UntoldField& field : fields)
+      if (insn.off >= static_cast<int>(field.first) && insn.off < static_cast<int>(field.end))
+        program_.info.untold_fields.insert(field.name);
+  }
+
   Result<void> convert_context(u32 index, bool load) {
+    if (load && program_.info.resolved_type() == BPF_PROG_TYPE_SOCK_OPS) note_untold(kUntoldOps, program_.insns[index]);
     if (table_.empty()) return {};
     Insn insn = program_.insns[index];
     const Place* place = find_place(table_, insn.off);

@@ -43,8 +43,9 @@ struct ProgInfo {
 
   // Found out while verifying.
   u32 max_ctx_offset = 0, max_pkt_offset = 0, max_tp_access = 0, max_rdonly_access = 0, max_rdwr_access = 0;
-  u64 ctx_words = 0;  // VerifiedProgram's
+  u64 ctx_words = 0;  // VerifiedProgram's, as the next
   bool looks_into_maps = false;
+  std::set<std::string_view> untold_fields;
   bool enforce_expected_attach_type = false;
   bool seen_direct_write = false;  // gen_prologue's argument
   bool has_callchain_buf = false, call_get_func_ip = false, call_get_stack = false, override_return = false;

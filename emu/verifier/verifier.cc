@@ -135,6 +135,7 @@ Result<VerifiedProgram> Checker::run() {
   verified.max_value_access = info_.max_rdwr_access;
   verified.ctx_words = info_.ctx_words;
   verified.looks_into_maps = info_.looks_into_maps;
+  verified.untold_fields = info_.untold_fields;
   return verified;
 }
 

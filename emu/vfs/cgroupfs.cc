@@ -2,6 +2,8 @@
 // cgroup2: a folder for each cgroup of the model, however often it is mounted. What its interface files would count or
 // control and the model does not is refused when it is opened, as a kernel built without refuses it, and noted.
 #include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <climits>
@@ -100,10 +102,18 @@ Result<void> freeze(const Context& at, std::string_view text) {
   return fail(EOPNOTSUPP);
 }
 
+constexpr int kKill = 9;  // SIGKILL
+
+// Kernel: cgroup_kill.
+void kill_all(const Cgroups& cgroups, const Cgroup& cgroup) {
+  for (pid_t process : cgroups.processes(cgroup)) (void)::syscall(SYS_kill, process, kKill);
+  for (const auto& [name, child] : cgroup.children) kill_all(cgroups, *child);
+}
+
 Result<void> kill_members(const Context& at, std::string_view text) {
   if (TRY(kstrtol(trimmed_end(text))) != 1) return fail(ERANGE);
-  at.world.unmodelled.note("killing cgroups");
-  return fail(EOPNOTSUPP);
+  kill_all(at.world.cgroups, *at.cgroup);
+  return {};
 }
 
 // An interface file (kernel: cgroup_base_files). Its own and its folder's numbers follow each other in this order.

@@ -72,6 +72,9 @@ class FileNode : public Node {
   virtual Result<std::string> read(Task* task) = 0;
   // One write(2) to it: the number of bytes taken.
   virtual Result<u64> write(Task* task, std::string_view data);
+  // Does each read have to be asked for? Then it gives what read_at() says, from `position` of the file.
+  virtual bool asks_reads() const { return false; }
+  virtual Result<std::string> read_at(Task& task, u64& /*position*/) { return read(&task); }
   // `flags` of open(2), O_TRUNC included. Permission has been checked. The default: a memfd of read().
   virtual Result<Opened> open(Task* task, int flags);
 };

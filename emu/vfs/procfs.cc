@@ -21,7 +21,18 @@ class SysctlFile : public FileNode {
   SysctlFile(const Sysctl& sysctl, VfsWorld& world)
       : FileNode(sysctl.mode, kProcfs), sysctl_(sysctl), path_(sysctl.path), world_(world) {}
   Result<std::string> read(Task*) override { return std::to_string(world_.sysctls[path_]) + "\n"; }
-  Result<u64> write(Task*, std::string_view data) override {
+  bool asks_reads() const override { return world_.sysctls_asked_for && world_.sysctls_asked_for(); }
+  // What is left behind the first read is lost (kernel: do_proc_dointvec).
+  Result<std::string> read_at(Task& task, u64& position) override {
+    SysctlUse use{.name = path_, .current = TRY(read(&task)), .value = {}, .position = position};
+    TRY(world_.ask_for_sysctl(task, use));
+    position = use.position;
+    return position ? std::string() : use.current;
+  }
+  Result<u64> write(Task* task, std::string_view text) override {
+    SysctlUse use{.name = path_, .write = true, .current = TRY(read(task)), .value = std::string(text)};
+    if (task && world_.ask_for_sysctl) TRY(world_.ask_for_sysctl(*task, use));
+    const std::string_view data = use.value;
     s64 before = world_.sysctls[path_];
     TRY(world_.sysctls.write(sysctl_, data));
     s64 now = world_.sysctls[path_];

@@ -19,6 +19,15 @@
 
 namespace bpfemu {
 
+// A task reads or writes a sysctl.
+struct SysctlUse {
+  std::string_view name;  // below /proc/sys
+  bool write = false;
+  std::string current;  // what it is
+  std::string value;    // what is written
+  u64 position = 0;     // in the file
+};
+
 struct VfsWorld {
   const Profile& profile;
   const KernelData& kernel;       // symbols, events, config of the profile
@@ -40,6 +49,9 @@ struct VfsWorld {
   std::function<Task*(Task& asking, pid_t tid)> find_task = {};
   // The number that a thread has to another, 0: it is not to be seen (kernel: task_pid_vnr); null: its own.
   std::function<pid_t(Task& asking, pid_t tid)> number_for = {};
+  // Programs of the task's cgroup are asked, which may change what is written and the position; null: there are none.
+  std::function<Result<void>(Task& task, SysctlUse& use)> ask_for_sysctl = {};
+  std::function<bool()> sysctls_asked_for = {};
   // The sysctl kernel.bpf_stats_enabled changed.
   std::function<void(bool)> set_bpf_stats;
   Sysctls sysctls = {};

@@ -33,9 +33,16 @@ u64 look_up(Run* run, u64 tuple, u32 size, u64 netns, u64 flags, u8 protocol, bo
   return lookup->find(lookup->self, pointer_to(tuple), ip4 ? AF_INET : AF_INET6, protocol, id, full);
 }
 
+bool sees_kernel_structs(u32 program_type) {
+  return program_type == BPF_PROG_TYPE_TRACING || program_type == BPF_PROG_TYPE_LSM || program_type == BPF_PROG_TYPE_STRUCT_OPS;
+}
+
+// `sock` is a struct sock, or in the programs of the network a struct bpf_sock, which may know its struct sock.
 u64 as_kind(Run* run, u64 sock, SockKind kind) {
   const TreeSocketServices* sockets = run->env->sockets;
-  return sock && sockets ? sockets->as_kind(sockets->self, sock, kind) : 0;
+  if (!sock || !sockets) return 0;
+  const u64 known = sees_kernel_structs(run->program->type) ? 0 : pointer_to<RunSock>(sock)->kernel;
+  return sockets->as_kind(sockets->self, known ? known : sock, kind);
 }
 
 }  // namespace
@@ -61,9 +68,7 @@ HELPER(help_sk_fullsock) {
 
 HELPER(help_tcp_sock) {
   RunSock* sock = full(r1);
-  if (!sock || sock->protocol != IPPROTO_TCP) return 0;
-  missing(run, "sequence numbers and rates in struct bpf_tcp_sock");
-  return address_of(sock);
+  return address_of(sock && sock->protocol == IPPROTO_TCP ? sock : nullptr);
 }
 
 HELPER(help_get_listener_sock) {

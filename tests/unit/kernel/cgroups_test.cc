@@ -101,7 +101,7 @@ TEST_CASE("what is attached above says who may be attached below") {
   const auto attach = [&](Cgroup& cgroup, const std::shared_ptr<Program>& what, u32 flags,
                           std::shared_ptr<Program> replaces = {}) {
     return error_of(
-        attach_to_cgroup(cgroup, {.type = type, .flags = flags, .program = what, .replaces = std::move(replaces)}));
+        attach_to_cgroup(cgroup, {.type = type, .place = type, .flags = flags, .program = what, .replaces = std::move(replaces)}));
   };
   const auto order = [&](const Cgroup& cgroup) {
     std::vector<const Program*> programs;
@@ -152,7 +152,7 @@ TEST_CASE("a link leaves with its last reference and stays when the cgroup goes"
   World w;
   const auto a = w.make(w.cgroups.root(), "a");
   w.cgroups.removed = release_programs;
-  auto link = std::make_shared<CgroupLink>(program(), BPF_CGROUP_INET4_BIND);
+  auto link = std::make_shared<CgroupLink>(program(), BPF_CGROUP_INET4_BIND, BPF_CGROUP_INET4_BIND);
   REQUIRE(link->join(a));
   CHECK(effective_programs(*a, BPF_CGROUP_INET4_BIND).size() == 1);
   CHECK(error_of(detach_from_cgroup(*a, BPF_CGROUP_INET4_BIND, link->program().get())) == ENOENT);

@@ -177,12 +177,14 @@ TEST_CASE("programs load, show themselves and go") {
 
 TEST_CASE("a program that calls what is not modelled loads, and is refused where it would run") {
   auto& k = kernel();
-  constexpr u32 kMissing = BPF_FUNC_skb_cgroup_id;
-  REQUIRE_FALSE(helper_function(kMissing));  // once it is modelled: another one that takes the context
+  constexpr u32 kMissing = BPF_FUNC_clone_redirect;
+  REQUIRE_FALSE(helper_function(kMissing));  // once it is modelled: another one that takes the context and two numbers
   auto insns = test::return_zero();
   insns.insert(insns.begin(), {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = kMissing});
+  for (u8 reg : {u8{2}, u8{3}})
+    insns.insert(insns.begin(), {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = reg, .src_reg = 0, .off = 0, .imm = 0});
   Descriptor program(k.bpf(BPF_PROG_LOAD, test::program_attr(BPF_PROG_TYPE_SCHED_CLS, insns)));
-  CHECK_FALSE(k.system->unmodelled.counts().contains("helper skb_cgroup_id"));
+  CHECK_FALSE(k.system->unmodelled.counts().contains("helper clone_redirect"));
 
   std::vector<u8> packet(64);
   bpf_attr run{};
@@ -193,7 +195,7 @@ TEST_CASE("a program that calls what is not modelled loads, and is refused where
   Descriptor array(k.bpf(BPF_MAP_CREATE, map_attr(BPF_MAP_TYPE_PROG_ARRAY)));
   u32 key = 0, value = static_cast<u32>(program.fd);
   CHECK(k.bpf(BPF_MAP_UPDATE_ELEM, element(array, &key, &value)) == -EOPNOTSUPP);
-  CHECK(k.system->unmodelled.counts().contains("helper skb_cgroup_id"));
+  CHECK(k.system->unmodelled.counts().contains("helper clone_redirect"));
 }
 
 TEST_CASE("a program array forgets its programs with its last descriptor") {

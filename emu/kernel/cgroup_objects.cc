@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/cgroup_objects.h"
+
+#include <fmt/format.h>
+
+namespace bpfemu {
+
+KernelObject cgroup_object(ObjectSpace& space, const Cgroup& of) {
+  bool is_new = false;
+  const std::string identity = fmt::format("{}", of.id());
+  const KernelObject cgroup = space.object(space.structure("cgroup"), identity);
+  const KernelObject node = space.object(space.structure("kernfs_node"), identity, &is_new);
+  if (!is_new) return cgroup;
+  cgroup.set("kn", node.address());
+  cgroup.set("level", s32(of.level()));
+  cgroup.set("self.cgroup", cgroup.address());
+  node.set("id", of.id());
+  node.set("name", space.text(of.name()));
+  if (!of.parent()) return cgroup;
+  const KernelObject above = cgroup_object(space, *of.parent());
+  const KernelObject above_node = space.object(space.structure("kernfs_node"), fmt::format("{}", of.parent()->id()));
+  cgroup.set("self.parent", above.address("self"));
+  node.set("parent", above_node.address());
+  return cgroup;
+}
+
+u64 cgroup_id_at(ObjectSpace& space, u64 address) {
+  const u64 kn = KernelObject(address, space.structure("cgroup")).address("kn");
+  if (!kn || !space.holds(kn, sizeof(u64))) return 0;
+  const u64 node = load<u64>(reinterpret_cast<const void*>(kn));
+  const u64 id = KernelObject(node, space.structure("kernfs_node")).address("id");
+  return node && id && space.holds(id, sizeof(u64)) ? load<u64>(reinterpret_cast<const void*>(id)) : 0;
+}
+
+}  // namespace bpfemu

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// LSM programs that belong to cgroups (BPF_LSM_CGROUP): each hook that has any calls, once, those of the cgroup of its
+// socket, or of the task where it has none (kernel: the cgroup shim of a trampoline).
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "emu/syscalls/system.h"
+
+namespace bpfemu {
+
+class CgroupLsm {
+ public:
+  explicit CgroupLsm(System& system) : system_(system) {}
+
+  // The place among a cgroup's programs for those of the program's hook, which calls them from now on: EINVAL, so many
+  // hooks have programs already; ENOTSUPP; EOPNOTSUPP, the hook is not modelled.
+  Result<u32> place_for(const Program& program);
+  // The same for those that are there already (kernel: bpf_cgroup_atype_find).
+  Result<u32> place_of(u32 btf_id);
+
+ private:
+  struct Hook {
+    u32 btf_id = 0;  // 0: none
+    std::unique_ptr<Point> point;
+  };
+  void let_go_unused();
+
+  System& system_;
+  std::array<Hook, kMostLsmPlaces> hooks_;
+};
+
+}  // namespace bpfemu
