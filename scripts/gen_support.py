@@ -73,7 +73,9 @@ The verifier knows the context and the helpers of all of these; which of them an
 ## Events
 
 All of `syscalls:*` as tracepoints, `raw_syscalls:*`, and: %s. Other events of the kernel can be listed and read in tracefs; attaching to
-them is noted as not modelled.
+them is refused and noted as not modelled. So is reading or mapping a perf event of one; but it can be opened, and a program
+that nobody would notice (it calls nothing, writes to nothing but its stack, and its result is for nobody) may hang there, as
+loaders try it out: like on the claimed kernel.
 
 `signal_generate` tells of what supervised processes send, of the ends of their children, and of what the kernel sends them.
 Not of signals from outside and of PR_SET_PDEATHSIG (noted), nor of the SIGCHLD that an orphan's reaper gets for a child
@@ -85,8 +87,8 @@ timer interrupts, there is none, which is noted. So is a raw tracepoint program 
 kprobe, kretprobe, fentry and fexit on `do_syscall_64`, `x64_sys_call`, `__x64_sys_*`, `__ia32_*` (which 64-bit processes
 never reach) and: %s. Of bpf's own functions, those of all helpers, but where the kernel puts instructions or a map's
 function in the place of a call, and: %s. Others exist
-in /proc/kallsyms; attaching to them is noted as not modelled, and so is attaching further into a function than behind the
-nop that begins it. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
+in /proc/kallsyms; of them the same is true as of other events. Attaching further into a function than behind the nop that begins it is
+refused and noted as not modelled. kprobe.multi is EOPNOTSUPP: the claimed kernel is built without it.
 
 `cap_capable` and `security_capable` are passed where a system call asks for a capability itself. Not told, and without a
 note: what files' modes and owners make the kernel ask (CAP_DAC_OVERRIDE, CAP_FOWNER and their like).

@@ -24,12 +24,4 @@ KernelObject cgroup_object(ObjectSpace& space, const Cgroup& of) {
   return cgroup;
 }
 
-u64 cgroup_id_at(ObjectSpace& space, u64 address) {
-  const u64 kn = KernelObject(address, space.structure("cgroup")).address("kn");
-  if (!kn || !space.holds(kn, sizeof(u64))) return 0;
-  const u64 node = load<u64>(reinterpret_cast<const void*>(kn));
-  const u64 id = KernelObject(node, space.structure("kernfs_node")).address("id");
-  return node && id && space.holds(id, sizeof(u64)) ? load<u64>(reinterpret_cast<const void*>(id)) : 0;
-}
-
 }  // namespace bpfemu

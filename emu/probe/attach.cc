@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/probe/attach.h"
 
+#include "emu/bpf/noticed.h"
 #include "emu/probe/probes.h"
 #include "emu/probe/tracepoints.h"
 
@@ -71,6 +72,7 @@ Result<std::shared_ptr<Link>> attach_raw_tracepoint(Probes& probes, std::string_
   std::pair<std::string, const Program*> place(name, program.get());
   if (probes.raw_attached.contains(place)) return fail(EEXIST);
   auto point = std::make_unique<Point>(probes, std::move(where));
+  if (is_noticed(*program)) TRY(point->check_modelled());
   TRY(point->attach({program, 0}));
   probes.raw_attached.insert(std::move(place));
   return std::make_shared<RawTracepointLink>(std::move(program), std::string(name), std::move(point));

@@ -35,6 +35,7 @@ Result<void> EventTracer::turn(u32 id, bool on) {
     return {};
   }
   auto point = TRY(tracepoint(probes_, id));
+  TRY(point->check_modelled());
   if (point->where().probe == Point::Probe::kUser) TRY(point->open(this, -1, false));
   point->set_traced(true);
   points_.emplace(id, std::move(point));

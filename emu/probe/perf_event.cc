@@ -135,6 +135,7 @@ void PerfEvent::drop_program() {
 }
 
 void PerfEvent::set_buffer(std::shared_ptr<PerfBuffer> buffer) {
+  if (buffer && point()) (void)point()->check_modelled();
   buffer_ = std::move(buffer);
   state().ring = buffer_ ? &buffer_->ring() : nullptr;
 }

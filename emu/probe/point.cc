@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "emu/bpf/noticed.h"
 #include "emu/probe/perf_event.h"
 #include "emu/probe/probes.h"
 
@@ -78,9 +79,17 @@ Result<void> Point::join(const DynamicProbe* probe, std::unique_ptr<Point> place
   return {};
 }
 
+Result<void> Point::check_modelled() const {
+  for (const auto& [probe, place] : places) TRY(place->check_modelled());
+  if (!where_.missing) return {};
+  probes_.unmodelled().note(where_.missing->kind, where_.missing->name);
+  return fail(ENOENT);
+}
+
 Result<void> Point::attach(Attachment attachment) {
   if (programs_.size() >= kMaxPrograms) return fail(E2BIG);
   if (std::ranges::count(programs_, attachment.program, &Attachment::program)) return fail(EEXIST);
+  if (is_noticed(*attachment.program) && !check_modelled()) return fail(EOPNOTSUPP);
   for (auto& [probe, place] : places) TRY(place->attach(attachment));
   programs_.push_back(std::move(attachment));
   needs_ = {};

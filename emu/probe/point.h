@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,12 @@ class Point {
  public:
   enum class Probe : u8 { kNone, kKernel, kUser };  // a tracepoint, a kprobe, a uprobe
 
+  // What the line at the end of the run says: "kprobe", "vprintk".
+  struct Missing {
+    std::string_view kind;
+    std::string name;
+  };
+
   struct Where {
     Moment moment = Moment::kNever;
     Depth depth = Depth::kTracepoint;
@@ -90,6 +97,8 @@ class Point {
     // What runs there in the place of the point's own programs, and its answer; empty: those.
     std::function<u64(RunScope& scope, const Event& event, void* context)> runs{};
     u64* hits = nullptr;        // counts what passes, with or without programs (kprobe_profile)
+    // Not modelled: the claimed kernel has the place, and the model never passes it.
+    std::optional<Missing> missing{};
 
     // Are the registers that the kernel hands on there the user's? Of tracepoints, only those of syscalls:* are.
     bool in_user() const {
@@ -119,8 +128,11 @@ class Point {
   bool watched() const { return awaited() || where_.hits; }
 
   // E2BIG: kMaxPrograms hang here already; EEXIST: this one does, with whatever cookie (kernel:
-  // perf_event_attach_bpf_prog, bpf_prog_array_copy).
+  // perf_event_attach_bpf_prog, bpf_prog_array_copy). EOPNOTSUPP: the place is not modelled, and the program would be
+  // noticed.
   Result<void> attach(Attachment attachment);
+  // Of somebody who wants to know what passes where the model never does: a line, and ENOENT.
+  Result<void> check_modelled() const;
   // Takes away the first place of `program`.
   void detach(const Program& program);
 

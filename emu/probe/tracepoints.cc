@@ -78,14 +78,21 @@ bool same_system(std::string_view system, std::string_view name) {
   return row && row->system == system;
 }
 
-Result<Point::Where> kernel_event(Probes& probes, const TraceEvent& event) {
+// The records of tracers: of them only that of the function tracer can be opened (kernel: perf_trace_event_perm,
+// ftrace_event_reg).
+bool is_tracers_own(const TraceEvent& event) { return event.system == "ftrace" && event.name != "function"; }
+
+Result<Point::Where> kernel_event(const TraceEvent& event) {
   Result<Point::Where> where = fail(EINVAL);
   if (event.system == "syscalls") {
     where = syscall_event(event);
   } else if (same_system(event.system, event.name)) {
     where = *place(event.name, false);
+  } else if (is_tracers_own(event)) {
+    return fail(EINVAL);
   } else {
-    probes.unmodelled().note("tracepoint", fmt::format("{}:{}", event.system, event.name));
+    where = Point::Where{.name = std::string(event.name),
+                         .missing = Point::Missing{"tracepoint", fmt::format("{}:{}", event.system, event.name)}};
   }
   if (!where) return where;
   where->event_id = event.id;
@@ -109,8 +116,8 @@ Result<std::unique_ptr<Point>> kernel_point(Probes& probes, std::string_view sym
     KernelPlace place = kernel_place(probes.kernel().symbols(), address);
     const KernelFunction* function = function_at(place);
     if (!function) {
-      probes.unmodelled().note("kprobe", place.names.empty() ? symbol : place.names[0]);
-      return fail(ENOENT);
+      where.missing = Point::Missing{"kprobe", std::string(place.names.empty() ? symbol : place.names[0])};
+      return std::make_unique<Point>(probes, std::move(where));
     }
     if (place.names[0].starts_with("__ia32_")) probes.unmodelled().note("events of 32-bit system calls");
     put_on_way(where, *function);
@@ -225,7 +232,7 @@ Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
     if (auto point = known->second.lock()) return point;
   }
   if (const TraceEvent* event = probes.kernel().events().find(id)) {
-    Point::Where where = TRY(kernel_event(probes, *event));
+    Point::Where where = TRY(kernel_event(*event));
     auto point = std::make_shared<Point>(probes, std::move(where));
     probes.by_event_id[id] = point;
     return point;
@@ -240,7 +247,8 @@ Result<std::shared_ptr<Point>> tracepoint(Probes& probes, u32 id) {
 Result<Point::Where> raw_tracepoint(Probes& probes, std::string_view name) {
   if (auto where = place(name, true)) return *std::move(where);
   for (const TraceEvent& event : probes.kernel().events().all()) {
-    if (event.name == name) probes.unmodelled().note("raw tracepoint", name);
+    if (event.name == name)
+      return Point::Where{.name = std::string(name), .missing = Point::Missing{"raw tracepoint", std::string(name)}};
   }
   return fail(ENOENT);
 }

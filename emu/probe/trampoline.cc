@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "emu/base/errors.h"
+#include "emu/bpf/noticed.h"
 #include "emu/hook/functions.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/probes.h"
@@ -63,7 +64,7 @@ Result<std::optional<Point::Where>> trampoline_place(Probes& probes, const Progr
   const char* name = btf.type_name(program.attach_btf_id);
   const u64 address = name ? probes.kernel().symbols().address(name) : 0;
   const KernelFunction* function = name ? way_of(program, probes.kernel().symbols(), name, address) : nullptr;
-  if (!function) return std::nullopt;
+  if (!function && (!address || is_noticed(program))) return std::nullopt;
   const btf_type& prototype = *btf.type(btf.type(program.attach_btf_id)->type);
   Point::Where where{.context = on_return ? fexit_args : fentry_args,
                      .address = address,
@@ -71,7 +72,11 @@ Result<std::optional<Point::Where>> trampoline_place(Probes& probes, const Progr
                      .record_size = static_cast<u32>(btf.params(prototype).size() * sizeof(u64)),
                      .name = name,
                      .newest_first = true};
-  if (!put_in_place(where, program, *function, prototype.type != 0)) return std::nullopt;
+  if (!function) {
+    where.missing = Point::Missing{"attachment", name};
+  } else if (!put_in_place(where, program, *function, prototype.type != 0)) {
+    return std::nullopt;
+  }
   // kernel: arch_prepare_bpf_trampoline
   constexpr size_t kMostArguments = 6;
   if (btf.params(prototype).size() > kMostArguments) return fail(ENOTSUPP);

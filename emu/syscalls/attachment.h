@@ -5,17 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "emu/bpf/noticed.h"
 #include "emu/syscalls/bpf.h"
 
 namespace bpfemu {
 
 // "fentry/do_unlinkat", "iter/task", "lsm/file_open", "freplace/handle", "cgroup_inet_ingress", "xdp".
 std::string attachment_name(const Program& program, u32 attach_type);
-
-// Could anybody tell whether the program ran? It calls nothing, writes to nothing but its stack, and nobody looks at its
-// result. That is how loaders ask whether a kernel can attach in some way: what is refused then is an answer, and no
-// program of the tool's goes without its events.
-bool is_noticed(const Program& program);
 
 // Notes that such an attachment is not modelled, unless it would not be noticed. `target` is where to, "" when the name
 // says that.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// LSM programs that belong to cgroups (BPF_LSM_CGROUP): each hook that has any calls, once, those of the cgroup of its
-// socket, or of the task where it has none (kernel: the cgroup shim of a trampoline).
+// LSM programs that belong to cgroups (BPF_LSM_CGROUP): each hook that has any calls, once, those of the task's cgroup
+// (kernel: the cgroup shim of a trampoline). 6.1 never takes the socket's: bpf_lsm_find_cgroup_shim() compares the id of
+// the argument's pointer with those of the structs.
 #pragma once
 
 #include <array>

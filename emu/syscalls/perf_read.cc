@@ -70,6 +70,7 @@ Result<void> check_read_sizes(const PerfEvent& leader, u64 format) {
 }
 
 Result<u64> PerfEventFile::read(Task& task, u64 address, u64 size) {
+  if (event_->point()) (void)event_->point()->check_modelled();
   u64 format = event_->attr().read_format;
   if (format & PERF_FORMAT_GROUP) {
     event_->update_group();
