@@ -69,7 +69,7 @@ struct HookServices {
   SocketWatch& socket_watch;
   Sleepers& sleepers;
   ThreadWords& thread_words;
-  SocketOps* socket_ops;                      // programs of cgroups that TCP asks; null: nobody holds any
+  SocketOps* socket_ops = nullptr;            // programs of cgroups that TCP asks; null: nobody holds any
   std::function<u64(pid_t tid)> task_struct;  // arena address, 0: it is gone
   std::function<u64(const TaskFacts&)> task_struct_of;
   // By which name programs see the thread from now on; none: by its own again.

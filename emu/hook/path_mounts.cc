@@ -4,6 +4,8 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
+#include <optional>
+
 #include "emu/hook/capability_checks.h"
 #include "emu/hook/lookup.h"
 #include "emu/hook/paths.h"
@@ -74,13 +76,14 @@ Path mounting(Transit& call) {
 Path unmounting(Transit& call) {
   const u32 flags = static_cast<u32>(call.arg(1));
   if (flags & ~u32{MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW}) co_return;
-  Lookup at(call, kHere, call.arg(0), flags & UMOUNT_NOFOLLOW ? Lookup::Last::kKeep : Lookup::Last::kFollow);
-  if (!at.named()) co_return;
-  at.pass_names(true);
-  const FileFacts* target = at.target();
+  std::optional<Lookup> at(std::in_place, call, kHere, call.arg(0),
+                           flags & UMOUNT_NOFOLLOW ? Lookup::Last::kKeep : Lookup::Last::kFollow);
+  if (!at->named()) co_return;
+  at->pass_names(true);
+  const FileFacts* target = at->target();
   if (!target) co_return;
   const Passing path_umount = call.enter(Hook::path_umount, [&](Arguments& a) {
-    a.lazily(0, [&] { return at.target_path(); });
+    a.lazily(0, [&] { return at->target_path(); });
     a[1] = flags;
   });
   if (pass_capable(call, CAP_SYS_ADMIN) && target->path == target->mount->root)
@@ -88,6 +91,7 @@ Path unmounting(Transit& call) {
       a.lazily(0, [&] { return call.services().files.mount(*target->mount).address("mnt"); });
       a[1] = flags;
     });
+  at.reset();  // it holds the mount's root open
   path_umount.leave(co_await call.done());
 }
 

@@ -36,6 +36,7 @@ void SocketWatch::look() {
     const bool left = socket->facts.inode != 0 && now.inode == 0;
     socket->closed |= left;
     if (now.state != kTcpClose) socket->facts = now;
+    tcp.tell_round_trips(*socket);
     tcp.catch_up(*socket, now.state);
     if (socket->told == kTcpClose && socket->closed) tcp.sockets().forget(*socket);
   }

@@ -96,7 +96,7 @@ XdpDriver xdp_driver(int netlink, const DeviceFacts& device, bool frags) {
   if (device.kind == "veth") return veth_driver(netlink, device, frags);
   if (device.kind == "tun") return {.native = device.ethernet};  // tap, but not tun
   if (device.kind == "netdevsim" || std::ranges::find(kNativeDrivers, device.driver) != std::end(kNativeDrivers))
-    return {.native = true, .refuses = {ENOTSUP}};
+    return {.native = true, .refuses = {ENOTSUPP}};
   return {};
 }
 

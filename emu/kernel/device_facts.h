@@ -25,7 +25,7 @@ struct DeviceFacts {
 Result<DeviceFacts> device_facts(int netlink, u32 index, const std::string& name = {});
 
 // What the claimed kernel's driver of the device has for XDP; where the conditions that it has are not modelled, it
-// refuses with ENOTSUP. `frags`: the program knows packets in several parts.
+// refuses with ENOTSUPP. `frags`: the program knows packets in several parts.
 XdpDriver xdp_driver(int netlink, const DeviceFacts& device, bool frags);
 // Does `upper` lie on top of the device (kernel: netdev_for_each_upper_dev_rcu)?
 bool is_upper(const DeviceFacts& upper, const DeviceFacts& device);

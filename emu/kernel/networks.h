@@ -30,7 +30,7 @@ class Networks {
   bool any_xdp() const;
   // Null: none was attached to it.
   const XdpDevice* device(u32 network, u32 index) const;
-  // Attaches to a device in the task's network. ENODEV: there is none; ENOTSUP: what its driver would say is not modelled.
+  // Attaches to a device in the task's network. ENODEV: there is none; ENOTSUPP: what its driver would say is not modelled.
   XdpResult attach(Task& task, u32 index, XdpAttach attach);
   // Is a program of the type attached to a namespace that excludes one in `network` (kernel:
   // flow_dissector_bpf_prog_attach_check)?

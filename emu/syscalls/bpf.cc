@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "emu/arena/layout.h"
+#include "emu/kernel/file_facts.h"
 #include "emu/runtime/helpers/memory.h"
 
 namespace bpfemu {
@@ -145,18 +146,29 @@ Result<void> BpfCall::copy_out_name(u64 to, u64 size, std::string_view name) {
   return {};
 }
 
+Result<void> check_open(Task& task, int fd) {
+  const auto access = TRY(descriptor_access(task.tid(), fd));
+  return access.readable || access.writable ? Result<void>{} : fail(EBADF);
+}
+
+namespace {
+
+Result<std::shared_ptr<File>> file_of_kind(System& system, Task& task, int fd, ObjectKind kind) {
+  auto file = TRY(system.files.find(task, fd));
+  const auto object = file ? file->object() : nullptr;
+  if (object && object->kind() == kind) return file;
+  TRY(check_open(task, fd));
+  return fail(EINVAL);
+}
+
+}  // namespace
+
 Result<std::shared_ptr<Program>> program_behind(System& system, Task& task, int fd) {
-  const auto file = TRY(system.files.find(task, fd));
-  auto object = file ? file->object() : nullptr;
-  if (!object || object->kind() != ObjectKind::kProgram) return fail(EINVAL);
-  return std::static_pointer_cast<Program>(std::move(object));
+  return std::static_pointer_cast<Program>(TRY(file_of_kind(system, task, fd, ObjectKind::kProgram))->object());
 }
 
 Result<std::shared_ptr<File>> BpfCall::file(u32 fd, ObjectKind kind) {
-  auto file = TRY(system.files.find(task, static_cast<int>(fd)));
-  auto object = file ? file->object() : nullptr;
-  if (!object || object->kind() != kind) return fail(EINVAL);
-  return file;
+  return file_of_kind(system, task, static_cast<int>(fd), kind);
 }
 
 // Not the file's own pointer: that one counts as user space's hold.

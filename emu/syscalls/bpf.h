@@ -79,6 +79,9 @@ Result<void> check_tail_zero(Task& task, u64 address, u64 known, u64 size);
 // A name of an object: letters, digits, '_' and '.', NUL-terminated within the field; EINVAL (kernel: bpf_obj_name_cpy).
 Result<std::string> object_name(const char (&field)[BPF_OBJ_NAME_LEN]);
 
+// Is the number that of an open file, and not of what O_PATH only names: EBADF (kernel: fdget, without FMODE_PATH).
+Result<void> check_open(Task& task, int fd);
+
 // The program behind a descriptor: EBADF; EINVAL: it is none.
 Result<std::shared_ptr<Program>> program_behind(System& system, Task& task, int fd);
 

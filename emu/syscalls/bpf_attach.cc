@@ -47,6 +47,12 @@ Result<u64> query_socket_map(BpfCall& call) {
   return 0;
 }
 
+// BPF_LSM_MAC is no place of a cgroup, which shows when there is one (kernel: bpf_cgroup_atype_find).
+Result<u64> refuse_in_cgroup(BpfCall& call) {
+  TRY(cgroup_of_fd(call.system, call.task, call.attr.target_fd));
+  return fail(EINVAL);
+}
+
 }  // namespace
 
 Result<u64> prog_attach(BpfCall& call) {
@@ -56,8 +62,10 @@ Result<u64> prog_attach(BpfCall& call) {
   auto program = TRY(call.program(call.attr.attach_bpf_fd));
   if (program->type != type->prog_type) return fail(EINVAL);
   if (!check_attach_type(*program, call.attr.attach_type, call.caps)) return fail(EINVAL);
-  if (type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) return fail(EINVAL);
+  if (type->to == AttachTo::kTracing || type->to == AttachTo::kXdp) return fail(EINVAL);
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
+  if (program->type == BPF_PROG_TYPE_LSM && program->expected_attach_type != BPF_LSM_CGROUP) return fail(EINVAL);
+  if (type->to == AttachTo::kLsm) return refuse_in_cgroup(call);
   if (type->to == AttachTo::kCgroup) return attach_cgroup(call, std::move(program));
   if (type->to == AttachTo::kNetns) return attach_netns(call, std::move(program));
   if (type->to == AttachTo::kSockMap) return attach_socket_map(call, std::move(program));
@@ -66,10 +74,9 @@ Result<u64> prog_attach(BpfCall& call) {
 
 Result<u64> prog_detach(BpfCall& call) {
   const AttachType* type = attach_type(call.attr.attach_type);
-  if (!type || type->to == AttachTo::kTracing || type->to == AttachTo::kLsm || type->to == AttachTo::kXdp) {
-    return fail(EINVAL);
-  }
+  if (!type || type->to == AttachTo::kTracing || type->to == AttachTo::kXdp) return fail(EINVAL);
   if (type->prog_type == BPF_PROG_TYPE_SK_LOOKUP) return fail(EINVAL);
+  if (type->to == AttachTo::kLsm) return refuse_in_cgroup(call);
   if (type->to == AttachTo::kCgroup) return detach_cgroup(call, *type);
   if (type->to == AttachTo::kNetns) return detach_netns(call, *type);
   if (type->to == AttachTo::kSockMap) return detach_socket_map(call, *type);

@@ -258,7 +258,7 @@ Result<u64> obj_get_info(BpfCall& call) {
   auto file = call.system.files.find(call.task, static_cast<int>(call.attr.info.bpf_fd));
   if (!file) return fail(file.error().value == EBADF ? kErrBadFd : file.error().value);
   auto object = *file ? (*file)->object() : nullptr;
-  if (!object) return fail(EINVAL);
+  if (!object) return fail(check_open(call.task, static_cast<int>(call.attr.info.bpf_fd)) ? EINVAL : kErrBadFd);
   switch (object->kind()) {
     case ObjectKind::kProgram: return program_info(call, static_cast<Program&>(*object));
     case ObjectKind::kMap: return map_info(call, static_cast<MapObject&>(*object));

@@ -102,8 +102,20 @@ Result<u64> link_to_program(BpfCall& call, std::shared_ptr<Program> program, New
   return install_link(call, std::move(link));
 }
 
+bool has_trampoline(const Program& program) {
+  const u32 expected = program.expected_attach_type;
+  switch (program.type) {
+    case BPF_PROG_TYPE_TRACING:
+      return expected == BPF_TRACE_FENTRY || expected == BPF_TRACE_FEXIT || expected == BPF_MODIFY_RETURN;
+    case BPF_PROG_TYPE_EXT: return expected == 0;
+    case BPF_PROG_TYPE_LSM: return expected == BPF_LSM_MAC;
+    default: return false;
+  }
+}
+
 // Kernel: bpf_tracing_prog_attach. fentry, fexit, fmod_ret, freplace and LSM programs.
 Result<u64> link_trampoline(BpfCall& call, std::shared_ptr<Program> program, NewTarget wanted, u64 cookie) {
+  if (!has_trampoline(*program)) return fail(EINVAL);
   if (!wanted.fd != !wanted.btf_id) return fail(EINVAL);
   const bool replaces = program->type == BPF_PROG_TYPE_EXT;
   if (wanted.fd && !replaces) return fail(EINVAL);
@@ -129,6 +141,7 @@ Result<u64> link_tracing(BpfCall& call, std::shared_ptr<Program> program) {
   if (program->expected_attach_type == BPF_TRACE_ITER) {
     return install_link(call, TRY(make_iter_link(call, std::move(program))));
   }
+  if (program->expected_attach_type == BPF_LSM_CGROUP) return link_cgroup(call, std::move(program));
   return link_on_target(call, std::move(program));
 }
 
@@ -146,8 +159,6 @@ Result<u64> link_create(BpfCall& call) {
       if (number == BPF_PERF_EVENT) return link_perf_event(call, program);
       return fail(EOPNOTSUPP);  // kprobe.multi: the claimed kernel is built without CONFIG_FPROBE
     case BPF_PROG_TYPE_LSM:
-      if (number == BPF_LSM_CGROUP) return link_cgroup(call, std::move(program));
-      [[fallthrough]];
     case BPF_PROG_TYPE_TRACING: return link_tracing(call, program);
     case BPF_PROG_TYPE_EXT: return link_on_target(call, std::move(program));
     case BPF_PROG_TYPE_SK_MSG:

@@ -25,7 +25,7 @@ void note_packets(System& system, u32 attach_type) {
 
 // Kernel: get_net_ns_by_fd. EBADF; EINVAL: it is no network namespace.
 Result<u32> network_of_fd(BpfCall& call, u32 fd) {
-  TRY(call.task.file_id(static_cast<int>(fd)));
+  TRY(check_open(call.task, static_cast<int>(fd)));
   const UniqueFd copy(call.task.share_fd(static_cast<int>(fd)).value_or(-1));
   struct statfs fs;
   struct stat st;
@@ -38,7 +38,7 @@ Result<u32> network_of_fd(BpfCall& call, u32 fd) {
 
 XdpResult attach_xdp(System& system, Task& task, u32 device, const XdpAttach& attach) {
   const XdpResult attached = system.networks.attach(task, device, attach);
-  if (!attached && attached.error().error == ENOTSUP) {
+  if (!attached && attached.error().error == ENOTSUPP) {
     system.unmodelled.note("attachment", fmt::format("xdp in the driver of device {}", device));
     return std::unexpected(XdpRefusal{EOPNOTSUPP});
   }

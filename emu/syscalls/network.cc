@@ -66,7 +66,7 @@ void note_message(System& system, Task& task, std::string_view message) {
 }
 
 // The first bytes that a sendto() or sendmsg() sends.
-std::string sent(Call& call) {
+std::string sent(Call& call, u64 limit) {
   u64 address = call.args[1], size = call.args[2];
   if (call.number == SYS_sendmsg) {
     msghdr head;
@@ -76,23 +76,38 @@ std::string sent(Call& call) {
     address = reinterpret_cast<u64>(first.iov_base);
     size = first.iov_len;
   }
-  std::string bytes(std::min<u64>(size, kMaxMessage), '\0');
+  std::string bytes(std::min<u64>(size, limit), '\0');
   if (!call.task.read(address, bytes.data(), bytes.size())) return {};
   return bytes;
 }
 
+// Who does not ask for extended errors is known by what he sends; by the address alone where nothing else stops the call
+// (loader/filter.cc).
+bool is_about_devices(Call& call) {
+  const auto head = struct_at<nlmsghdr>(sent(call, sizeof(nlmsghdr)), 0);
+  return head && head->nlmsg_len >= NLMSG_LENGTH(sizeof(ifinfomsg)) && (head->nlmsg_flags & NLM_F_REQUEST) &&
+         head->nlmsg_type >= RTM_NEWLINK && head->nlmsg_type <= RTM_SETLINK;
+}
+
 }  // namespace
+
+// What the host refuses, which root of the claimed kernel may do.
+static void note_refused(System& system, const Call& call, s64 result) {
+  const bool xdp = static_cast<int>(call.args[0]) == AF_XDP;
+  if (result == -EPERM) system.unmodelled.note(xdp ? "AF_XDP sockets" : "packet sockets");
+}
 
 Reply enter_socket(System& system, Call& call) {
   const int family = static_cast<int>(call.args[0]);
-  if (family != AF_PACKET && family != AF_XDP) return make_socket_in_cgroup(system, call).value_or(Reply::native());
   const bool raw = family == AF_PACKET || family == AF_XDP;
-  return raw && system.capabilities(call.task).net_admin ? Reply::native_then_exit() : Reply::native();
+  const bool noted = raw && system.capabilities(call.task).net_admin;
+  const auto made = make_socket_in_cgroup(system, call);
+  if (made && noted) note_refused(system, call, made->value);
+  return made.value_or(noted ? Reply::native_then_exit() : Reply::native());
 }
 
 s64 exit_socket(System& system, Call& call, s64 result) {
-  const bool xdp = static_cast<int>(call.args[0]) == AF_XDP;
-  if (result == -EPERM) system.unmodelled.note(xdp ? "AF_XDP sockets" : "packet sockets");
+  note_refused(system, call, result);
   return result;
 }
 
@@ -109,9 +124,8 @@ Reply enter_setsockopt(System& system, Call& call) {
 
 Reply enter_send(System& system, Call& call) {
   const bool known = system.rtnetlink.contains(call.task, static_cast<int>(call.args[0]));
-  // Who does not ask for extended errors is known by the address (loader/filter.cc).
-  if (known || (call.number == SYS_sendto && call.args[5] == sizeof(sockaddr_nl))) {
-    const std::string message = sent(call);
+  if (known || is_about_devices(call)) {
+    const std::string message = sent(call, kMaxMessage);
     if (auto reply = send_rtnetlink(system, call, message)) return *reply;
     if (known) note_message(system, call.task, message);
   }

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "emu/kernel/network.h"
@@ -40,16 +42,15 @@ class SocketOption {
   SocketOption(System& system, Task& task, int socket, SocketFacts facts)
       : system_(system), task_(task), socket_(socket), facts_(std::move(facts)), programs_(system.socket_filters) {}
 
-  Result<void> attach_filter(int fd);
-  Result<void> attach_chooser(int fd);
-  // None: of that the host knows.
-  std::optional<Result<void>> detach_filter();
-  std::optional<Result<void>> detach_chooser();
-  // A classic filter takes its place.
-  void replaced() { programs_.filters_.erase(facts_.cookie); }
+  // None: the host's kernel does it.
+  std::optional<Reply> set(int option, int value, u64 size);
 
  private:
   using Attached = SocketFilters::Attached;
+  Result<void> attach_filter(int fd);
+  Result<void> attach_chooser(int fd);
+  std::optional<Reply> detach_filter();
+  std::optional<Reply> detach_chooser();
   void stop_at_others();
 
   System& system_;
@@ -113,44 +114,51 @@ Result<void> SocketOption::attach_chooser(int fd) {
   return {};
 }
 
-std::optional<Result<void>> SocketOption::detach_filter() {
+std::optional<Reply> SocketOption::detach_filter() {
   if (!programs_.filters_.contains(facts_.cookie)) return std::nullopt;
-  if (is_locked(socket_)) return fail(EPERM);
+  if (is_locked(socket_)) return Reply::answer(s64{-EPERM});
   programs_.filters_.erase(facts_.cookie);
-  return Result<void>();
+  return Reply::answer(s64{0});
 }
 
-std::optional<Result<void>> SocketOption::detach_chooser() {
+std::optional<Reply> SocketOption::detach_chooser() {
   const auto there = SocketFilters::of_group(programs_.choosers_, facts_);
   if (there == programs_.choosers_.end()) return std::nullopt;
   programs_.choosers_.erase(there);
-  return Result<void>();
+  return Reply::answer(s64{0});
+}
+
+std::optional<Reply> SocketOption::set(int option, int value, u64 size) {
+  switch (option) {
+    case SO_ATTACH_BPF:
+      if (size != sizeof value) return Reply::answer(s64{-EINVAL});
+      return Reply::answer(attach_filter(value));
+    case SO_ATTACH_REUSEPORT_EBPF:
+      if (size != sizeof value) return Reply::answer(s64{-EINVAL});
+      return Reply::answer(attach_chooser(value));
+    case SO_DETACH_FILTER: return detach_filter();
+    case SO_DETACH_REUSEPORT_BPF: return detach_chooser();
+    default: programs_.filters_.erase(facts_.cookie); return std::nullopt;  // a classic filter takes its place
+  }
 }
 
 std::optional<Reply> set_socket_program(System& system, Call& call) {
+  constexpr int kOptions[] = {SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, SO_DETACH_FILTER, SO_DETACH_REUSEPORT_BPF,
+                              SO_ATTACH_FILTER};
   const int option = static_cast<int>(call.args[2]);
-  const bool attaches = option == SO_ATTACH_BPF || option == SO_ATTACH_REUSEPORT_EBPF;
-  const bool others = option == SO_DETACH_FILTER || option == SO_DETACH_REUSEPORT_BPF || option == SO_ATTACH_FILTER;
-  if (static_cast<int>(call.args[1]) != SOL_SOCKET || !(attaches || others)) return std::nullopt;
+  const bool concerned = std::ranges::find(kOptions, option) != std::end(kOptions);
+  if (static_cast<int>(call.args[1]) != SOL_SOCKET || !concerned) return std::nullopt;
   const auto copy = call.task.share_fd(static_cast<int>(call.args[0]));
   if (!copy) return std::nullopt;
   auto facts = socket_facts(*copy);
-  if (facts) facts->netns = network_of(call.task);
   int value = -1;
-  const bool readable = call.args[4] >= sizeof value && call.task.read(call.args[3], &value, sizeof value);
-  std::optional<Result<void>> result;
-  if (facts && readable) {
-    SocketOption socket(system, call.task, *copy, std::move(*facts));
-    if (option == SO_DETACH_FILTER) result = socket.detach_filter();
-    if (option == SO_DETACH_REUSEPORT_BPF) result = socket.detach_chooser();
-    if (option == SO_ATTACH_FILTER) socket.replaced();
-    if (attaches && call.args[4] != sizeof value) result = fail(EINVAL);
-    if (attaches && call.args[4] == sizeof value)
-      result = option == SO_ATTACH_BPF ? socket.attach_filter(value) : socket.attach_chooser(value);
+  std::optional<Reply> reply;
+  if (facts && call.args[4] >= sizeof value && call.task.read(call.args[3], &value, sizeof value)) {
+    facts->netns = network_of(call.task);
+    reply = SocketOption(system, call.task, *copy, std::move(*facts)).set(option, value, call.args[4]);
   }
   close_copied_socket(*copy);
-  if (!result) return std::nullopt;
-  return Reply::answer(*result);
+  return reply;
 }
 
 }  // namespace bpfemu

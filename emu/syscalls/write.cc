@@ -45,7 +45,8 @@ Result<std::string> written(Call& call) {
 Reply enter_write(System& system, Call& call) {
   auto file = system.files.ours(call.task, static_cast<int>(call.args[0]));
   if (!file) return Reply::native();
-  if (!file->node() || file->is_read()) return Reply::answer(file->mode & kModeWrite ? -EINVAL : -EBADF);  // no file to write to
+  const bool writes = file->node() && (file->takes_writes() || !file->is_read());
+  if (!writes) return Reply::answer(file->mode & kModeWrite ? -EINVAL : -EBADF);  // no file to write to
   if (!file->takes_writes()) return Reply::native();  // what is open by its path alone the kernel refuses
   auto text = written(call);
   if (!text) return Reply::answer(-s64{text.error().value});

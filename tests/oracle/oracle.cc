@@ -169,5 +169,10 @@ int main(int argc, char** argv) {
   ask_map_owned();
   ask_prog_descriptors();
   ask_kfuncs();
+  ask_descriptor_kinds();
+  ask_attach_matrix();
+  ask_cgroups();
+  ask_iterators();
+  ask_attr_fields();
   return 0;
 }

@@ -79,6 +79,8 @@ KernelType kernel_type(u32 kind, const std::string& name);
 
 // The groups of questions.
 void ask_attr();
+void ask_attr_fields();
+void ask_descriptor_kinds();
 void ask_map_create();
 void ask_map_elements();
 void ask_map_batches();
@@ -95,6 +97,9 @@ void ask_btf();
 void ask_objects();
 void ask_info();
 void ask_links();
+void ask_attach_matrix();
+void ask_cgroups();
+void ask_iterators();
 void ask_pins();
 void ask_files();
 

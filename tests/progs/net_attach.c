@@ -396,34 +396,47 @@ static void check_namespace(int here) {
   close(two), close(first), close(second), close(lookup);
 }
 
-// A link in a namespace that goes.
+// What a thread attaches in a namespace of its own.
+struct inside {
+  int there, program, xdp, link, device;
+};
+
+static void* attach_inside(void* argument) {
+  struct inside* const in = argument;
+  if (unshare(CLONE_NEWNET) != 0) return NULL;
+  in->there = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  check_namespace(in->there);
+  in->link = make_link(in->program, in->there, BPF_SK_LOOKUP, 0);
+  in->device = make_link(in->xdp, kLo, BPF_XDP, 0);
+  CHECK(in->link >= 0 && in->device >= 0);
+  const int fd = route_socket(1);
+  check_shown(fd, program_id(in->xdp));
+  close(fd);
+  return NULL;
+}
+
+// Links in a namespace that goes.
 static void check_lost_namespace(int here) {
-  if (unshare(CLONE_NEWNET) != 0) return;
-  const int there = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-  const int program = load(BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP), xdp = load(BPF_PROG_TYPE_XDP, 0);
-  check_namespace(there);
-  const int link = make_link(program, there, BPF_SK_LOOKUP, 0), device = make_link(xdp, kLo, BPF_XDP, 0);
-  CHECK(link >= 0 && device >= 0);
+  struct inside in = {.there = -1};
+  in.program = load(BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP), in.xdp = load(BPF_PROG_TYPE_XDP, 0);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, attach_inside, &in) == 0 && pthread_join(thread, NULL) == 0);
+  if (in.there < 0) return;
+  const int fd = route_socket(1);
+  check_shown(fd, 0);
+  close(fd);
   uint32_t count = 1;
   CHECK(queried(here, BPF_SK_LOOKUP, &count) == 0 && count == 0);
-  const int fd = route_socket(1);
-  check_shown(fd, program_id(xdp));
-  close(fd);
-  CHECK(setns(here, CLONE_NEWNET) == 0);
-  const int own = route_socket(1);
-  check_shown(own, 0);
-  close(own);
   count = 1;
-  CHECK(queried(there, BPF_SK_LOOKUP, &count) == (int)program_id(program) && count == 1);
-  CHECK(link_info(device).xdp.ifindex == kLo);
-  close(there);
+  CHECK(queried(in.there, BPF_SK_LOOKUP, &count) == (int)program_id(in.program) && count == 1);
+  CHECK(link_info(in.device).xdp.ifindex == kLo);
+  close(in.there);
   // What was open there goes later.
-  for (int i = 0; i < 200 && link_info(link).netns.netns_ino; ++i) sleep_ms(10);
-  CHECK(link_info(link).netns.netns_ino == 0);
-  CHECK(update_link(link, program, -1) == -ENOLINK);
-  for (int i = 0; i < 200 && link_info(device).xdp.ifindex; ++i) sleep_ms(10);
-  CHECK(link_info(device).xdp.ifindex == 0 && update_link(device, xdp, -1) == -ENOLINK);
-  close(link), close(device), close(program), close(xdp);
+  for (int i = 0; i < 200 && link_info(in.link).netns.netns_ino; ++i) sleep_ms(10);
+  CHECK(link_info(in.link).netns.netns_ino == 0 && update_link(in.link, in.program, -1) == -ENOLINK);
+  for (int i = 0; i < 200 && link_info(in.device).xdp.ifindex; ++i) sleep_ms(10);
+  CHECK(link_info(in.device).xdp.ifindex == 0 && update_link(in.device, in.xdp, -1) == -ENOLINK);
+  close(in.link), close(in.device), close(in.program), close(in.xdp);
 }
 
 struct target {

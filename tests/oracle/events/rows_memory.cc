@@ -17,7 +17,6 @@ constexpr Row kRows[] = {
     {kFunction, "do_munmap", "len=arg2", "ret=ret", false, kUntold},
     {kKprobe | kKretprobe, "do_futex", "op=arg1:x val=arg2 timeout=arg3:set", "ret=ret"},
     {kFunction, "path_mount", "dev=arg0:str type=arg2:str flags=arg3:x data=arg4:set " DIR("arg1"), "ret=ret"},
-    {kFunction, "do_mount", "dev=arg0:str type=arg2:str flags=arg3:x", "ret=ret"},
     {kFunction, "path_umount", "flags=arg1:x " DIR("arg0"), "ret=ret"},
     {kFunction, "security_sb_mount", "dev=arg0:str type=arg2:str flags=arg3:x data=arg4:set " DIR("arg1"), "ret=ret"},
     {kFunction, "security_sb_umount", "flags=arg1:x", "ret=ret"},

@@ -21,8 +21,6 @@ constexpr Row kRows[] = {
     {kTrace, "signal:signal_generate", "sig=sig errno=errno code=code comm=comm:str pid=pid:pid group=group result=result",
      "sig=arg0 task=arg2->pid:pid group=arg3 result=arg4"},
     {kFunction, "__set_task_comm", "task=arg0->pid:pid name=arg1:str exec=arg2", ""},
-    {kTrace, "signal:signal_deliver", "sig=sig errno=errno code=code handler=sa_handler:set flags=sa_flags:x",
-     "sig=arg0 handler=arg2->sa.sa_handler:set flags=arg2->sa.sa_flags:x"},
     {kTrace, "sched:sched_process_wait", "comm=comm:str pid=pid:pid prio=prio", "pid=arg0"},
     {kFunction, "kernel_clone",
      "flags=arg0->flags:x signal=arg0->exit_signal stack=arg0->stack:set child=arg0->child_tid:set parent=arg0->parent_tid:set",

@@ -61,18 +61,6 @@ void moved_mappings() {
   call(SYS_mmap, 0L, 4096L, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0L);
 }
 
-void shared_memory() {
-  const int id = static_cast<int>(call(SYS_shmget, IPC_PRIVATE, 8192L, 0600));
-  const long at = call(SYS_shmat, id, 0L, 0);
-  call(SYS_shmat, id, at, 0);
-  const long again = call(SYS_shmat, id, 0L, SHM_RDONLY);
-  call(SYS_shmdt, at);
-  call(SYS_shmdt, again);
-  call(SYS_shmctl, id, IPC_RMID, 0L);
-  call(SYS_shmat, id, 0L, 0);
-  call(SYS_shmdt, 4096L);
-}
-
 void futexes() {
   u32 word = 1;
   const timespec little{0, 1'000'000}, wrong{0, -1};
@@ -110,7 +98,7 @@ void others() {
 
 constexpr Step kSteps[] = {
     {"mappings", mappings}, {"file mappings", file_mappings}, {"heap", heap}, {"moved mappings", moved_mappings},
-    {"shared memory", shared_memory}, {"futexes", futexes}, {"random", random_bytes}, {"others", others},
+    {"futexes", futexes}, {"random", random_bytes}, {"others", others},
 };
 
 }  // namespace

@@ -1,26 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mounts, and what is asked of file systems.
+// What is asked of file systems.
 #include "tests/oracle/events/steps.h"
 
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/statfs.h>
 
 namespace events {
 namespace {
-
-void mounts() {
-  call(SYS_mkdir, "mounted", 0700);
-  call(SYS_mount, "source", "mounted", "tmpfs", MS_NOSUID | MS_NODEV, "size=64k");
-  call(SYS_mount, "source", "mounted", 0L, MS_REMOUNT | MS_BIND | MS_RDONLY, 0L);
-  call(SYS_mount, "source", "mounted", "no such type", 0L, 0L);
-  call(SYS_mount, "source", "missing", "tmpfs", 0L, 0L);
-  call(SYS_umount2, "mounted", UMOUNT_NOFOLLOW);
-  call(SYS_umount2, "mounted", MNT_DETACH);
-  call(SYS_umount2, "missing", 0);
-  call(SYS_umount2, "mounted", 0x100);
-  call(SYS_rmdir, "mounted");
-}
 
 void asked_file_systems() {
   struct statfs facts;
@@ -41,7 +27,7 @@ void settings() {
   call(SYS_close, fd);
 }
 
-constexpr Step kSteps[] = {{"mounts", mounts}, {"asked file systems", asked_file_systems}, {"settings", settings}};
+constexpr Step kSteps[] = {{"asked file systems", asked_file_systems}, {"settings", settings}};
 
 }  // namespace
 

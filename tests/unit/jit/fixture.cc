@@ -99,6 +99,7 @@ Executable Fixture::input(const Program& program, bool bmi2) const {
                  .stack_depths = program.stack_depths,
                  .helper = helper,
                  .kfunc = kernel_function,
+                 .told_helper = {},
                  .called_maps = {},
                  .hooks = {}};
   input.bmi2 = input.bmi2 && bmi2;

@@ -51,6 +51,16 @@ TEST_CASE("cgroups have names, numbers and ancestors") {
   CHECK(error_of(w.cgroups.remove(*w.cgroups.root())) == EBUSY);
 }
 
+TEST_CASE("a cgroup is found by its number as long as it is there") {
+  World w;
+  const auto a = w.make(w.cgroups.root(), "a"), b = w.make(a, "b");
+  CHECK(w.cgroups.find(1) == w.cgroups.root());
+  CHECK(w.cgroups.find(b->id()) == b);
+  CHECK_FALSE(w.cgroups.find(b->id() + 1000));
+  CHECK(w.cgroups.remove(*b));
+  CHECK_FALSE(w.cgroups.find(b->id()));
+}
+
 TEST_CASE("limits count descendants and depth from where they are set") {
   World w;
   const auto a = w.make(w.cgroups.root(), "a");
@@ -116,7 +126,11 @@ TEST_CASE("what is attached above says who may be attached below") {
     CHECK(attach(*a, two, override) == EPERM);
     CHECK(attach(*a, two, 0) == 0);
     CHECK(order(*b) == List{two.get()});
+    CHECK(has_programs(*w.cgroups.root(), type));
+    CHECK_FALSE(has_programs(*b, type));
+    CHECK_FALSE(has_programs(*w.cgroups.root(), kLsmPlaces));
     CHECK(error_of(detach_from_cgroup(*a, type, nullptr)) == 0);
+    CHECK_FALSE(has_programs(*w.cgroups.root(), type));
     CHECK(error_of(detach_from_cgroup(*a, type, nullptr)) == ENOENT);
   }
   SECTION("the nearest of those that may be overridden") {

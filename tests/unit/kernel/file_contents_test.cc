@@ -3,7 +3,7 @@
 #include <elf.h>
 #include <fmt/format.h>
 
-#include <catch2/catch_test_macros.hpp>
+#include <catch2/catch.hpp>
 #include <cstring>
 #include <string>
 #include <vector>

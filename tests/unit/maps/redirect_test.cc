@@ -160,9 +160,9 @@ TEST_CASE("the table of map types is whole") {
     CHECK(type->ops->footprint);
     CHECK(type->ops->init);
     CHECK(type->ops->get_next_key);
-    if (type->ops->unmodelled) continue;
     CHECK(type->ops->copy_value);
-    CHECK((type->ops->update_value || type->ops->exchange));
+    // What a struct_ops map is given is registered, which is more than a change of memory.
+    CHECK((type->ops->update_value || type->ops->exchange || id == BPF_MAP_TYPE_STRUCT_OPS));
   }
   CHECK(map_type(0) == nullptr);
   CHECK(map_type(32) == nullptr);

@@ -48,6 +48,7 @@ struct Fixture : World {
                         .socket_watch = watch,
                         .sleepers = sleepers,
                         .thread_words = words,
+                        .socket_ops = nullptr,
                         .task_struct = [](pid_t) { return u64{0}; },
                         .task_struct_of = [](const TaskFacts&) { return u64{0}; },
                         .show_name = [](pid_t, const std::optional<std::string>&) {}};
