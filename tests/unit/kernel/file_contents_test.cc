@@ -52,7 +52,7 @@ struct File {
   std::optional<std::array<u8, 20>> id() {
     std::memcpy(page.data(), &head, sizeof head);
     std::memcpy(page.data() + sizeof head, &segment, sizeof segment);
-    if (segment.p_offset + sizeof note + 24 <= page.size()) {
+    if (segment.p_offset <= page.size() - sizeof note - 24) {
       u8* at = page.data() + segment.p_offset;
       std::memcpy(at, &note, sizeof note);
       std::memcpy(at + sizeof note, "GNU", 4);
