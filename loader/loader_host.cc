@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/loader_host.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -54,6 +55,19 @@ Host::TimerId LoaderHost::add_timer(u64 period_ns, std::function<void()> fire) {
 }
 
 // Read once; exec, prctl(PR_SET_NAME) and what changes credentials make them stale.
+namespace {
+
+// No call that changes it stops, and others may change it, too. Of real-time threads it stays as it was read.
+u32 priority_now(pid_t tid, u32 known) {
+  constexpr u32 kFirstNormal = 100, kNice0 = 120;  // kernel: MAX_RT_PRIO, DEFAULT_PRIO
+  if (known < kFirstNormal) return known;
+  errno = 0;
+  const int nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(tid));
+  return errno == 0 ? kNice0 + static_cast<u32>(nice) : known;
+}
+
+}  // namespace
+
 Result<TaskFacts> LoaderHost::facts(pid_t tid) {
   TracedTask* const task = tasks_.find(tid);
   if (!task) return fail(ESRCH);
@@ -72,6 +86,7 @@ Result<TaskFacts> LoaderHost::facts(pid_t tid) {
     task->facts = fresh;
     task->facts_fresh = true;
   }
+  task->facts.priority = priority_now(tid, task->facts.priority);
   return task->facts;
 }
 

@@ -33,7 +33,7 @@ u64 place_binprm(Occasion& on, const BinprmFacts& facts) {
   binprm.set("envc", static_cast<s32>(facts.variables));
   binprm.set_bit("secureexec", facts.secure);
   binprm.set("cred", task_member(on, "cred"));
-  if (const u64 head = binprm.address("buf"))
+  if (const u64 head = binprm.address("buf"); head && !facts.head.empty())
     memcpy(reinterpret_cast<void*>(head), facts.head.data(), std::min(facts.head.size(), kHead));
   if (facts.has_memory) {
     const u64 mm = task_member(on, "mm");
