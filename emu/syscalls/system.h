@@ -105,12 +105,12 @@ class System {
   std::unique_ptr<SocketOps> sock_ops;               // of cgroups
   std::unique_ptr<Probes> probes;
   std::unique_ptr<SocketMaps> socket_maps;           // maps that hold sockets of the tree
-  std::unique_ptr<CgroupLsm> cgroup_lsm;             // where LSM programs of cgroups hang
   std::unique_ptr<IterWorld> iterators;              // what iterators walk
   std::unique_ptr<BpfTimers> timers;                 // bpf_timer_start() and its like
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;
   std::unique_ptr<QuietPaths> quiet_paths;           // what processes decide by themselves
+  std::unique_ptr<CgroupLsm> cgroup_lsm;             // where LSM programs of cgroups hang
   Files files;                                       // goes first: what it holds detaches from the probes
   Host& host;
   Sites& sites;

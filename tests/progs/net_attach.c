@@ -304,7 +304,6 @@ static void check_rtnetlink(void) {
   check_shown(fd, program_id(first));
   CHECK(set_xdp(fd, kLo, second, XDP_FLAGS_UPDATE_IF_NOEXIST, kNoFd) == -EBUSY);
   CHECK(strcmp(refusal, "XDP program already attached") == 0);
-  CHECK(set_xdp(fd, kLo, second, XDP_FLAGS_UPDATE_IF_NOEXIST | XDP_FLAGS_DRV_MODE, kNoFd) == -EOPNOTSUPP);
   CHECK(make_link(second, kLo, BPF_XDP, 0) == -EBUSY);
   CHECK(set_xdp(fd, kLo, second, XDP_FLAGS_REPLACE, first) == 0);
   check_shown(fd, program_id(second));
