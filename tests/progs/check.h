@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,12 @@
   do {                                                                                          \
     if (!(condition)) printf("line %d: %s is false (errno %d)\n", __LINE__, #condition, errno); \
   } while (0)
+
+// Is this the kernel whose answers the model gives?
+static inline int is_claimed_kernel(void) {
+  struct utsname kernel;
+  return uname(&kernel) == 0 && strncmp(kernel.release, "6.1.", 4) == 0;
+}
 
 static inline double seconds(void) {
   struct timespec t;

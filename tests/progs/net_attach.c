@@ -304,6 +304,9 @@ static void check_rtnetlink(void) {
   check_shown(fd, program_id(first));
   CHECK(set_xdp(fd, kLo, second, XDP_FLAGS_UPDATE_IF_NOEXIST, kNoFd) == -EBUSY);
   CHECK(strcmp(refusal, "XDP program already attached") == 0);
+  // Later kernels answer otherwise.
+  const int by_driver = set_xdp(fd, kLo, second, XDP_FLAGS_UPDATE_IF_NOEXIST | XDP_FLAGS_DRV_MODE, kNoFd);
+  CHECK(by_driver == -EOPNOTSUPP || !is_claimed_kernel());
   CHECK(make_link(second, kLo, BPF_XDP, 0) == -EBUSY);
   CHECK(set_xdp(fd, kLo, second, XDP_FLAGS_REPLACE, first) == 0);
   check_shown(fd, program_id(second));

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 #define CONGESTION "tcp_congestion_ops"
@@ -221,11 +220,9 @@ static void dummy(void) {
 }
 
 int main(void) {
-  struct utsname kernel;
-  uname(&kernel);
   btf = load_int_btf();
-  if (strncmp(kernel.release, "6.1.", 4) != 0 || !is_open(btf)) {
-    if (demanded()) printf("release %s, BTF %d\n", kernel.release, btf);
+  if (!is_claimed_kernel() || !is_open(btf)) {
+    if (demanded()) printf("6.1: %d, BTF %d\n", is_claimed_kernel(), btf);
     return 0;
   }
   registration();
