@@ -151,7 +151,8 @@ static int load_lsm(const char* hook, int value) {
 
 static void check_lsm(int cgroup) {
   const int refuses = load_lsm("bpf_lsm_socket_bind", 0), passes = load_lsm("bpf_lsm_socket_bind", 1);
-  if (refuses < 0) perror("LSM program of cgroups");
+  // A kernel without trampolines, or an LSM of its own against it, loads none.
+  if (refuses < 0 && !demanded()) return;
   const int listens = load_lsm("bpf_lsm_socket_listen", 0);
   const struct sockaddr_in any = {.sin_family = AF_INET};
   const int other = make("other");
