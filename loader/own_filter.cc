@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bpfemu {
@@ -51,7 +52,7 @@ std::array<u64, 6> marked(long number, std::array<u64, 6> args, const Secret& se
   if (number == SYS_mmap) {
     // The kernel takes 32 bits of the descriptor, and none where there is no file.
     args[kFirst] = (args[kFirst] & ~kHighWord) | (secret.first & kHighWord);
-  } else {
+  } else if (std::ranges::find(kMarked, number) != std::end(kMarked)) {
     args[kFirst] = secret.first;
     args[kSecond] = secret.second;
   }

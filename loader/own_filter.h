@@ -22,7 +22,8 @@ std::optional<SeccompRequest> seccomp_request(long number, const std::array<u64,
 // Where seccomp() and prctl(PR_SET_SECCOMP) take struct sock_fprog.
 inline constexpr int kSeccompProgram = 2;
 
-// Marks a call as ours: the secret goes where the kernel does not look. prctl has no such place.
+// Marks a call as ours: the secret goes where the kernel does not look. prctl has no such place, and the rest are calls
+// that the program makes itself, whose arguments stay as they are.
 std::array<u64, 6> marked(long number, std::array<u64, 6> args, const Secret& secret);
 
 // The program's filter, behind a gate for marked calls. What it leaves to a tracer is ENOSYS, as it is without one.

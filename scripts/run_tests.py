@@ -9,15 +9,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 ROOT, PATTERN = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
-passed, failed = 0, 0
+passed, failed, begun = 0, 0, time.monotonic()
 
 
 def count(name, good, bad, output=""):
-    global passed, failed
-    passed, failed = passed + good, failed + bad
-    print("%-4s %-40s %d passed, %d failed" % ("ok" if not bad else "FAIL", name, good, bad), flush=True)
+    global passed, failed, begun
+    passed, failed, before, begun = passed + good, failed + bad, begun, time.monotonic()
+    word, seconds = "FAIL" if bad else "ok", begun - before
+    print("%-4s %-40s %d passed, %d failed %7.1f s" % (word, name, good, bad, seconds), flush=True)
     if bad:
         print(output[-4000:])
 

@@ -40,6 +40,7 @@ TEST_CASE("marked calls pass, all others meet the program's filter") {
       CHECK(verdict(kKillAll, number, nearly) == SECCOMP_RET_KILL_PROCESS);
     }
   }
+  CHECK(marked(SYS_setsockopt, args, kSecret) == args);  // minds all of them
   CHECK(verdict(kKillAll, SYS_execve, marked(SYS_execve, args, kSecret)) == SECCOMP_RET_KILL_PROCESS);
 }
 
