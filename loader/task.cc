@@ -203,6 +203,11 @@ Result<int> TracedTask::share_fd(int fd) {
   return received.fd();
 }
 
+long TracedTask::call_number() {
+  const long number = Task::call_number();
+  return number == SYS_clone && pending && pending->as_clone ? SYS_clone3 : number;
+}
+
 // Each thread has a page of its own: another thread's handler may run before the kernel has read what is in it.
 Result<u64> TracedTask::scratch(size_t size) {
   if (size > kPage) return fail(EINVAL);

@@ -65,6 +65,7 @@ class TracedTask final : public Task {
   Result<void> write(u64 address, const void* from, size_t size) override;
   Result<std::string> read_string(u64 address, size_t limit) override;
   PtRegs& regs() override;
+  long call_number() override;
   bool entry_seen() const override { return !unseen_entry; }
   Result<u64> call(long number, std::array<u64, 6> args) override;
   Result<void> peek(u64 address, void* to, size_t size) override;

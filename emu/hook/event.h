@@ -31,9 +31,14 @@ struct Event {
   const std::function<void(Record&)>* fields = nullptr;  // of a tracepoint's record
   u64 listeners = ~u64{0};  // at its return: those of the entry, by how many there had been until then
 
+  // Of calls that go another way than most of their number: see KernelStacks::append.
+  const std::function<long()>* route = nullptr;
+
   // Of signals, for stacks.
   int signal = 0, code = 0;
   SignalOrigin origin = SignalOrigin::kOther;
+
+  long stack_row() const { return route ? (*route)() : number; }
 };
 
 // Is this the first return to user mode of a task just made? It starts in ret_from_fork: none of the functions that its

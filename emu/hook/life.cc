@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/hook/life.h"
 
+#include <linux/sched.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -31,11 +33,25 @@ TaskFacts facts_of(const Occasion& occasion, pid_t tid) {
   return occasion.services().host.facts(tid).value_or(TaskFacts{});
 }
 
-// kernel: kernel_clone_args.flags. clone3 is made as clone here.
-u64 clone_flags(const Event& event) {
+// kernel: kernel_clone_args
+struct CloneArguments {
+  u64 flags = 0, child_tid = 0;
+};
+
+// clone3 is run as clone where that can do it.
+CloneArguments clone_arguments(const Event& event) {
   constexpr u64 kSignalBits = 0xff;
-  if (event.number == SYS_vfork) return CLONE_VFORK | CLONE_VM;
-  return event.number == SYS_clone || event.number == SYS_clone3 ? event.regs->rdi & ~kSignalBits : 0;
+  const PtRegs& regs = *event.regs;
+  switch (static_cast<long>(regs.orig_rax)) {
+    case SYS_vfork: return {CLONE_VFORK | CLONE_VM};
+    case SYS_clone: return {regs.rdi & ~kSignalBits, regs.r10};
+    case SYS_clone3: {
+      clone_args given = {};
+      if (!event.task->read(regs.rdi, &given, offsetof(clone_args, parent_tid))) return {};
+      return {given.flags, given.child_tid};
+    }
+    default: return {};
+  }
 }
 
 s64 oom_score_adj(pid_t tid) {
@@ -47,10 +63,10 @@ s64 oom_score_adj(pid_t tid) {
 
 void pass_fork(Occasion& occasion, pid_t child) {
   const pid_t parent = occasion.task().tid();
-  const u64 flags = clone_flags(occasion.event());
+  const auto [flags, child_tid] = clone_arguments(occasion.event());
   const auto child_task = [&] { return occasion.services().task_struct(child); };
   if (occasion.awaited(Hook::do_futex))
-    occasion.services().thread_words.set(child, flags & CLONE_CHILD_CLEARTID ? occasion.event().regs->r10 : 0);
+    occasion.services().thread_words.set(child, flags & CLONE_CHILD_CLEARTID ? child_tid : 0);
   occasion.trace(
       Hook::trace_task_newtask,
       [&](Arguments& a) {
@@ -76,7 +92,11 @@ void pass_fork(Occasion& occasion, pid_t child) {
         r.comm("child_comm", facts);  // a child starts with its parent's
         r.set("child_pid", child);
       });
-  Scheduler(occasion).began(child);
+  const std::function<long()> awaited = [&] { return occasion.event().number | kAwaited; };
+  Event begun = occasion.event();
+  if (flags & CLONE_VFORK) begun.route = &awaited;
+  Occasion beginning(occasion, begun);
+  Scheduler(beginning).began(child);
 }
 
 // What the new program finds on its stack: argc, the arguments, the variables.

@@ -32,9 +32,13 @@ u64 OpenFile::address() {
   return file ? on_.services().files.file(*file).address() : 0;
 }
 
-bool OpenFile::is_stream() {
+bool OpenFile::is(mode_t type) {
   const FileFacts* file = facts();
-  return !file || S_ISFIFO(file->inode.mode) || S_ISSOCK(file->inode.mode);
+  return file && (file->inode.mode & S_IFMT) == type;
+}
+
+bool OpenFile::is_stream() {
+  return !facts() || is(S_IFIFO) || is(S_IFSOCK);
 }
 
 bool OpenFile::is_regular_on(std::string_view file_system) {

@@ -24,6 +24,8 @@ class OpenFile {
   u64 address();
   // The call has changed it: its structs are as it is now.
   void look_again();
+  // By S_IFMT.
+  bool is(mode_t type);
   bool is_stream();
   bool is_regular_on(std::string_view file_system);
   bool is_device(u32 major, u32 first_minor, u32 last_minor);

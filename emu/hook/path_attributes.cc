@@ -222,6 +222,7 @@ Path setting_times(Transit& call) {
   OpenFile file(call, call.arg(0));
   Passing vfs_utimes;
   const bool itself = at_folder && call.arg(first) == 0;
+  if (itself) call.goes_by(kOfDescriptor);
   if (!itself && at.named()) at.pass_names(true);
   if (const FileFacts* facts = itself ? file.facts() : at.target()) {
     vfs_utimes = call.enter(Hook::vfs_utimes, [&](Arguments& a) {

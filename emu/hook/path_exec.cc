@@ -177,7 +177,9 @@ std::string pass_program(Transit& call, const FileFacts& file, const std::string
 
 void pass_interpreter(Transit& call, const std::string& path) {
   Lookup at(call, path);
+  call.goes_by(kOfInterpreter);
   const FileFacts* file = pass_open(call, at, kHere, 0);
+  call.goes_by(0);
   if (!file) return;
   const std::string head = content(*file, 0, sizeof(Elf64_Ehdr));
   pass_read(call, *file, 0, sizeof(Elf64_Ehdr), static_cast<s64>(head.size()));
@@ -233,7 +235,9 @@ Path executing(Transit& call) {
     }
     binprm.interpreter = script_interpreter(head);
     at.emplace(call, binprm.interpreter);
+    call.goes_by(kOfScript);
     file = pass_open(call, *at, kHere, 0);
+    call.goes_by(0);
   }
   if (!binprm.secure) co_return;
   if (co_await call.done() == 0) make_secure(call.task());

@@ -147,36 +147,39 @@ void pass_opened(Transit& call, const Opening& wanted, const FileFacts& facts, b
                  const std::function<u64()>& opened) {
   FileObjects& files = call.services().files;
   auto path = [&] { return path_of(call, facts); };
-  if (wanted.unnamed()) {
-    call.enter(Hook::vfs_tmpfile,
-               [&](Arguments& a) {
-                 a.lazily(0, [&] { return mount_user_namespace(call); });
-                 a.lazily(1, path);
-                 a.lazily(2, opened);
-                 a[3] = facts.inode.mode;
-               })
-        .leave(0);
-    return;
-  }
   const auto to_open = [&](FileObjects::Opening state) {
     return files.file_to_open(facts, flags_of(wanted), created, state).address();
   };
+  // kernel: do_dentry_open
+  const auto pass_checks = [&] {
+    call.ask(Hook::security_file_open,
+             [&](Arguments& a) { a.lazily(0, [&] { return to_open(FileObjects::Opening::kChecked); }); });
+    if (!facts.regular() || facts.mount->type != "ext4") return;
+    const Passing own = call.enter(Hook::ext4_file_open, [&](Arguments& a) {
+      a.lazily(0, [&] { return files.inode(facts).address(); });
+      a.lazily(1, opened);
+    });
+    own.leave(0);
+  };
+  if (wanted.unnamed()) {
+    const Passing vfs_tmpfile = call.enter(Hook::vfs_tmpfile, [&](Arguments& a) {
+      a.lazily(0, [&] { return mount_user_namespace(call); });
+      a.lazily(1, path);
+      a.lazily(2, [&] { return to_open(FileObjects::Opening::kBegins); });
+      a[3] = facts.inode.mode;
+    });
+    call.goes_by(kUnnamed);
+    pass_checks();
+    if (call.awaited(Hook::vfs_tmpfile) && !call.denial()) (void)opened();
+    return vfs_tmpfile.leave(call.denial().value_or(0));
+  }
+  if (wanted.has(O_PATH)) call.goes_by(kOfPath);
   const Passing vfs_open = call.enter(Hook::vfs_open, [&](Arguments& a) {
     a.lazily(0, path);
     // What do_dentry_open() will say of it is not yet known.
     a.lazily(1, [&] { return to_open(FileObjects::Opening::kBegins); });
   });
-  if (!wanted.has(O_PATH)) {
-    call.ask(Hook::security_file_open,
-             [&](Arguments& a) { a.lazily(0, [&] { return to_open(FileObjects::Opening::kChecked); }); });
-    if (facts.regular() && facts.mount->type == "ext4")
-      call.enter(Hook::ext4_file_open,
-                 [&](Arguments& a) {
-                   a.lazily(0, [&] { return files.inode(facts).address(); });
-                   a.lazily(1, opened);
-                 })
-          .leave(0);
-  }
+  if (!wanted.has(O_PATH)) pass_checks();
   if (call.awaited(Hook::vfs_open) && !call.denial()) (void)opened();
   vfs_open.leave(call.denial().value_or(0));
   if (wanted.has(O_TRUNC) && !created && facts.regular()) pass_truncation(call, facts, opened);

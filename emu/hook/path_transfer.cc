@@ -24,10 +24,16 @@ constexpr s32 kWaitAppend = 0x10, kSync = 0x2 | 0x4, kDataSync = 0x2, kDirect = 
 // What reading and writing differ in.
 struct Direction {
   bool writes;
-  Hook ksys, vfs, vfs_vector, ext4;
+  Hook ksys, vfs, vfs_vector, ext4, pipe, socket;
 };
-constexpr Direction kReads = {false, Hook::ksys_read, Hook::vfs_read, Hook::vfs_readv, Hook::ext4_file_read_iter};
-constexpr Direction kWrites = {true, Hook::ksys_write, Hook::vfs_write, Hook::vfs_writev, Hook::ext4_file_write_iter};
+constexpr Direction kReads = {
+    false,           Hook::ksys_read,      Hook::vfs_read, Hook::vfs_readv, Hook::ext4_file_read_iter,
+    Hook::pipe_read, Hook::sock_read_iter,
+};
+constexpr Direction kWrites = {
+    true,             Hook::ksys_write,      Hook::vfs_write, Hook::vfs_writev, Hook::ext4_file_write_iter,
+    Hook::pipe_write, Hook::sock_write_iter,
+};
 
 // What a call asks for.
 struct Transfer {
@@ -69,7 +75,17 @@ Transfer transfer_of(const Transit& call) {
   wanted.vectors.resize(wanted.count);
   wanted.valid = wanted.count == 0 ||
                  call.task().read(wanted.data, wanted.vectors.data(), wanted.count * sizeof(iovec)).has_value();
+  wanted.valid &= std::ranges::all_of(wanted.vectors, [](const iovec& each) { return each.iov_len <= SSIZE_MAX; });
   return wanted;
+}
+
+// Without a position of its own preadv2 is readv.
+long route_of(const Transit& call, const Transfer& wanted, OpenFile& file) {
+  long number = call.number();
+  if (wanted.position) return number;
+  if (number == SYS_preadv2) number = SYS_readv;
+  if (number == SYS_pwritev2) number = SYS_writev;
+  return file.is_stream() ? number | kOfStream : number;
 }
 
 u64 bytes_of(const Transfer& wanted) {
@@ -124,6 +140,8 @@ bool is_setting(OpenFile& file) {
 // The file's own read_iter() or write_iter(), if it is one that can be listened to.
 std::optional<Hook> own_function(Transit& call, OpenFile& file, const Direction& way) {
   if (call.awaited(way.ext4) && file.is_regular_on("ext4")) return way.ext4;
+  if (call.awaited(way.pipe) && file.is(S_IFIFO)) return way.pipe;
+  if (call.awaited(way.socket) && file.is(S_IFSOCK)) return way.socket;
   if (way.writes && call.awaited(Hook::tty_write) &&
       (file.is_device(4, 0, 255) || file.is_device(5, 0, 0) || file.is_device(136, 0, 0xfffff)))
     return Hook::tty_write;
@@ -146,6 +164,7 @@ Path transferring(Transit& call, const Direction way) {
     ksys.leave(co_await call.done());
     co_return;
   }
+  call.goes_like([&call, &wanted, &file] { return route_of(call, wanted, file); });
   u64 position = 0;
   const Passing vfs = call.enter(wanted.is_vector ? way.vfs_vector : way.vfs, [&](Arguments& a) {
     a.lazily(0, [&] { return file.address(); });
@@ -159,7 +178,8 @@ Path transferring(Transit& call, const Direction way) {
   });
   Passing own;
   KernelObject iter;
-  if ((way.writes ? file.writable() : file.readable()) && wanted.valid) {
+  const bool asks = wanted.valid && (!wanted.is_vector || bytes_of(wanted) > 0);
+  if (asks && (way.writes ? file.writable() : file.readable())) {
     way.writes ? ask_to_write(call, file) : ask_to_read(call, file);
     // A layered file system does it again with the file below.
     const Hook again = way.writes ? Hook::vfs_iter_write : Hook::vfs_iter_read;

@@ -25,6 +25,12 @@ class Transit : public Occasion {
 
   // What the denied call gives, where that is no error.
   void deny_with(s64 result) { denial_ = result; }
+  // Whose rows of kernel_stacks.inc it has from here on: asked while the path is under way, when a program wants a stack.
+  void goes_like(std::function<long()> route) {
+    route_ = std::move(route);
+    event_.route = &route_;
+  }
+  void goes_by(long way) { goes_like([row = number() | way] { return row; }); }
   // The call passes the hook, but when and with what is not modelled: that is said where somebody listens.
   void untold(Hook hook);
 
@@ -53,6 +59,7 @@ class Transit : public Occasion {
   friend class Transits;
   std::array<u64, 6> args_;
   s64 result_ = 0;
+  std::function<long()> route_;
   Path path_;
   std::coroutine_handle<> waiting_, leaving_;
 };

@@ -38,8 +38,13 @@ KernelStacks::KernelStacks(const Symbols& symbols) {
 }
 
 const KernelStacks::Row* KernelStacks::find(StackPart part, long call) const {
-  auto row =
-      std::ranges::find_if(rows_, [&](const Row& r) { return r.part == part && (r.call == kEvery || r.call == call); });
+  const auto of = [&](long wanted) {
+    return std::ranges::find_if(rows_, [&](const Row& r) { return r.part == part && r.call == wanted; });
+  };
+  auto row = of(call);
+  if (row == rows_.end() && call > kAnyCall) row = of(call | kAnyCall);
+  if (row == rows_.end() && call > kAnyCall) row = of(call & kAnyCall);
+  if (row == rows_.end()) row = of(kEvery);
   return row == rows_.end() || row->ips.empty() ? nullptr : &*row;
 }
 

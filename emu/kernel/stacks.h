@@ -43,6 +43,23 @@ enum class StackPart : u8 {
   kSymlinker,
   kLinker,
   kRenamer,
+  kPathUnlinkChecker,
+  kInodeUnlinkChecker,
+  kPathRmdirChecker,
+  kInodeRmdirChecker,
+  kPathMkdirChecker,
+  kInodeMkdirChecker,
+  kPathSymlinkChecker,
+  kInodeSymlinkChecker,
+  kPathLinkChecker,
+  kInodeLinkChecker,
+  kPathRenameChecker,
+  kInodeRenameChecker,
+  kPathMknodChecker,
+  kInodeMknodChecker,
+  kCreator,
+  kReadlinkChecker,
+  kGetattrChecker,
   kVfsUnlinker,
   kVfsRmdirer,
   kNameMaker,
@@ -115,10 +132,21 @@ struct KernelFrames {
   }
 };
 
+// Beside a call's number, or kAnyCall: it goes another way than most of that number.
+inline constexpr long kAnyCall = 0xffff;
+inline constexpr long kOfStream = 1 << 16;       // reads or writes a file without a position, as pipes and sockets
+inline constexpr long kOfPath = 2 << 16;         // O_PATH
+inline constexpr long kUnnamed = 3 << 16;        // O_TMPFILE
+inline constexpr long kOfInterpreter = 4 << 16;  // execve, when it opens the one that an ELF file names
+inline constexpr long kOfScript = 5 << 16;       // execve, when it opens the one that a script names
+inline constexpr long kOfDescriptor = 6 << 16;   // of no path
+inline constexpr long kAwaited = 7 << 16;        // CLONE_VFORK
+
 class KernelStacks {
  public:
   explicit KernelStacks(const Symbols& symbols);
-  // Appends the part and all that follow it outwards, in this system call (-1: in none). False: not recorded.
+  // Appends the part and all that follow it outwards, in this system call (-1: in none) and on its way. False: not
+  // recorded.
   bool append(StackPart part, long call, KernelFrames& frames) const;
 
  private:

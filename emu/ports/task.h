@@ -51,6 +51,8 @@ class Task {
 
   // Registers at the current stop.
   virtual PtRegs& regs() = 0;
+  // The system call that the thread has made and is in, -1: none. The registers may show what is run in its place.
+  virtual long call_number() { return static_cast<long>(regs().orig_rax); }
   // Did anybody see the beginning of the call that the thread is in? It may have slept there when the first probe came.
   virtual bool entry_seen() const { return true; }
 

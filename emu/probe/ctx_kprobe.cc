@@ -79,7 +79,7 @@ bool passes_by(const Event& event) { return !event.arguments && is_first_return(
 // Where the function's caller goes on.
 u64 return_address(const Event& event, const Point& point) {
   KernelFrames frames;
-  point.probes().kernel().stacks().append(point.where().function->caller, event.number, frames);
+  point.probes().kernel().stacks().append(point.where().function->caller, event.stack_row(), frames);
   return frames.ips[0];
 }
 

@@ -2,6 +2,7 @@
 #include "emu/probe/kernel_stack.h"
 
 #include <fmt/format.h>
+#include <linux/futex.h>
 #include <sys/syscall.h>
 
 #include "emu/hook/functions.h"
@@ -38,7 +39,7 @@ class Stack {
   }
 
  private:
-  bool append(StackPart part) { return probes_.kernel().stacks().append(part, event_.number, frames_); }
+  bool append(StackPart part) { return probes_.kernel().stacks().append(part, event_.stack_row(), frames_); }
 
   bool kprobe() {
     if (!where_.on_return) frames_.push(where_.address + 1);  // behind the breakpoint
@@ -73,8 +74,16 @@ class Stack {
     switch (where_.hook) {
       case Hook::trace_sched_process_exit: return append(StackPart::kExit) && death();
       case Hook::trace_signal_generate: return signal();
+      case Hook::trace_sched_switch:
+        return (event_.number != SYS_futex || waits_plainly()) && append(StackPart::kSwitch);
       default: return append(row_of(where_.hook).place);
     }
+  }
+
+  // Waiting for a futex that hands on priorities, or that another takes the waiter from, sleeps elsewhere.
+  bool waits_plainly() const {
+    const int what = event_.regs ? static_cast<int>(event_.regs->rsi) & FUTEX_CMD_MASK : -1;
+    return what == FUTEX_WAIT || what == FUTEX_WAIT_BITSET;
   }
 
   // How the thread came to do_exit.

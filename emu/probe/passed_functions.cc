@@ -40,7 +40,7 @@ Event event_within(RunScope& scope) {
   Task* const task = scope.task();
   return {.task = task,
           .regs = run.regs || !task ? run.regs : &task->regs(),
-          .number = task ? static_cast<long>(task->regs().orig_rax) : -1,
+          .number = task ? task->call_number() : -1,
           .cpu = static_cast<s32>(run.cpu->id),
           .within = &run};
 }

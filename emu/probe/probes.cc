@@ -31,11 +31,6 @@ void insert(std::vector<Point*>& points, Point& point, bool inwards) {
   points.insert(std::ranges::find_if(points, before), &point);
 }
 
-// The system call that the thread is in, -1: none.
-long call_of(Task& task) {
-  return static_cast<long>(task.regs().orig_rax);
-}
-
 template <class Lists>
 void for_each_syscall(const SyscallSet& syscalls, Lists& lists, auto&& change) {
   for (size_t number = 0; number < kSyscallLimit; ++number) {
@@ -296,7 +291,7 @@ void Probes::task_forked(Task& parent, pid_t child, bool thread) {
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
   sideband_.forked(parent, child);
   if (tracer_) tracer_->forked(parent.tid(), child);
-  Occasion occasion(*this, services_, Event{.task = &parent, .regs = &parent.regs(), .number = call_of(parent)});
+  Occasion occasion(*this, services_, Event{.task = &parent, .regs = &parent.regs(), .number = parent.call_number()});
   pass_fork(occasion, child);
 }
 
@@ -311,14 +306,14 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   sleepers_.forget(task.tid());
   for (const pid_t tid : {old_tid, task.tid()}) (void)thread_words_.take(tid);
   // The new program's registers say execve whatever the call was; only execveat gives such names.
-  const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : call_of(task);
+  const long number = filename.starts_with("/dev/fd/") ? SYS_execveat : task.call_number();
   Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = number});
   pass_exec(occasion, old_tid, filename, transits_.caller_facts(task.tid()));
 }
 
 void Probes::task_exiting(Task& task, int status) {
   Occasion occasion(*this, services_,
-                    Event{.task = &task, .regs = &task.regs(), .number = call_of(task), .result = status});
+                    Event{.task = &task, .regs = &task.regs(), .number = task.call_number(), .result = status});
   // The task's perf events go before its memory, and before the others hear of it (kernel: do_exit).
   sideband_.exiting(task);
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
@@ -346,7 +341,7 @@ void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
   Occasion occasion(*this, services_,
                     Event{.task = sender,
                           .regs = sender ? &sender->regs() : nullptr,
-                          .number = sender ? call_of(*sender) : -1,
+                          .number = sender ? sender->call_number() : -1,
                           .result = signal.status,
                           .signal = signal.signal,
                           .code = signal.code,
@@ -355,12 +350,12 @@ void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
 }
 
 void Probes::call_test_functions(Task& task, bool modified) {
-  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = call_of(task)});
+  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = task.call_number()});
   modified ? pass_modify_return_test(occasion) : pass_fentry_tests(occasion);
 }
 
 void Probes::pass(Task& task, const std::function<void(Occasion&)>& tell) {
-  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = call_of(task)});
+  Occasion occasion(*this, services_, Event{.task = &task, .regs = &task.regs(), .number = task.call_number()});
   tell(occasion);
 }
 

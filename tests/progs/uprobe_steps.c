@@ -173,12 +173,12 @@ static int mappings(void) {
 static void come_and_go(void) {
   long lost = 0, sum = 0;
   int before = 0;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 60; ++i) {
     struct counter probe = probe_function(kEveryone, (const char*)add_one, i & 1);
     sum += add_one(0);
     lost += counted(probe, 1) != 1;
     end_count(probe, 0);
-    if (i == 50) before = mappings();
+    if (i == 10) before = mappings();
   }
   printf("come and go: %ld, lost %ld, %d more mappings\n", sum, lost, mappings() - before);
 }
