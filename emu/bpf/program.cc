@@ -27,7 +27,7 @@ Program::~Program() {
 std::set<u32> Program::missing_helpers() const {
   std::set<u32> missing;
   for (const Insn& insn : verified.insns) {
-    const bool calls_helper = insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
+    const bool calls_helper = is_helper_call(insn);
     if (calls_helper && !helper_function(static_cast<u32>(insn.imm))) missing.insert(static_cast<u32>(insn.imm));
   }
   return missing;

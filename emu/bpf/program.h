@@ -54,6 +54,8 @@ struct VerifiedProgram {
   u64 ctx_words = ~u64{0};                           // bit n: it may read the n-th eight bytes of context; 63: all behind
 };
 
+using ProgTag = std::array<u8, BPF_TAG_SIZE>;  // SHA-1 based
+
 class Program : public Object {
  public:
   Program() : Object(ObjectKind::kProgram) {}
@@ -66,7 +68,8 @@ class Program : public Object {
   bool xdp_has_frags = false;
   u32 created_by_uid = 0;
   u64 load_time_ns = 0;                              // CLOCK_BOOTTIME
-  std::array<u8, BPF_TAG_SIZE> tag{};                // SHA-1 based, of the instructions as loaded
+  ProgTag tag{};                                     // of the instructions as loaded
+  std::vector<ProgTag> function_tags;                // of each function as assembled; none: the program is but one
   VerifiedProgram verified;
   std::shared_ptr<const Btf> btf;
   std::shared_ptr<const Btf> attach_btf;

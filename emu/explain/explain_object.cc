@@ -57,7 +57,7 @@ void Explainer::explain_lock() {
   if (!held || rejection_.path.empty()) return explain_register();
   auto locks = [this](const Step& step) {
     const Insn& insn = rejection_.insns[step.insn];
-    return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0 && insn.imm == BPF_FUNC_spin_lock;
+    return is_helper_call(insn) && insn.imm == BPF_FUNC_spin_lock;
   };
   // The path's last step is the refused instruction itself.
   auto taken = std::find_if(rejection_.path.rbegin() + 1, rejection_.path.rend(), locks);

@@ -155,7 +155,7 @@ void Explainer::explain_stack_bounds() {
 void Explainer::explain_zero_size() {
   const HelperProto* proto = nullptr;
   const Insn& insn = rejection_.insns[*cause_.insn];
-  if (insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0 && rejection_.ops && rejection_.ops->helper)
+  if (is_helper_call(insn) && rejection_.ops && rejection_.ops->helper)
     proto = rejection_.ops->helper(static_cast<u32>(insn.imm), rejection_.info);
   for (u32 i = 0; proto && i < std::size(proto->args); ++i) {
     const Reg& size = rejection_.regs[BPF_REG_1 + i];

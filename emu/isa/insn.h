@@ -20,4 +20,6 @@ inline constexpr u8 kProbeMem = 0x20;  // BPF_LDX | BPF_PROBE_MEM | size
 inline constexpr u8 kTailCall = 0xf0;  // BPF_JMP | BPF_TAIL_CALL
 inline constexpr u8 kNoSpec = 0xc0;    // BPF_ST | BPF_NOSPEC
 
+constexpr bool is_helper_call(const Insn& insn) { return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0; }
+
 }  // namespace bpfemu

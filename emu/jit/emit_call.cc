@@ -13,26 +13,6 @@ namespace {
 // Offset of the slots in a prog array: they follow the head.
 constexpr u32 kSlots = sizeof(Map);
 static_assert(sizeof(ProgArray) == kSlots && kSlots % 8 == 0);
-
-// Helpers that the kernel puts instructions, or a map's own function, in the place of (kernel: do_misc_fixups).
-bool is_replaced(s32 helper, const Map* map) {
-  switch (helper) {
-    case BPF_FUNC_map_lookup_elem:
-    case BPF_FUNC_map_update_elem:
-    case BPF_FUNC_map_delete_elem:
-    case BPF_FUNC_map_push_elem:
-    case BPF_FUNC_map_pop_elem:
-    case BPF_FUNC_map_peek_elem:
-    case BPF_FUNC_redirect_map:
-    case BPF_FUNC_for_each_map_elem:
-    case BPF_FUNC_map_lookup_percpu_elem: return map != nullptr;
-    case BPF_FUNC_jiffies64:
-    case BPF_FUNC_get_func_arg:
-    case BPF_FUNC_get_func_ret:
-    case BPF_FUNC_get_func_arg_cnt: return true;
-    default: return false;
-  }
-}
 }  // namespace
 
 // From anywhere in the code: the answer must not change from pass to pass.
@@ -76,13 +56,14 @@ void Emitter::call_offset(u32 target) {
 
 void Emitter::emit_call_helper(const Insn& insn, const OpcodeInfo&) {
   const Map* map = input_.called_maps.empty() ? nullptr : input_.called_maps[current_];
-  if (!map || !emit_map_call(insn.imm, *map)) {
+  const auto replaced = map ? map_call(insn.imm) : std::nullopt;
+  if (!replaced || !emit_map_call(*replaced, *map)) {
     const HelperFn target = input_.helper ? input_.helper(static_cast<u32>(insn.imm)) : nullptr;
-    const bool told = target && input_.told_helper && !is_replaced(insn.imm, map);
+    const bool told = target && input_.told_helper && !replaced;
     const s32 function = told ? input_.told_helper(static_cast<u32>(insn.imm)) : -1;
     function < 0 ? call_native(target) : call_told(target, function);
   }
-  if (map) shorten_result(insn.imm);
+  if (replaced && returns_int(*replaced)) mov(eax, eax);
 }
 
 void Emitter::emit_call_kernel(const Insn& insn, const OpcodeInfo&) {

@@ -10,15 +10,15 @@ namespace bpfemu {
 
 using namespace Xbyak;
 
-bool Emitter::emit_map_call(s32 helper, const Map& map) {
+bool Emitter::emit_map_call(MapCall call, const Map& map) {
   const MapOps* ops = map_ops(map.type);
   if (!ops) return false;
-  switch (helper) {
-    case BPF_FUNC_map_lookup_elem:
+  switch (call) {
+    case MapCall::kLookup:
       if (map.type == BPF_MAP_TYPE_ARRAY && !(map.flags & BPF_F_INNER_MAP)) return emit_array_lookup(map), true;
       return call_map(ops->lookup, 1);
-    case BPF_FUNC_map_update_elem: return call_map(ops->update, 3);
-    case BPF_FUNC_map_delete_elem: return call_map(ops->erase, 1);
+    case MapCall::kUpdate: return call_map(ops->update, 3);
+    case MapCall::kDelete: return call_map(ops->erase, 1);
     default: return false;
   }
 }
@@ -36,20 +36,6 @@ bool Emitter::call_map(Native* function, u32 arguments) {
   mov(rdi, r12);
   call_address(reinterpret_cast<u64>(function));
   return true;
-}
-
-// Up to 6.3 the functions of a map type return int: of an error a program that calls them directly sees 32 bits.
-void Emitter::shorten_result(s32 helper) {
-  switch (helper) {
-    case BPF_FUNC_map_update_elem:
-    case BPF_FUNC_map_delete_elem:
-    case BPF_FUNC_map_push_elem:
-    case BPF_FUNC_map_pop_elem:
-    case BPF_FUNC_map_peek_elem:
-    case BPF_FUNC_redirect_map:
-    case BPF_FUNC_for_each_map_elem: return mov(eax, eax);
-    default: return;
-  }
 }
 
 // R0 = the address of the value whose index R2 points to in the map R1, 0 beyond the last one. Arrays that one map of

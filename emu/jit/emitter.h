@@ -8,6 +8,7 @@
 #define XBYAK_NO_OP_NAMES
 #include <xbyak/xbyak.h>
 
+#include "emu/abi/map_calls.h"
 #include "emu/isa/opcode.h"
 #include "emu/jit/jit.h"
 
@@ -110,8 +111,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void call_offset(u32 target);
 
   // emit_map.cc
-  bool emit_map_call(s32 helper, const Map& map);
-  void shorten_result(s32 helper);
+  bool emit_map_call(MapCall call, const Map& map);
   template <class Native>
   bool call_map(Native* function, u32 arguments);
   void emit_array_lookup(const Map& map);

@@ -36,10 +36,6 @@ void set_comm(char (&comm)[16], std::string_view name) {
   name.copy(comm, sizeof comm - 1);
 }
 
-bool is_helper_call(const Insn& insn) {
-  return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
-}
-
 }  // namespace
 
 ProgramNeeds needs_of(const Program& program) {

@@ -112,8 +112,8 @@ Result<void> fill_debug(BpfCall& call, const Program& program, bpf_prog_info& in
   TRY(put_array(call, std::span<const bpf_func_info>(shown.func_info), info.nr_func_info, info.func_info));
   TRY(put_array(call, std::span<const bpf_line_info>(shown.line_info), info.nr_line_info, info.line_info));
   TRY(put_array(call, std::span<const u64>(line_addresses(program)), info.nr_jited_line_info, info.jited_line_info));
-  std::vector<std::array<u8, BPF_TAG_SIZE>> tags(function_count(program), program.tag);
-  TRY(put_array(call, std::span<const std::array<u8, BPF_TAG_SIZE>>(tags), info.nr_prog_tags, info.prog_tags));
+  const auto tags = program.function_tags.empty() ? std::span(&program.tag, 1) : std::span(program.function_tags);
+  TRY(put_array(call, tags, info.nr_prog_tags, info.prog_tags));
   return {};
 }
 

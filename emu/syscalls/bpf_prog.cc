@@ -165,6 +165,7 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
     program->target_attach_type = request.attach_program->expected_attach_type;
   }
   program->verified = std::move(verified);
+  program->function_tags = function_tags(*program, call.system.verifier);
   TRY(claim_maps(*program));
   TRY(program->install(*call.system.arena));
   call.system.objects->tasks.named_by(request.insns);

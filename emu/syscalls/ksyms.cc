@@ -34,9 +34,9 @@ FunctionCode function_code(const Program& program, u32 index) {
 u64 kernel_address(u64 arena_address) { return kModuleRegion | (arena_address & kModuleRegionMask); }
 
 std::string function_symbol(const Program& program, u32 index) {
-  std::string symbol = "bpf_prog_" + tag_text(program);
+  std::string symbol = "bpf_prog_" + tag_text(index ? program.function_tags[index] : program.tag);
   auto& functions = program.verified.func_info;
-  const char* name = program.name.c_str();
+  const char* name = index ? "F" : program.name.c_str();
   if (program.btf && index < functions.size()) name = program.btf->type_name(functions[index].type_id);
   if (name && *name) symbol.append("_").append(name);
   return symbol;
@@ -45,9 +45,14 @@ std::string function_symbol(const Program& program, u32 index) {
 std::vector<ProgramSymbol> program_symbols(IdSpace<Program>& programs) {
   std::vector<ProgramSymbol> symbols;
   for (auto id = programs.next(0); id; id = programs.next(*id)) {
-    auto program = programs.find(*id);
-    for (u32 i = 0; program && i < function_count(**program); ++i)
-      symbols.push_back({kernel_address(function_code(**program, i).address), function_symbol(**program, i)});
+    const auto program = programs.find(*id);
+    if (!program) continue;
+    auto add = [&](u32 function) {
+      symbols.push_back({kernel_address(function_code(**program, function).address), function_symbol(**program, function)});
+    };
+    // The program itself is loaded last.
+    for (u32 i = 1; i < function_count(**program); ++i) add(i);
+    add(0);
   }
   return symbols;
 }

@@ -22,9 +22,9 @@ FunctionCode function_code(const Program& program, u32 index);
 // The address that tools are shown for arena code: in the region where the kernel's modules and programs lie.
 u64 kernel_address(u64 arena_address);
 
-// "bpf_prog_6deef7357e7b4530_name" (kernel: bpf_get_prog_name).
+// "bpf_prog_6deef7357e7b4530_name"; without BTF the others are all called F (kernel: bpf_get_prog_name).
 std::string function_symbol(const Program& program, u32 index);
-// The functions of all loaded programs, and their lines of /proc/kallsyms.
+// The functions of all loaded programs in the order in which the kernel names them, and their lines of /proc/kallsyms.
 std::vector<ProgramSymbol> program_symbols(IdSpace<Program>& programs);
 std::string program_lines(IdSpace<Program>& programs);
 

@@ -50,9 +50,9 @@ u64 program_memlock(const Program& program) {
   return round_up(kProgHeader + program.verified.shown.insns.size() * sizeof(Insn), kPageSize);
 }
 
-std::string tag_text(const Program& program) {
+std::string tag_text(const ProgTag& tag) {
   std::string text;
-  for (u8 byte : program.tag) text += fmt::format("{:02x}", byte);
+  for (u8 byte : tag) text += fmt::format("{:02x}", byte);
   return text;
 }
 
@@ -107,7 +107,7 @@ std::string ProgramFile::fdinfo() const {
   return fmt::format(
       "prog_type:\t{}\nprog_jited:\t1\nprog_tag:\t{}\nmemlock:\t{}\nprog_id:\t{}\nrun_time_ns:\t{}\nrun_cnt:\t{}\n"
       "recursion_misses:\t{}\nverified_insns:\t{}\n",
-      program.type, tag_text(program), program_memlock(program), program.id(),
+      program.type, tag_text(program.tag), program_memlock(program), program.id(),
       program.text().stat_ns, program.text().stat_runs, program.text().stat_misses, program.verified.processed_insns);
 }
 
@@ -126,7 +126,7 @@ LinkFile::LinkFile(std::shared_ptr<Link> link, bool created) : link_(std::move(l
 std::string LinkFile::fdinfo() const {
   std::string text = fmt::format("link_type:\t{}\nlink_id:\t{}\n", link_type_name(link_->type()), link_->id());
   if (auto& program = link_->program()) {
-    text += fmt::format("prog_tag:\t{}\nprog_id:\t{}\n", tag_text(*program), program->id());
+    text += fmt::format("prog_tag:\t{}\nprog_id:\t{}\n", tag_text(program->tag), program->id());
   }
   return text + link_->fdinfo();
 }

@@ -87,8 +87,8 @@ class StatsFile : public File {
 // which may hold the map themselves (kernel: usercnt, map_release_uref).
 std::shared_ptr<MapObject> hold_map(const std::shared_ptr<MapObject>& map);
 
-// "0123456789abcdef" of a program's tag.
-std::string tag_text(const Program& program);
+// "0123456789abcdef" of a program's or a function's tag.
+std::string tag_text(const ProgTag& tag);
 // Bytes that the kernel's accounting shows for a map and a program.
 u64 map_memlock(const Map& map);
 u64 program_memlock(const Program& program);

@@ -3,7 +3,8 @@
 
 #include <bit>
 #include <cstring>
-#include <vector>
+
+#include "emu/verifier/fixup_dump.h"
 
 namespace bpfemu {
 
@@ -60,7 +61,7 @@ bool loads_map(const Insn& insn) {
 
 }  // namespace
 
-std::array<u8, BPF_TAG_SIZE> program_tag(std::span<const Insn> insns) {
+ProgTag program_tag(std::span<const Insn> insns) {
   Insns plain(insns.begin(), insns.end());
   for (size_t i = 0; i < plain.size(); ++i) {
     if (!loads_map(plain[i])) continue;
@@ -69,9 +70,21 @@ std::array<u8, BPF_TAG_SIZE> program_tag(std::span<const Insn> insns) {
   }
   auto* bytes = reinterpret_cast<const u8*>(plain.data());
   Digest digest = sha1({bytes, bytes + plain.size() * sizeof(Insn)});
-  std::array<u8, BPF_TAG_SIZE> tag;
+  ProgTag tag;
   for (size_t i = 0; i < tag.size(); ++i) tag[i] = static_cast<u8>(digest[i / 4] >> (24 - i % 4 * 8));
   return tag;
+}
+
+std::vector<ProgTag> function_tags(const Program& program, const VerifierWorld& world) {
+  const auto& starts = program.verified.shown.subprogram_starts;
+  if (starts.size() < 2) return {};
+  const Insns insns = jit_insns(program, world);
+  std::vector<ProgTag> tags;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const size_t end = i + 1 < starts.size() ? starts[i + 1] : insns.size();
+    tags.push_back(program_tag(std::span(insns).subspan(starts[i], end - starts[i])));
+  }
+  return tags;
 }
 
 }  // namespace bpfemu

@@ -3,13 +3,17 @@
 // that the same program has the same tag in every process (kernel: bpf_prog_calc_tag).
 #pragma once
 
-#include <array>
 #include <span>
+#include <vector>
 
-#include "emu/isa/insn.h"
+#include "emu/bpf/program.h"
+#include "emu/verifier/verifier.h"
 
 namespace bpfemu {
 
-std::array<u8, BPF_TAG_SIZE> program_tag(std::span<const Insn> insns);
+ProgTag program_tag(std::span<const Insn> insns);
+// Those of its functions, the main one first, are of the instructions that the JIT gets, addresses and all; none where
+// there is but one (kernel: jit_subprogs).
+std::vector<ProgTag> function_tags(const Program& program, const VerifierWorld& world);
 
 }  // namespace bpfemu

@@ -2,6 +2,7 @@
 // Calls of helpers: what they take, what they leave behind (kernel: check_helper_call).
 #include <algorithm>
 
+#include "emu/abi/map_calls.h"
 #include "emu/verifier/bprintf.h"
 #include "emu/verifier/btf_access.h"
 #include "emu/verifier/checker.h"
@@ -9,7 +10,6 @@
 namespace bpfemu {
 
 namespace {
-
 
 // The result is the argument seen as something else: it shares its reference.
 bool casts_pointer(u32 helper) {
@@ -43,23 +43,6 @@ bool acquires(u32 helper, const MapObject* map) {
 bool writes_map(u32 helper) {
   return helper == BPF_FUNC_map_delete_elem || helper == BPF_FUNC_map_update_elem || helper == BPF_FUNC_map_push_elem ||
          helper == BPF_FUNC_map_pop_elem;
-}
-
-// Helpers that are inlined when they are always called with the same map.
-bool remembers_map(u32 helper) {
-  switch (helper) {
-    case BPF_FUNC_tail_call:
-    case BPF_FUNC_map_lookup_elem:
-    case BPF_FUNC_map_update_elem:
-    case BPF_FUNC_map_delete_elem:
-    case BPF_FUNC_map_push_elem:
-    case BPF_FUNC_map_pop_elem:
-    case BPF_FUNC_map_peek_elem:
-    case BPF_FUNC_for_each_map_elem:
-    case BPF_FUNC_redirect_map:
-    case BPF_FUNC_map_lookup_percpu_elem: return true;
-    default: return false;
-  }
 }
 
 // Results between -MAX_ERRNO and the size that was asked for.
@@ -117,8 +100,9 @@ Check Checker::check_no_references() {
   return {};
 }
 
+// Which map a call has, for what it becomes when it is always the same one (kernel: record_func_map).
 Check Checker::remember_map(const CallMeta& meta, u32 insn) {
-  if (!remembers_map(meta.helper)) return {};
+  if (meta.helper != BPF_FUNC_tail_call && !map_call(static_cast<s32>(meta.helper))) return {};
   if (!meta.map) return reject(EINVAL, "kernel subsystem misconfigured verifier\n");
   if (meta.map->map().flags & BPF_F_RDONLY_PROG && writes_map(meta.helper)) {
     return reject(EACCES, "write into map forbidden\n");

@@ -58,9 +58,21 @@ auto loop_patch(s32 stack_base, u32 callback) {
   };
 }
 
+constexpr s32 kMostDirectTailCalls = 1024;  // kernel: poke_tab_max
 constexpr s32 kGfpKernel = 0xcc0, kGfpAtomic = 0xa20;
 
 }  // namespace
+
+bool is_inlined(const ProgInfo& program, s32 helper) {
+  switch (helper) {
+    case BPF_FUNC_jiffies64: return true;
+    case BPF_FUNC_get_func_arg:
+    case BPF_FUNC_get_func_ret:
+    case BPF_FUNC_get_func_arg_cnt:
+    case BPF_FUNC_get_func_ip: return program.type == BPF_PROG_TYPE_TRACING;
+    default: return false;
+  }
+}
 
 bool guard_division(Rewrite& rewrite, u32 index, const Insn& insn) {
   u8 op = BPF_OP(insn.code);
@@ -95,6 +107,14 @@ Result<void> prepare_tail_call(FixupProgram& program, Rewrite& rewrite, u32 inde
   program.info.max_pkt_offset = 0xffff;  // kernel: MAX_PACKET_OFF
   insn.imm = 0;
   insn.code = BPF_JMP | kTailCall;
+  if (program.privileged && aux.map && !aux.map_poisoned && !aux.map_key_poisoned && !aux.map_unpriv) {
+    if (program.direct_tail_calls == kMostDirectTailCalls) {
+      program.log.print("adding tail call poke descriptor failed\n");
+      return fail(ENOSPC);
+    }
+    insn.imm = ++program.direct_tail_calls;
+    return {};
+  }
   if (!aux.map_unpriv) return {};
   if (aux.map_poisoned || !aux.map) {
     program.log.print("tail_call abusing map_ptr\n");

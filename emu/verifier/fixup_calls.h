@@ -11,13 +11,13 @@ namespace bpfemu {
 constexpr Insn make_insn(u8 code, u8 dst, u8 src, s16 off, s32 imm) {
   return {.code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm};
 }
-constexpr bool is_helper_call(const Insn& insn) {
-  return insn.code == (BPF_JMP | BPF_CALL) && insn.src_reg == 0;
-}
 
+// In its place there are always instructions, so nothing ever calls it (kernel: do_misc_fixups).
+bool is_inlined(const ProgInfo& program, s32 helper);
 // False: no division by a register. Division by zero gives 0, the remainder the dividend.
 bool guard_division(Rewrite& rewrite, u32 index, const Insn& insn);
-// EINVAL: without privilege, and more than one map.
+// One that always goes to the same index of the same map has its number in imm, counted from 1. EINVAL: without
+// privilege, and more than one map. ENOSPC: too many direct ones.
 Result<void> prepare_tail_call(FixupProgram& program, Rewrite& rewrite, u32 index);
 // The storage helpers take how they may allocate as a fifth argument that no program passes.
 bool is_storage_get(s32 helper);

@@ -10,5 +10,8 @@ namespace bpfemu {
 // helpers the distance of the kernel function from __bpf_call_base. `raw`: the reader may see kernel addresses
 // (kernel: bpf_insn_prepare_dump, bpf_dump_raw_ok).
 Insns dump_insns(const Program& program, const VerifierWorld& world, bool raw);
+// The same as the kernel's JIT gets them, of which the tags of functions are made: calls within the program have the
+// number of the function in off (kernel: jit_subprogs).
+Insns jit_insns(const Program& program, const VerifierWorld& world);
 
 }  // namespace bpfemu

@@ -6,6 +6,7 @@
 #include "emu/verifier/btf_access.h"
 #include "emu/verifier/btf_kind.h"
 #include "emu/verifier/checker.h"
+#include "emu/verifier/fixup_calls.h"
 
 namespace bpfemu {
 
@@ -146,7 +147,7 @@ std::map<u32, std::string> Checker::kfunc_names() const {
 std::map<u32, const char*> Checker::helper_symbols(std::span<const Insn> insns) const {
   std::map<u32, const char*> symbols;
   for (const Insn& insn : insns) {
-    if (insn.code != (BPF_JMP | BPF_CALL) || insn.src_reg != 0) continue;
+    if (!is_helper_call(insn) || is_inlined(info_, insn.imm)) continue;
     const u32 id = static_cast<u32>(insn.imm);
     const HelperProto* proto = ops_->helper ? ops_->helper(id, info_) : nullptr;
     if (proto && proto->symbol) symbols.emplace(id, proto->symbol);

@@ -169,6 +169,7 @@ struct FixupProgram {
   bool privileged = true;  // kernel: bpf_capable(): dead code is removed rather than trapped
   bool bypass_spec_v1 = true, bypass_spec_v4 = true;
   u32 stack_depth_extra = 0;  // what bpf_loop inlining adds
+  s32 direct_tail_calls = 0;
 };
 
 // Kernel: from optimize_bpf_loop to fixup_call_args: dead code, context accesses, inlining, call offsets; the map loads

@@ -86,6 +86,14 @@ class Shower {
         add(std::array{make(kLoadWide, R0, R0, 0, 0), make(BPF_JMP | BPF_JEQ | BPF_K, R0, 0, 1, 0),
                        make(BPF_JMP | BPF_JA, 0, 0, 1, 0), make(kMove | BPF_K, R0, 0, 0, 0)});
         return true;
+      case BPF_MAP_TYPE_XSKMAP:
+        add(std::array{make(BPF_LDX | BPF_MEM | BPF_W, R0, R2, 0, 0),
+                       make(BPF_JMP32 | BPF_JGE | BPF_K, R0, 0, 5, static_cast<s32>(map.max_entries)),
+                       make(BPF_ALU64 | BPF_LSH | BPF_K, R0, 0, 0, 3),
+                       make(BPF_ALU64 | BPF_ADD | BPF_K, R1, 0, 0, static_cast<s32>(offset("xsk_map", "xsk_map"))),
+                       make(BPF_ALU64 | BPF_ADD | BPF_X, R0, R1, 0, 0), make(kLoadWide, R0, R0, 0, 0),
+                       make(BPF_JMP | BPF_JA, 0, 0, 1, 0), make(kMove | BPF_K, R0, 0, 0, 0)});
+        return true;
       case BPF_MAP_TYPE_HASH:
         hash_element(map, 1);
         return true;

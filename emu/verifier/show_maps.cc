@@ -71,21 +71,6 @@ constexpr int kCalls = static_cast<int>(MapCall::kCount), kOfMaps = static_cast<
 
 }  // namespace
 
-std::optional<MapCall> map_call(s32 helper) {
-  switch (helper) {
-    case BPF_FUNC_map_lookup_elem: return MapCall::kLookup;
-    case BPF_FUNC_map_update_elem: return MapCall::kUpdate;
-    case BPF_FUNC_map_delete_elem: return MapCall::kDelete;
-    case BPF_FUNC_map_push_elem: return MapCall::kPush;
-    case BPF_FUNC_map_pop_elem: return MapCall::kPop;
-    case BPF_FUNC_map_peek_elem: return MapCall::kPeek;
-    case BPF_FUNC_redirect_map: return MapCall::kRedirect;
-    case BPF_FUNC_for_each_map_elem: return MapCall::kForEach;
-    case BPF_FUNC_map_lookup_percpu_elem: return MapCall::kLookupPercpu;
-    default: return std::nullopt;
-  }
-}
-
 s16 map_function_number(u32 map_type, MapCall call) {
   for (size_t row = 0; row < std::size(kFunctions); ++row) {
     int column = static_cast<int>(call);

@@ -64,3 +64,22 @@ TEST_CASE("ring buffer records are submitted or discarded") {
   CHECK(leak.error == EINVAL);
   CHECK(leak.says("Unreleased reference id=2 alloc_insn=4\n"));
 }
+
+TEST_CASE("more direct tail calls than a program may have") {
+  constexpr int kMost = 1024;
+  Maps maps;
+  const Asked asked{.type = BPF_PROG_TYPE_SCHED_CLS, .level = 1, .maps = {maps.make(BPF_MAP_TYPE_PROG_ARRAY, 4, 4)}};
+  auto answer = [&](int calls) {
+    Insns insns{copy(6, 1)};
+    for (int i = 0; i < calls; ++i)
+      for (const Insn& insn : {copy(1, 6), op(BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_MAP_FD, 0, 0), op(0, 0, 0, 0, 0),
+                               mov(3, i % 4), call(BPF_FUNC_tail_call)})
+        insns.push_back(insn);
+    for (const Insn& insn : {mov(0, 0), leave()}) insns.push_back(insn);
+    return check(insns, asked);
+  };
+  CHECK(answer(kMost).error == 0);
+  const Verdict refused = answer(kMost + 1);
+  CHECK(refused.error == ENOSPC);
+  CHECK(refused.says("adding tail call poke descriptor failed\n"));
+}
