@@ -123,6 +123,7 @@ RunReport supervise(const Options& wanted, const Command& command) {
   const Outcome outcome = session.run(command, options.root, calls_at_start(options.root), outer_denied, kernel,
                                       [&system](std::string_view what) { system.unmodelled.note(what); });
   system.explanations.finish();
+  for (const std::string& name : system.object_space->told_fields().untold()) system.unmodelled.note("field", name);
   return {outcome, system.unmodelled.lines(), session.trace_counts(), kernel.answered(), session.decided_calls()};
 }
 

@@ -28,6 +28,12 @@ struct ShownProgram {
   std::vector<bpf_line_info> line_info;
 };
 
+// A load from a struct of the kernel's BTF.
+struct FieldRead {
+  u32 type, offset, size;
+  auto operator<=>(const FieldRead&) const = default;
+};
+
 // The result of verification: everything that later stages (JIT, info, dump) need.
 struct VerifiedProgram {
   Insns insns;                                       // after fix-up: what runs, map loads resolved
@@ -39,6 +45,7 @@ struct VerifiedProgram {
   std::map<u32, std::string> kfuncs;                 // kernel functions that it calls, by BTF id
   std::map<u32, const char*> helper_symbols;         // those that its calls of helpers reach, by the helpers' ids
   std::set<std::string_view> untold_fields;          // of sockets, that it reads and nobody can tell
+  std::set<FieldRead> field_reads;                   // what else it may read of objects
   std::vector<bpf_func_info> func_info;              // offsets after fix-up
   std::vector<bool> unreliable_funcs;                // per func_info: arguments did not fit BTF (kernel: func_info_aux)
   std::vector<bpf_line_info> line_info;

@@ -166,15 +166,19 @@ const btf_array& Btf::array(const btf_type& type) const {
   return *after<btf_array>(type);
 }
 
-Result<u32> Btf::offset_of(std::string_view structure, std::string_view path) const {
+Result<Btf::Place> Btf::place_of(std::string_view structure, std::string_view path) const {
   auto id = find(structure, BTF_KIND_STRUCT);
   if (!id) id = find(structure, BTF_KIND_UNION);
-  if (!id) return id;
-  return offset_in(*id, path, 0);
+  if (!id) return fail(id.error().value);
+  return place_in(*id, path, 0);
+}
+
+Result<u32> Btf::offset_of(std::string_view structure, std::string_view path) const {
+  return TRY(place_of(structure, path)).offset;
 }
 
 // Members of anonymous structs and unions count as the outer one's own, as in C.
-Result<u32> Btf::offset_in(u32 structure, std::string_view path, u32 depth) const {
+Result<Btf::Place> Btf::place_in(u32 structure, std::string_view path, u32 depth) const {
   const btf_type* outer = skip_modifiers(structure);
   if (!outer || depth == kDepthLimit) return fail(ENOENT);
   size_t dot = path.find('.');
@@ -184,10 +188,11 @@ Result<u32> Btf::offset_in(u32 structure, std::string_view path, u32 depth) cons
     const char* name = string(member.name_off);
     if (!name) continue;
     if (*name == 0) {
-      if (auto inner = offset_in(member.type, path, depth + 1)) return offset + *inner;
+      if (auto inner = place_in(member.type, path, depth + 1)) return Place{offset + inner->offset, inner->type};
     } else if (head == name) {
-      if (dot == std::string_view::npos) return offset;
-      return offset + TRY(offset_in(member.type, path.substr(dot + 1), depth + 1));
+      if (dot == std::string_view::npos) return Place{offset, member.type};
+      const Place inner = TRY(place_in(member.type, path.substr(dot + 1), depth + 1));
+      return Place{offset + inner.offset, inner.type};
     }
   }
   return fail(ENOENT);

@@ -68,7 +68,11 @@ class Btf : public Object {
     return kind_flag(type) ? BTF_MEMBER_BITFIELD_SIZE(member.offset) : 0;
   }
 
-  // Byte offset of `path` ("se.sum_exec_runtime", anonymous members searched) in a struct: ENOENT.
+  // Byte offset and type of `path` ("se.sum_exec_runtime", anonymous members searched) in a struct: ENOENT.
+  struct Place {
+    u32 offset, type;
+  };
+  Result<Place> place_of(std::string_view structure, std::string_view path) const;
   Result<u32> offset_of(std::string_view structure, std::string_view path) const;
 
  private:
@@ -81,7 +85,7 @@ class Btf : public Object {
   // Finds the sections of raw_ and where each type begins. EINVAL.
   Result<void> index() const;
   void index_names() const;
-  Result<u32> offset_in(u32 structure, std::string_view path, u32 depth) const;
+  Result<Place> place_in(u32 structure, std::string_view path, u32 depth) const;
 
   mutable std::vector<u8> raw_;
   mutable std::span<const u8> types_, strings_;

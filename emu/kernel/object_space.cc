@@ -16,16 +16,18 @@ u32 stride(u32 size) { return static_cast<u32>(round_up(size + kSpare, kSpare));
 
 }  // namespace
 
-KernelStruct::KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name) : btf_(std::move(btf)), name_(name) {
-  const auto id = btf_ ? btf_->find(name, BTF_KIND_STRUCT) : fail(ENOENT);
-  if (id) size_ = btf_->size_of(*id).value_or(0);
+KernelStruct::KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name, ToldFields& told)
+    : btf_(std::move(btf)), name_(name), told_(&told) {
+  id_ = btf_ ? btf_->find(name, BTF_KIND_STRUCT).value_or(0) : 0;
+  if (id_) size_ = btf_->size_of(id_).value_or(0);
 }
 
 std::optional<u32> KernelStruct::offset(std::string_view path) const {
   auto known = offsets_.find(path);
   if (known == offsets_.end()) {
-    const auto found = size_ ? btf_->offset_of(name_, path) : fail(ENOENT);
-    known = offsets_.emplace(path, found ? std::optional<u32>(*found) : std::nullopt).first;
+    const auto found = size_ && btf_ ? btf_->place_of(name_, path) : fail(ENOENT);
+    known = offsets_.emplace(path, found ? std::optional<u32>(found->offset) : std::nullopt).first;
+    if (found) told_->tell(id_, found->offset, btf_->size_of(found->type).value_or(0));
   }
   return known->second;
 }
@@ -36,7 +38,9 @@ std::optional<u32> KernelStruct::bit(std::string_view member) const {
   const btf_type& type = *btf_->type(*id);
   for (const btf_member& each : btf_->members(type)) {
     const bool found = member == btf_->string(each.name_off) && Btf::member_bitfield_size(type, each) == 1;
-    if (found) return Btf::member_bit_offset(type, each);
+    if (!found) continue;
+    told_->tell(id_, Btf::member_bit_offset(type, each) / 8, 1);
+    return Btf::member_bit_offset(type, each);
   }
   return std::nullopt;
 }
@@ -48,21 +52,22 @@ ObjectSpace::~ObjectSpace() {
 
 const KernelStruct& ObjectSpace::structure(std::string_view name) {
   auto known = structs_.find(name);
-  if (known == structs_.end()) known = structs_.emplace(name, std::make_unique<KernelStruct>(btf_, name)).first;
+  if (known == structs_.end()) known = structs_.emplace(name, std::make_unique<KernelStruct>(btf_, name, told_)).first;
   return *known->second;
 }
 
-u64 ObjectSpace::room(Shelf& shelf, u32 size) {
+u64 ObjectSpace::room(Shelf& shelf, const KernelStruct& type) {
   if (shelf.free.empty()) {
-    const u64 each = stride(size), all = std::max(kSlab, each);
+    const u64 each = stride(type.size()), all = std::max(kSlab, each);
     const auto slab = arena_.allocate(all);
     if (!slab) return 0;
     shelf.slabs.push_back(*slab);
+    if (type.id()) slabs_[slab->address + all] = &type;
     for (u64 at = 0; at + each <= all; at += each) shelf.free.push_back(slab->address + at);
   }
   const u64 address = shelf.free.back();
   shelf.free.pop_back();
-  memset(reinterpret_cast<void*>(address), 0, stride(size));
+  memset(reinterpret_cast<void*>(address), 0, stride(type.size()));
   return address;
 }
 
@@ -76,12 +81,21 @@ KernelObject ObjectSpace::object(const KernelStruct& type, std::string_view iden
     return {known->second.address, type};
   }
   if (shelf.objects.size() >= kMostObjects) forget(type, *shelf.age.back());
-  const u64 address = room(shelf, type.size());
+  const u64 address = room(shelf, type);
   if (!address) return {};
   known = shelf.objects.emplace(identity, Entry{address, {}}).first;
   known->second.age = shelf.age.insert(shelf.age.begin(), &known->first);
   if (is_new) *is_new = true;
   return {address, type};
+}
+
+void ObjectSpace::was_read(u64 address, u64 size) {
+  const auto slab = slabs_.upper_bound(address);
+  if (slab == slabs_.end()) return;
+  const KernelStruct& type = *slab->second;
+  const u64 each = stride(type.size()), all = std::max(kSlab, each), begin = slab->first - all;
+  if (address < begin) return;
+  told_.read(type.id(), static_cast<u32>((address - begin) % each), static_cast<u32>(std::min<u64>(size, type.size())));
 }
 
 void ObjectSpace::forget(const KernelStruct& type, std::string_view identity) {

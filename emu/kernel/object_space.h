@@ -18,18 +18,20 @@
 #include "emu/arena/arena.h"
 #include "emu/base/bytes.h"
 #include "emu/btf/btf.h"
+#include "emu/kernel/told_fields.h"
 
 namespace bpfemu {
 
 // One struct of the claimed kernel.
 class KernelStruct {
  public:
-  // `name` and the paths below are literals: they are kept as they are.
-  KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name);
+  // `name` and the paths below are literals: they are kept as they are. Members that are asked for are told.
+  KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name, ToldFields& told);
   // So many bytes that no type describes.
   explicit KernelStruct(u32 size) : size_(size) {}
 
   std::string_view name() const { return name_; }
+  u32 id() const { return id_; }      // of the BTF type, 0: there is none
   u32 size() const { return size_; }  // 0: the claimed kernel has no such struct
   // Where `path` ("f_path.dentry", anonymous members searched) lies; none: this kernel's struct has no such member.
   std::optional<u32> offset(std::string_view path) const;
@@ -39,7 +41,8 @@ class KernelStruct {
  private:
   std::shared_ptr<const Btf> btf_;
   std::string_view name_;
-  u32 size_ = 0;
+  ToldFields* told_ = nullptr;
+  u32 id_ = 0, size_ = 0;
   mutable std::unordered_map<std::string_view, std::optional<u32>> offsets_;
 };
 
@@ -90,7 +93,7 @@ class KernelObject {
 class ObjectSpace {
  public:
   // `btf` may be null: then there are no objects.
-  ObjectSpace(Arena& arena, std::shared_ptr<const Btf> btf) : arena_(arena), btf_(std::move(btf)) {}
+  ObjectSpace(Arena& arena, std::shared_ptr<const Btf> btf) : arena_(arena), btf_(std::move(btf)), told_(btf_) {}
   ~ObjectSpace();
   ObjectSpace(const ObjectSpace&) = delete;
   ObjectSpace& operator=(const ObjectSpace&) = delete;
@@ -108,6 +111,9 @@ class ObjectSpace {
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
   // May the bytes be read: do they lie in the arena?
   bool holds(u64 address, u64 size) const { return address >= kArenaBase && address + size <= arena_.end(); }
+  // A program reads bytes of the arena: of which members?
+  void was_read(u64 address, u64 size);
+  ToldFields& told_fields() { return told_; }
   // The text with a NUL behind it, as much as a path may have (PATH_MAX). 0: no memory.
   u64 text(std::string_view text);
   // So many bytes for whatever `identity` says: a power of two at least 256. 0: no memory.
@@ -144,11 +150,13 @@ class ObjectSpace {
     std::vector<Extent> slabs;
   };
   Shelf& shelf(const KernelStruct& type) { return shelves_[&type]; }
-  u64 room(Shelf& shelf, u32 size);
+  u64 room(Shelf& shelf, const KernelStruct& type);
   const KernelStruct& sized(size_t size);
 
   Arena& arena_;
   std::shared_ptr<const Btf> btf_;
+  ToldFields told_;
+  std::map<u64, const KernelStruct*> slabs_;  // of BTF types, by their ends
   std::unordered_map<std::string_view, std::unique_ptr<KernelStruct>> structs_;
   std::unordered_map<const KernelStruct*, Shelf> shelves_;
   std::unordered_map<u64, u64> contexts_;

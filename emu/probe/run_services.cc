@@ -185,6 +185,10 @@ struct RunScopeEnv {
     to->length = static_cast<u32>(place->name.copy(to->name, sizeof to->name));
     return true;
   }
+  static void object_read(void* self, u64 address, u64 size) {
+    auto& heard = scope_of(self).runner().outlets_.object_read;
+    if (heard) heard(address, size);
+  }
   static u64 at_kernel_address(void* self, u64 address, u64 size) {
     auto& find = scope_of(self).runner().outlets_.at_kernel_address;
     return find ? find(address, size) : 0;
@@ -325,6 +329,7 @@ struct RunScopeEnv {
             .test_object = test_object,
             .show_sock = show_sock,
             .symbol_at = symbol_at,
+            .object_read = object_read,
             .at_kernel_address = at_kernel_address,
             .show_type = show_type,
             .path_text = path_text,

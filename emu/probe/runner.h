@@ -42,6 +42,7 @@ struct Outlets {
   std::function<bool(RunSock&)> show_sock;                   // fills in RunSock::object
   std::function<void(pid_t)> task_gone;                      // the thread ended or runs another program
   std::function<std::optional<SymbolPlace>(u64)> symbol_at;  // the kernel function or object that an address lies in
+  std::function<void(u64 address, u64 size)> object_read;       // a helper reads that of the arena
   std::function<u64(u64 address, u64 size)> at_kernel_address;  // where the arena holds the kernel's data, 0: nowhere
   std::function<Result<std::string>(u64 path)> path_text;    // d_path of a struct path in the arena
   // As Env::show_type; `read` copies so many bytes of the object.

@@ -118,6 +118,7 @@ struct Env {
   u64 (*test_object)(void* self);                   // arena address of prog_test_struct (contexts.h), 0: cannot be made
   void (*show_sock)(void* self, RunSock* sock);     // fills in RunSock::object
   bool (*symbol_at)(void* self, u64 address, KernelSymbol* to);             // kallsyms_lookup
+  void (*object_read)(void* self, u64 address, u64 size);                   // a helper reads that of the arena
   u64 (*at_kernel_address)(void* self, u64 address, u64 size);              // where in the arena the kernel's data is, 0: nowhere
   // An object of a type of the kernel's, with BTF_F_* flags: the length that the whole text has, of which as much is there as
   // fits with a NUL; -EINVAL: no BTF, -ENOENT: no such type, -ERANGE, -EFAULT.

@@ -170,6 +170,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   outlets.show_sock = [&s](RunSock& sock) { return s.sock_objects->show(sock); };
   outlets.task_gone = [&s](pid_t tid) { s.objects->tasks.forget(tid); };
   outlets.symbol_at = [&s](u64 address) { return s.kernel.symbols().locate(address); };
+  outlets.object_read = [&s](u64 address, u64 size) { s.object_space->was_read(address, size); };
   outlets.at_kernel_address = [&s, first = true](u64 address, u64 size) mutable {
     // Symbols are not read before somebody needs them.
     if (std::exchange(first, false)) show_load_averages(*s.object_space, s.kernel.symbols().address("avenrun"));

@@ -41,6 +41,7 @@ Check Checker::access_btf_pointer(u32 number, s32 off, u32 size, Access access, 
     if (access != Access::kRead) return reject(EACCES, "only read is supported\n");
     field = TRY(btf_struct_access(*btf, r.btf_id(), off, size, access, log_));
   }
+  if (access == Access::kRead && btf == vmlinux()) info_.field_reads.insert({r.btf_id(), static_cast<u32>(off), size});
   if (access == Access::kRead && value_reg >= 0) {
     load_btf_field(static_cast<u32>(value_reg), field.type, btf, field.btf_id, field.flags | (r.type & kUntrusted));
   }

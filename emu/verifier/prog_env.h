@@ -46,6 +46,7 @@ struct ProgInfo {
   u64 ctx_words = 0;  // VerifiedProgram's, as the next
   bool looks_into_maps = false;
   std::set<std::string_view> untold_fields;
+  std::set<FieldRead> field_reads;
   bool enforce_expected_attach_type = false;
   bool seen_direct_write = false;  // gen_prologue's argument
   bool has_callchain_buf = false, call_get_func_ip = false, call_get_stack = false, override_return = false;

@@ -136,6 +136,7 @@ Result<VerifiedProgram> Checker::run() {
   verified.ctx_words = info_.ctx_words;
   verified.looks_into_maps = info_.looks_into_maps;
   verified.untold_fields = info_.untold_fields;
+  verified.field_reads = info_.field_reads;
   return verified;
 }
 

@@ -61,6 +61,7 @@ bool is_kernel_address(u64 address) {
 
 s64 read_kernel(const Run* run, void* to, u64 address, u64 size) {
   if (in_live_arena(run, address, size)) {
+    if (run->env->object_read) run->env->object_read(run->env->self, address, size);
     __builtin_memcpy(to, reinterpret_cast<const void*>(address), size);
     return 0;
   }

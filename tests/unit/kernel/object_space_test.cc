@@ -36,6 +36,29 @@ TEST_CASE_METHOD(Fixture, "an object keeps its address for as long as its identi
   CHECK(load<u64>(reinterpret_cast<void*>(second.address("i_ino"))) == 0);
 }
 
+TEST_CASE_METHOD(Fixture, "members that programs look at and nobody fills in are named") {
+  const KernelStruct &task = space.structure("task_struct"), &sock = space.structure("tcp_sock");
+  const KernelObject a = space.object(task, "1"), b = space.object(sock, "1");
+  const auto place = [&](const char* name, const char* path) { return btf->offset_of(name, path).value(); };
+  a.set("se.vruntime", u64{7});
+  b.set("inet_conn.icsk_inet.sk.__sk_common.skc_family", u16{2});
+  space.was_read(a.address() + place("task_struct", "se.vruntime"), 8);
+  space.was_read(a.address() + place("task_struct", "nr_dirtied"), 4);
+  space.was_read(a.address() + place("task_struct", "se.load.weight"), 8);
+  space.was_read(a.address(), task.size());  // as a whole
+  space.was_read(b.address() + place("sock", "__sk_common.skc_family"), 2);
+  CHECK(space.told_fields().untold() == std::set<std::string>{"task_struct.nr_dirtied", "task_struct.se.load.weight"});
+  a.set("nr_dirtied", s32{0});  // from now on somebody does
+
+  // By types: a struct within another, one that nothing is known of, what lies behind the end.
+  const auto id = [&](const char* name) { return btf->find(name, BTF_KIND_STRUCT).value(); };
+  space.told_fields().read(id("sock_common"), place("sock_common", "skc_family"), 2);
+  space.told_fields().read(id("sock"), place("sock", "sk_mark"), 4);
+  space.told_fields().read(id("kernfs_node"), place("kernfs_node", "id"), 8);
+  space.told_fields().read(id("task_struct"), task.size(), 8);
+  CHECK(space.told_fields().untold() == std::set<std::string>{"task_struct.se.load.weight", "sock.sk_mark"});
+}
+
 TEST_CASE_METHOD(Fixture, "of too many objects the one asked for longest ago goes") {
   const KernelStruct& qstr = space.structure("qstr");
   for (size_t i = 0; i < ObjectSpace::kMostObjects; ++i) REQUIRE(space.object(qstr, fmt::format("{}", i)));

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/told_fields.h"
+
+#include <algorithm>
+
+namespace bpfemu {
+
+namespace {
+
+constexpr u32 kDeepest = 16;
+constexpr size_t kMostReads = 4096;
+
+// A member that is a struct or union, or an array of them.
+struct Inner {
+  u32 type = 0, size = 0;  // of one; 0: it is none
+};
+
+Inner inner_of(const Btf& btf, u32 id) {
+  const btf_type* type = btf.skip_modifiers(id, &id);
+  while (type && Btf::kind(*type) == BTF_KIND_ARRAY) type = btf.skip_modifiers(btf.array(*type).type, &id);
+  if (!type || (Btf::kind(*type) != BTF_KIND_STRUCT && Btf::kind(*type) != BTF_KIND_UNION)) return {};
+  return {id, type->size};
+}
+
+}  // namespace
+
+void ToldFields::tell_within(u32 type, u32 offset, u32 size, u32 depth) {
+  const btf_type* outer = btf_->type(type);
+  if (!outer || depth == kDeepest || offset >= outer->size) return;
+  size = std::min(size, outer->size - offset);
+  std::vector<bool>& bytes = told_[type];
+  bytes.resize(outer->size);
+  std::fill_n(bytes.begin() + offset, size, true);
+  for (const btf_member& member : btf_->members(*outer)) {
+    const u32 at = Btf::member_bit_offset(*outer, member) / 8, all = btf_->size_of(member.type).value_or(0);
+    const Inner inner = inner_of(*btf_, member.type);
+    if (inner.size == 0 || offset + size <= at || offset >= at + all) continue;
+    const u32 from = std::max(offset, at) - at;
+    tell_within(inner.type, from % inner.size, std::min(offset + size, at + all) - at - from, depth + 1);
+  }
+}
+
+void ToldFields::read(u32 type, u32 offset, u32 size) {
+  const Read read{type, offset, size};
+  if (size > 0 && reads_.size() < kMostReads && !is_told(read)) reads_.insert(read);
+}
+
+// Of what is larger than a member some bytes suffice. What lies behind the struct is an array without a size.
+bool ToldFields::is_told(const Read& read) const {
+  const auto known = told_.find(read.type);
+  if (known == told_.end()) return false;
+  const std::vector<bool>& bytes = known->second;
+  if (read.offset >= bytes.size()) return true;
+  const auto begin = bytes.begin() + read.offset;
+  const size_t size = std::min<size_t>(read.size, bytes.size() - read.offset);
+  return std::find(begin, begin + static_cast<ptrdiff_t>(size), true) != begin + static_cast<ptrdiff_t>(size);
+}
+
+std::string ToldFields::name(const Read& read) const {
+  const btf_type* outer = btf_->type(read.type);
+  std::string path = btf_->string(outer->name_off);
+  u32 offset = read.offset;
+  for (u32 depth = 0; outer && depth < kDeepest; ++depth) {
+    const btf_member* found = nullptr;
+    u32 at = 0;
+    for (const btf_member& member : btf_->members(*outer)) {
+      const u32 begin = Btf::member_bit_offset(*outer, member) / 8;
+      if (begin <= offset && offset < begin + std::max(btf_->size_of(member.type).value_or(0), 1u)) found = &member, at = begin;
+    }
+    if (!found) break;
+    if (const char* own = btf_->string(found->name_off); own && *own) path.append(".").append(own);
+    const Inner inner = inner_of(*btf_, found->type);
+    if (inner.size == 0 || read.size >= inner.size) break;
+    outer = btf_->type(inner.type);
+    offset = (offset - at) % inner.size;
+  }
+  return path;
+}
+
+std::set<std::string> ToldFields::untold() const {
+  std::set<std::string> names;
+  for (const Read& read : reads_)
+    if (told_.contains(read.type) && !is_told(read)) names.insert(name(read));
+  return names;
+}
+
+}  // namespace bpfemu
