@@ -45,15 +45,23 @@ void ToldFields::read(u32 type, u32 offset, u32 size) {
   if (size > 0 && reads_.size() < kMostReads && !is_told(read)) reads_.insert(read);
 }
 
-// Of what is larger than a member some bytes suffice. What lies behind the struct is an array without a size.
-bool ToldFields::is_told(const Read& read) const {
-  const auto known = told_.find(read.type);
-  if (known == told_.end()) return false;
-  const std::vector<bool>& bytes = known->second;
-  if (read.offset >= bytes.size()) return true;
-  const auto begin = bytes.begin() + read.offset;
-  const size_t size = std::min<size_t>(read.size, bytes.size() - read.offset);
-  return std::find(begin, begin + static_cast<ptrdiff_t>(size), true) != begin + static_cast<ptrdiff_t>(size);
+// Of what is larger than a member some bytes suffice. What lies behind the struct is an array without a size. A struct
+// within may have been told as one by itself.
+bool ToldFields::is_told(const Read& read, u32 depth) const {
+  const btf_type* outer = btf_->type(read.type);
+  if (!outer || read.offset >= outer->size || depth == kDeepest) return depth == 0;
+  const u32 end = std::min(read.offset + read.size, outer->size);
+  if (const auto known = told_.find(read.type); known != told_.end()) {
+    const auto begin = known->second.begin() + read.offset, behind = known->second.begin() + end;
+    if (std::find(begin, behind, true) != behind) return true;
+  }
+  return std::ranges::any_of(btf_->members(*outer), [&](const btf_member& member) {
+    const u32 at = Btf::member_bit_offset(*outer, member) / 8, all = btf_->size_of(member.type).value_or(0);
+    const Inner inner = inner_of(*btf_, member.type);
+    if (inner.size == 0 || end <= at || read.offset >= at + all) return false;
+    const u32 from = std::max(read.offset, at) - at;
+    return is_told({inner.type, from % inner.size, std::min(end, at + all) - at - from}, depth + 1);
+  });
 }
 
 std::string ToldFields::name(const Read& read) const {

@@ -30,7 +30,7 @@ class ToldFields {
     auto operator<=>(const Read&) const = default;
   };
   void tell_within(u32 type, u32 offset, u32 size, u32 depth);
-  bool is_told(const Read& read) const;
+  bool is_told(const Read& read, u32 depth = 0) const;
   std::string name(const Read& read) const;
 
   std::shared_ptr<const Btf> btf_;

@@ -47,6 +47,8 @@ TEST_CASE_METHOD(Fixture, "members that programs look at and nobody fills in are
   space.was_read(a.address() + place("task_struct", "se.load.weight"), 8);
   space.was_read(a.address(), task.size());  // as a whole
   space.was_read(b.address() + place("sock", "__sk_common.skc_family"), 2);
+  KernelObject(b.address(), space.structure("inet_sock")).set("inet_sport", u16{9});
+  space.was_read(b.address() + place("inet_sock", "inet_sport"), 2);
   CHECK(space.told_fields().untold() == std::set<std::string>{"task_struct.nr_dirtied", "task_struct.se.load.weight"});
   a.set("nr_dirtied", s32{0});  // from now on somebody does
 
