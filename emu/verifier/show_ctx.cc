@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Context accesses as the claimed kernel rewrites them, for dumps: with the offsets that its BTF gives (kernel:
-// convert_ctx_accesses, bpf_convert_ctx_access, xdp_convert_ctx_access, pe_prog_convert_ctx_access). Contexts and fields
+// convert_ctx_accesses, bpf_convert_ctx_access, xdp_convert_ctx_access and their like). Contexts and fields
 // without a line here are shown as the program has them.
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
@@ -28,7 +28,7 @@ struct Hop {
   const char *inner = nullptr, *inner_path = nullptr;
 };
 
-enum class Then : u8 { kNothing, kPacketType, kLowBit, kUpperHalf, kNapi, kQueue, kShared, kIfDevice };
+enum class Then : u8 { kNothing, kPacketType, kLowBit, kUpperHalf, kNapi, kQueue, kRxQueue, kShared, kIfDevice, kIfThere };
 
 struct KernelField {
   u32 first, end;     // of the context
@@ -96,6 +96,79 @@ constexpr KernelField kPerfEvent[] = {
     {PERF(addr), 8, SAMPLE("addr")},
 };
 
+#define SOCK(name) CTX_FIELD(bpf_sock, name)
+#define COMMON(path, size) {{"sock_common", path, size}}
+constexpr KernelField kSock[] = {
+    {SOCK(bound_dev_if), 0, {{"sock", "__sk_common.skc_bound_dev_if", 4}}},
+    {SOCK(family), 2, COMMON("skc_family", 2)},
+    {SOCK(type), 2, {{"sock", "sk_type", 2}}},
+    {SOCK(protocol), 2, {{"sock", "sk_protocol", 2}}},
+    {SOCK(mark), 0, {{"sock", "sk_mark", 4}}},
+    {SOCK(priority), 0, {{"sock", "sk_priority", 4}}},
+    {SOCK(src_ip4), 4, COMMON("skc_rcv_saddr", 0)},
+    {SOCK(src_ip6), 4, COMMON("skc_v6_rcv_saddr", 0), Then::kNothing, true},
+    {SOCK(src_port), 2, COMMON("skc_num", 2)},
+    {SOCK(dst_port), 2, COMMON("skc_dport", 2)},
+    {SOCK(dst_ip4), 4, COMMON("skc_daddr", 0)},
+    {SOCK(dst_ip6), 4, COMMON("skc_v6_daddr", 0), Then::kNothing, true},
+    {SOCK(state), 1, COMMON("skc_state", 1)},
+    {SOCK(rx_queue_mapping), 4, COMMON("skc_rx_queue_mapping", 2), Then::kRxQueue},
+};
+
+#define MESSAGE(name) CTX_FIELD(sk_msg_md, name)
+#define OF_SENDER(path, size) {{"sk_msg", "sk", 8}, {"sock_common", path, size}}
+constexpr KernelField kSkMsg[] = {
+    {MESSAGE(data), 0, {{"sk_msg", "data", 8}}},
+    {MESSAGE(data_end), 0, {{"sk_msg", "data_end", 8}}},
+    {MESSAGE(family), 0, OF_SENDER("skc_family", 2)},
+    {MESSAGE(remote_ip4), 0, OF_SENDER("skc_daddr", 4)},
+    {MESSAGE(local_ip4), 0, OF_SENDER("skc_rcv_saddr", 4)},
+    {MESSAGE(remote_ip6), 0, OF_SENDER("skc_v6_daddr", 4), Then::kNothing, true},
+    {MESSAGE(local_ip6), 0, OF_SENDER("skc_v6_rcv_saddr", 4), Then::kNothing, true},
+    {MESSAGE(remote_port), 0, OF_SENDER("skc_dport", 2), Then::kUpperHalf},
+    {MESSAGE(local_port), 0, OF_SENDER("skc_num", 2)},
+    {MESSAGE(size), 0, {{"sk_msg", "sg.size", 4}}},
+    {MESSAGE(sk), 0, {{"sk_msg", "sk", 8}}},
+};
+
+#define CHOICE(name) CTX_FIELD(sk_reuseport_md, name)
+#define OF_CHOICE(path, size) {{"sk_reuseport_kern", path, size}}
+#define OF_PACKET(path, size) {{"sk_reuseport_kern", "skb", 8}, {"sk_buff", path, size}}
+constexpr KernelField kSkReuseport[] = {
+    {CHOICE(data), 8, OF_PACKET("data", 8)},
+    {CHOICE(data_end), 8, OF_CHOICE("data_end", 8)},
+    {CHOICE(len), 4, OF_PACKET("len", 4)},
+    {CHOICE(eth_protocol), 2, OF_PACKET("protocol", 2)},
+    {CHOICE(ip_protocol), 2, {{"sk_reuseport_kern", "sk", 8}, {"sock", "sk_protocol", 2}}},
+    {CHOICE(bind_inany), 1, OF_CHOICE("bind_inany", 1)},
+    {CHOICE(hash), 4, OF_CHOICE("hash", 4)},
+    {CHOICE(sk), 8, OF_CHOICE("sk", 8)},
+    {CHOICE(migrating_sk), 8, OF_CHOICE("migrating_sk", 8)},
+};
+
+#define LOOKUP(name) CTX_FIELD(bpf_sk_lookup, name)
+#define OF_LOOKUP(path, size) {{"bpf_sk_lookup_kern", path, size}}
+#define ADDRESS(path) {{"bpf_sk_lookup_kern", path, 8}, {"in6_addr", "in6_u", 4}}
+constexpr KernelField kSkLookup[] = {
+    {LOOKUP(sk), 8, OF_LOOKUP("selected_sk", 8)},
+    {LOOKUP(family), 2, OF_LOOKUP("family", 2)},
+    {LOOKUP(protocol), 2, OF_LOOKUP("protocol", 2)},
+    {LOOKUP(remote_ip4), 4, OF_LOOKUP("v4.saddr", 4)},
+    {LOOKUP(remote_ip6), 4, ADDRESS("v6.saddr"), Then::kIfThere, true},
+    {LOOKUP(remote_port), 2, OF_LOOKUP("sport", 2)},
+    {LOOKUP(local_ip4), 4, OF_LOOKUP("v4.daddr", 4)},
+    {LOOKUP(local_ip6), 4, ADDRESS("v6.daddr"), Then::kIfThere, true},
+    {LOOKUP(local_port), 2, OF_LOOKUP("dport", 2)},
+    {LOOKUP(ingress_ifindex), 4, OF_LOOKUP("ingress_ifindex", 4)},
+};
+
+#define OF_FLOW(path) {{"bpf_flow_dissector", path, 8}}
+constexpr KernelField kFlowDissector[] = {
+    {SKB(data), 0, OF_FLOW("data")},
+    {SKB(data_end), 0, OF_FLOW("data_end")},
+    {SKB(flow_keys), 0, OF_FLOW("flow_keys")},
+};
+
 #undef SKB
 #undef OWN
 #undef CB
@@ -104,8 +177,22 @@ constexpr KernelField kPerfEvent[] = {
 #undef XDP
 #undef PERF
 #undef SAMPLE
+#undef SOCK
+#undef COMMON
+#undef MESSAGE
+#undef OF_SENDER
+#undef CHOICE
+#undef OF_CHOICE
+#undef OF_PACKET
+#undef LOOKUP
+#undef OF_LOOKUP
+#undef ADDRESS
+#undef OF_FLOW
 
-std::span<const KernelField> fields(u32 type) {
+// Of what a pointer of that type leads to, in a program of this one.
+std::span<const KernelField> fields(RegType pointer, u32 type) {
+  if (pointer == kPtrToSocket || pointer == kPtrToSockCommon) return kSock;
+  if (pointer != kPtrToCtx) return {};
   switch (type) {
     case BPF_PROG_TYPE_SOCKET_FILTER:
     case BPF_PROG_TYPE_SCHED_CLS:
@@ -117,6 +204,11 @@ std::span<const KernelField> fields(u32 type) {
     case BPF_PROG_TYPE_LWT_SEG6LOCAL: return kSkb;
     case BPF_PROG_TYPE_XDP: return kXdp;
     case BPF_PROG_TYPE_PERF_EVENT: return kPerfEvent;
+    case BPF_PROG_TYPE_CGROUP_SOCK: return kSock;
+    case BPF_PROG_TYPE_SK_MSG: return kSkMsg;
+    case BPF_PROG_TYPE_SK_REUSEPORT: return kSkReuseport;
+    case BPF_PROG_TYPE_SK_LOOKUP: return kSkLookup;
+    case BPF_PROG_TYPE_FLOW_DISSECTOR: return kFlowDissector;
     default: return {};
   }
 }
@@ -136,14 +228,12 @@ class Shower {
   Result<void> run() {
     if (!vmlinux_) return {};
     TRY(show_prologue());
-    auto table = fields(type_);
-    for (u32 i = 0; i < program_.insns.size() && !table.empty(); ++i) {
+    for (u32 i = 0; i < program_.insns.size(); ++i) {
       const Insn& insn = program_.insns[i];
       u8 kind = BPF_CLASS(insn.code);
       if ((kind != BPF_LDX && kind != BPF_STX) || BPF_MODE(insn.code) != BPF_MEM) continue;
-      if (program_.aux[i].ptr_type != kPtrToCtx) continue;
       patch_.clear();
-      for (const KernelField& field : table) {
+      for (const KernelField& field : fields(program_.aux[i].ptr_type, type_)) {
         if (insn.off < static_cast<int>(field.first) || insn.off >= static_cast<int>(field.end)) continue;
         if (show(field, insn, static_cast<u32>(program_.aux[i].ctx_field_size))) rewrite_.replace(i, patch_);
         break;
@@ -218,7 +308,8 @@ class Shower {
       u8 code = static_cast<u8>((load ? BPF_LDX : BPF_STX) | BPF_MEM | size);
       add(code, insn.dst_reg, from, static_cast<s16>(*at), 0);
       // Only programs of traffic control can rely on a device.
-      bool may_lack = field.then == Then::kIfDevice && type_ != BPF_PROG_TYPE_SCHED_CLS && type_ != BPF_PROG_TYPE_SCHED_ACT;
+      bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT;
+      bool may_lack = field.then == Then::kIfThere || (field.then == Then::kIfDevice && !tc);
       if (may_lack && !last) add(BPF_JMP | BPF_JEQ | BPF_K, insn.dst_reg, 0, 1, 0);
       from = insn.dst_reg;
     }
@@ -243,6 +334,10 @@ class Shower {
       case Then::kNapi:
         add(BPF_JMP | BPF_JGE | BPF_K, insn.dst_reg, 0, 1, kMinNapiId);
         add(BPF_ALU64 | BPF_MOV | BPF_K, insn.dst_reg, 0, 0, 0);
+        break;
+      case Then::kRxQueue:
+        add(BPF_JMP | BPF_JNE | BPF_K, insn.dst_reg, 0, 1, kNoQueue);
+        add(BPF_ALU | BPF_MOV | BPF_K, insn.dst_reg, 0, 0, -1);
         break;
       default: break;
     }
