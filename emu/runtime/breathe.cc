@@ -35,5 +35,8 @@ bpfemu_jit_breathe:
 
 extern "C" void bpfemu_out_of_breath(bpfemu::Run* run) {
   run->breaths = bpfemu::kBreaths;
+  const bpfemu::u64 now = __builtin_ia32_rdtsc();
+  if (now - run->breathed < bpfemu::kBreathTicks) return;
+  run->breathed = now;
   if (run->env && run->env->breathe && run->cpu && run->cpu->held_count == 0) run->env->breathe(run->env->self);
 }

@@ -170,7 +170,8 @@ struct Run {
   u64 return_ip;            // of the program, while a helper takes its stack
   u32 cpus;                 // number of possible CPUs
   u32 tail_calls;
-  s32 breaths;              // jumps backwards and callbacks until breathe() is called
+  s32 breaths;              // jumps backwards and callbacks until the time is looked at
+  u64 breathed;             // the time stamp counter when breathe() was last called
   u64 cgroup_storage[2];    // addresses of the values of the cgroup: shared, per CPU (kernel: bpf_cg_run_ctx)
   s32 retval;               // what the call of a program of a cgroup is to return (kernel: bpf_cg_run_ctx)
   u64 stack_base;           // interpreter's stack of frames
@@ -197,6 +198,7 @@ struct ProgramText {
 
 // A program that loops lets others go on, unless it holds a lock that they may want.
 inline constexpr s32 kBreaths = 256;
+inline constexpr u64 kBreathTicks = 100'000;  // of the time stamp counter: some ten microseconds
 extern "C" void bpfemu_out_of_breath(Run* run);
 // To be called once for each turn of a loop that a helper makes for a program; null: it is made for none.
 inline void breathe(Run* run) {

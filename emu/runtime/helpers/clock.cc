@@ -30,8 +30,9 @@ HELPER(help_ktime_get_coarse_ns) {
 HELPER(help_ktime_get_tai_ns) {
   return clock_ns(run, CLOCK_TAI);
 }
+// They go on when the clock ticks.
 HELPER(help_jiffies64) {
-  return kInitialJiffies + clock_ns(run, CLOCK_MONOTONIC) / kNsPerJiffy;
+  return kInitialJiffies + clock_ns(run, CLOCK_MONOTONIC_COARSE) / kNsPerJiffy;
 }
 
 // xorshift64*, a state per vCPU.
