@@ -48,6 +48,8 @@ class MapObject : public Object {
   std::map<u32, std::shared_ptr<Object>> elements;   // what fd-valued elements (prog, perf event, map, cgroup) hold
   std::multimap<u64, std::shared_ptr<Object>> hashed_elements;  // the same of a hash of maps, by arena address
   std::map<u32, std::shared_ptr<Object>> socket_programs;  // of a map of sockets, by attach type (kernel: sk_psock_progs)
+  u32 crowded = kFewSockets;  // with so many values of sockets the closed ones are looked for
+  static constexpr u32 kFewSockets = 1024;
   // Of maps whose elements are programs: what all of them must have in common, fixed by the first (kernel: map->owner).
   struct Owner {
     u32 type = 0;

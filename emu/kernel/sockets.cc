@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/netlink.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -263,6 +264,24 @@ std::set<u64> Sockets::inodes_of(const std::vector<pid_t>& tree) {
       return true;
     });
   return inodes;
+}
+
+std::set<u64> Sockets::living(Host& host) const {
+  std::set<u64> cookies;
+  for (const auto& [cookie, socket] : by_cookie_)
+    if (socket->told != kTcpClose) cookies.insert(cookie);
+  for (pid_t process : host.thread_groups()) {
+    Task* const task = host.find_task(process);
+    if (!task) continue;
+    for_each_socket(process, [&](int fd, std::string_view) {
+      const UniqueFd copy(task->share_fd(fd).value_or(-1));
+      u64 cookie = 0;
+      socklen_t size = sizeof cookie;
+      if (copy && ::getsockopt(copy.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0) cookies.insert(cookie);
+      return true;
+    });
+  }
+  return cookies;
 }
 
 void Sockets::forget(const FollowedSocket& socket) {

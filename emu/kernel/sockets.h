@@ -114,6 +114,8 @@ class Sockets {
   static bool held_by(const std::vector<pid_t>& tree, const FollowedSocket& socket);
   // The inodes of all that the processes have.
   static std::set<u64> inodes_of(const std::vector<pid_t>& tree);
+  // The cookies of all that a process of the tree has, and of those that are followed and go on without a descriptor.
+  std::set<u64> living(Host& host) const;
   // Its last descriptor is closed and it has come to its end.
   void forget(const FollowedSocket& socket);
 

@@ -9,6 +9,7 @@
 
 #include "emu/kernel/socket_view.h"
 #include "emu/syscalls/socket_options.h"
+#include "emu/syscalls/storage_owner.h"
 
 namespace bpfemu {
 
@@ -55,6 +56,8 @@ CgroupRun::CgroupRun(System& system, Task* task, const Cgroup& cgroup, u32 attac
     : system_(system), task_(task), programs_(held_programs(cgroup, attach_type)) {}
 
 CgroupRun::~CgroupRun() {
+  for (const CgroupProgram& each : programs_)
+    for (const auto& map : each.program->verified.used_maps) drop_closed_owners(system_, *map);
   if (memory_.size) system_.arena->release(memory_);
 }
 

@@ -62,6 +62,7 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
     value = changed.data();
   }
   if ((map.map().flags & BPF_F_NO_PREALLOC) && call.system.arena->exhausted()) return fail(ENOMEM);
+  drop_closed_owners(call.system, map);
   MapRun run(call.system, call.task, map.map());
   TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
   if (has_targets(map.map())) hold_program(map, key, std::move(program));

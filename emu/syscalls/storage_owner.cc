@@ -4,6 +4,10 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <set>
+#include <vector>
+
 #include "emu/base/proc_files.h"
 #include "emu/runtime/maps/object_storage.h"
 
@@ -63,6 +67,17 @@ void clone_socket_storage(System& system, u64 from, u64 to) {
     if (value && !storage_find((*map)->map(), to))
       (void)storage_create(nullptr, (*map)->map(), to, value);
   }
+}
+
+void drop_closed_owners(System& system, MapObject& object) {
+  Map& map = object.map();
+  if (map.type != BPF_MAP_TYPE_SK_STORAGE || storage_count(map) < object.crowded) return;
+  const std::set<u64> living = system.probes->sockets().living(system.host);
+  std::vector<u64> closed;
+  for (u64 owner = storage_next(map, 0); owner; owner = storage_next(map, owner))
+    if (!living.contains(owner)) closed.push_back(owner);
+  for (u64 owner : closed) storage_erase(nullptr, map, owner);
+  object.crowded = std::max(MapObject::kFewSockets, 2 * storage_count(map));
 }
 
 void watch_storage_owners(System& system) {

@@ -3,17 +3,23 @@
 //   churn FIRST COUNT    after so many turns, and at the end, says so and waits for a line
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { kTurnsAProcess = 20, kTurnsACgroup = 10 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -150,7 +156,7 @@ static void turn_of_timers(int btf) {
   close(program);
 }
 
-// Values that are taken away, and ones that go with their map. The owners stay: of inodes that are gone some are remembered.
+// Values that are taken away, and ones that go with their map.
 static void turn_of_storage(int btf) {
   static int lasting = -1, file = -1;
   if (lasting < 0) lasting = make_map(BPF_MAP_TYPE_INODE_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
@@ -165,8 +171,60 @@ static void turn_of_storage(int btf) {
   close(passing);
 }
 
+// Values that go with their owner: an inode, a socket, and a process in one of a few turns, since it takes longer.
+static void turn_of_owners(int btf) {
+  static int of_inodes = -1, of_sockets, of_tasks;
+  static unsigned turn;
+  if (of_inodes < 0) {
+    of_inodes = make_map(BPF_MAP_TYPE_INODE_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
+    of_sockets = make_map(BPF_MAP_TYPE_SK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
+    of_tasks = make_map(BPF_MAP_TYPE_TASK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
+  }
+  const int file = memfd_create("owner", 0), socket_fd = socket(AF_INET, SOCK_DGRAM, 0), value = 7;
+  update(of_inodes, &file, &value);
+  update(of_sockets, &socket_fd, &value);
+  close(file);
+  close(socket_fd);
+  if (turn++ % kTurnsAProcess) return;
+  const pid_t child = fork();
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  const int task = syscall(SYS_pidfd_open, child, 0);
+  update(of_tasks, &task, &value);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(task);
+}
+
+// A cgroup with a program, which has a value of storage there.
+static void turn_of_cgroups(int btf) {
+  (void)btf;
+  static unsigned turn;
+  if (turn++ % kTurnsACgroup) return;
+  static const char folder[] = "/sys/fs/cgroup/churn";
+  if (mkdir(folder, 0755) != 0) exit(1);
+  const int cgroup = open(folder, O_RDONLY | O_DIRECTORY);
+  const int map = make_map(BPF_MAP_TYPE_CGROUP_STORAGE, sizeof(struct bpf_cgroup_storage_key), 8, 0, 0, -1, 0);
+  const struct bpf_insn code[] = {{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
+                                  {.code = 0},
+                                  {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2},
+                                  {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_local_storage},
+                                  {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1},
+                                  {.code = BPF_JMP | BPF_EXIT}};
+  const int program = load(BPF_PROG_TYPE_CGROUP_SKB, code, COUNT(code), -1);
+  union bpf_attr attr = {.target_fd = cgroup, .attach_bpf_fd = program, .attach_type = BPF_CGROUP_INET_EGRESS};
+  bpf(BPF_PROG_ATTACH, &attr);
+  close(map);
+  close(program);
+  close(cgroup);
+  if (rmdir(folder) != 0) exit(1);
+}
+
 int main(int argc, char** argv) {
-  static void (*const turns[])(int) = {turn_of_maps, turn_of_programs, turn_of_timers, turn_of_storage};
+  static void (*const turns[])(int) = {turn_of_maps, turn_of_programs, turn_of_timers,
+                                      turn_of_storage, turn_of_owners, turn_of_cgroups};
   if (argc != 3) return 2;
   const unsigned first = strtoul(argv[1], NULL, 0), count = first + strtoul(argv[2], NULL, 0);
   const int btf = load_btf();

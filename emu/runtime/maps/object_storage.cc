@@ -99,6 +99,13 @@ void* storage_create(Run* run, Map& map, u64 owner, const void* initial) {
   return error && error != -EEXIST ? nullptr : value_of(map, owner);
 }
 
+u32 storage_count(Map& map) { return table_of(map).count; }
+
+u64 storage_next(Map& map, u64 owner) {
+  u64 next = 0;
+  return hash_get_next_key(table_of(map), owner ? &owner : nullptr, &next) == 0 ? next : 0;
+}
+
 s64 storage_erase(Run* run, Map& map, u64 owner) {
   return hash_erase(run, table_of(map), &owner);
 }
