@@ -38,6 +38,13 @@ u64 LoaderHost::clock(int clock_id) {
   return t.tv_sec * u64{1'000'000'000} + t.tv_nsec;
 }
 
+void LoaderHost::watch(pid_t tid, const Watches& watches, std::function<void()> refused) {
+  tracer_->at_stop(tid, [watches, refused = std::move(refused)](Task& task) {
+    const Result<void> set = static_cast<TracedTask&>(task).watch(watches);
+    if (!set && set.error().value != ESRCH) refused();
+  });
+}
+
 Host::TimerId LoaderHost::add_timer(u64 period_ns, std::function<void()> fire) {
   // Who ticks while the last time is not over yet has nobody to tell.
   auto busy = std::make_shared<bool>(false);

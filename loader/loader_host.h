@@ -36,6 +36,7 @@ class LoaderHost final : public Host {
   Result<TaskUsage> usage(pid_t tid) override;
   std::vector<pid_t> running(int cpu) override;
   u32 runnable(u32 cpu) override;
+  void watch(pid_t tid, const Watches& watches, std::function<void()> refused) override;
   void at_stop(pid_t tid, std::function<void(Task&)> call) override { tracer_->at_stop(tid, std::move(call)); }
 
  private:

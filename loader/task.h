@@ -112,6 +112,10 @@ class TracedTask final : public Task {
   // While a remote call has all signals blocked: what the program has blocked.
   std::optional<u64> program_mask() const { return saved_mask_; }
   Result<u64> event_message();
+  // What its debug registers watch, until it runs another program.
+  Result<void> watch(const Watches& watches);
+  // Which of them, a bit for each, have seen something since this was asked last.
+  Result<u32> take_watched();
   Result<void> interrupt();
   // How often we have made it stand still: each was a context switch.
   u64 stops() const { return stops_; }
@@ -177,6 +181,7 @@ class TracedTask final : public Task {
   using Machine = user_regs_struct;
 
   Result<void> access(u64 address, void* bytes, size_t size, Access kind);
+  Result<void> set_debug_register(size_t number, u64 value);
   Result<void> require_resident(u64 address, size_t size, Access kind);
   Result<void> wait_for_page(u64 address, void* bytes, size_t size, Access kind);
   bool borrow_dumpable();

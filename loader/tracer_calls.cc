@@ -409,7 +409,12 @@ bool Tracer::on_own_signal(TracedTask& task, int signal) {
     on_trapped_call(task, *info);
     return true;
   }
-  if (info->si_code <= 0 || !env_.traps.trapped(task)) return false;
+  if (info->si_code == TRAP_HWBKPT) {
+    EventSink* const sink = handler_->events();
+    if (const auto registers = task.take_watched(); registers && sink) sink->watch_hit(task, *registers);
+  } else if (info->si_code <= 0 || !env_.traps.trapped(task)) {
+    return false;
+  }
   widening_.ensure(task);
   restore_forced(task, SIGTRAP);
   (void)task.resume(PTRACE_CONT, 0);

@@ -55,6 +55,8 @@ class EventSink {
   // A process that is concerned cannot be probed there: why.
   virtual void site_lost(Sites::Id site, const char* why) = 0;
   virtual void function_returned(Task& task, u64 cookie, PtRegs& regs) = 0;
+  // The thread did what its debug registers watch (Host::watch); `registers`: a bit for each.
+  virtual void watch_hit(Task& /*task*/, u32 /*registers*/) {}
 };
 
 }  // namespace bpfemu

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "emu/ports/task.h"
+#include "emu/ports/watch.h"
 
 namespace bpfemu {
 
@@ -105,6 +106,8 @@ class Host {
   // A file that shows the thread's CPU mask is about to be opened, and may be read whenever its reader likes: from now on
   // the mask is the program's.
   virtual void show_cpus(pid_t /*tid*/) {}
+  // What the thread's debug registers watch from its next stop on, until it runs another program. `refused`: they do not.
+  virtual void watch(pid_t /*tid*/, const Watches& /*watches*/, std::function<void()> /*refused*/) {}
   // Calls back with the thread stopped where it is, as soon as it can be; never, when it ends before that.
   virtual void at_stop(pid_t /*tid*/, std::function<void(Task&)> /*call*/) {}
 };

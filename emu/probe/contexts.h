@@ -29,6 +29,6 @@ void* fexit_args(Probes&, const Event&, const Point&, void* memory);
 void* user_regs(Probes&, const Event&, const Point&, void* memory);
 
 // struct bpf_perf_event_data.
-void* perf_event_context(void* memory, const PtRegs* regs, u64 period);
+void* perf_event_context(void* memory, const PtRegs* regs, u64 period, u64 addr = 0);
 
 }  // namespace bpfemu

@@ -13,8 +13,8 @@ struct PerfEventData {  // uapi: struct bpf_perf_event_data
 
 }  // namespace
 
-void* perf_event_context(void* memory, const PtRegs* regs, u64 period) {
-  return new (memory) PerfEventData{regs ? *regs : PtRegs{}, period, 0};
+void* perf_event_context(void* memory, const PtRegs* regs, u64 period, u64 addr) {
+  return new (memory) PerfEventData{regs ? *regs : PtRegs{}, period, addr};
 }
 
 }  // namespace bpfemu

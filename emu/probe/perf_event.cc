@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "emu/probe/probes.h"
@@ -66,6 +67,7 @@ PerfEvent::~PerfEvent() {
   if (listens()) point()->close(this);
   set_buffer(nullptr);
   leave_group();
+  if (spec_.sort == Sort::kBreakpoint) probes_.watches().changed();
   if (point() || PerfSideband::wanted(attr())) probes_.programs_changed();
   probes_.runner().arena().release(extent_);
 }
@@ -173,6 +175,7 @@ void PerfEvent::apply() {
     if (counts_usage()) tasks_.stop();
     state().since = 0;
   }
+  if (spec_.sort == Sort::kBreakpoint) probes_.watches().changed();
   if (point() || PerfSideband::wanted(attr())) probes_.programs_changed();
 }
 
@@ -200,6 +203,20 @@ void PerfEvent::update() {
   }
   if (spec_.sort == Sort::kClock) state().count = state().time - reset_at_;
   if (spec_.sort == Sort::kCounter) state().count = usage_count(tasks_.used()) - reset_at_;
+}
+
+Result<void> PerfEvent::rewatch(const perf_event_attr& attr) {
+  perf_event_attr changed = spec_.attr;
+  changed.bp_addr = attr.bp_addr;
+  changed.bp_type = attr.bp_type;
+  changed.bp_len = attr.bp_len;
+  changed.disabled = attr.disabled;
+  changed.sig_data = attr.sig_data;
+  changed.size = attr.size;
+  if (std::memcmp(&changed, &attr, sizeof attr) != 0) return fail(EINVAL);
+  changed.size = spec_.attr.size;
+  spec_.attr = changed;
+  return {};
 }
 
 bool PerfEvent::counts_here(pid_t tid, u32 cpu) const {
@@ -236,7 +253,7 @@ Result<void> PerfEvent::set_period(u64 value) {
   if (attr().freq ? value > kMaxSampleRate : value >> 63) return fail(EINVAL);
   spec_.attr.sample_period = value;
   // One that counts now goes on with the next hit (kernel: __perf_event_period).
-  left_ = counting_ && tracing() && !attr().freq ? value - 1 : 0;
+  left_ = counting_ && counts_hits() && !attr().freq ? value - 1 : 0;
   if (timer_) {
     stop_clock();
     start_clock();

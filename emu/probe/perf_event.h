@@ -15,6 +15,7 @@
 #include "emu/base/object.h"
 #include "emu/bpf/program.h"
 #include "emu/kernel/event_filter.h"
+#include "emu/ports/watch.h"
 #include "emu/probe/perf_buffer.h"
 #include "emu/probe/perf_tasks.h"
 #include "emu/probe/point.h"
@@ -33,8 +34,8 @@ inline constexpr u64 kMaxSampleRate = 100'000;  // sysctl kernel.perf_event_max_
 
 class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> {
  public:
-  // kClock: cpu-clock and task-clock; kCounter: every other software event but program output.
-  enum class Sort : u8 { kTracepoint, kKprobe, kUprobe, kClock, kCounter, kOutput };
+  // kBreakpoint: debug registers; kClock: cpu-clock and task-clock; kCounter: every other software event but program output.
+  enum class Sort : u8 { kTracepoint, kKprobe, kUprobe, kBreakpoint, kClock, kCounter, kOutput };
 
   struct Spec {
     Sort sort;
@@ -98,7 +99,14 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   bool gone() const { return tasks_.gone(); }
 
   // Is it on, for that thread, and on that CPU?
+  bool counts_in(pid_t tid) const { return state().active && tasks_.has(tid); }
   bool counts_here(pid_t tid, u32 cpu) const;
+
+  // Of a breakpoint: what it watches, and from now on. EINVAL: `attr` has something else that is new.
+  Watch watch() const {
+    return {attr().bp_addr, attr().bp_type, static_cast<u32>(attr().bp_len)};
+  }
+  Result<void> rewatch(const perf_event_attr& attr);
 
   // The id of the event that the thread inherited, or its own (kernel: inherit_event).
   u64 stream_of(pid_t tid);
@@ -110,6 +118,8 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
 
   // The event's point was passed by `scope`'s task, and its programs let it through (kernel: perf_tp_event).
   void hit(RunScope& scope, EventRecord& record);
+  // The stopped thread did what the breakpoint watches (kernel: perf_bp_event).
+  void watched(Task& task);
   // The clock ticked while the stopped thread ran; null: while the CPU was idle.
   void sample(Task* task);
 
@@ -132,6 +142,8 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
   u64 usage_count(const TaskUsage& usage) const;
   u64 period_ns() const;
   void count_hit(pid_t tid);
+  bool counts_hits() const { return tracing() || spec_.sort == Sort::kBreakpoint; }
+  std::optional<u64> sampled_period();
   void overflow(RunScope& scope, PerfSample& sample, void* context);
 
   Probes& probes_;

@@ -105,7 +105,32 @@ bool in_call(const Point& point, const Event& event) {
                                               : where.moment == Moment::kHook;
 }
 
-// kernel: perf_swevent_event. A period is the number of hits from one sample to the next.
+// kernel: perf_swevent_event. A period is the number of hits from one sample to the next; none: this one is not sampled.
+std::optional<u64> PerfEvent::sampled_period() {
+  const u64 period = attr().freq ? 1 : attr().sample_period;
+  if (period == 0) return std::nullopt;
+  const bool each = (attr().sample_type & PERF_SAMPLE_PERIOD) && !attr().freq;
+  if (!each && ++left_ < period) return std::nullopt;
+  left_ = 0;
+  return each ? 1 : period;
+}
+
+void PerfEvent::watched(Task& task) {
+  const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
+  if (attr().exclude_user || !counts_here(task.tid(), spec_.cpu < 0 ? 0 : probes_.host().cpu_of(task))) return;
+  count_hit(task.tid());
+  const auto period = sampled_period();
+  if (!period) return;
+  RunScope scope(probes_.runner(), &task, &task.regs(), needs_of_sample(program_, attr().sample_type), spec_.cpu);
+  if (!scope) return;
+  scope.set_in_interrupt();
+  if (attr().sample_type & PERF_SAMPLE_READ) update_group();
+  SampleOf of(scope, *this);
+  of.sample.period = *period;
+  of.sample.addr = attr().bp_addr;
+  overflow(scope, of.sample, perf_event_context(scope.context_memory(), &task.regs(), *period, attr().bp_addr));
+}
+
 void PerfEvent::hit(RunScope& scope, EventRecord& record) {
   Task& task = *scope.task();
   if (!state().active || !tasks_.has(task.tid())) return;
@@ -113,13 +138,10 @@ void PerfEvent::hit(RunScope& scope, EventRecord& record) {
   if (spec_.cpu >= 0 && probes_.host().cpu_of(task) != static_cast<u32>(spec_.cpu)) return;
   if (filter_ && !record.passes(*filter_)) return;
   count_hit(task.tid());
-  u64 period = attr().freq ? 1 : attr().sample_period;
-  if (period == 0) return;
-  bool each = (attr().sample_type & PERF_SAMPLE_PERIOD) && !attr().freq;
-  if (!each && ++left_ < period) return;
-  left_ = 0;
+  const auto period = sampled_period();
+  if (!period) return;
   SampleOf of(scope, *this, !point()->where().in_user(), in_call(*point(), record.event()));
-  of.sample.period = each ? 1 : period;
+  of.sample.period = *period;
   if ((attr().sample_type & PERF_SAMPLE_RAW) && state().ring) {
     of.sample.raw = record.bytes().data();
     of.sample.raw_size = static_cast<u32>(record.bytes().size());

@@ -289,6 +289,7 @@ s64 Probes::syscall_exited(Task& task, PtRegs& regs, long number, s64 result) {
 void Probes::task_forked(Task& parent, pid_t child, bool thread) {
   for_each_perf_event([&](PerfEvent& each) { each.task_forked(parent.tid(), child, thread); });
   for (Point* point : targeted_) point->filter.forked(parent.tid(), child);
+  watches_.changed();
   sideband_.forked(parent, child);
   if (tracer_) tracer_->forked(parent.tid(), child);
   Occasion occasion(*this, services_, Event{.task = &parent, .regs = &parent.regs(), .number = parent.call_number()});
@@ -299,7 +300,9 @@ void Probes::task_executed(Task& task, pid_t old_tid, const std::string& filenam
   runner_.forget(old_tid);
   runner_.forget(task.tid());
   for (Point* point : targeted_) point->filter.executed(task.tid(), old_tid);
+  for (const pid_t tid : {old_tid, task.tid()}) watches_.forget(tid);
   for_each_perf_event([&](PerfEvent& each) { each.task_executed(old_tid, task.tid()); });
+  watches_.changed();
   sideband_.executed(task);
   transits_.renamed(old_tid, task.tid());
   sleepers_.forget(old_tid);
@@ -331,6 +334,7 @@ u64 Probes::entry_of(const Point& point, const Task& task) const {
 void Probes::task_gone(pid_t tid) {
   std::erase_if(entered_at_, [=](const auto& entry) { return entry.first.first == tid; });
   for (Point* point : targeted_) point->filter.gone(tid);
+  watches_.forget(tid);
   transits_.forget(tid);
   sleepers_.forget(tid);
   (void)thread_words_.take(tid);

@@ -20,6 +20,7 @@
 #include "emu/ports/sites.h"
 #include "emu/ports/task.h"
 #include "emu/probe/perf_sideband.h"
+#include "emu/probe/perf_watches.h"
 #include "emu/probe/point.h"
 #include "emu/probe/runner.h"
 
@@ -61,6 +62,7 @@ class Probes : public EventSink, public HookSink {
   bool site_wanted(Sites::Id site, pid_t tid) override;
   void site_lost(Sites::Id site, const char* why) override;
   void function_returned(Task& task, u64 cookie, PtRegs& regs) override;
+  void watch_hit(Task& task, u32 registers) override { watches_.hit(task, registers); }
 
   bool awaited(Hook hook, Side side) const override { return of(hook, side).awaited; }
   Arguments::Mask looked_at(Hook hook) const override;
@@ -103,6 +105,7 @@ class Probes : public EventSink, public HookSink {
   u32 listeners_of(std::string_view tracepoint) const;
   static u32 tracepoint_arguments(std::string_view tracepoint);
   const PerfSideband& sideband() const { return sideband_; }
+  PerfWatches& watches() { return watches_; }
   u64 next_perf_id() { return ++last_perf_id_; }
   std::map<u64, PerfEvent*> perf_events;  // all there are, by id
   void for_each_perf_event(const std::function<void(PerfEvent&)>& call);
@@ -160,6 +163,7 @@ class Probes : public EventSink, public HookSink {
   std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
   std::multiset<std::pair<std::string_view, Listener>> listeners_;
   PerfSideband sideband_{*this};
+  PerfWatches watches_{*this};
   bool wanted_signals_ = false;
   u64 last_perf_id_ = 0;
   SyscallSet wanted_entry_, wanted_exit_;  // what the host was told

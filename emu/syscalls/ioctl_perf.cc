@@ -11,6 +11,7 @@
 #include "emu/probe/attach.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/map_mmap.h"
+#include "emu/syscalls/perf_breakpoint.h"
 #include "emu/syscalls/perf_file.h"
 #include "emu/syscalls/system.h"
 
@@ -158,10 +159,17 @@ Result<u64> query_bpf(Request& r) {
   return 0;
 }
 
-// Only breakpoints can be changed (kernel: perf_event_modify_attr).
+// Only breakpoints can be changed, and of them only what they watch (kernel: perf_event_modify_attr,
+// modify_user_hw_breakpoint_check). Even when it was refused the event is then on, unless it was made disabled.
 Result<u64> modify_attributes(Request& r) {
   const perf_event_attr attr = TRY(copy_perf_attr(r.task, r.arg));
-  return fail(attr.type == r.event.attr().type ? EOPNOTSUPP : EINVAL);
+  if (attr.type != r.event.attr().type) return fail(EINVAL);
+  if (r.event.spec().sort != PerfEvent::Sort::kBreakpoint) return fail(EOPNOTSUPP);
+  r.event.disable();
+  Result<void> changed = parse_breakpoint(r.system, r.task, attr);
+  if (changed) changed = r.event.rewatch(attr);
+  if (!r.event.attr().disabled) r.event.enable();
+  return changed ? Result<u64>(0) : fail(changed.error().value);
 }
 
 struct Command {

@@ -17,6 +17,7 @@
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/node_file.h"
+#include "emu/syscalls/perf_breakpoint.h"
 #include "emu/syscalls/perf_file.h"
 #include "emu/syscalls/system.h"
 #include "emu/vfs/filesystems.h"
@@ -126,7 +127,7 @@ Result<Sort> sort_of(Unmodelled& unmodelled, const perf_event_attr& attr) {
     case PERF_TYPE_HARDWARE: return not_there("hardware");
     case PERF_TYPE_HW_CACHE: return not_there("hw-cache");
     case PERF_TYPE_RAW: return not_there("raw");
-    case PERF_TYPE_BREAKPOINT: return not_there("breakpoint");
+    case PERF_TYPE_BREAKPOINT: return Sort::kBreakpoint;
     default: return fail(ENOENT);
   }
 }
@@ -248,6 +249,7 @@ Result<u64> open_event(Open& open) {
   if (static_cast<u32>(open.cpu) >= cpus && (open.pid == -1 || open.cpu != -1)) return fail(EINVAL);
   if (open.attr.inherit && (open.attr.sample_type & PERF_SAMPLE_READ)) return fail(EINVAL);
   Sort sort = TRY(sort_of(system.unmodelled, open.attr));
+  if (sort == Sort::kBreakpoint) TRY(check_breakpoint(system, open.task, open.attr, open.pid, open.cpu));
   if (open.attr.sample_type & PERF_SAMPLE_BRANCH_STACK) return fail(EOPNOTSUPP);
   if (open.attr.aux_output) return fail(EOPNOTSUPP);
   auto point = TRY(open_point(open, sort));

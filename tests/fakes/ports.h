@@ -56,6 +56,7 @@ class FakeHost : public Host {
   std::vector<pid_t> threads() override;
   Result<TaskUsage> usage(pid_t tid) override;
   std::vector<pid_t> running(int cpu) override;
+  void watch(pid_t tid, const Watches& watches, std::function<void()>) override { watched[tid] = watches; }
   void at_stop(pid_t tid, std::function<void(Task&)> call) override;
 
   // Moves the clock on by `ns` and fires the timers that come due.
@@ -65,6 +66,7 @@ class FakeHost : public Host {
   std::map<pid_t, Task*> tasks;         // what find_task knows
   std::map<pid_t, TaskFacts> task_facts;
   std::map<pid_t, TaskUsage> used;      // a thread without an entry has used nothing
+  std::map<pid_t, Watches> watched;     // by the debug registers of threads
   std::map<pid_t, int> on_cpu;          // the threads that run, and where
 
  private:

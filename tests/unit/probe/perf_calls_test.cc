@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // perf_event_open, its ioctls and mmap, and waiting, through the whole model: every errno is the real kernel's.
+#include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -158,6 +159,59 @@ TEST_CASE("tracepoints, kprobes and uprobes are opened by what names them") {
   CHECK(kernel().sites.sites.empty());
 }
 
+TEST_CASE("breakpoints are debug registers of threads") {
+  const pid_t own = kernel().task.tid();
+  auto open_breakpoint = [&](u64 address, u32 type = HW_BREAKPOINT_W, u64 length = 8, bool exclude_kernel = true) {
+    perf_event_attr attr = attr_of(PERF_TYPE_BREAKPOINT, 0);
+    attr.bp_addr = address;
+    attr.bp_type = type;
+    attr.bp_len = length;
+    attr.exclude_kernel = exclude_kernel;
+    return open_event(attr, own, -1);
+  };
+  auto drop = [](s64 fd) {
+    close(static_cast<int>(fd));
+    kernel().system->files.reap();
+  };
+  auto watched = [&] { return kernel().host.watched[own]; };
+  CHECK(open_breakpoint(0x1000, HW_BREAKPOINT_EMPTY) == -EINVAL);
+  CHECK(open_breakpoint(0x1000, HW_BREAKPOINT_R) == -EINVAL);
+  CHECK(open_breakpoint(0x1000, HW_BREAKPOINT_X, 4) == -EINVAL);
+  CHECK(open_breakpoint(0x1004) == -EINVAL);
+  CHECK(open_breakpoint(0x1000, HW_BREAKPOINT_W, 16) == -EOPNOTSUPP);
+  CHECK(open_breakpoint(0xffffffff81000000) == -EINVAL);
+  CHECK(open_breakpoint(0xffffffff81000000, HW_BREAKPOINT_W, 8, false) == -ENOENT);
+  CHECK(kernel().system->unmodelled.counts().contains("perf event breakpoint on the kernel's own memory"));
+  CHECK(watched().empty());
+
+  const s64 one = open_breakpoint(0x1000), same = open_breakpoint(0x1000), two = open_breakpoint(0x2000, HW_BREAKPOINT_X);
+  CHECK(watched() == Watches{{0x1000, HW_BREAKPOINT_W, 8}, {0x2000, HW_BREAKPOINT_X, 8}});
+  kernel().system->probes->watch_hit(kernel().task, 2);
+  kernel().system->probes->watch_hit(kernel().task, 3);
+  auto count = [](s64 fd) {
+    u64 value = 0;
+    kernel().call(SYS_read, {static_cast<u64>(fd), ptr(&value), sizeof value, 0, 0, 0});
+    return value;
+  };
+  CHECK(count(one) == 1);
+  CHECK(count(same) == 1);
+  CHECK(count(two) == 2);
+  CHECK(ioctl_event(two, PERF_EVENT_IOC_DISABLE) == 0);
+  CHECK(watched() == Watches{{0x1000, HW_BREAKPOINT_W, 8}});
+  const s64 four = open_breakpoint(0x3000);
+  CHECK(open_breakpoint(0x4000) == -ENOSPC);
+  perf_event_attr moved = attr_of(PERF_TYPE_BREAKPOINT, 0);
+  moved.bp_addr = 0x5000;
+  moved.bp_type = HW_BREAKPOINT_RW;
+  moved.bp_len = 4;
+  CHECK(ioctl_event(four, PERF_EVENT_IOC_MODIFY_ATTRIBUTES, ptr(&moved)) == -EINVAL);  // exclude_kernel is another
+  moved.exclude_kernel = 1;
+  CHECK(ioctl_event(four, PERF_EVENT_IOC_MODIFY_ATTRIBUTES, ptr(&moved)) == 0);
+  CHECK(watched() == Watches{{0x1000, HW_BREAKPOINT_W, 8}, {0x5000, HW_BREAKPOINT_RW, 4}});
+  for (s64 fd : {one, same, two, four}) drop(fd);
+  CHECK(watched().empty());
+}
+
 TEST_CASE("software events are all there, hardware events are not") {
   for (u64 config = 0; config < PERF_COUNT_SW_CGROUP_SWITCHES; ++config) {
     perf_event_attr attr = attr_of(PERF_TYPE_SOFTWARE, config);
@@ -168,11 +222,9 @@ TEST_CASE("software events are all there, hardware events are not") {
   CHECK(open_event(attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_MAX)) == -ENOENT);
   CHECK(open_event(attr_of(PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES)) == -ENOENT);
   CHECK(open_event(attr_of(PERF_TYPE_RAW, 0x1234)) == -ENOENT);
-  CHECK(open_event(attr_of(PERF_TYPE_BREAKPOINT, 0)) == -ENOENT);
   CHECK(open_event(attr_of(4711, 0)) == -ENOENT);
   const auto& noted = kernel().system->unmodelled.counts();
   CHECK(noted.contains("perf event hardware:0x0"));
-  CHECK(noted.contains("perf event breakpoint:0x0"));
   perf_event_attr clock = attr_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK);
   for (u64 type : {PERF_SAMPLE_RAW, PERF_SAMPLE_CALLCHAIN, PERF_SAMPLE_ADDR, PERF_SAMPLE_CGROUP, PERF_SAMPLE_READ}) {
     clock.sample_type = type;
