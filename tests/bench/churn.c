@@ -171,20 +171,18 @@ static void turn_of_storage(int btf) {
   close(passing);
 }
 
-// Values that go with their owner: an inode, a socket, and a process in one of a few turns, since it takes longer.
+// Values that go with their owner: a socket, and a process in one of a few turns, since it takes longer. Of inodes that are
+// gone some are remembered.
 static void turn_of_owners(int btf) {
-  static int of_inodes = -1, of_sockets, of_tasks;
+  static int of_sockets = -1, of_tasks;
   static unsigned turn;
-  if (of_inodes < 0) {
-    of_inodes = make_map(BPF_MAP_TYPE_INODE_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
+  if (of_sockets < 0) {
     of_sockets = make_map(BPF_MAP_TYPE_SK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
     of_tasks = make_map(BPF_MAP_TYPE_TASK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, btf, kInt);
   }
-  const int file = memfd_create("owner", 0), socket_fd = socket(AF_INET, SOCK_DGRAM, 0), value = 7;
-  update(of_inodes, &file, &value);
-  update(of_sockets, &socket_fd, &value);
-  close(file);
-  close(socket_fd);
+  const int owner = socket(AF_INET, SOCK_DGRAM, 0), value = 7;
+  update(of_sockets, &owner, &value);
+  close(owner);
   if (turn++ % kTurnsAProcess) return;
   const pid_t child = fork();
   if (child == 0) {
