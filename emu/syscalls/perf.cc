@@ -88,10 +88,57 @@ Result<void> check_attr(const perf_event_attr& attr) {
   return {};
 }
 
+// What kernel.perf_event_paranoid keeps from who lacks CAP_PERFMON, by the most that it may be all the same (kernel:
+// perf_allow_kernel, perf_allow_cpu, perf_allow_tracepoint).
+enum class Paranoid : s8 { kTracepoint = -1, kCpu = 0, kKernel = 1 };
+
+bool allowed(const Open& open, Paranoid most) {
+  return open.system.vfs_world->sysctls["kernel/perf_event_paranoid"] <= static_cast<s64>(most) ||
+         open.system.capabilities(open.task).perfmon;
+}
+
 // kernel: perf_event_open, before it looks at whom the event concerns.
+Result<void> check_rights(const Open& open) {
+  constexpr s64 kOpenToAll = 2;  // Debian's perf_paranoid_any
+  const perf_event_attr& attr = open.attr;
+  const Capabilities held = open.system.capabilities(open.task);
+  if (open.system.vfs_world->sysctls["kernel/perf_event_paranoid"] > kOpenToAll && !held.sys_admin) return fail(EACCES);
+  const bool of_kernel = !attr.exclude_kernel || attr.text_poke || (attr.sample_type & PERF_SAMPLE_PHYS_ADDR);
+  if (of_kernel && !allowed(open, Paranoid::kKernel)) return fail(EACCES);
+  if (attr.namespaces && !held.perfmon) return fail(EACCES);
+  return {};
+}
+
 Result<void> check_rate(const perf_event_attr& attr) {
   if (attr.freq ? attr.sample_freq > kMaxSampleRate : attr.sample_period >> 63) return fail(EINVAL);
   return {};
+}
+
+// What an event of this sort shows may be had by administrators only (kernel: perf_kprobe_event_init,
+// perf_uprobe_event_init).
+Result<void> check_sort(const Open& open, Sort sort) {
+  const Capabilities held = open.system.capabilities(open.task);
+  if (sort == Sort::kKprobe && !held.perfmon) return fail(EACCES);
+  if (sort == Sort::kUprobe && !held.sys_admin) return fail(EACCES);
+  return {};
+}
+
+// EPERM: the record's content would be shown (kernel: perf_trace_event_perm). Calls and user probes are open to all, in
+// one thread.
+Result<void> check_record(const Open& open, const Point& point) {
+  if (!(open.attr.sample_type & PERF_SAMPLE_RAW)) return {};
+  const Point::Where& where = point.where();
+  const bool of_user = where.in_user() || where.tracepoint == "sys_enter" || where.tracepoint == "sys_exit";
+  if (open.pid != -1 && of_user) return {};
+  return allowed(open, Paranoid::kTracepoint) ? Result<void>{} : fail(EPERM);
+}
+
+// EACCES: not a thread of the caller's (kernel: perf_check_permission; find_get_context).
+Result<void> check_whom(const Open& open, const Task* target) {
+  if (!target) return allowed(open, Paranoid::kCpu) ? Result<void>{} : fail(EACCES);
+  if (target->tgid() == open.task.tgid() || open.system.capabilities(open.task).perfmon) return {};
+  open.system.unmodelled.note("perf_event_open: of other processes, without CAP_PERFMON");
+  return fail(EACCES);
 }
 
 // ENOENT: no such event (kernel: perf_init_event).
@@ -223,7 +270,7 @@ bool is_cgroup(System& system, Task& task, int fd) {
 
 Result<u64> open_event(Open& open) {
   System& system = open.system;
-  if (!system.capabilities(open.task).perfmon) return fail(EACCES);
+  TRY(check_rights(open));
   TRY(check_rate(open.attr));
   if (open.flags & PERF_FLAG_PID_CGROUP) {
     if (open.pid == -1 || open.cpu == -1) return fail(EINVAL);
@@ -250,13 +297,16 @@ Result<u64> open_event(Open& open) {
   if (open.attr.inherit && (open.attr.sample_type & PERF_SAMPLE_READ)) return fail(EINVAL);
   Sort sort = TRY(sort_of(system.unmodelled, open.attr));
   if (sort == Sort::kBreakpoint) TRY(check_breakpoint(system, open.task, open.attr, open.pid, open.cpu));
+  TRY(check_sort(open, sort));
   if (open.attr.sample_type & PERF_SAMPLE_BRANCH_STACK) return fail(EOPNOTSUPP);
   if (open.attr.aux_output) return fail(EOPNOTSUPP);
   auto point = TRY(open_point(open, sort));
+  if (sort == Sort::kTracepoint) TRY(check_record(open, *point));
   const bool chain = open.attr.sample_type & PERF_SAMPLE_CALLCHAIN;
   if (chain && open.attr.sample_max_stack > kMaxPerfStack) return fail(EOVERFLOW);
   if ((open.attr.sample_regs_user | open.attr.sample_regs_intr) & kExtendedRegs) return fail(EOPNOTSUPP);
   TRY(check_clock(open.attr, sort));
+  TRY(check_whom(open, target));
   if (leader) TRY(check_group(open, *leader));
   TRY(check_modelled(system.unmodelled, open.attr));
   if (open.pid == -1 && open.cpu >= static_cast<int>(system.options.cpus_online)) {
