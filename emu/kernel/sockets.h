@@ -21,7 +21,7 @@ class Cgroup;
 // An option that a program has set of a connection of which nobody has a descriptor yet.
 struct WaitingOption {
   int level = 0, name = 0;
-  std::vector<u8> value;
+  std::vector<u8> value, shown;  // as it was set, and as it is read again
 };
 
 struct FollowedSocket {

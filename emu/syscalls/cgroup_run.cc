@@ -109,7 +109,8 @@ SocketServices CgroupSocket::services() {
             return set_socket_option(*socket.system_, socket.fd_, {level, name}, value, size);
           },
       .get_option = [](void* self, u32 level, u32 name, void* value, u32 size) {
-        return get_socket_option(static_cast<CgroupSocket*>(self)->fd_, {level, name}, value, size);
+        const auto& socket = *static_cast<CgroupSocket*>(self);
+        return get_socket_option(*socket.system_, socket.fd_, {level, name}, value, size);
       }};
 }
 

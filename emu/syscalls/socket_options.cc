@@ -9,15 +9,19 @@
 #include <cstring>
 #include <utility>
 
+#include "emu/syscalls/congestion.h"
+
 namespace bpfemu {
 
 namespace {
 
-// Which options programs may set and read of each level (kernel: sol_socket_sockopt and its kin).
-bool is_option(OptionName option) {
+// Which options programs may set and read of each level, and in how many bytes (kernel: sol_socket_sockopt and its kin).
+bool is_option(OptionName option, u32 size) {
+  const bool number = size == sizeof(int);
   switch (option.level) {
     case SOL_SOCKET:
       switch (option.name) {
+        case SO_REUSEADDR:
         case SO_SNDBUF:
         case SO_RCVBUF:
         case SO_KEEPALIVE:
@@ -27,8 +31,8 @@ bool is_option(OptionName option) {
         case SO_MARK:
         case SO_MAX_PACING_RATE:
         case SO_BINDTOIFINDEX:
-        case SO_BINDTODEVICE:
-        case SO_TXREHASH: return true;
+        case SO_TXREHASH: return number;
+        case SO_BINDTODEVICE: return true;
         default: return false;
       }
     case IPPROTO_TCP:
@@ -43,14 +47,21 @@ bool is_option(OptionName option) {
         case TCP_THIN_LINEAR_TIMEOUTS:
         case TCP_USER_TIMEOUT:
         case TCP_NOTSENT_LOWAT:
-        case TCP_SAVE_SYN:
+        case TCP_SAVE_SYN: return number;
         case TCP_CONGESTION: return true;
         default: return false;
       }
-    case IPPROTO_IP: return option.name == IP_TOS;
-    case IPPROTO_IPV6: return option.name == IPV6_TCLASS || option.name == IPV6_AUTOFLOWLABEL;
+    case IPPROTO_IP: return number && option.name == IP_TOS;
+    case IPPROTO_IPV6: return number && (option.name == IPV6_TCLASS || option.name == IPV6_AUTOFLOWLABEL);
     default: return false;
   }
+}
+
+bool is_congestion(OptionName option) {
+  return option.level == IPPROTO_TCP && option.name == TCP_CONGESTION;
+}
+bool names_device(OptionName option) {
+  return option.level == SOL_SOCKET && (option.name == SO_BINDTODEVICE || option.name == SO_BINDTOIFINDEX);
 }
 
 // A descriptor for a traced process' socket, closed so that it waits for nobody.
@@ -126,19 +137,40 @@ s64 saved_syn(System& system, FollowedSocket& socket, void* value, u32 size) {
 // The kernel asks for no privilege here; the host's own call may.
 s64 set_socket_option(System& system, int fd, OptionName option, const void* value, u32 size) {
   if (is_programs_own(option)) system.unmodelled.note("options of TCP that only programs have");
-  if (!is_option(option)) return -EINVAL;
-  if (::setsockopt(fd, static_cast<int>(option.level), static_cast<int>(option.name), value, size) == 0) return 0;
-  const int error = errno;
-  if (error == EPERM || error == EACCES) system.unmodelled.note("socket options that the host refuses programs");
-  return -error;
+  if (!is_option(option, size)) return -EINVAL;
+  s64 done = 0;
+  if (is_congestion(option)) {
+    done = set_congestion(system, fd, value, size);
+  } else if (::setsockopt(fd, static_cast<int>(option.level), static_cast<int>(option.name), value, size) != 0) {
+    done = -errno;
+  }
+  if (done == -EPERM || done == -EACCES) system.unmodelled.note("socket options that the host refuses programs");
+  return done;
 }
 
-s64 get_socket_option(int fd, OptionName option, void* value, u32 size) {
+s64 get_socket_option(System& system, int fd, OptionName option, void* value, u32 size) {
   const bool cookie = option.level == SOL_SOCKET && option.name == SO_NETNS_COOKIE;
-  if (!cookie && !is_option(option)) return -EINVAL;
+  const bool device = option.level == SOL_SOCKET && option.name == SO_BINDTODEVICE;  // may only be set
+  if (!cookie && (device || !is_option(option, size))) return -EINVAL;
+  if (is_congestion(option)) return get_congestion(system, fd, value, size);
   socklen_t length = size;
   const int got = ::getsockopt(fd, static_cast<int>(option.level), static_cast<int>(option.name), value, &length);
   return got == 0 ? 0 : -errno;
+}
+
+// A connection that nobody has accepted gets its option later; what becomes of it another socket of the kind says.
+static s64 set_waiting_option(System& system, FollowedSocket& socket, OptionName option, const void* value, u32 size) {
+  if (!is_option(option, size)) return -EINVAL;
+  const u8* const bytes = static_cast<const u8*>(value);
+  WaitingOption waiting{static_cast<int>(option.level), static_cast<int>(option.name), {bytes, bytes + size}, {bytes, bytes + size}};
+  const UniqueFd other(::socket(socket.facts.family, socket.facts.type | SOCK_CLOEXEC, socket.facts.protocol));
+  if (other && !names_device(option)) {
+    if (const s64 done = set_socket_option(system, other.get(), option, value, size)) return done;
+    (void)get_socket_option(system, other.get(), option, waiting.shown.data(), size);
+    if (is_congestion(option)) forget_congestion(system, other.get());
+  }
+  socket.options.push_back(std::move(waiting));
+  return 0;
 }
 
 s64 set_socket_option(System& system, FollowedSocket& socket, OptionName option, const void* value, u32 size) {
@@ -146,13 +178,11 @@ s64 set_socket_option(System& system, FollowedSocket& socket, OptionName option,
   const bool waits = socket.facts.inode == 0 && socket.listener;
   const CopiedSocket fd(waits ? UniqueFd() : Sockets::descriptor_of(system.host, socket.facts.inode));
   if (waits) {
-    if (!is_option(option)) return -EINVAL;
-    const u8* const bytes = static_cast<const u8*>(value);
-    socket.options.push_back({static_cast<int>(option.level), static_cast<int>(option.name), {bytes, bytes + size}});
+    done = set_waiting_option(system, socket, option, value, size);
   } else if (fd) {
     done = set_socket_option(system, fd.get(), option, value, size);
   } else {
-    if (!is_option(option)) return -EINVAL;  // nobody can see it any longer
+    if (!is_option(option, size)) return -EINVAL;  // nobody can see it any longer
   }
   if (done == 0) note_set(socket, option, value, size);
   (void)system.probes->sockets().sock(socket);
@@ -167,12 +197,12 @@ s64 get_socket_option(System& system, FollowedSocket& socket, OptionName option,
     return each.level == static_cast<int>(option.level) && each.name == static_cast<int>(option.name);
   });
   if (set != socket.options.rend()) {
-    std::memcpy(value, set->value.data(), std::min<size_t>(size, set->value.size()));
+    std::memcpy(value, set->shown.data(), std::min<size_t>(size, set->shown.size()));
     return 0;
   }
   // A connection begins with its listener's.
   const CopiedSocket fd(Sockets::descriptor_of(system.host, waits ? socket.listener : socket.facts.inode));
-  if (fd) return get_socket_option(fd.get(), option, value, size);
+  if (fd) return get_socket_option(system, fd.get(), option, value, size);
   system.unmodelled.note("options of a socket that is closed");
   return -EINVAL;
 }

@@ -13,7 +13,7 @@ struct OptionName {
 
 // Of a descriptor of the supervisor's own.
 s64 set_socket_option(System& system, int fd, OptionName option, const void* value, u32 size);
-s64 get_socket_option(int fd, OptionName option, void* value, u32 size);
+s64 get_socket_option(System& system, int fd, OptionName option, void* value, u32 size);
 // Of a socket that is followed. What is set of one that nobody has accepted becomes the real one's when it is.
 s64 set_socket_option(System& system, FollowedSocket& socket, OptionName option, const void* value, u32 size);
 s64 get_socket_option(System& system, FollowedSocket& socket, OptionName option, void* value, u32 size);
