@@ -24,6 +24,9 @@ Result<std::unique_ptr<IterSubject>> sk_storage_subject(const IterRequest& reque
 Result<std::unique_ptr<IterSubject>> tcp_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> udp_subject(const IterRequest& request);
 Result<std::unique_ptr<IterSubject>> unix_subject(const IterRequest& request);
+// network_targets.cc
+Result<std::unique_ptr<IterSubject>> netlink_subject(const IterRequest& request);
+Result<std::unique_ptr<IterSubject>> ipv6_route_subject(const IterRequest& request);
 // ksym.cc
 Result<std::unique_ptr<IterSubject>> ksym_subject(const IterRequest& request);
 

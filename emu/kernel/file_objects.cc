@@ -352,6 +352,8 @@ KernelObject FileObjects::file(const FileFacts& facts) {
   const u64 mode = file.address("f_mode");
   const u32 created = mode ? load<u32>(reinterpret_cast<const void*>(mode)) & kModeCreated : 0;
   file.set("f_mode", file_mode(facts, operations) | created);
+  if (S_ISSOCK(facts.inode.mode) && !(facts.flags & O_PATH) && socket_of)
+    file.set("private_data", socket_of(facts.tgid, facts.fd));
   file.set("f_pos", facts.pos);
   file.set("f_count", s64{1});
   return file;

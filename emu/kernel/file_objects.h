@@ -19,6 +19,9 @@ class FileObjects {
   FileObjects(ObjectSpace& space, const Mounts& mounts, AddressOf address_of)
       : space_(space), mounts_(mounts), address_of_(std::move(address_of)) {}
 
+  // The struct socket behind a descriptor of a process, 0: nobody may look; unset: sockets are not known.
+  std::function<u64(pid_t tgid, int fd)> socket_of;
+
   // struct file, with what hangs on it.
   KernelObject file(const FileFacts& file);
   // The same while it is about to be opened (f_flags and f_mode are what was asked for), or when it is asked whether it

@@ -84,7 +84,7 @@ SocketMaps::SocketMaps(Arena& arena, Host& host, Sockets& sockets, IdSpace<MapOb
       host_(host),
       sockets_(sockets),
       maps_(maps),
-      services_{.self = this, .as_kind = as_kind, .put = put_of_program, .erase = erase_of_program} {}
+      services_{.self = this, .as_kind = as_kind, .put = put_of_program, .erase = erase_of_program, .of_file = of_file} {}
 
 Result<std::shared_ptr<HeldSocket>> SocketMaps::hold(const SocketRef& socket) {
   std::erase_if(held_, [](const auto& entry) { return entry.second.expired(); });
@@ -236,6 +236,10 @@ SocketRef SocketMaps::seen_at(u64 address) {
     if (held && held->runtime_address() == address) return held->socket();
   }
   return sockets_.at(address);
+}
+
+u64 SocketMaps::of_file(void* self, u64 file) {
+  return static_cast<SocketMaps*>(self)->sockets_.objects().of_file(file);
 }
 
 u64 SocketMaps::as_kind(void* self, u64 sock, SockKind kind) {

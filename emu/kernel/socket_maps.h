@@ -44,6 +44,7 @@ class SocketMaps {
   Result<void> store(MapObject& map, const void* key, std::shared_ptr<HeldSocket> socket, u64 flags);
   void let_go(MapObject& map, const void* key, u64 address);
   static u64 as_kind(void* self, u64 sock, SockKind kind);
+  static u64 of_file(void* self, u64 file);
   static s64 put_of_program(void* self, Map* map, const void* key, u64 sock, u64 flags);
   static s64 erase_of_program(void* self, Map* map, const void* key);
   SocketRef seen_at(u64 address);

@@ -29,6 +29,8 @@ constexpr Kind kKinds[] = {
     {AF_UNIX, SOCK_STREAM, "unix_sock", "unix_stream_proto", "unix_stream_ops"},
     {AF_UNIX, SOCK_DGRAM, "unix_sock", "unix_dgram_proto", "unix_dgram_ops"},
     {AF_UNIX, SOCK_SEQPACKET, "unix_sock", "unix_dgram_proto", "unix_seqpacket_ops"},
+    {AF_NETLINK, SOCK_RAW, "netlink_sock", "netlink_proto", "netlink_ops"},
+    {AF_NETLINK, SOCK_DGRAM, "netlink_sock", "netlink_proto", "netlink_ops"},
 };
 
 constexpr Kind kOther{0, 0, "sock", nullptr, nullptr};
@@ -111,6 +113,17 @@ KernelObject SocketObjects::sock(const SocketFacts& facts) {
 u64 SocketObjects::cookie_at(u64 address) const {
   const u64 at = KernelObject(address, space_.structure("sock")).address("__sk_common.skc_cookie");
   return at && space_.holds(at, sizeof(u64)) ? load<u64>(reinterpret_cast<const void*>(at)) : 0;
+}
+
+u64 SocketObjects::of_file(u64 address) const {
+  const KernelStruct& type = space_.structure("file");
+  if (!space_.holds(address, type.size())) return 0;
+  const KernelObject file(address, type);
+  const auto word = [&](const char* member) {
+    const u64 at = file.address(member);
+    return at ? load<u64>(reinterpret_cast<const void*>(at)) : 0;
+  };
+  return word("f_op") == symbol("socket_file_ops") ? word("private_data") : 0;
 }
 
 void SocketObjects::fill_common(const KernelObject& sock, const SocketFacts& facts) {

@@ -23,6 +23,8 @@ class SocketObjects {
   KernelObject net(u32 inode);
   // The cookie of the socket whose struct sock is at an address of the arena; 0: there is none.
   u64 cookie_at(u64 address) const;
+  // The struct socket behind the struct file at an address of the arena; 0: it is none of a socket.
+  u64 of_file(u64 file) const;
   // The same object seen as another of the structs that begin where it begins: "inet_sock", "tcp_sock".
   KernelObject view(const KernelObject& sock, std::string_view structure) const {
     return KernelObject(sock.address(), space_.structure(structure));

@@ -73,6 +73,8 @@ struct TreeSocketServices {
   u64 (*as_kind)(void* self, u64 sock, SockKind kind);
   s64 (*put)(void* self, Map* map, const void* key, u64 sock, u64 flags);
   s64 (*erase)(void* self, Map* map, const void* key);
+  // The struct socket behind a struct file, 0: it is none of a socket (kernel: sock_from_file).
+  u64 (*of_file)(void* self, u64 file);
 };
 
 // Sockets that programs look for (kernel: __bpf_skc_lookup): a RunSock, 0 for none. `tuple` is that part of a struct

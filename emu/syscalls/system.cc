@@ -231,6 +231,11 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .switches = &s.event_switches},
       std::move(outlets));
   s.probes->sockets().cgroup_of = [&s](u64 inode) { return s.cgroups.of_socket(inode); };
+  s.objects->files.socket_of = [&s](pid_t tgid, int fd) -> u64 {
+    Task* const task = s.host.find_task(tgid);
+    const SocketRef socket = task ? s.probes->sockets().behind(*task, fd) : nullptr;
+    return socket ? s.probes->sockets().socket(*socket).address() : 0;
+  };
   s.cgroup_lsm = std::make_unique<CgroupLsm>(s);
   s.timers = std::make_unique<BpfTimers>(
       s.probes->runner(), host, [&s](u32 id) { return s.maps.find(id); }, [&s](u32 id) { return s.programs.find(id); });

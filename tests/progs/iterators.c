@@ -4,6 +4,7 @@
 #include "kernel_btf.h"
 
 #include <arpa/inet.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -291,6 +292,76 @@ static void check_sockets(void) {
   close(link), close(program);
 }
 
+// Sockets of netlink, those of the kernel among them, and routes: as many as /proc shows.
+static void check_network(void) {
+  const int ports = load_lines("netlink", (struct place){8, kNothing, btf_offset("netlink_sock", "portid")}, 0);
+  const int own = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), link = make_link(ports, NULL, 0);
+  struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_pid = 0x40000000u + (uint32_t)getpid()};
+  CHECK(link >= 0 && bind(own, (void*)&name, sizeof name) == 0);
+  CHECK(lines_with(walk(link, sizeof text), name.nl_pid) == 1);
+  CHECK(lines_with(walk(link, 9), name.nl_pid) == 1);
+  CHECK(lines_with(walk(link, sizeof text), 0) > 0);
+  close(own);
+  CHECK(lines_with(walk(link, sizeof text), name.nl_pid) == 0);
+  close(link), close(ports);
+
+  const int metrics = load_lines("ipv6_route", (struct place){8, kNothing, btf_offset("fib6_info", "fib6_metric")}, 0);
+  const int routes = make_link(metrics, NULL, 0);
+  const ssize_t size = walk(routes, sizeof text);
+  FILE* const table = fopen("/proc/net/ipv6_route", "r");
+  const struct line* line = (const void*)text;
+  char row[256];
+  while (table && fgets(row, sizeof row, table)) {
+    unsigned metric = 0;
+    CHECK(sscanf(row, "%*s %*s %*s %*s %*s %x", &metric) == 1);
+    CHECK((const char*)line < text + size && line->value == metric);
+    ++line;
+  }
+  CHECK((const char*)(line + 1) == text + size && line->value == ~(uint64_t)0);
+  if (table) fclose(table);
+  close(routes), close(metrics);
+}
+
+// Which files are sockets, and in which state.
+static void check_socket_files(void) {
+  const struct bpf_insn code[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1},
+      {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 6, .off = 24},  // file
+      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 1, .off = 12},
+      {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_from_file},
+      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 10},
+      {.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 3, .src_reg = 0, .off = (short)btf_offset("socket", "state")},
+      {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 3, .off = -8},
+      {.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 3, .src_reg = 6, .off = 16},  // fd
+      {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 3, .off = -16},
+      {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 6, .off = 0},
+      {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1, .off = 0},  // seq
+      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+      {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -16},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 16},
+      {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
+      {.code = BPF_JMP | BPF_EXIT},
+  };
+  const int program = load("task_file", code, LENGTH(code));
+  union bpf_iter_link_info info = {.task = {.pid = (uint32_t)getpid()}};
+  const int link = make_link(program, &info, sizeof info);
+  int both[2];
+  CHECK(link >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, both) == 0);
+  const int alone = socket(AF_INET, SOCK_STREAM, 0), named = open("/tmp", O_PATH);
+  const ssize_t size = walk(link, sizeof text);
+  enum { kUnconnected = 1, kConnected = 3 };
+  int seen = 0;
+  for (const struct line* line = (const void*)text; (const char*)line < text + size; ++line) {
+    const int fd = (int)line->number;
+    CHECK(fd != link && fd != named && fd != program);
+    if (fd == both[0] || fd == both[1]) seen += line->value == kConnected;
+    if (fd == alone) seen += line->value == kUnconnected;
+  }
+  CHECK(seen == 3);
+  close(both[0]), close(both[1]), close(alone), close(named), close(link), close(program);
+}
+
 // The files of a process: each descriptor once, for its threads share them.
 static void check_descriptors(int map) {
   union bpf_iter_link_info info = {.task = {.pid = (uint32_t)getpid()}};
@@ -400,6 +471,8 @@ int main(void) {
   check_tasks();
   check_descriptors(map);
   check_sockets();
+  check_network();
+  check_socket_files();
   check_files(map);
   check_errors(map);
   return 0;

@@ -121,6 +121,12 @@ HELPER(help_skc_to_mptcp_sock) {
   return as_kind(run, r1, SockKind::kMptcp);
 }
 
+// (struct file *)
+HELPER(help_sock_from_file) {
+  const TreeSocketServices* sockets = run->env->sockets;
+  return sockets && r1 ? sockets->of_file(sockets->self, r1) : 0;
+}
+
 // The value that belongs to the program's cgroup (kernel: bpf_get_local_storage).
 HELPER(help_get_local_storage) {
   return run->cgroup_storage[map_at(r1).type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE];
