@@ -246,6 +246,21 @@ void pass_exit(Occasion& occasion) {
   Scheduler(occasion).ended();
 }
 
+void pass_release(Occasion& occasion, u64 task_struct) {
+  occasion.enter(Hook::exit_creds, [&](Arguments& a) { a[0] = task_struct; }).leave(0);
+}
+
+void pass_attaching(Occasion& occasion, const std::function<u64()>& cgroup, pid_t leader) {
+  occasion
+      .enter(Hook::cgroup_attach_task,
+             [&](Arguments& a) {
+               a.lazily(0, cgroup);
+               a.lazily(1, [&] { return occasion.services().task_struct(leader); });
+               a[2] = 1;  // all its threads
+             })
+      .leave(0);
+}
+
 // Signals that the kernel sends by do_send_sig_info; faults, children's ends and timers of processes go other ways.
 static bool is_sent(const GeneratedSignal& signal) {
   if (signal.origin == SignalOrigin::kFault || signal.origin == SignalOrigin::kExit ||

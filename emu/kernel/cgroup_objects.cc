@@ -24,4 +24,13 @@ KernelObject cgroup_object(ObjectSpace& space, const Cgroup& of) {
   return cgroup;
 }
 
+u64 cgroup_id_at(ObjectSpace& space, u64 address) {
+  const auto word = [&](u64 object, const char* structure, const char* member) -> u64 {
+    const KernelStruct& type = space.structure(structure);
+    const u64 at = space.holds(object, type.size()) ? KernelObject(object, type).address(member) : 0;
+    return at ? load<u64>(reinterpret_cast<const void*>(at)) : 0;
+  };
+  return word(word(address, "cgroup", "kn"), "kernfs_node", "id");
+}
+
 }  // namespace bpfemu

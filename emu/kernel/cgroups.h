@@ -55,6 +55,8 @@ class Cgroups {
 
   // Called when one has been removed, before its folder goes.
   std::function<void(Cgroup&)> removed;
+  // A process is about to come into a cgroup, because `writer` has written its number there.
+  std::function<void(Task& writer, const Cgroup& to, pid_t tgid)> attaching;
   // A process has come into a cgroup below the root.
   std::function<void(Task&)> entered;
 

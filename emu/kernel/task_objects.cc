@@ -98,12 +98,14 @@ std::optional<TaskObjects::Known> TaskObjects::task_at(u64 address) {
   const KernelStruct& type = space_.structure("task_struct");
   const auto pid = type.offset("pid"), tgid = type.offset("tgid");
   if (!pid || !tgid) return std::nullopt;
-  // The address is one that a program was given; that a task is there says the block that has it.
-  const auto block = std::ranges::find_if(blocks_, [&](const auto& each) { return each.second.task.address() == address; });
-  if (block == blocks_.end()) return std::nullopt;
+  if (!space_.holds(address, type.size())) return std::nullopt;
   const auto* task = reinterpret_cast<const u8*>(address);
+  // The address is one that a program was given; that a task is there says the block that has it.
+  const auto block = blocks_.find(load<pid_t>(task + *pid));
+  if (block == blocks_.end() || block->second.task.address() != address) return std::nullopt;
   const auto mm = type.offset("mm");
-  return Known{load<pid_t>(task + *pid), load<pid_t>(task + *tgid), mm ? load<u64>(task + *mm) : 0};
+  return Known{load<pid_t>(task + *pid), load<pid_t>(task + *tgid), mm ? load<u64>(task + *mm) : 0,
+               block->second.ended};
 }
 
 u64 TaskObjects::show_registers(u64 address, const PtRegs& regs) {

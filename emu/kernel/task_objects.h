@@ -42,6 +42,7 @@ class TaskObjects {
   struct Known {
     pid_t tid = 0, tgid = 0;
     u64 mm = 0;
+    bool ended = false;  // nobody can find the thread any more
   };
   std::optional<Known> task_at(u64 address);
   // struct pt_regs of the task whose task_struct is at `address`: its own address, 0: no memory.

@@ -321,6 +321,7 @@ void Probes::task_exiting(Task& task, int status) {
   sideband_.exiting(task);
   for_each_perf_event([&](PerfEvent& each) { each.task_exiting(task); });
   pass_exit(occasion);
+  if (occasion.awaited(Hook::exit_creds)) ending_[task.tid()] = services_.task_struct(task.tid());
   close_sockets_at_exit(occasion);
   if (parts_.socket_ops && task.tid() == task.tgid()) parts_.socket_ops->process_ends(task);
   if (tracer_) tracer_->exited(task.tid());
@@ -339,6 +340,10 @@ void Probes::task_gone(pid_t tid) {
   sleepers_.forget(tid);
   (void)thread_words_.take(tid);
   runner_.forget(tid);
+  const auto ending = ending_.extract(tid);
+  if (!ending || !ending.mapped()) return;
+  Occasion occasion(*this, services_, Event{});
+  pass_release(occasion, ending.mapped());
 }
 
 void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {

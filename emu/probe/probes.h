@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "emu/abi/pt_regs.h"
@@ -160,6 +161,7 @@ class Probes : public EventSink, public HookSink {
   u32 held_ = 0;                   // who makes many changes at once
   u64 changes_ = 0;                // how often points or their programs did
   std::map<std::pair<pid_t, Sites::Id>, u64> entered_at_;  // where threads entered functions whose returns are awaited
+  std::unordered_map<pid_t, u64> ending_;  // task_structs of threads that have exited, while somebody waits for their release
   std::set<Point*> targeted_;  // uprobes that concern the address spaces of certain tasks
   std::multiset<std::pair<std::string_view, Listener>> listeners_;
   PerfSideband sideband_{*this};

@@ -193,6 +193,18 @@ struct RunScopeEnv {
     auto& find = scope_of(self).runner().outlets_.at_kernel_address;
     return find ? find(address, size) : 0;
   }
+  static void cgroup_updated(void* self, u64 cgroup, u32 cpu) {
+    auto& updated = scope_of(self).runner().outlets_.cgroup_updated;
+    if (updated) updated(cgroup, cpu);
+  }
+  static void cgroup_flush(void* self, Run* run, u64 cgroup) {
+    auto& flush = scope_of(self).runner().outlets_.cgroup_flush;
+    if (flush) flush(*run, cgroup);
+  }
+  static bool task_ended(void* self, u64 task) {
+    auto& ended = scope_of(self).runner().outlets_.task_ended;
+    return ended && ended(task);
+  }
   static s64 copy_task(void* self, u64 address_of_task, void* to, u64 address, u64 size) {
     Runner& runner = scope_of(self).runner();
     const pid_t tid = runner.outlets_.thread_at ? runner.outlets_.thread_at(address_of_task) : 0;
@@ -350,6 +362,9 @@ struct RunScopeEnv {
             .function_entered = function_entered,
             .function_left = function_left,
             .build_ids = build_ids,
+            .cgroup_updated = cgroup_updated,
+            .cgroup_flush = cgroup_flush,
+            .task_ended = task_ended,
             .packet_of = packet_of};
   }
 };

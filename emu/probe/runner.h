@@ -52,6 +52,9 @@ struct Outlets {
   std::function<u64(u64)> kernel_address;                    // where kallsyms shows program code that lies in the arena
   std::function<u64(const std::string& name)> symbol;        // kallsyms_lookup_name, 0: there is none
   std::function<pid_t(u64 task)> thread_at;                  // whose task_struct is there, 0: nobody's
+  std::function<void(u64 cgroup, u32 cpu)> cgroup_updated;   // Env::cgroup_updated
+  std::function<void(Run& run, u64 cgroup)> cgroup_flush;
+  std::function<bool(u64 task)> task_ended;                  // Env::task_ended
   std::function<u64(u64 task, u64 address)> find_vma;        // arena address of the vm_area_struct, 0: none
   std::function<u64(u64 task, const PtRegs&)> task_regs;     // arena address of the task's pt_regs, 0: no memory
   // What a perf event that has `state` counted; kernel errno values as of perf_event_read_local.

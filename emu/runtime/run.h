@@ -146,6 +146,11 @@ struct Env {
   void (*function_left)(void* self, Run* run, const RuntimeCall* call, u64 result) = nullptr;
   // struct bpf_stack_build_id at `to` for each address of the task's code; null: nobody knows them.
   void (*build_ids)(void* self, Run* run, const u64* ips, u32 count, void* to) = nullptr;
+  // Statistics of the cgroup whose struct is at an address (kernel: cgroup_rstat_updated, cgroup_rstat_flush).
+  void (*cgroup_updated)(void* self, u64 cgroup, u32 cpu) = nullptr;
+  void (*cgroup_flush)(void* self, Run* run, u64 cgroup) = nullptr;
+  // Has the last user of a task_struct gone (kernel: its usage is 0)?
+  bool (*task_ended)(void* self, u64 task) = nullptr;
   u64 (*packet_of)(void* self, u64 object) = nullptr;  // the RunSkb or RunXdp that a struct sk_buff or xdp_buff shows, 0: none
 };
 

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "emu/kernel/cgroup_objects.h"
+#include "emu/runtime/passing.h"
 #include "emu/syscalls/attachment.h"
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/cgroup_lsm.h"
@@ -123,6 +125,18 @@ Result<u64> query_cgroup(BpfCall& call) {
   // Kernel: bpf_prog_array_copy_to_user says ENOSPC itself; of what is attached it is kept.
   if (!fits) return fail(ENOSPC);
   return 0;
+}
+
+void flush_cgroup_stats(System& system, Run& run, u64 cgroup) {
+  ObjectSpace& space = *system.object_space;
+  const auto top = system.cgroups.find(cgroup_id_at(space, cgroup));
+  if (!top) return;
+  for (u32 cpu = 0; cpu < run.cpus; ++cpu) {
+    for (const auto& each : system.cgroup_stats.take(*top, cpu)) {
+      const u64 parent = each->parent() ? cgroup_object(space, *each->parent()).address() : 0;
+      RuntimePassing(&run, RuntimeFunction::bpf_rstat_flush, cgroup_object(space, *each).address(), parent, cpu).leave(u64{0});
+    }
+  }
 }
 
 }  // namespace bpfemu

@@ -15,4 +15,8 @@ Result<u64> attach_cgroup(BpfCall& call, std::shared_ptr<Program> program);
 Result<u64> detach_cgroup(BpfCall& call, const AttachType& type);
 Result<u64> query_cgroup(BpfCall& call);
 
+// Programs are told, in the midst of one that runs, of what the cgroup whose struct is at `cgroup` and those below it have
+// gathered (kernel: cgroup_rstat_flush).
+void flush_cgroup_stats(System& system, Run& run, u64 cgroup);
+
 }  // namespace bpfemu

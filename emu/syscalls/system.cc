@@ -12,12 +12,15 @@
 
 #include "emu/btf/btf_show.h"
 #include "emu/hook/binprm.h"
+#include "emu/hook/life.h"
+#include "emu/kernel/cgroup_objects.h"
 #include "emu/kernel/file_hash.h"
 #include "emu/kernel/load_average.h"
 #include "emu/kernel/packet_objects.h"
 #include "emu/probe/perf_local.h"
 #include "emu/runtime/perf_ring.h"
 #include "emu/syscalls/bpf.h"
+#include "emu/syscalls/bpf_cgroup.h"
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/cgroup_lsm.h"
@@ -190,6 +193,14 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
     const auto known = s.objects->tasks.task_at(task);
     return known ? known->tid : 0;
   };
+  outlets.cgroup_updated = [&s](u64 cgroup, u32 cpu) {
+    s.cgroup_stats.updated(s.cgroups.find(cgroup_id_at(*s.object_space, cgroup)), cpu);
+  };
+  outlets.cgroup_flush = [&s](Run& run, u64 cgroup) { flush_cgroup_stats(s, run, cgroup); };
+  outlets.task_ended = [&s](u64 task) {
+    const auto known = s.objects->tasks.task_at(task);
+    return known && known->ended;
+  };
   outlets.find_vma = [&s](u64 task, u64 address) -> u64 {
     const auto known = s.objects->tasks.task_at(task);
     return known && known->mm ? s.objects->memory.area(known->tgid, known->mm, address).address() : 0;
@@ -269,6 +280,11 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.quiet_paths = std::make_unique<QuietPaths>(s);
   s.host_paths.forgotten = [&s] { s.quiet_paths->forget(); };
+  s.cgroups.attaching = [&s](Task& writer, const Cgroup& to, pid_t leader) {
+    s.probes->pass(writer, [&](Occasion& occasion) {
+      pass_attaching(occasion, [&] { return cgroup_object(*s.object_space, to).address(); }, leader);
+    });
+  };
   s.cgroups.entered = [&s](Task& task) { watch_sockets(s, task); };
   s.cgroups.removed = [&s](Cgroup& cgroup) {
     release_programs(cgroup);

@@ -10,6 +10,7 @@
 #include "emu/bpf/link.h"
 #include "emu/bpf/map_object.h"
 #include "emu/bpf/program.h"
+#include "emu/kernel/cgroup_stats.h"
 #include "emu/kernel/cgroups.h"
 #include "emu/kernel/congestion_controls.h"
 #include "emu/kernel/d_path.h"
@@ -79,6 +80,7 @@ class System {
   KernelData kernel;
   DynamicEvents dynamic_events;                      // kprobe_events, uprobe_events, error_log
   Cgroups cgroups;
+  CgroupStats cgroup_stats;
   EventSwitches event_switches;                      // which events the trace buffer records
   TraceOptions trace_options;
   TraceLog trace_log;                                // trace and trace_pipe

@@ -59,7 +59,9 @@ Result<pid_t> process_named(const Context& at, std::string_view text) {
 }
 
 Result<void> move_process(const Context& at, std::string_view text) {
-  return at.world.cgroups.move(TRY(process_named(at, text)), at.cgroup);
+  const pid_t tgid = TRY(process_named(at, text));
+  if (!at.cgroup->dead && at.world.cgroups.attaching) at.world.cgroups.attaching(*at.task, *at.cgroup, tgid);
+  return at.world.cgroups.move(tgid, at.cgroup);
 }
 
 // A thread stays where the rest of its process is, since no cgroup is threaded (kernel: cgroup_attach_permissions).

@@ -113,6 +113,17 @@ HELPER(help_get_netns_cookie) {
   return cookie;
 }
 
+// (struct cgroup *, int cpu)
+HELPER(kfunc_cgroup_rstat_updated) {
+  if (run->env->cgroup_updated && low32(r2) < run->cpus) run->env->cgroup_updated(run->env->self, r1, low32(r2));
+  return 0;
+}
+
+HELPER(kfunc_cgroup_rstat_flush) {
+  if (run->env->cgroup_flush) run->env->cgroup_flush(run->env->self, run, r1);
+  return 0;
+}
+
 // Kernel: bpf_sk_storage_get. Sockets go by their cookies; those of test runs have none.
 HELPER(help_sk_storage_get) {
   if (!r2 || (r4 & ~u64{BPF_SK_STORAGE_GET_F_CREATE})) return 0;

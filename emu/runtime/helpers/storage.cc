@@ -61,7 +61,10 @@ HELPER(help_inode_storage_delete) {
 
 HELPER(help_task_storage_get) {
   const TaskStorage storage(run);
-  return storage.busy() ? 0 : get(run, map_at(r1), r2, r3, r4);
+  if (storage.busy()) return 0;
+  // A task without users gets no value any more.
+  const bool ended = r2 && r4 == BPF_LOCAL_STORAGE_GET_F_CREATE && run->env->task_ended && run->env->task_ended(run->env->self, r2);
+  return get(run, map_at(r1), r2, r3, ended ? 0 : r4);
 }
 HELPER(help_task_storage_delete) {
   const TaskStorage storage(run);

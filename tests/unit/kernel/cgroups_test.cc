@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "emu/kernel/cgroup_stats.h"
 #include "emu/kernel/cgroups.h"
 
 #include <catch2/catch.hpp>
@@ -30,6 +31,23 @@ std::shared_ptr<Program> program() {
 
 int error_of(const Result<void>& result) {
   return result ? 0 : result.error().value;
+}
+
+TEST_CASE("statistics of cgroups go up from the newest leaf") {
+  World w;
+  const auto& root = w.cgroups.root();
+  const auto a = w.make(root, "a"), b = w.make(a, "b"), c = w.make(a, "c"), d = w.make(root, "d");
+  CgroupStats stats;
+  using Order = std::vector<std::shared_ptr<Cgroup>>;
+  CHECK(stats.take(*root, 0).empty());
+  for (const auto& each : {b, d, c, b}) stats.updated(each, 0);
+  stats.updated(d, 1);
+  CHECK(stats.take(*b, 0) == Order{b});
+  CHECK(stats.take(*b, 0).empty());
+  CHECK(stats.take(*root, 0) == Order{d, c, a, root});
+  CHECK(stats.take(*root, 1) == Order{d, root});
+  stats.updated(nullptr, 0);
+  CHECK(stats.take(*root, 0).empty());
 }
 
 TEST_CASE("cgroups have names, numbers and ancestors") {
