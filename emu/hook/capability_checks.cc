@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/hook/capability_checks.h"
 
+#include <cstring>
+
 #include "emu/hook/open_file.h"
 
 namespace bpfemu {
@@ -13,7 +15,21 @@ u64 cred_of_caller(Transit& call) {
   return cred ? load<u64>(reinterpret_cast<const void*>(cred)) : 0;
 }
 
+// kernel: prepare_creds
+u64 copied_cred(Transit& call) {
+  const u64 own = cred_of_caller(call);
+  const KernelObject copy = local(call, "cred");
+  if (own && copy)
+    std::memcpy(reinterpret_cast<void*>(copy.address()), reinterpret_cast<const void*>(own),
+                call.services().objects.structure("cred").size());
+  return copy.address();
+}
+
 }  // namespace
+
+void pass_new_user_namespace(Transit& call) {
+  call.ask(Hook::security_create_user_ns, [&](Arguments& a) { a.lazily(0, [&] { return copied_cred(call); }); });
+}
 
 bool pass_capable(Transit& call, u32 capability, CapabilityOption option) {
   auto arguments = [&](Arguments& a) {

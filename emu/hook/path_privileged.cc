@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "emu/base/proc_files.h"
 #include "emu/hook/capability_checks.h"
 #include "emu/hook/paths.h"
 
@@ -116,6 +117,18 @@ void set_time(Transit& call) {
   if (!clock || call.arg(0) == CLOCK_REALTIME) pass_capable(call, CAP_SYS_TIME);
 }
 
+// kernel: check_unshare_flags
+bool has_siblings(Transit& call) {
+  return status_field(read_proc(call.task().tid(), "status").value_or(""), "Threads", 10) > 1;
+}
+
+// kernel: ksys_unshare
+void leave_user_namespace(Transit& call) {
+  const Hook hook = Hook::security_create_user_ns;
+  if (!(call.arg(0) & CLONE_NEWUSER) || !(call.awaited(hook) || call.decided(hook))) return;
+  if (!has_siblings(call)) pass_new_user_namespace(call);
+}
+
 // kernel: copy_namespaces, unshare_nsproxy_namespaces
 void make_namespaces(Transit& call, u64 flags) {
   constexpr u64 kSpaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
@@ -193,7 +206,7 @@ void pass_own_checks(Transit& call) {
     case SYS_clock_settime:
     case SYS_adjtimex:
     case SYS_clock_adjtime: set_time(call); break;
-    case SYS_unshare:
+    case SYS_unshare: leave_user_namespace(call); [[fallthrough]];
     case SYS_clone: make_namespaces(call, call.arg(0)); break;
     case SYS_kill:
     case SYS_tkill:

@@ -141,6 +141,7 @@ Path making_task(Transit& call) {
   const bool possible = is_possible(flags);
   const Passing kernel_clone =
       call.enter(Hook::kernel_clone, [&](Arguments& a) { a.lazily(0, [&] { return clone_arguments(call, flags); }); });
+  if (possible && flags & CLONE_NEWUSER) pass_new_user_namespace(call);
   if (possible) {
     call.enter(Hook::sched_fork,
                [&](Arguments& a) {

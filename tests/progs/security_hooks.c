@@ -398,6 +398,24 @@ static void refused(void) {
   close(d.map);
 }
 
+// In a process of its own, which then has another user namespace; where that is nobody's to make, nobody is asked.
+static void user_namespaces(void) {
+  pid_t child = fork();
+  if (child == 0) _exit(unshare(CLONE_NEWUSER) != 0);
+  if (ended(child) != 0) return;
+  fflush(stdout);
+  child = fork();
+  if (child == 0) {
+    char before[64] = "", after[64] = "";
+    CHECK(readlink("/proc/self/ns/user", before, sizeof before - 1) > 0);
+    DENY("userns_create", unshare(CLONE_NEWUSER),
+         readlink("/proc/self/ns/user", after, sizeof after - 1) > 0 && strcmp(before, after) == 0);
+    fflush(stdout);
+    _exit(0);
+  }
+  CHECK(ended(child) == 0);
+}
+
 int main(void) {
   char folder[] = "/tmp/security_hooks.XXXXXX";
   CHECK(mkdtemp(folder) && chdir(folder) == 0);
@@ -410,6 +428,7 @@ int main(void) {
   bpf_itself();
   modified();
   several();
+  user_namespaces();
   unasked();
   executions();
   refused();
