@@ -9,6 +9,12 @@
 namespace bpfemu {
 
 Result<u32> CgroupLsm::place_of(u32 btf_id) {
+  let_go_unused();
+  const auto known = find(btf_id);
+  return known ? known : find(0);
+}
+
+Result<u32> CgroupLsm::find(u32 btf_id) const {
   const auto hook = std::ranges::find(hooks_, btf_id, &Hook::btf_id);
   if (hook == hooks_.end()) return fail(EINVAL);
   return kLsmPlaces + static_cast<u32>(hook - hooks_.begin());
@@ -21,8 +27,8 @@ void CgroupLsm::let_go_unused() {
 
 Result<u32> CgroupLsm::place_for(const Program& program) {
   let_go_unused();
-  if (auto known = place_of(program.attach_btf_id)) return known;
-  const u32 place = TRY(place_of(0));
+  if (auto known = find(program.attach_btf_id)) return known;
+  const u32 place = TRY(find(0));
   auto where = TRY(trampoline_place(*system_.probes, program));
   if (!where) return fail(EOPNOTSUPP);
   where->runs = [this, place](RunScope& scope, const Event& event, void* context) -> u64 {

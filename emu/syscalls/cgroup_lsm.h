@@ -18,7 +18,7 @@ class CgroupLsm {
   // The place among a cgroup's programs for those of the program's hook, which calls them from now on: EINVAL, so many
   // hooks have programs already; ENOTSUPP; EOPNOTSUPP, the hook is not modelled.
   Result<u32> place_for(const Program& program);
-  // The same for those that are there already (kernel: bpf_cgroup_atype_find).
+  // The place where those of the hook are already, else one where none are (kernel: bpf_cgroup_atype_find). EINVAL.
   Result<u32> place_of(u32 btf_id);
 
  private:
@@ -26,6 +26,7 @@ class CgroupLsm {
     u32 btf_id = 0;  // 0: none
     std::unique_ptr<Point> point;
   };
+  Result<u32> find(u32 btf_id) const;
   void let_go_unused();
 
   System& system_;
