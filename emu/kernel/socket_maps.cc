@@ -109,6 +109,7 @@ Result<SocketRef> SocketMaps::behind(Task& task, u64 fd) {
 
 Result<void> SocketMaps::put(Task& task, MapObject& map, const void* key, u64 fd, u64 flags) {
   if (map.map().type == BPF_MAP_TYPE_REUSEPORT_SOCKARRAY) return put_reuseport(task, map, key, fd, flags);
+  if (map.map().type == BPF_MAP_TYPE_XSKMAP) return refuse_xsk(task, map, key, fd, flags);
   return put(map, key, TRY(behind(task, fd)), flags);
 }
 
@@ -121,6 +122,15 @@ Result<void> SocketMaps::put(MapObject& map, const void* key, const SocketRef& s
   if (conflicts(map, *held)) return fail(EBUSY);
   for (const auto& [type, program] : map.socket_programs) held->programs[type] = program;
   return store(map, key, std::move(held), flags);
+}
+
+// Sockets of AF_XDP are not modelled: all others are refused (kernel: xsk_map_update_elem).
+Result<void> SocketMaps::refuse_xsk(Task& task, const MapObject& map, const void* key, u64 fd, u64 flags) {
+  if (flags > BPF_EXIST) return fail(EINVAL);
+  if (load<u32>(key) >= map.map().max_entries) return fail(E2BIG);
+  if (fd > 0x7fffffff) return fail(EBADF);
+  TRY(behind(task, fd));
+  return fail(EOPNOTSUPP);
 }
 
 // Kernel: bpf_fd_reuseport_array_update_elem.

@@ -40,6 +40,7 @@ class SocketMaps {
  private:
   Result<void> put(MapObject& map, const void* key, const SocketRef& socket, u64 flags);
   Result<void> put_reuseport(Task& task, MapObject& map, const void* key, u64 fd, u64 flags);
+  Result<void> refuse_xsk(Task& task, const MapObject& map, const void* key, u64 fd, u64 flags);
   Result<SocketRef> behind(Task& task, u64 fd);
   Result<void> store(MapObject& map, const void* key, std::shared_ptr<HeldSocket> socket, u64 flags);
   void let_go(MapObject& map, const void* key, u64 address);

@@ -47,7 +47,7 @@ Result<void> read_element(BpfCall& call, MapObject& map, const void* given, std:
 Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void* given, const void* value, u64 flags) {
   u64 owner = 0;
   const void* key = TRY(key_of(call, map.map(), given, owner));
-  if (map.ops().elements == ElementKind::kSocket) {
+  if (map.ops().elements == ElementKind::kSocket || map.map().type == BPF_MAP_TYPE_XSKMAP) {
     const u64 fd = map.map().value_size == sizeof(u64) ? load<u64>(value) : load<u32>(value);
     return call.system.socket_maps->put(call.task, map, key, fd, flags);
   }

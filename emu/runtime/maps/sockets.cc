@@ -131,10 +131,6 @@ s64 erase(Run* run, Map& map, const void* key) {
 s64 erase_xsk(Run*, Map& map, const void* key) {
   return load<u32>(key) >= map.max_entries ? -EINVAL : 0;
 }
-s64 update_xsk(Run*, Map& map, const void* key, const void*, u64 flags) {
-  if (flags > BPF_EXIST) return -EINVAL;
-  return load<u32>(key) >= map.max_entries ? -E2BIG : -EOPNOTSUPP;
-}
 
 }  // namespace
 
@@ -169,7 +165,6 @@ const MapOps xskmap_ops = {.alloc_check = xskmap_alloc_check,
                            .erase = erase_xsk,
                            .get_next_key = array_get_next_key,
                            .copy_value = refuse_copy<-EOPNOTSUPP>,
-                           .update_value = update_xsk,
                            .btf = BtfRule::kNone};
 
 const MapOps reuseport_sockarray_ops = {.alloc_check = reuseport_alloc_check,
