@@ -39,7 +39,8 @@ class MapObject : public Object {
   std::string name;
   std::shared_ptr<const Btf> btf;
   u32 btf_key_type_id = 0, btf_value_type_id = 0, btf_vmlinux_value_type_id = 0;
-  std::optional<u32> spin_lock_offset, timer_offset;
+  // EINVAL: the value is no struct, or not described; ENOENT: it has none; E2BIG: several.
+  Result<u32> spin_lock_offset = fail(EINVAL), timer_offset = fail(EINVAL);
   std::vector<KptrField> kptrs;
   bool frozen = false;
   u32 writers = 0;                                   // writable mmaps (kernel: writecnt)

@@ -77,8 +77,8 @@ KernelObject BpfObjects::map(const MapObject& map, s64 owners) {
   object.set("map_flags", head.flags);
   object.set("id", map.id());
   object.set("numa_node", s32{-1});
-  object.set("spin_lock_off", map.spin_lock_offset ? static_cast<s32>(*map.spin_lock_offset) : s32{-EINVAL});
-  object.set("timer_off", map.timer_offset ? static_cast<s32>(*map.timer_offset) : s32{-EINVAL});
+  object.set("spin_lock_off", map.spin_lock_offset ? static_cast<s32>(*map.spin_lock_offset) : -map.spin_lock_offset.error().value);
+  object.set("timer_off", map.timer_offset ? static_cast<s32>(*map.timer_offset) : -map.timer_offset.error().value);
   object.set("btf_key_type_id", map.btf_key_type_id);
   object.set("btf_value_type_id", map.btf_value_type_id);
   object.set("btf_vmlinux_value_type_id", map.btf_vmlinux_value_type_id);

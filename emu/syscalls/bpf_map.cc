@@ -51,6 +51,7 @@ Result<std::shared_ptr<MapObject>> inner_template(BpfCall& call) {
   copy->btf = inner->btf;
   copy->btf_key_type_id = inner->btf_key_type_id;
   copy->btf_value_type_id = inner->btf_value_type_id;
+  copy->spin_lock_offset = inner->spin_lock_offset;  // only why there is none
   copy->timer_offset = inner->timer_offset;
   copy->kptrs = inner->kptrs;
   return copy;

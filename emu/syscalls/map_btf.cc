@@ -36,16 +36,17 @@ std::vector<Part> parts_of(const Btf& btf, const btf_type& type) {
   return parts;
 }
 
-// The offset of the one member that is `struct name` of `size` bytes (kernel: btf_find_field). None when there are
-// several or a misaligned one: the kernel then treats the value as having none.
-std::optional<u32> find_struct(const Btf& btf, const btf_type& value, std::string_view name, u32 size, u32 align) {
-  std::optional<u32> found;
+// The offset of the one member that is `struct name` of `size` bytes (kernel: btf_find_field). EINVAL: a misaligned one, or
+// the value cannot have any; ENOENT, E2BIG: there is none, there are several. The kernel then takes the value for one without.
+Result<u32> find_struct(const Btf& btf, const btf_type& value, std::string_view name, u32 size, u32 align) {
+  if (Btf::kind(value) != BTF_KIND_STRUCT && Btf::kind(value) != BTF_KIND_DATASEC) return fail(EINVAL);
+  Result<u32> found = fail(ENOENT);
   for (const Part& part : parts_of(btf, value)) {
     const btf_type* type = btf.type(part.type_id);
     if (!type || btf.type_name(part.type_id) != name || (part.size && part.size != size)) continue;
-    if (part.bit_offset % (align * 8) != 0) return std::nullopt;
+    if (part.bit_offset % (align * 8) != 0) return fail(EINVAL);
     if (Btf::kind(*type) != BTF_KIND_STRUCT || type->size != size) continue;
-    if (found) return std::nullopt;
+    if (found) return fail(E2BIG);
     found = part.bit_offset / 8;
   }
   return found;
@@ -90,11 +91,26 @@ std::vector<KptrField> find_kptrs(const Btf& btf, const btf_type& value, const s
   return fields.size() > kMaxKptrs ? std::vector<KptrField>() : fields;
 }
 
-bool is_u32(const Btf& btf, u32 id) {
+bool is_int(const Btf& btf, u32 id, u32 bits) {
   const btf_type* type = btf.type(id);
   if (!type || Btf::kind(*type) != BTF_KIND_INT) return false;
   u32 encoding = *reinterpret_cast<const u32*>(type + 1);
-  return BTF_INT_BITS(encoding) == 32 && BTF_INT_OFFSET(encoding) == 0;
+  return BTF_INT_BITS(encoding) == bits && BTF_INT_OFFSET(encoding) == 0;
+}
+bool is_u32(const Btf& btf, u32 id) { return is_int(btf, id, 32); }
+
+// struct bpf_cgroup_storage_key, or its first member alone (kernel: cgroup_storage_check_btf).
+bool is_cgroup_key(const Btf& btf, const btf_type* key, u32 id, u32 size) {
+  if (size == sizeof(u64)) return is_int(btf, id, 64);
+  if (!key || Btf::kind(*key) != BTF_KIND_STRUCT || Btf::vlen(*key) != 2) return false;
+  constexpr u32 kBits[] = {64, 32}, kOffsets[] = {0, 64};
+  for (u32 i = 0; i < 2; ++i) {
+    const btf_member& member = btf.members(*key)[i];
+    u32 type = 0;
+    if (!btf.skip_modifiers(member.type, &type) || !is_int(btf, type, kBits[i])) return false;
+    if (Btf::member_bit_offset(*key, member) != kOffsets[i]) return false;
+  }
+  return true;
 }
 
 // The type's own rule (kernel: map_check_btf of bpf_map_ops).
@@ -113,6 +129,7 @@ Result<void> check_type_rule(const MapObject& map, const Btf& btf, u32 key_id, c
       break;
     case BtfRule::kIntKey: good = key_id && is_u32(btf, resolved); break;
     case BtfRule::kNoKey: good = key_id == 0; break;
+    case BtfRule::kCgroupKey: good = is_cgroup_key(btf, key, resolved, map.map().key_size); break;
     case BtfRule::kStruct: good = key && Btf::kind(*key) == BTF_KIND_STRUCT; break;
   }
   return good ? Result<void>{} : fail(EINVAL);

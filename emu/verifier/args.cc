@@ -339,6 +339,13 @@ Check Checker::check_const_string(u32 number) {
   return {};
 }
 
+// The value of the map has no such field, or not one alone.
+Check Checker::no_field(const MapObject& map, Errno error, std::string_view name) {
+  if (error.value == E2BIG) return reject(EINVAL, "map '{}' has more than one 'struct {}'\n", map.name, name);
+  if (error.value == ENOENT) return reject(EINVAL, "map '{}' doesn't have 'struct {}'\n", map.name, name);
+  return reject(EINVAL, "map '{}' is not a struct type or {} is mangled\n", map.name, name);
+}
+
 Check Checker::check_spin_lock(u32 number, bool lock) {
   const Reg& r = reg(number);
   const MapObject& map = *r.map();
@@ -347,7 +354,7 @@ Check Checker::check_spin_lock(u32 number, bool lock) {
     return reject(EINVAL, "R{} doesn't have constant offset. bpf_spin_lock has to be at the constant offset\n", number);
   }
   if (!map.btf) return reject(EINVAL, "map '{}' has to have BTF in order to use bpf_spin_lock\n", map.name);
-  if (!map.spin_lock_offset) return reject(EINVAL, "map '{}' doesn't have 'struct bpf_spin_lock'\n", map.name);
+  if (!map.spin_lock_offset) return no_field(map, map.spin_lock_offset.error(), "bpf_spin_lock");
   if (*map.spin_lock_offset != at) {
     return reject(EINVAL, "off {} doesn't point to 'struct bpf_spin_lock'\n", static_cast<s64>(at));
   }
@@ -370,7 +377,7 @@ Check Checker::check_timer(u32 number, CallMeta& meta) {
     return reject(EINVAL, "R{} doesn't have constant offset. bpf_timer has to be at the constant offset\n", number);
   }
   if (!map.btf) return reject(EINVAL, "map '{}' has to have BTF in order to use bpf_timer\n", map.name);
-  if (!map.timer_offset) return reject(EINVAL, "map '{}' doesn't have 'struct bpf_timer'\n", map.name);
+  if (!map.timer_offset) return no_field(map, map.timer_offset.error(), "bpf_timer");
   if (*map.timer_offset != at) {
     return reject(EINVAL, "off {} doesn't point to 'struct bpf_timer' that is at {}\n", static_cast<s64>(at),
                   *map.timer_offset);

@@ -311,6 +311,7 @@ class Checker {
   Check check_mem_size(u32 reg, Access access, bool zero_ok, CallMeta& meta);
   Check check_mem_reg(u32 reg, u32 size);
   Check check_const_string(u32 reg);
+  Check no_field(const MapObject& map, Errno error, std::string_view name);
   Check check_spin_lock(u32 reg, bool lock);
   Check check_timer(u32 reg, CallMeta& meta);
   Check check_kptr_arg(u32 reg, CallMeta& meta);

@@ -143,6 +143,7 @@ constexpr MapOps ops(bool per_cpu) {
           .get_next_key = get_next_key,
           .copy_value = copy_value,
           .update_value = update,
+          .btf = BtfRule::kCgroupKey,
           .can_be_inner = false,
           .per_cpu = per_cpu};
 }

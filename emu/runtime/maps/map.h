@@ -77,6 +77,7 @@ enum class BtfRule : u8 {
   kIntKey,      // a 32-bit int key
   kNoKey,       // a void key
   kStruct,      // a struct key (LPM trie)
+  kCgroupKey,   // a 64-bit int, or struct bpf_cgroup_storage_key
 };
 
 // Batch commands that a type has; without its bit, -ENOTSUPP.
