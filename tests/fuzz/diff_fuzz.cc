@@ -14,12 +14,12 @@
 #include <fstream>
 #include <sstream>
 
-#include "tests/fuzz/diff_state.h"
+#include "tests/fuzz/diff_code.h"
 
 namespace bpfemu::fuzz {
 namespace {
 
-constexpr u32 kLength = 40;
+constexpr u32 kLength = 28;
 
 std::string run_sequence(u64 seed, const std::vector<u32>& operations) {
   int ends[2];
@@ -88,6 +88,7 @@ int main(int argc, char** argv) {
   CPU_ZERO(&first);
   CPU_SET(0, &first);
   sched_setaffinity(0, sizeof first, &first);
+  for (const ProgShape& shape : prog_shapes()) kernel_id(shape);  // before there are sequences
   if (argc == 3 && strcmp(argv[1], "--file") == 0) {
     show_file(argv[2]);
   } else if (argc > 1 && strcmp(argv[1], "--text") == 0) {

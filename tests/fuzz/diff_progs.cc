@@ -1,152 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations on programs: small ones that use the maps of the sequence.
+// Operations on programs.
+#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/fuzz/diff_state.h"
+#include "tests/fuzz/diff_code.h"
 
 namespace bpfemu::fuzz {
 
 namespace {
 
-constexpr u32 kTypes[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SOCKET_FILTER,  BPF_PROG_TYPE_SCHED_CLS,   BPF_PROG_TYPE_XDP,
-                          BPF_PROG_TYPE_CGROUP_SKB,    BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,  BPF_PROG_TYPE_KPROBE,
-                          BPF_PROG_TYPE_CGROUP_SOCK,   BPF_PROG_TYPE_CGROUP_SYSCTL,  BPF_PROG_TYPE_CGROUP_DEVICE, BPF_PROG_TYPE_SYSCALL};
-
-class Code {
- public:
-  explicit Code(Sequence& sequence) : s_(sequence) {}
-  void add(u8 code, u8 dst, u8 src = 0, int off = 0, int imm = 0) {
-    bpf_insn insn{};
-    insn.code = code;
-    insn.dst_reg = dst & 15;
-    insn.src_reg = src & 15;
-    insn.off = static_cast<__s16>(off);
-    insn.imm = imm;
-    list.push_back(insn);
-  }
-  void mov(u8 dst, int imm) { add(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm); }
-  void copy(u8 dst, u8 src) { add(BPF_ALU64 | BPF_MOV | BPF_X, dst, src); }
-  void call(int helper) { add(BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
-  void map(u8 dst) {
-    const HeldMap& map = s_.map();
-    s_.say_name(map);
-    add(BPF_LD | BPF_IMM | BPF_DW, dst, BPF_PSEUDO_MAP_FD, 0, map.fd);
-    add(0, 0);
-  }
-  // r2 is a key on the stack, with `r` = a pointer to 16 bytes behind it.
-  void key(u8 r) {
-    add(BPF_ST | BPF_MEM | BPF_DW, 10, 0, -8, static_cast<int>(s_.random().below(5)));
-    copy(r, 10);
-    add(BPF_ALU64 | BPF_ADD | BPF_K, r, 0, 0, -8);
-  }
-  void value(u8 r) {
-    for (int at = -48; at < -8; at += 8) add(BPF_ST | BPF_MEM | BPF_DW, 10, 0, at, static_cast<int>(s_.random().next()));
-    copy(r, 10);
-    add(BPF_ALU64 | BPF_ADD | BPF_K, r, 0, 0, -48);
-  }
-  void piece();
-
-  std::vector<bpf_insn> list;
-
- private:
-  Sequence& s_;
-};
-
-void Code::piece() {
-  Random& random = s_.random();
-  switch (random.below(8)) {
-    case 0:
-      for (int i = 0; i < 4; ++i) {
-        static constexpr u8 operations[] = {BPF_ADD, BPF_SUB, BPF_MUL, BPF_DIV, BPF_OR, BPF_AND, BPF_XOR, BPF_MOD};
-        add((random.one_in(2) ? BPF_ALU : BPF_ALU64) | random.pick(operations) | BPF_K, 7, 0, 0,
-            static_cast<int>(random.next() | 1));
-      }
-      return;
-    case 1:
-    case 2: {  // adds to what it finds
-      s_.say("lookup");
-      key(2);
-      map(1);
-      call(BPF_FUNC_map_lookup_elem);
-      add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
-      add(BPF_LDX | BPF_MEM | BPF_B, 1, 0, 0);
-      add(BPF_ALU64 | BPF_ADD | BPF_X, 7, 1);
-      random.one_in(3) ? add(BPF_ST | BPF_MEM | BPF_B, 0, 0, 0, 7) : mov(0, 0);
-      return;
-    }
-    case 3:
-      s_.say("update");
-      key(2);
-      value(3);
-      map(1);
-      mov(4, static_cast<int>(random.below(4)));
-      call(BPF_FUNC_map_update_elem);
-      add(BPF_ALU64 | BPF_ADD | BPF_X, 7, 0);
-      return;
-    case 4:
-      s_.say("delete");
-      key(2);
-      map(1);
-      call(BPF_FUNC_map_delete_elem);
-      add(BPF_ALU64 | BPF_ADD | BPF_X, 7, 0);
-      return;
-    case 5: {
-      static constexpr int helpers[] = {BPF_FUNC_map_push_elem, BPF_FUNC_map_pop_elem, BPF_FUNC_map_peek_elem};
-      const int helper = random.pick(helpers);
-      s_.say("queue " + std::to_string(helper));
-      value(2);
-      map(1);
-      if (helper == BPF_FUNC_map_push_elem) mov(3, static_cast<int>(random.below(4)));
-      call(helper);
-      add(BPF_ALU64 | BPF_ADD | BPF_X, 7, 0);
-      return;
-    }
-    case 6:
-      s_.say("tail call");
-      copy(1, 6);
-      map(2);
-      mov(3, static_cast<int>(random.below(4)));
-      call(BPF_FUNC_tail_call);
-      return;
-    default:
-      s_.say("ring");
-      map(1);
-      add(BPF_ST | BPF_MEM | BPF_DW, 10, 0, -8, 1);
-      copy(2, 10);
-      add(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -8);
-      mov(3, 8);
-      mov(4, 0);
-      call(BPF_FUNC_ringbuf_output);
-      add(BPF_ALU64 | BPF_ADD | BPF_X, 7, 0);
-  }
-}
-
 void load(Sequence& s) {
   Random& random = s.random();
   HeldProg& prog = s.prog();
+  const ProgShape& shape = prog_shapes()[random.below(prog_shapes().size())];
   HeldProg made;
-  made.type = random.pick(kTypes);
+  made.type = shape.type;
   s.say_name(prog);
-  s.say("type " + std::to_string(made.type));
-  const std::vector<bpf_insn> insns = small_program(s, made.type);
-  char log[16384] = {};
+  s.say("type", shape.type);
+  if (shape.kernel) s.say(shape.kernel);
+  const std::vector<bpf_insn> insns = small_program(s, shape);
+  char log[16384];
+  log[0] = 0;
   bpf_attr attr{};
-  attr.prog_type = made.type;
+  attr.prog_type = shape.type;
   attr.insns = address(insns.data());
   attr.insn_cnt = static_cast<u32>(insns.size());
-  attr.license = address("GPL");
+  attr.license = address(random.one_in(20) ? "MIT" : "GPL");
   attr.log_buf = address(log);
   attr.log_size = sizeof log;
   attr.log_level = 1;
-  if (made.type == BPF_PROG_TYPE_CGROUP_SKB) attr.expected_attach_type = static_cast<u32>(random.below(2));
-  if (made.type == BPF_PROG_TYPE_CGROUP_SOCK) attr.expected_attach_type = BPF_CGROUP_INET_SOCK_CREATE;
-  if (made.type == BPF_PROG_TYPE_CGROUP_SYSCTL) attr.expected_attach_type = BPF_CGROUP_SYSCTL;
-  if (made.type == BPF_PROG_TYPE_SYSCALL) attr.prog_flags = BPF_F_SLEEPABLE;
+  attr.expected_attach_type = shape.attach_type;
+  attr.attach_btf_id = kernel_id(shape);
+  if (shape.type == BPF_PROG_TYPE_SYSCALL) attr.prog_flags = BPF_F_SLEEPABLE;
   if (random.one_in(30)) attr.expected_attach_type = static_cast<u32>(random.below(45));
   if (random.one_in(30)) attr.prog_flags = 1u << random.below(8);
+  made.attach_type = attr.expected_attach_type;
   strcpy(attr.prog_name, "some_prog");
-  s.say("expected " + std::to_string(attr.expected_attach_type) + " flags " + std::to_string(attr.prog_flags));
+  s.say("expected", attr.expected_attach_type);
+  s.say("flags", attr.prog_flags);
   const long fd = call(BPF_PROG_LOAD, attr);
   made.fd = prog.fd;
   s.keep(made.fd, fd);
@@ -160,68 +53,102 @@ void load(Sequence& s) {
   if (fd >= 0) prog = made;
 }
 
+u32 context_size(u32 type) {
+  for (const ProgShape& shape : prog_shapes())
+    if (shape.type == type) return shape.context;
+  return 0;
+}
+
+// Of a struct __sk_buff, mostly what may be given.
+void fill_context(Random& random, u32 type, u8* context, u32 size) {
+  if (type == BPF_PROG_TYPE_XDP) {
+    const u32 end = 64;
+    memcpy(context + 4, &end, 4);
+    if (random.one_in(3)) context[random.below(size)] = static_cast<u8>(random.below(5));
+    u32 index;
+    memcpy(&index, context + offsetof(xdp_md, ingress_ifindex), sizeof index);
+    index = interface_index(index);
+    memcpy(context + offsetof(xdp_md, ingress_ifindex), &index, sizeof index);
+    return;
+  }
+  static constexpr u16 words[] = {8, 32, 48, 52, 64, 164};
+  const bool skb = size == 192;
+  for (u32 i = 0; i < 3; ++i) {
+    const u64 at = skb && !random.one_in(12) ? random.pick(words) : random.below(size / 4) * 4;
+    const u32 number = static_cast<u32>(random.below(skb ? 4 : 1000));
+    const u32 word = skb && at == offsetof(__sk_buff, ifindex) ? interface_index(number) : number;
+    memcpy(context + at, &word, 4);
+  }
+}
+
+void fill_packet(Random& random, u8* bytes, size_t size) {
+  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<u8>(random.next());
+  static constexpr u8 protocols[][2] = {{8, 0}, {8, 0}, {0x86, 0xdd}, {0x81, 0}};
+  if (random.one_in(3)) return;
+  memcpy(bytes + 12, protocols[random.below(4)], 2);
+  bytes[14] = 0x45;
+}
+
 void test_run(Sequence& s) {
   Random& random = s.random();
   HeldProg& prog = s.prog();
-  u8 in[128], out[256] = {};
-  for (u8& byte : in) byte = static_cast<u8>(random.next());
+  u8 in[128], out[256] = {}, context[192] = {}, context_out[192] = {};
+  fill_packet(random, in, sizeof in);
+  const u32 size = context_size(prog.type);
+  const bool no_data = prog.type == BPF_PROG_TYPE_RAW_TRACEPOINT || prog.type == BPF_PROG_TYPE_SYSCALL || prog.type == BPF_PROG_TYPE_SK_LOOKUP;
   bpf_attr attr{};
   attr.test.prog_fd = static_cast<u32>(prog.fd);
-  attr.test.data_in = address(in);
-  attr.test.data_size_in = random.one_in(8) ? static_cast<u32>(random.below(20)) : 14 + static_cast<u32>(random.below(90));
-  attr.test.data_out = address(out);
-  attr.test.data_size_out = random.one_in(8) ? 10 : sizeof out;
-  attr.test.repeat = static_cast<u32>(random.below(4));
-  if (prog.type == BPF_PROG_TYPE_RAW_TRACEPOINT || prog.type == BPF_PROG_TYPE_SYSCALL) {
-    attr.test.ctx_in = attr.test.data_in;
-    attr.test.ctx_size_in = 16;
-    if (!random.one_in(6)) attr.test.data_in = attr.test.data_out = attr.test.data_size_in = attr.test.data_size_out = attr.test.repeat = 0;
+  if (!no_data || random.one_in(8)) {
+    attr.test.data_in = address(in);
+    attr.test.data_size_in = random.one_in(8) ? static_cast<u32>(random.below(20)) : 14 + static_cast<u32>(random.below(90));
+    if (prog.type == BPF_PROG_TYPE_XDP) attr.test.data_size_in = 64;
+    attr.test.data_out = address(out);
+    attr.test.data_size_out = random.one_in(8) ? 10 : sizeof out;
+    attr.test.repeat = static_cast<u32>(random.below(4));
   }
+  if (size && (no_data || random.one_in(2))) {
+    fill_context(random, prog.type, context, size);
+    attr.test.ctx_in = address(context);
+    attr.test.ctx_size_in = random.one_in(12) ? static_cast<u32>(random.below(192)) : size;
+    if (prog.type != BPF_PROG_TYPE_RAW_TRACEPOINT && prog.type != BPF_PROG_TYPE_SYSCALL) {
+      attr.test.ctx_out = address(context_out);
+      attr.test.ctx_size_out = random.one_in(12) ? 8 : size;
+    }
+  }
+  if (random.one_in(16)) attr.test.flags = 1u << random.below(4);
+  if (prog.type == BPF_PROG_TYPE_XDP) attr.test.flags &= ~u32{BPF_F_TEST_XDP_LIVE_FRAMES};  // they go on into the network
+  if (random.one_in(24)) attr.test.cpu = static_cast<u32>(random.below(4));
+  if (random.one_in(24)) attr.test.batch_size = 1;
   s.say_name(prog);
-  s.say("of " + std::to_string(attr.test.data_size_in) + " times " + std::to_string(attr.test.repeat));
-  const long result = call(BPF_PROG_TEST_RUN, attr);
-  s.say_result(result);
-  s.say("returned " + std::to_string(attr.test.retval) + " size " + std::to_string(attr.test.data_size_out));
+  s.say("of " + std::to_string(attr.test.data_size_in) + "+" + std::to_string(attr.test.ctx_size_in));
+  s.say("times", attr.test.repeat);
+  s.say("flags", attr.test.flags);
+  s.say_result(call(BPF_PROG_TEST_RUN, attr));
+  s.say("returned", attr.test.retval);
+  s.say("sizes " + std::to_string(attr.test.data_size_out) + "+" + std::to_string(attr.test.ctx_size_out));
   s.say_bytes(out, sizeof out);
+  if (attr.test.ctx_out) s.say_bytes(context_out, sizeof context_out);
+  if (prog.type == BPF_PROG_TYPE_SYSCALL) s.say_bytes(context, 32);
 }
 
 void prog_info(Sequence& s) {
   HeldProg& prog = s.prog();
   bpf_prog_info info{};
   u32 ids[8] = {};
-  info.nr_map_ids = 8;
+  info.nr_map_ids = s.random().one_in(6) ? 1 : 8;
   info.map_ids = address(ids);
-  bpf_attr attr{};
-  attr.info.bpf_fd = static_cast<u32>(prog.fd);
-  attr.info.info_len = sizeof info;
-  attr.info.info = address(&info);
   s.say_name(prog);
-  const long result = call(BPF_OBJ_GET_INFO_BY_FD, attr);
+  const long result = info_of(prog.fd, info);
   s.say_result(result);
   if (result) return;
   s.say_id(Kind::kProg, info.id);
-  s.say("type " + std::to_string(info.type) + " " + info.name + " insns " + std::to_string(info.xlated_prog_len) + " verified " +
-        std::to_string(info.verified_insns) + " maps");
+  s.say("type", info.type);
+  s.say(info.name);
+  s.say("insns", info.xlated_prog_len);
+  s.say("verified", info.verified_insns);
+  s.say("maps", info.nr_map_ids);
   s.say_bytes(info.tag, sizeof info.tag);
   for (u32 i = 0; i < info.nr_map_ids && i < 8; ++i) s.say_id(Kind::kMap, ids[i]);
-}
-
-void prog_by_id(Sequence& s) {
-  HeldProg &from = s.prog(), &to = s.prog();
-  s.say_name(from);
-  s.say_name(to);
-  bpf_prog_info info{};
-  bpf_attr attr{};
-  attr.info.bpf_fd = static_cast<u32>(from.fd);
-  attr.info.info_len = sizeof info;
-  attr.info.info = address(&info);
-  if (call(BPF_OBJ_GET_INFO_BY_FD, attr)) info.id = 0x7ffffff0;
-  attr = {};
-  attr.prog_id = info.id;
-  HeldProg got{to.fd, from.type};
-  const long fd = call(BPF_PROG_GET_FD_BY_ID, attr);
-  s.keep(got.fd, fd);
-  if (fd >= 0) to = got;
 }
 
 void bind_map(Sequence& s) {
@@ -230,6 +157,7 @@ void bind_map(Sequence& s) {
   bpf_attr attr{};
   attr.prog_bind_map.prog_fd = static_cast<u32>(prog.fd);
   attr.prog_bind_map.map_fd = static_cast<u32>(map.fd);
+  if (s.random().one_in(16)) attr.prog_bind_map.flags = 1;
   s.say_name(prog);
   s.say_name(map);
   s.say_result(call(BPF_PROG_BIND_MAP, attr));
@@ -244,20 +172,7 @@ void drop(Sequence& s) {
 
 }  // namespace
 
-std::vector<bpf_insn> small_program(Sequence& s, u32 type) {
-  Code code(s);
-  code.copy(6, 1);
-  code.mov(7, static_cast<int>(s.random().below(2)));
-  for (u64 pieces = s.random().below(3); pieces; --pieces) code.piece();
-  code.copy(0, 7);
-  const bool yes_or_no = type == BPF_PROG_TYPE_CGROUP_SKB || type == BPF_PROG_TYPE_CGROUP_SOCK ||
-                         type == BPF_PROG_TYPE_CGROUP_SYSCTL || type == BPF_PROG_TYPE_CGROUP_DEVICE;
-  if (yes_or_no && !s.random().one_in(10)) code.add(BPF_ALU64 | BPF_AND | BPF_K, 0, 0, 0, 1);
-  code.add(BPF_JMP | BPF_EXIT, 0);
-  return code.list;
-}
-
-const std::vector<Operation> kProgOperations = {{"load", 18, load},           {"test run", 16, test_run},     {"prog info", 4, prog_info},
-                                                {"prog by id", 2, prog_by_id}, {"bind map", 2, bind_map}, {"close prog", 2, drop}};
+const std::vector<Operation> kProgOperations = {{"load", 24, load},         {"test run", 14, test_run}, {"prog info", 4, prog_info},
+                                                {"bind map", 2, bind_map}, {"close prog", 2, drop}};
 
 }  // namespace bpfemu::fuzz

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/fuzz/diff_state.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <iterator>
 
 namespace bpfemu::fuzz {
 
 namespace {
 
+constexpr u32 kPins = 3;
+
 const Operation& choose(Random& random) {
   static const std::vector<Operation> all = [] {
     std::vector<Operation> list;
-    for (const auto* part : {&kMapOperations, &kProgOperations, &kLinkOperations})
+    for (const auto* part : {&kMapOperations, &kBulkOperations, &kPinOperations, &kProgOperations, &kLinkOperations, &kEventOperations})
       for (const Operation& operation : *part) list.insert(list.end(), operation.weight, operation);
     return list;
   }();
@@ -32,6 +36,29 @@ std::string hex(const u8* bytes, size_t size) {
   return text;
 }
 
+void fix(int fd, int at) {
+  dup2(fd, at);
+  close(fd);
+}
+
+// One that may be in any map of sockets.
+int listener() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+  sockaddr_in here{};
+  here.sin_family = AF_INET;
+  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bind(fd, reinterpret_cast<sockaddr*>(&here), sizeof here);
+  listen(fd, 1);
+  return fd;
+}
+
+void join(const std::string& cgroup) {
+  const int fd = open((cgroup + "/cgroup.procs").c_str(), O_WRONLY);
+  if (write(fd, "0", 1) != 1) close(fd);
+  close(fd);
+}
+
 }  // namespace
 
 long call(int command, bpf_attr& attr) {
@@ -39,53 +66,69 @@ long call(int command, bpf_attr& attr) {
   return result < 0 ? -errno : result;
 }
 
-Sequence::Sequence(u64 seed) : seed_(seed), random_(seed) {
+Sequence::Sequence(u64 seed) : seed_(seed), random_(seed), peer_(kSocketFd, kFirstPeerFd), joined_(seed % 4 == 0) {
   folder_ = "diff" + std::to_string(getpid());
-  mkdir(("/sys/fs/cgroup/" + folder_).c_str(), 0755);
-  cgroup_ = open(("/sys/fs/cgroup/" + folder_).c_str(), O_RDONLY | O_DIRECTORY);
+  const std::string cgroup = "/sys/fs/cgroup/" + folder_;
+  mkdir(cgroup.c_str(), 0755);
   mkdir(("/sys/fs/bpf/" + folder_).c_str(), 0700);
+  fix(listener(), kSocketFd);
+  fix(open(cgroup.c_str(), O_RDONLY | O_DIRECTORY), kCgroupFd);
+  fix(open("/proc/self/ns/net", O_RDONLY), kNetnsFd);
+  fix(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)), kTaskFd);
+  if (joined_) join(cgroup);
 }
 
 Sequence::~Sequence() {
-  for (int i = 0; i < 3; ++i) unlink(("/sys/fs/bpf/" + folder_ + "/" + std::to_string(i)).c_str());
+  peer_.end();
+  for (u32 i = 0; i < kPins; ++i) unlink(("/sys/fs/bpf/" + folder_ + "/" + std::to_string(i)).c_str());
   rmdir(("/sys/fs/bpf/" + folder_).c_str());
-  for (int& link : links_) close(link);
-  for (HeldProg& prog : progs_) close(prog.fd);
-  for (HeldMap& map : maps_) close(map.fd);
-  close(cgroup_);
+  held_ = &main_;
+  close_all();
+  for (int fd = kSocketFd; fd < kFirstPeerFd; ++fd) close(fd);
+  if (joined_) join("/sys/fs/cgroup");
   rmdir(("/sys/fs/cgroup/" + folder_).c_str());
 }
 
-std::string Sequence::pin() { return "/sys/fs/bpf/" + folder_ + "/" + std::to_string(random_.below(3)); }
+void Sequence::close_all() {
+  for (int& link : held_->links) close(link);
+  for (HeldProg& prog : held_->progs) close(prog.fd);
+  for (HeldMap& map : held_->maps) close(map.fd);
+  *held_ = Held{};
+}
+
+std::string Sequence::pin() { return "/sys/fs/bpf/" + folder_ + "/" + std::to_string(random_.below(kPins)); }
+
+void Sequence::run_one(void* pointer) {
+  Sequence* self = static_cast<Sequence*>(pointer);
+  self->operation_->run(*self);
+}
 
 void Sequence::run(u32 index) {
   index_ = index;
   random_ = Random(seed_ * 1000003 + index);
   // First there must be something.
-  const Operation& operation = index < 4 ? kMapOperations[0] : index < 7 ? kProgOperations[0] : choose(random_);
-  const bool in_child = random_.one_in(12);
-  text_ += std::to_string(index) + (in_child ? " child: " : " ") + operation.name;
-  if (!in_child) {
-    operation.run(*this);
-    text_ += "\n";
-    return;
+  operation_ = index < 4 ? &kMapOperations[0] : index < 7 ? &kProgOperations[0] : &choose(random_);
+  const u64 who = index < 7 ? 31 : random_.below(32);
+  text_ += std::to_string(index);
+  if (who < 2) {  // What the child made is gone with it, what it changed is not.
+    say(std::string("child: ") + operation_->name);
+    const Held before = main_;
+    run_in_child(run_one, this);
+    main_ = before;
+  } else if (who < 8) {
+    say(std::string("peer: ") + operation_->name);
+    held_ = &other_;
+    peer_.run(run_one, this);
+    held_ = &main_;
+  } else if (who == 8) {
+    say("peer ends");
+    peer_.end();
+    other_ = Held{};
+  } else {
+    say(operation_->name);
+    run_one(this);
   }
-  // What the child made is gone with it, what it changed is not.
-  int ends[2];
-  if (pipe(ends)) return;
-  const pid_t child = fork();
-  if (child == 0) {
-    text_.clear();
-    operation.run(*this);
-    text_ += "\n";
-    const bool all = write(ends[1], text_.data(), text_.size()) == static_cast<ssize_t>(text_.size());
-    _exit(all ? 0 : 1);
-  }
-  close(ends[1]);
-  char part[4096];
-  for (ssize_t count; (count = read(ends[0], part, sizeof part)) > 0;) text_.append(part, static_cast<size_t>(count));
-  close(ends[0]);
-  waitpid(child, nullptr, 0);
+  text_ += "\n";
 }
 
 void Sequence::say_result(long result) {
@@ -106,6 +149,13 @@ void Sequence::say_id(Kind kind, u32 id) {
   say(found != ids_.end() ? found->second : id ? "?" : "0");
 }
 
+u32 Sequence::known_id(Kind kind) {
+  const auto first = ids_.lower_bound({kind, 0}), last = ids_.upper_bound({kind, 0xffffffff});
+  const u64 count = static_cast<u64>(std::distance(first, last));
+  if (!count || random_.one_in(16)) return random_.one_in(2) ? 0 : 0x7ffffff0;
+  return std::next(first, static_cast<long>(random_.below(count)))->first.second;
+}
+
 void Sequence::keep(int& place, long fd) {
   if (fd < 0) return say_result(fd);
   if (place >= 0) close(place);
@@ -115,11 +165,7 @@ void Sequence::keep(int& place, long fd) {
   if (readlink(("/proc/self/fd/" + std::to_string(place)).c_str(), target, sizeof target - 1) < 0) return;
   const Kind kind = strstr(target, "map") ? Kind::kMap : strstr(target, "prog") ? Kind::kProg : Kind::kLink;
   u32 id[2] = {};  // of each kind the second member
-  bpf_attr attr{};
-  attr.info.bpf_fd = static_cast<u32>(place);
-  attr.info.info_len = 8;
-  attr.info.info = address(id);
-  if (call(BPF_OBJ_GET_INFO_BY_FD, attr) == 0) ids_.try_emplace({kind, id[1]}, "#" + std::to_string(index_));
+  if (info_of(place, id) == 0) ids_.try_emplace({kind, id[1]}, "#" + std::to_string(index_));
 }
 
 }  // namespace bpfemu::fuzz

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sequence of bpf() calls: what it holds, and how it tells what it got. Objects lie in a few places each; an operation
-// that finds a place empty makes its call with descriptor -1.
+// that finds a place empty makes its call with descriptor -1. Two processes take part, each with places of its own; what
+// they share are the ids, the pins and the cgroup.
 #pragma once
 
 #include <linux/bpf.h>
@@ -9,11 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "tests/fuzz/diff_peer.h"
 #include "tests/fuzz/random.h"
 
 namespace bpfemu::fuzz {
 
 inline constexpr u32 kMaps = 5, kProgs = 4, kLinks = 3;
+
+// Descriptors that both processes have, where no place's lies.
+enum FixedFd : int { kSocketFd = 200, kCgroupFd, kNetnsFd, kTaskFd, kFirstPeerFd };
 
 struct HeldMap {
   int fd = -1;
@@ -22,7 +27,12 @@ struct HeldMap {
 };
 struct HeldProg {
   int fd = -1;
-  u32 type = 0;
+  u32 type = 0, attach_type = 0;
+};
+struct Held {
+  HeldMap maps[kMaps];
+  HeldProg progs[kProgs];
+  int links[kLinks] = {-1, -1, -1};
 };
 
 // Maps, programs and links have ids of their own each.
@@ -40,39 +50,57 @@ class Sequence {
   std::string& text() { return text_; }
 
   Random& random() { return random_; }
-  HeldMap& map() { return maps_[random_.below(kMaps)]; }
-  HeldProg& prog() { return progs_[random_.below(kProgs)]; }
-  int& link() { return links_[random_.below(kLinks)]; }
-  int cgroup() const { return cgroup_; }
+  HeldMap& map() { return held_->maps[random_.below(kMaps)]; }
+  HeldProg& prog() { return held_->progs[random_.below(kProgs)]; }
+  int& link() { return held_->links[random_.below(kLinks)]; }
   std::string pin();
 
   // Adds to the line of this operation.
   void say(const std::string& what) { text_ += " " + what; }
+  void say(const char* what, u64 number) { text_ += std::string(" ") + what + " " + std::to_string(number); }
   void say_result(long result);
   void say_bytes(const void* data, size_t size);
-  void say_name(const HeldMap& map) { say("map" + std::to_string(&map - maps_)); }
-  void say_name(const HeldProg& prog) { say("prog" + std::to_string(&prog - progs_)); }
-  void say_name(const int& link) { say("link" + std::to_string(&link - links_)); }
+  void say_name(const HeldMap& map) { say("map" + std::to_string(&map - held_->maps)); }
+  void say_name(const HeldProg& prog) { say("prog" + std::to_string(&prog - held_->progs)); }
+  void say_name(const int& link) { say("link" + std::to_string(&link - held_->links)); }
   // Ids are told by the operation that made the object.
   void say_id(Kind kind, u32 id);
+  // One of the ids so far, whether the object is still there or not; seldom one that no object had.
+  u32 known_id(Kind kind);
   // A descriptor that an operation got: its id is known from now on.
   void keep(int& place, long fd);
 
  private:
+  static void run_one(void* self);
+  void close_all();
+
   u64 seed_;
   Random random_;
   u32 index_ = 0;
-  HeldMap maps_[kMaps];
-  HeldProg progs_[kProgs];
-  int links_[kLinks] = {-1, -1, -1};
-  int cgroup_ = -1;
+  const struct Operation* operation_ = nullptr;
+  Held main_, other_;
+  Held* held_ = &main_;
+  Peer peer_;
+  bool joined_ = false;
   std::string folder_;
   std::map<std::pair<Kind, u32>, std::string> ids_;
   std::string text_;
 };
 
+// 0, 1, which is the loopback interface, or the index of no network interface on any machine.
+inline u32 interface_index(u32 number) { return number < 2 ? number : 0x7fffff00; }
+
 // bpf(): a result or -errno.
 long call(int command, bpf_attr& attr);
+// BPF_OBJ_GET_INFO_BY_FD, with a struct bpf_*_info.
+template <class Info>
+long info_of(int fd, Info& info) {
+  bpf_attr attr{};
+  attr.info.bpf_fd = static_cast<u32>(fd);
+  attr.info.info_len = sizeof info;
+  attr.info.info = reinterpret_cast<u64>(&info);
+  return call(BPF_OBJ_GET_INFO_BY_FD, attr);
+}
 template <class T>
 u64 address(T* p) {
   return reinterpret_cast<u64>(p);
@@ -84,9 +112,6 @@ struct Operation {
   u32 weight;
   void (*run)(Sequence&);
 };
-extern const std::vector<Operation> kMapOperations, kProgOperations, kLinkOperations;
-
-// Instructions of a small program that may use the maps; its expected_attach_type.
-std::vector<bpf_insn> small_program(Sequence& s, u32 type);
+extern const std::vector<Operation> kMapOperations, kBulkOperations, kPinOperations, kProgOperations, kLinkOperations, kEventOperations;
 
 }  // namespace bpfemu::fuzz
