@@ -88,7 +88,9 @@ Result<TaskFacts> LoaderHost::facts(pid_t tid) {
     fresh.exit_code = task->facts.exit_code;
     if (task->born_ns != 0) {
       fresh.start_time_ns = task->born_ns;
-      fresh.start_boottime_ns = task->born_ns + (clock(CLOCK_BOOTTIME) - clock(CLOCK_MONOTONIC));
+      // Once, since the clocks are not read at the same moment: objects of the thread are known by this number.
+      const u64 known = task->facts.start_boottime_ns;
+      fresh.start_boottime_ns = known ? known : task->born_ns + (clock(CLOCK_BOOTTIME) - clock(CLOCK_MONOTONIC));
     }
     task->facts = fresh;
     task->facts_fresh = true;
