@@ -6,8 +6,6 @@
 #include <net/route.h>
 #include <sys/socket.h>
 
-#include <cstring>
-
 namespace bpfemu {
 
 namespace {
@@ -18,10 +16,6 @@ std::string hex(const std::array<u8, 16>& bytes) {
   std::string text;
   for (u8 byte : bytes) text += fmt::format("{:02x}", byte);
   return text;
-}
-
-void set_bytes(const KernelObject& object, std::string_view path, const std::array<u8, 16>& bytes) {
-  if (const u64 at = object.address(path)) std::memcpy(reinterpret_cast<void*>(at), bytes.data(), bytes.size());
 }
 
 }  // namespace
@@ -46,9 +40,9 @@ KernelObject route_object(ObjectSpace& space, u32 network, const Route6& facts,
                              *hop_at + hop_type.size());
   if (!at) return {};
   const KernelObject route(at, type), hop(at + *hop_at, hop_type);
-  set_bytes(route, "fib6_dst.addr", facts.target);
+  route.set("fib6_dst.addr", facts.target);
   route.set("fib6_dst.plen", s32{facts.target_bits});
-  set_bytes(route, "fib6_src.addr", facts.source);
+  route.set("fib6_src.addr", facts.source);
   route.set("fib6_src.plen", s32{facts.source_bits});
   route.set("fib6_metric", facts.metric);
   route.set("fib6_ref", facts.references);
@@ -57,7 +51,7 @@ KernelObject route_object(ObjectSpace& space, u32 network, const Route6& facts,
   hop.set("nh_common.nhc_oif", device ? static_cast<s32>(device->index) : s32{0});
   hop.set("nh_common.nhc_family", static_cast<u8>(AF_INET6));
   hop.set("nh_common.nhc_gw_family", static_cast<u8>(facts.flags & RTF_GATEWAY ? AF_INET6 : AF_UNSPEC));
-  set_bytes(hop, "nh_common.nhc_gw", facts.gateway);
+  hop.set("nh_common.nhc_gw", facts.gateway);
   return route;
 }
 

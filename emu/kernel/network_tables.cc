@@ -2,32 +2,22 @@
 #include "emu/kernel/network_tables.h"
 
 #include <algorithm>
-#include <span>
 #include <string_view>
 
 #include "emu/base/proc_files.h"
+#include "emu/kernel/probe_command.h"
 
 namespace bpfemu {
 
 namespace {
 
-using Words = std::vector<std::string_view>;
+using Words = std::vector<std::string>;
 
-Words words_of(std::string_view line) {
-  Words words;
-  for (size_t at = line.find_first_not_of(' '); at != line.npos; at = line.find_first_not_of(' ', at)) {
-    const size_t end = std::min(line.find(' ', at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end;
-  }
-  return words;
+u64 number(const std::string& word, int base) {
+  return ::strtoull(word.c_str(), nullptr, base);
 }
 
-u64 number(std::string_view word, int base) {
-  return ::strtoull(std::string(word).c_str(), nullptr, base);
-}
-
-std::array<u8, 16> address(std::string_view digits) {
+std::array<u8, 16> address(const std::string& digits) {
   std::array<u8, 16> bytes{};
   for (size_t i = 0; i < bytes.size() && digits.size() >= 2 * i + 2; ++i)
     bytes[i] = static_cast<u8>(number(digits.substr(2 * i, 2), 16));
@@ -72,7 +62,7 @@ Route6 route(const Words& words) {
           .metric = static_cast<u32>(number(words[5], 16)),
           .references = static_cast<u32>(number(words[6], 16)),
           .flags = static_cast<u32>(number(words[8], 16)),
-          .device = std::string(words[9])};
+          .device = words[9]};
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ KernelStruct::KernelStruct(std::shared_ptr<const Btf> btf, std::string_view name
 std::optional<u32> KernelStruct::offset(std::string_view path) const {
   auto known = offsets_.find(path);
   if (known == offsets_.end()) {
-    const auto found = size_ && btf_ ? btf_->place_of(name_, path) : fail(ENOENT);
+    const auto found = id_ ? btf_->place_of(name_, path) : fail(ENOENT);
     known = offsets_.emplace(path, found ? std::optional<u32>(found->offset) : std::nullopt).first;
     if (found) told_->tell(id_, found->offset, btf_->size_of(found->type).value_or(0));
   }
@@ -33,9 +33,8 @@ std::optional<u32> KernelStruct::offset(std::string_view path) const {
 }
 
 std::optional<u32> KernelStruct::bit(std::string_view member) const {
-  const auto id = size_ ? btf_->find(name_, BTF_KIND_STRUCT) : fail(ENOENT);
-  if (!id) return std::nullopt;
-  const btf_type& type = *btf_->type(*id);
+  if (!id_) return std::nullopt;
+  const btf_type& type = *btf_->type(id_);
   for (const btf_member& each : btf_->members(type)) {
     const bool found = member == btf_->string(each.name_off) && Btf::member_bitfield_size(type, each) == 1;
     if (!found) continue;

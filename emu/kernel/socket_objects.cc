@@ -51,10 +51,6 @@ std::string inode_of(const SocketFacts& facts) {
   return fmt::format("{}", facts.inode);
 }
 
-void set_address(const KernelObject& object, std::string_view path, const std::array<u8, 16>& address) {
-  if (const u64 at = object.address(path)) std::memcpy(reinterpret_cast<void*>(at), address.data(), address.size());
-}
-
 // kernel: socket_state. A listener is unconnected.
 u32 socket_state(const SocketFacts& facts) {
   constexpr u32 kUnconnected = 1, kConnecting = 2, kConnected = 3;
@@ -102,7 +98,7 @@ KernelObject SocketObjects::sock(const SocketFacts& facts) {
   if (facts.family == AF_INET6) {
     const KernelObject inet = view(sock, "inet_sock");
     inet.set("pinet6", whole.address("inet6"));
-    set_address(whole, "inet6.saddr", facts.local.address);
+    whole.set("inet6.saddr", facts.local.address);
   }
   if (facts.internet()) fill_inet(sock, facts);
   if (facts.is_tcp()) fill_tcp(sock, facts);
@@ -156,11 +152,11 @@ void SocketObjects::fill_inet(const KernelObject& sock, const SocketFacts& facts
   sock.set("__sk_common.skc_num", facts.local.port);
   inet.set("inet_saddr", facts.source_ip4());
   inet.set("inet_sport", htons(facts.local.port));
-  if (ip6) set_address(sock, "__sk_common.skc_v6_rcv_saddr", facts.local.address);
+  if (ip6) sock.set("__sk_common.skc_v6_rcv_saddr", facts.local.address);
   if (facts.peer_known || facts.peer.port != 0) {
     sock.set("__sk_common.skc_daddr", facts.peer_ip4());
     sock.set("__sk_common.skc_dport", htons(facts.peer.port));
-    if (ip6) set_address(sock, "__sk_common.skc_v6_daddr", facts.peer.address);
+    if (ip6) sock.set("__sk_common.skc_v6_daddr", facts.peer.address);
   }
   // recverr:1, is_icsk:1, freebind:1, hdrincl:1, mc_loop:1, transparent:1, mc_all:1, nodefrag:1.
   inet.set("recverr", static_cast<u8>(facts.is_tcp() << 1 | facts.freebind << 2 | facts.transparent << 5));
