@@ -58,7 +58,7 @@ Result<Resolved> resolve(const Btf& btf, u32 id) {
 }
 
 // One step: what lies at an offset of a struct.
-struct Step {
+struct MemberStep {
   enum Kind { kScalarField, kPointer, kNested } kind = kScalarField;
   u32 id = 0;
   u32 flags = 0;
@@ -76,14 +76,14 @@ class Walk {
  public:
   Walk(const Btf& btf, VerifierLog& log, u32 off, u32 size) : btf_(btf), log_(log), off_(off), size_(size) {}
 
-  Result<Step> run(const btf_type* type) {
+  Result<MemberStep> run(const btf_type* type) {
     while (true) {
       name_ = name(type->name_off);
       if (!is_struct(*type)) {
         log_.print("Type '{}' is not a struct\n", name_);
         return fail(EINVAL);
       }
-      Result<Step> step = Step{};
+      Result<MemberStep> step = MemberStep{};
       const btf_type* inner = nullptr;
       if (off_ + size_ > type->size) {
         inner = flexible_element(*type);
@@ -91,7 +91,7 @@ class Walk {
           log_.print("access beyond struct {} at off {} size {}\n", name_, off_, size_);
           return fail(EACCES);
         }
-        if (Btf::kind(*inner) == BTF_KIND_INT) return Step{};
+        if (Btf::kind(*inner) == BTF_KIND_INT) return MemberStep{};
       } else {
         step = find(*type, inner);
       }
@@ -120,13 +120,13 @@ class Walk {
   }
 
   // The member that covers the access. Sets `inner` when the search goes on in a nested struct.
-  Result<Step> find(const btf_type& type, const btf_type*& inner) {
+  Result<MemberStep> find(const btf_type& type, const btf_type*& inner) {
     for (const btf_member& member : btf_.members(type)) {
       u32 bit_offset = Btf::member_bit_offset(type, member), start = bit_offset / 8;
       if (off_ + size_ <= start) break;
       if (u32 bits = Btf::member_bitfield_size(type, member)) {
         u32 end = (bit_offset + bits + 7) / 8;
-        if (off_ <= start && end <= off_ + size_) return Step{};
+        if (off_ <= start && end <= off_ + size_) return MemberStep{};
         continue;
       }
       if (off_ < start) break;  // a hole
@@ -147,12 +147,12 @@ class Walk {
     return fail(EINVAL);
   }
 
-  Result<Step> enter(const btf_member& member, const Resolved& resolved, u32 start, u32 end, const btf_type*& inner) {
+  Result<MemberStep> enter(const btf_member& member, const Resolved& resolved, u32 start, u32 end, const btf_type*& inner) {
     if (is_struct(*resolved.element)) {
-      if (off_ == start) return Step{Step::kNested, resolved.element_id};
+      if (off_ == start) return MemberStep{MemberStep::kNested, resolved.element_id};
       off_ -= start;
       inner = resolved.element;
-      return Step{};
+      return MemberStep{};
     }
     const char* member_name = name(member.name_off);
     if (Btf::kind(*resolved.element) == BTF_KIND_PTR) {
@@ -163,14 +163,14 @@ class Walk {
       }
       u32 id = 0;
       const btf_type* target = btf_.skip_modifiers(resolved.element->type, &id);
-      if (target && is_struct(*target)) return Step{Step::kPointer, id, pointer_flags(btf_, *resolved.element)};
+      if (target && is_struct(*target)) return MemberStep{MemberStep::kPointer, id, pointer_flags(btf_, *resolved.element)};
     }
     if (off_ + size_ > end) {
       log_.print("access beyond the end of member {} (mend:{}) in struct {} with off {} size {}\n", member_name, end,
                  name_, off_, size_);
       return fail(EACCES);
     }
-    return Step{};
+    return MemberStep{};
   }
 
   const Btf& btf_;
@@ -234,9 +234,9 @@ const char* btf_kind_name(const btf_type* type) {
 Result<BtfField> btf_struct_access(const Btf& btf, u32 type_id, s64 off, u32 size, Access, VerifierLog& log) {
   u32 at = static_cast<u32>(off);
   while (const btf_type* type = btf.type(type_id)) {
-    Step step = TRY(Walk(btf, log, at, size).run(type));
-    if (step.kind == Step::kScalarField) return BtfField{};
-    if (step.kind == Step::kPointer) return BtfField{kPtrToBtfId, step.id, step.flags};
+    MemberStep step = TRY(Walk(btf, log, at, size).run(type));
+    if (step.kind == MemberStep::kScalarField) return BtfField{};
+    if (step.kind == MemberStep::kPointer) return BtfField{kPtrToBtfId, step.id, step.flags};
     type_id = step.id;
     at = 0;
   }
@@ -252,7 +252,7 @@ bool btf_struct_ids_match(const Btf& btf, u32 id, s64 off, const Btf& need_btf, 
     const btf_type* type = btf.type(id);
     if (!type) return false;
     auto step = Walk(btf, log, at, 1).run(type);
-    if (!step || step->kind != Step::kNested) return false;
+    if (!step || step->kind != MemberStep::kNested) return false;
     id = step->id;
     at = 0;
   } while (!same_type(btf, id, need_btf, need_id));

@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-enum { kChildren = 2000 };
+enum { kChildren = 800 };
 
 static volatile struct clone_args args __attribute__((aligned(64)));
 static atomic_int over;

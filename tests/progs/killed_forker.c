@@ -4,7 +4,7 @@
 
 #include "check.h"
 
-enum { kRounds = 300 };
+enum { kRounds = 120 };
 
 static _Noreturn void fork_for_ever(void) {
   for (;;) {

@@ -4,7 +4,7 @@
 #include "probe.h"
 
 #define OUT_OF_LINE __attribute__((noipa, noinline))
-enum { kWorkers = 4, kThreads = 3, kCalls = 20, kToggles = 30 };
+enum { kWorkers = 4, kThreads = 3, kCalls = 20, kToggles = 12 };
 
 OUT_OF_LINE static long inner(long x) {
   __asm__ volatile("" : "+r"(x));

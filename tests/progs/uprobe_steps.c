@@ -173,7 +173,7 @@ static int mappings(void) {
 static void come_and_go(void) {
   long lost = 0, sum = 0;
   int before = 0;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 30; ++i) {
     struct counter probe = probe_function(kEveryone, (const char*)add_one, i & 1);
     sum += add_one(0);
     lost += counted(probe, 1) != 1;

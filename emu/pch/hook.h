@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nearly every file of that folder includes, precompiled (see emu/pch/base.h).
+
+#include "emu/pch/base.h"
+#include "emu/hook/hook.h"
+#include "emu/hook/lookup.h"
+#include "emu/hook/paths.h"

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nearly every file of that folder includes, precompiled (see emu/pch/base.h).
+
+#include "emu/pch/base.h"
+#include "emu/syscalls/bpf.h"
+#include "emu/syscalls/handlers.h"
+#include "emu/syscalls/path.h"
+#include "emu/syscalls/system.h"

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nearly every file of that folder includes, precompiled (see emu/pch/base.h).
+
+#include "emu/pch/base.h"
+#include "emu/verifier/btf_access.h"
+#include "emu/verifier/checker.h"
