@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/loader_host.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -131,7 +132,7 @@ void LoaderHost::look_who_runs() {
     if (task.group_stopped || task.starting || task.exit_reported || task.in_vfork) continue;
     const bool stands = task.at() != TracedTask::At::kRunning;
     const Result<RunState> state = read_run_state(tid);
-    if (state && (stands || state->letter == 'R')) running_.push_back({tid, state->cpu});
+    if (state && (stands || state->letter == 'R')) running_.push_back({tid, state->cpu, state->policy == SCHED_IDLE});
   }
   const u64 end = clock(CLOCK_MONOTONIC);
   look_again_ns_ = end + std::max(kFresh, kShare * (end - start));
@@ -149,9 +150,15 @@ std::vector<pid_t> LoaderHost::running(int cpu) {
   return chosen;
 }
 
-u32 LoaderHost::runnable(u32 cpu) {
+RunQueue LoaderHost::runnable(u32 cpu) {
   look_who_runs();
-  return static_cast<u32>(std::ranges::count(running_, cpu, &Place::cpu));
+  RunQueue queue;
+  for (const Place& place : running_) {
+    if (place.cpu != cpu) continue;
+    ++queue.all;
+    queue.idle += place.idle;
+  }
+  return queue;
 }
 
 u32 LoaderHost::cpu_of(Task& task) {

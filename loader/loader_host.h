@@ -35,7 +35,7 @@ class LoaderHost final : public Host {
   std::vector<pid_t> threads() override { return tasks_.threads(); }
   Result<TaskUsage> usage(pid_t tid) override;
   std::vector<pid_t> running(int cpu) override;
-  u32 runnable(u32 cpu) override;
+  RunQueue runnable(u32 cpu) override;
   void watch(pid_t tid, const Watches& watches, std::function<void()> refused) override;
   void at_stop(pid_t tid, std::function<void(Task&)> call) override { tracer_->at_stop(tid, std::move(call)); }
 
@@ -43,6 +43,7 @@ class LoaderHost final : public Host {
   struct Place {
     pid_t tid;
     u32 cpu;
+    bool idle;  // SCHED_IDLE
   };
   void look_who_runs();
 

@@ -21,6 +21,7 @@ constexpr u64 kSecond = 1'000'000'000;
 // Fields of stat by their number in proc(5), which counts pid and comm.
 constexpr size_t kMinorFaults = 10 - 3, kMajorFaults = 12 - 3, kUserTime = 14 - 3, kSystemTime = 15 - 3;
 constexpr size_t kParent = 4 - 3, kPriority = 18 - 3, kStartTime = 22 - 3, kExitSignal = 38 - 3, kProcessor = 39 - 3;
+constexpr size_t kPolicy = 41 - 3;
 
 u64 now(clockid_t clock) {
   timespec t;
@@ -145,8 +146,8 @@ Result<TaskUsage> read_usage(pid_t tid) {
 Result<RunState> read_run_state(pid_t tid) {
   const std::string stat = TRY(read_proc(tid, "stat"));
   const std::vector<std::string_view> fields = stat_fields(stat);
-  if (fields.size() <= kProcessor || fields[0].empty()) return fail(ESRCH);
-  return RunState{fields[0][0], static_cast<u32>(number(fields[kProcessor]))};
+  if (fields.size() <= kPolicy || fields[0].empty()) return fail(ESRCH);
+  return RunState{fields[0][0], static_cast<u32>(number(fields[kProcessor])), static_cast<u32>(number(fields[kPolicy]))};
 }
 
 Result<char> read_state(pid_t tid) {

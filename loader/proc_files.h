@@ -44,6 +44,7 @@ Result<TaskUsage> read_usage(pid_t tid);
 struct RunState {
   char letter;  // as read_state()
   u32 cpu;      // as read_cpu()
+  u32 policy;   // SCHED_*
 };
 Result<RunState> read_run_state(pid_t tid);
 // The scheduler's letter for the thread: 'R', 'S', 'D', 't', ...

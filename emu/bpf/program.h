@@ -14,6 +14,7 @@
 #include "emu/base/object.h"
 #include "emu/bpf/map_object.h"
 #include "emu/btf/btf.h"
+#include "emu/btf/field_read.h"
 #include "emu/isa/insn.h"
 #include "emu/runtime/function_hooks.h"
 
@@ -26,12 +27,6 @@ struct ShownProgram {
   std::vector<u32> subprogram_starts;
   std::vector<bpf_func_info> func_info;
   std::vector<bpf_line_info> line_info;
-};
-
-// A load from a struct of the kernel's BTF.
-struct FieldRead {
-  u32 type, offset, size;
-  auto operator<=>(const FieldRead&) const = default;
 };
 
 // The result of verification: everything that later stages (JIT, info, dump) need.

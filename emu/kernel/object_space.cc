@@ -94,7 +94,7 @@ void ObjectSpace::was_read(u64 address, u64 size) {
   const KernelStruct& type = *slab->second;
   const u64 each = stride(type.size()), all = std::max(kSlab, each), begin = slab->first - all;
   if (address < begin) return;
-  told_.read(type.id(), static_cast<u32>((address - begin) % each), static_cast<u32>(std::min<u64>(size, type.size())));
+  told_.read({type.id(), static_cast<u32>((address - begin) % each), static_cast<u32>(std::min<u64>(size, type.size()))});
 }
 
 void ObjectSpace::forget(const KernelStruct& type, std::string_view identity) {

@@ -84,9 +84,11 @@ void TaskObjects::show_times(Block& block, const TaskFacts& facts) {
 // The queue of the CPU that the task is on, and which has it at least. Who else runs there is nobody of the tree's.
 void TaskObjects::show_run_queue(Block& block, const TaskFacts& facts) {
   const KernelObject queue = space_.object(space_.structure("cfs_rq"), fmt::format("{}", facts.cpu));
-  const u32 runnable = std::max(1u, runnable_on_ ? runnable_on_(facts.cpu) : 0);
-  queue.set("nr_running", runnable);
-  queue.set("h_nr_running", runnable);
+  const RunQueue runnable = runnable_on_ ? runnable_on_(facts.cpu) : RunQueue();
+  queue.set("nr_running", std::max(1u, runnable.all));
+  queue.set("h_nr_running", std::max(1u, runnable.all));
+  queue.set("idle_nr_running", runnable.idle);
+  queue.set("idle_h_nr_running", runnable.idle);
   block.task.set("se.cfs_rq", queue.address());
 }
 

@@ -24,7 +24,7 @@ namespace bpfemu {
 class TaskObjects {
  public:
   using FactsOf = std::function<Result<TaskFacts>(pid_t tid)>;
-  using RunnableOn = std::function<u32(u32 cpu)>;
+  using RunnableOn = std::function<RunQueue(u32 cpu)>;
   TaskObjects(ObjectSpace& space, Mounts& mounts, FileObjects& files, FactsOf facts_of, RunnableOn runnable_on)
       : space_(space),
         mounts_(mounts),

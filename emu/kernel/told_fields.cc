@@ -40,14 +40,13 @@ void ToldFields::tell_within(u32 type, u32 offset, u32 size, u32 depth) {
   }
 }
 
-void ToldFields::read(u32 type, u32 offset, u32 size) {
-  const Read read{type, offset, size};
-  if (size > 0 && reads_.size() < kMostReads && !is_told(read)) reads_.insert(read);
+void ToldFields::read(const FieldRead& read) {
+  if (read.size > 0 && reads_.size() < kMostReads && !is_told(read)) reads_.insert(read);
 }
 
 // Of what is larger than a member some bytes suffice. What lies behind the struct is an array without a size. A struct
 // within may have been told as one by itself.
-bool ToldFields::is_told(const Read& read, u32 depth) const {
+bool ToldFields::is_told(const FieldRead& read, u32 depth) const {
   const btf_type* outer = btf_->type(read.type);
   if (!outer || read.offset >= outer->size || depth == kDeepest) return depth == 0;
   const u32 end = std::min(read.offset + read.size, outer->size);
@@ -64,7 +63,7 @@ bool ToldFields::is_told(const Read& read, u32 depth) const {
   });
 }
 
-std::string ToldFields::name(const Read& read) const {
+std::string ToldFields::name(const FieldRead& read) const {
   const btf_type* outer = btf_->type(read.type);
   std::string path = btf_->string(outer->name_off);
   u32 offset = read.offset;
@@ -87,7 +86,7 @@ std::string ToldFields::name(const Read& read) const {
 
 std::set<std::string> ToldFields::untold() const {
   std::set<std::string> names;
-  for (const Read& read : reads_)
+  for (const FieldRead& read : reads_)
     if (told_.contains(read.type) && !is_told(read)) names.insert(name(read));
   return names;
 }

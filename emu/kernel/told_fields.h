@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emu/btf/btf.h"
+#include "emu/btf/field_read.h"
 
 namespace bpfemu {
 
@@ -20,22 +21,18 @@ class ToldFields {
   // The model knows these bytes of a struct, and so those of the structs within.
   void tell(u32 type, u32 offset, u32 size) { tell_within(type, offset, size, 0); }
   // A program looks at them.
-  void read(u32 type, u32 offset, u32 size);
+  void read(const FieldRead& read);
   // "task_struct.nr_dirtied": what programs have looked at and nobody has told by now, of structs that there are.
   std::set<std::string> untold() const;
 
  private:
-  struct Read {
-    u32 type, offset, size;
-    auto operator<=>(const Read&) const = default;
-  };
   void tell_within(u32 type, u32 offset, u32 size, u32 depth);
-  bool is_told(const Read& read, u32 depth = 0) const;
-  std::string name(const Read& read) const;
+  bool is_told(const FieldRead& read, u32 depth = 0) const;
+  std::string name(const FieldRead& read) const;
 
   std::shared_ptr<const Btf> btf_;
   std::unordered_map<u32, std::vector<bool>> told_;  // by the struct's id: each of its bytes
-  std::set<Read> reads_;
+  std::set<FieldRead> reads_;
 };
 
 }  // namespace bpfemu

@@ -38,6 +38,12 @@ struct TaskFacts {
   int exit_code = 0;        // wait status, set at exit
 };
 
+// Threads that are ready on one CPU (kernel: cfs_rq.nr_running, idle_nr_running).
+struct RunQueue {
+  u32 all = 0;
+  u32 idle = 0;  // with SCHED_IDLE
+};
+
 // What a thread has used since it began.
 struct TaskUsage {
   u64 run_ns = 0;  // on a CPU
@@ -101,8 +107,8 @@ class Host {
   virtual Result<TaskUsage> usage(pid_t /*tid*/) { return fail(ESRCH); }
   // The threads that are on a CPU at this instant; `cpu` -1: on any.
   virtual std::vector<pid_t> running(int /*cpu*/) { return {}; }
-  // How many of the tree's threads run there or wait for that (kernel: cfs_rq.nr_running).
-  virtual u32 runnable(u32 /*cpu*/) { return 0; }
+  // The tree's threads that run there or wait for that.
+  virtual RunQueue runnable(u32 /*cpu*/) { return {}; }
   // A file that shows the thread's CPU mask is about to be opened, and may be read whenever its reader likes: from now on
   // the mask is the program's.
   virtual void show_cpus(pid_t /*tid*/) {}

@@ -185,8 +185,7 @@ Result<void> check_runnable(System& system, const Program& program) {
   for (u32 id : helpers) system.unmodelled.note("helper", helper_name(id));
   for (const std::string& name : functions) system.unmodelled.note("kernel function", name);
   for (std::string_view name : program.verified.untold_fields) system.unmodelled.note("field", name);
-  for (const FieldRead& each : program.verified.field_reads)
-    system.object_space->told_fields().read(each.type, each.offset, each.size);
+  for (const FieldRead& each : program.verified.field_reads) system.object_space->told_fields().read(each);
   return helpers.empty() && functions.empty() ? Result<void>{} : fail(EOPNOTSUPP);
 }
 

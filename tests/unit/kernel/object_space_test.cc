@@ -54,10 +54,10 @@ TEST_CASE_METHOD(Fixture, "members that programs look at and nobody fills in are
 
   // By types: a struct within another, one that nothing is known of, what lies behind the end.
   const auto id = [&](const char* name) { return btf->find(name, BTF_KIND_STRUCT).value(); };
-  space.told_fields().read(id("sock_common"), place("sock_common", "skc_family"), 2);
-  space.told_fields().read(id("sock"), place("sock", "sk_mark"), 4);
-  space.told_fields().read(id("kernfs_node"), place("kernfs_node", "id"), 8);
-  space.told_fields().read(id("task_struct"), task.size(), 8);
+  space.told_fields().read({id("sock_common"), place("sock_common", "skc_family"), 2});
+  space.told_fields().read({id("sock"), place("sock", "sk_mark"), 4});
+  space.told_fields().read({id("kernfs_node"), place("kernfs_node", "id"), 8});
+  space.told_fields().read({id("task_struct"), task.size(), 8});
   CHECK(space.told_fields().untold() == std::set<std::string>{"task_struct.se.load.weight", "sock.sk_mark"});
 }
 
