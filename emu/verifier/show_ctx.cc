@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Context accesses as the claimed kernel rewrites them, for dumps: with the offsets that its BTF gives (kernel:
 // convert_ctx_accesses, bpf_convert_ctx_access, xdp_convert_ctx_access and their like). Contexts and fields
-// without a line here are shown as the program has them.
+// that are no others in the kernel (show_fields.h) are shown as the program has them.
 #include <linux/bpf.h>
-#include <linux/bpf_perf_event.h>
 
 #include <optional>
-#include <span>
 
 #include "emu/isa/opcode.h"
-#include "emu/verifier/ctx_fields.h"
 #include "emu/verifier/fixup_calls.h"
 #include "emu/verifier/fixup_phases.h"
+#include "emu/verifier/show_fields.h"
 
 namespace bpfemu {
 namespace {
@@ -20,198 +18,6 @@ constexpr u8 kAx = 11;             // BPF_REG_AX
 constexpr s32 kMinNapiId = 8193;   // NR_CPUS + 1
 constexpr s32 kNoQueue = 0xffff;   // NO_QUEUE_MAPPING
 constexpr s32 kTcShot = 2, kSkDrop = 0;
-
-// One load: from `path` in `object`, and further by `inner_path` in `inner`, which the kernel keeps there untyped.
-struct Hop {
-  const char *object, *path;
-  u8 size;  // 0: as the program's access
-  const char *inner = nullptr, *inner_path = nullptr;
-};
-
-enum class Then : u8 { kNothing, kPacketType, kLowBit, kUpperHalf, kNapi, kQueue, kRxQueue, kShared, kIfDevice, kIfThere };
-
-struct KernelField {
-  u32 first, end;     // of the context
-  u8 kept;            // bytes that the kernel keeps it in, of which narrow loads mask a part; 0: they do not exist
-  Hop hops[3];
-  Then then = Then::kNothing;
-  bool indexed = false;  // what lies further inside the field is loaded from further inside
-};
-
-#define SKB(name) CTX_FIELD(__sk_buff, name)
-#define OWN(path, size) {{"sk_buff", path, size}}
-#define CB(object, path, size) {{"sk_buff", "cb", size, object, path}}
-#define SOCKET(path, size) {{"sk_buff", "sk", 8}, {"sock_common", path, size}}
-#define SHARED(path, size) {{"skb_shared_info", path, size}}
-
-constexpr KernelField kSkb[] = {
-    {SKB(len), 4, OWN("len", 4)},
-    {SKB(pkt_type), 1, OWN("__pkt_type_offset", 1), Then::kPacketType},
-    {SKB(mark), 4, OWN("mark", 4)},
-    {SKB(queue_mapping), 2, OWN("queue_mapping", 2), Then::kQueue},
-    {SKB(protocol), 2, OWN("protocol", 2)},
-    {SKB(vlan_present), 1, OWN("__pkt_vlan_present_offset", 1), Then::kLowBit},
-    {SKB(vlan_tci), 2, OWN("vlan_tci", 2)},
-    {SKB(vlan_proto), 2, OWN("vlan_proto", 2)},
-    {SKB(priority), 4, OWN("priority", 4)},
-    {SKB(ingress_ifindex), 4, OWN("skb_iif", 4)},
-    {SKB(ifindex), 4, {{"sk_buff", "dev", 8}, {"net_device", "ifindex", 4}}, Then::kIfDevice},
-    {SKB(tc_index), 2, OWN("tc_index", 2)},
-    {SKB(cb), 0, CB("qdisc_skb_cb", "data", 0), Then::kNothing, true},
-    {SKB(hash), 4, OWN("hash", 4)},
-    {SKB(tc_classid), 2, CB("qdisc_skb_cb", "tc_classid", 2)},
-    {SKB(data), 0, OWN("data", 8)},
-    {SKB(data_end), 0, CB("bpf_skb_data_end", "data_end", 8)},
-    {SKB(napi_id), 4, OWN("napi_id", 4), Then::kNapi},
-    {SKB(family), 2, SOCKET("skc_family", 2)},
-    {SKB(remote_ip4), 4, SOCKET("skc_daddr", 4)},
-    {SKB(local_ip4), 4, SOCKET("skc_rcv_saddr", 4)},
-    {SKB(remote_ip6), 0, SOCKET("skc_v6_daddr", 4), Then::kNothing, true},
-    {SKB(local_ip6), 0, SOCKET("skc_v6_rcv_saddr", 4), Then::kNothing, true},
-    {SKB(remote_port), 2, SOCKET("skc_dport", 2), Then::kUpperHalf},
-    {SKB(local_port), 2, SOCKET("skc_num", 2)},
-    {SKB(data_meta), 0, CB("bpf_skb_data_end", "data_meta", 8)},
-    {SKB(wire_len), 4, CB("qdisc_skb_cb", "pkt_len", 4)},
-    {SKB(gso_segs), 2, SHARED("gso_segs", 2), Then::kShared},
-    {SKB(gso_size), 2, SHARED("gso_size", 2), Then::kShared},
-    {SKB(hwtstamp), 8, SHARED("hwtstamps", 8), Then::kShared},
-    {SKB(sk), 0, OWN("sk", 8)},
-};
-
-#define XDP(name) CTX_FIELD(xdp_md, name)
-constexpr KernelField kXdp[] = {
-    {XDP(data), 0, {{"xdp_buff", "data", 8}}},
-    {XDP(data_end), 0, {{"xdp_buff", "data_end", 8}}},
-    {XDP(data_meta), 0, {{"xdp_buff", "data_meta", 8}}},
-    {XDP(ingress_ifindex), 0, {{"xdp_buff", "rxq", 8}, {"xdp_rxq_info", "dev", 8}, {"net_device", "ifindex", 4}}},
-    {XDP(rx_queue_index), 0, {{"xdp_buff", "rxq", 8}, {"xdp_rxq_info", "queue_index", 4}}},
-    {XDP(egress_ifindex), 0, {{"xdp_buff", "txq", 8}, {"xdp_txq_info", "dev", 8}, {"net_device", "ifindex", 4}}},
-};
-
-#define PERF(name) CTX_FIELD(bpf_perf_event_data, name)
-#define SAMPLE(path) {{"bpf_perf_event_data_kern", "data", 8}, {"perf_sample_data", path, 8}}
-constexpr KernelField kPerfEvent[] = {
-    {PERF(regs), 0, {{"bpf_perf_event_data_kern", "regs", 8}, {"pt_regs", "r15", 8}}, Then::kNothing, true},
-    {PERF(sample_period), 8, SAMPLE("period")},
-    {PERF(addr), 8, SAMPLE("addr")},
-};
-
-#define SOCK(name) CTX_FIELD(bpf_sock, name)
-#define COMMON(path, size) {{"sock_common", path, size}}
-constexpr KernelField kSock[] = {
-    {SOCK(bound_dev_if), 0, {{"sock", "__sk_common.skc_bound_dev_if", 4}}},
-    {SOCK(family), 2, COMMON("skc_family", 2)},
-    {SOCK(type), 2, {{"sock", "sk_type", 2}}},
-    {SOCK(protocol), 2, {{"sock", "sk_protocol", 2}}},
-    {SOCK(mark), 0, {{"sock", "sk_mark", 4}}},
-    {SOCK(priority), 0, {{"sock", "sk_priority", 4}}},
-    {SOCK(src_ip4), 4, COMMON("skc_rcv_saddr", 0)},
-    {SOCK(src_ip6), 4, COMMON("skc_v6_rcv_saddr", 0), Then::kNothing, true},
-    {SOCK(src_port), 2, COMMON("skc_num", 2)},
-    {SOCK(dst_port), 2, COMMON("skc_dport", 2)},
-    {SOCK(dst_ip4), 4, COMMON("skc_daddr", 0)},
-    {SOCK(dst_ip6), 4, COMMON("skc_v6_daddr", 0), Then::kNothing, true},
-    {SOCK(state), 1, COMMON("skc_state", 1)},
-    {SOCK(rx_queue_mapping), 4, COMMON("skc_rx_queue_mapping", 2), Then::kRxQueue},
-};
-
-#define MESSAGE(name) CTX_FIELD(sk_msg_md, name)
-#define OF_SENDER(path, size) {{"sk_msg", "sk", 8}, {"sock_common", path, size}}
-constexpr KernelField kSkMsg[] = {
-    {MESSAGE(data), 0, {{"sk_msg", "data", 8}}},
-    {MESSAGE(data_end), 0, {{"sk_msg", "data_end", 8}}},
-    {MESSAGE(family), 0, OF_SENDER("skc_family", 2)},
-    {MESSAGE(remote_ip4), 0, OF_SENDER("skc_daddr", 4)},
-    {MESSAGE(local_ip4), 0, OF_SENDER("skc_rcv_saddr", 4)},
-    {MESSAGE(remote_ip6), 0, OF_SENDER("skc_v6_daddr", 4), Then::kNothing, true},
-    {MESSAGE(local_ip6), 0, OF_SENDER("skc_v6_rcv_saddr", 4), Then::kNothing, true},
-    {MESSAGE(remote_port), 0, OF_SENDER("skc_dport", 2), Then::kUpperHalf},
-    {MESSAGE(local_port), 0, OF_SENDER("skc_num", 2)},
-    {MESSAGE(size), 0, {{"sk_msg", "sg.size", 4}}},
-    {MESSAGE(sk), 0, {{"sk_msg", "sk", 8}}},
-};
-
-#define CHOICE(name) CTX_FIELD(sk_reuseport_md, name)
-#define OF_CHOICE(path, size) {{"sk_reuseport_kern", path, size}}
-#define OF_PACKET(path, size) {{"sk_reuseport_kern", "skb", 8}, {"sk_buff", path, size}}
-constexpr KernelField kSkReuseport[] = {
-    {CHOICE(data), 8, OF_PACKET("data", 8)},
-    {CHOICE(data_end), 8, OF_CHOICE("data_end", 8)},
-    {CHOICE(len), 4, OF_PACKET("len", 4)},
-    {CHOICE(eth_protocol), 2, OF_PACKET("protocol", 2)},
-    {CHOICE(ip_protocol), 2, {{"sk_reuseport_kern", "sk", 8}, {"sock", "sk_protocol", 2}}},
-    {CHOICE(bind_inany), 1, OF_CHOICE("bind_inany", 1)},
-    {CHOICE(hash), 4, OF_CHOICE("hash", 4)},
-    {CHOICE(sk), 8, OF_CHOICE("sk", 8)},
-    {CHOICE(migrating_sk), 8, OF_CHOICE("migrating_sk", 8)},
-};
-
-#define LOOKUP(name) CTX_FIELD(bpf_sk_lookup, name)
-#define OF_LOOKUP(path, size) {{"bpf_sk_lookup_kern", path, size}}
-#define ADDRESS(path) {{"bpf_sk_lookup_kern", path, 8}, {"in6_addr", "in6_u", 4}}
-constexpr KernelField kSkLookup[] = {
-    {LOOKUP(sk), 8, OF_LOOKUP("selected_sk", 8)},
-    {LOOKUP(family), 2, OF_LOOKUP("family", 2)},
-    {LOOKUP(protocol), 2, OF_LOOKUP("protocol", 2)},
-    {LOOKUP(remote_ip4), 4, OF_LOOKUP("v4.saddr", 4)},
-    {LOOKUP(remote_ip6), 4, ADDRESS("v6.saddr"), Then::kIfThere, true},
-    {LOOKUP(remote_port), 2, OF_LOOKUP("sport", 2)},
-    {LOOKUP(local_ip4), 4, OF_LOOKUP("v4.daddr", 4)},
-    {LOOKUP(local_ip6), 4, ADDRESS("v6.daddr"), Then::kIfThere, true},
-    {LOOKUP(local_port), 2, OF_LOOKUP("dport", 2)},
-    {LOOKUP(ingress_ifindex), 4, OF_LOOKUP("ingress_ifindex", 4)},
-};
-
-#define OF_FLOW(path) {{"bpf_flow_dissector", path, 8}}
-constexpr KernelField kFlowDissector[] = {
-    {SKB(data), 0, OF_FLOW("data")},
-    {SKB(data_end), 0, OF_FLOW("data_end")},
-    {SKB(flow_keys), 0, OF_FLOW("flow_keys")},
-};
-
-#undef SKB
-#undef OWN
-#undef CB
-#undef SOCKET
-#undef SHARED
-#undef XDP
-#undef PERF
-#undef SAMPLE
-#undef SOCK
-#undef COMMON
-#undef MESSAGE
-#undef OF_SENDER
-#undef CHOICE
-#undef OF_CHOICE
-#undef OF_PACKET
-#undef LOOKUP
-#undef OF_LOOKUP
-#undef ADDRESS
-#undef OF_FLOW
-
-// Of what a pointer of that type leads to, in a program of this one.
-std::span<const KernelField> fields(RegType pointer, u32 type) {
-  if (pointer == kPtrToSocket || pointer == kPtrToSockCommon) return kSock;
-  if (pointer != kPtrToCtx) return {};
-  switch (type) {
-    case BPF_PROG_TYPE_SOCKET_FILTER:
-    case BPF_PROG_TYPE_SCHED_CLS:
-    case BPF_PROG_TYPE_SCHED_ACT:
-    case BPF_PROG_TYPE_CGROUP_SKB:
-    case BPF_PROG_TYPE_LWT_IN:
-    case BPF_PROG_TYPE_LWT_OUT:
-    case BPF_PROG_TYPE_LWT_XMIT:
-    case BPF_PROG_TYPE_LWT_SEG6LOCAL: return kSkb;
-    case BPF_PROG_TYPE_XDP: return kXdp;
-    case BPF_PROG_TYPE_PERF_EVENT: return kPerfEvent;
-    case BPF_PROG_TYPE_CGROUP_SOCK: return kSock;
-    case BPF_PROG_TYPE_SK_MSG: return kSkMsg;
-    case BPF_PROG_TYPE_SK_REUSEPORT: return kSkReuseport;
-    case BPF_PROG_TYPE_SK_LOOKUP: return kSkLookup;
-    case BPF_PROG_TYPE_FLOW_DISSECTOR: return kFlowDissector;
-    default: return {};
-  }
-}
 
 constexpr u8 size_code(u32 bytes) {
   return bytes == 8 ? BPF_DW : bytes == 4 ? BPF_W : bytes == 2 ? BPF_H : BPF_B;
@@ -233,11 +39,8 @@ class Shower {
       u8 kind = BPF_CLASS(insn.code);
       if ((kind != BPF_LDX && kind != BPF_STX) || BPF_MODE(insn.code) != BPF_MEM) continue;
       patch_.clear();
-      for (const KernelField& field : fields(program_.aux[i].ptr_type, type_)) {
-        if (insn.off < static_cast<int>(field.first) || insn.off >= static_cast<int>(field.end)) continue;
-        if (show(field, insn, static_cast<u32>(program_.aux[i].ctx_field_size))) rewrite_.replace(i, patch_);
-        break;
-      }
+      const KernelField* field = kernel_field(program_.aux[i].ptr_type, type_, insn.off);
+      if (field && show(*field, insn, static_cast<u32>(program_.aux[i].ctx_field_size))) rewrite_.replace(i, patch_);
     }
     return rewrite_.apply();
   }
@@ -246,6 +49,7 @@ class Shower {
   void add(u8 code, u8 dst, u8 src, s16 off, s32 imm) { patch_.push_back(make_insn(code, dst, src, off, imm)); }
 
   std::optional<u32> place(const Hop& hop) const {
+    if (!hop.path) return 0;
     auto outer = vmlinux_->offset_of(hop.object, hop.path);
     if (!outer) return std::nullopt;
     if (!hop.inner) return *outer;
@@ -288,31 +92,127 @@ class Shower {
       insn.off = static_cast<s16>(offset & ~(field_size - 1));
       insn.code = static_cast<u8>(BPF_LDX | BPF_MEM | size_code(field_size));
     }
-    if (field.then == Then::kShared && !load_shared(insn)) return false;
-    if (field.then == Then::kQueue && !load) add(BPF_JMP | BPF_JGE | BPF_K, insn.src_reg, 0, 1, kNoQueue);
-    if (!load_hops(field, insn, load)) return false;
+    if (!(load ? load_field(field, insn) : store_field(field, insn))) return false;
     finish(field.then, insn);
     if (narrow && size < field.kept) mask(insn.dst_reg, size, field_size, (offset & (field_size - 1)) * 8);
     return true;
   }
 
-  bool load_hops(const KernelField& field, const Insn& insn, bool load) {
-    u8 from = field.then == Then::kShared ? insn.dst_reg : insn.src_reg;
-    for (const Hop& hop : field.hops) {
-      if (!hop.object) break;
-      auto at = place(hop);
-      if (!at) return false;
-      bool last = &hop == &field.hops[2] || !(&hop + 1)->object;
-      if (last && field.indexed) *at += static_cast<u32>(insn.off) - field.first;
-      u8 size = hop.size ? size_code(hop.size) : BPF_SIZE(insn.code);
-      u8 code = static_cast<u8>((load ? BPF_LDX : BPF_STX) | BPF_MEM | size);
-      add(code, insn.dst_reg, from, static_cast<s16>(*at), 0);
-      // Only programs of traffic control can rely on a device.
-      bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT;
-      bool may_lack = field.then == Then::kIfThere || (field.then == Then::kIfDevice && !tc);
-      if (may_lack && !last) add(BPF_JMP | BPF_JEQ | BPF_K, insn.dst_reg, 0, 1, 0);
+  bool load_field(const KernelField& field, const Insn& insn) {
+    switch (field.then) {
+      case Then::kShared: return load_shared(insn) && load_hops(field, insn, insn.dst_reg);
+      case Then::kFullSocket: return load_of_full_socket(field, insn);
+      case Then::kLinearEnd: return load_linear_end(insn);
+      default: return load_hops(field, insn, insn.src_reg);
+    }
+  }
+
+  bool store_field(const KernelField& field, const Insn& insn) {
+    if (field.then == Then::kQueue) add(BPF_JMP | BPF_JGE | BPF_K, insn.src_reg, 0, 1, kNoQueue);
+    return is_last(field, 0) ? add_hop(field, 0, BPF_STX, insn.dst_reg, insn.src_reg, insn) : store_through(field, insn);
+  }
+
+  static bool is_last(const KernelField& field, size_t i) { return i + 1 == std::size(field.hops) || !field.hops[i + 1].object; }
+
+  // Hop `i` for the access that `insn` is.
+  bool add_hop(const KernelField& field, size_t i, u8 kind, u8 dst, u8 src, const Insn& insn) {
+    const Hop& hop = field.hops[i];
+    const auto at = place(hop);
+    if (!at) return false;
+    const u32 inside = field.indexed && is_last(field, i) ? static_cast<u32>(insn.off) - field.first : 0;
+    const u8 size = hop.size ? size_code(hop.size) : BPF_SIZE(insn.code);
+    add(static_cast<u8>(kind | BPF_MEM | size), dst, src, static_cast<s16>(*at + inside), 0);
+    return true;
+  }
+
+  bool load_hops(const KernelField& field, const Insn& insn, u8 from) {
+    // Only programs of traffic control can rely on a device.
+    const bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT;
+    const bool may_lack = field.then == Then::kIfThere || (field.then == Then::kIfDevice && !tc);
+    for (size_t i = 0;; ++i) {
+      if (!add_hop(field, i, BPF_LDX, insn.dst_reg, from, insn)) return false;
+      if (is_last(field, i)) return true;
+      if (may_lack) add(BPF_JMP | BPF_JEQ | BPF_K, insn.dst_reg, 0, 1, 0);
       from = insn.dst_reg;
     }
+  }
+
+  // A register that the access does not name.
+  static u8 borrowed(const Insn& insn) {
+    u8 reg = BPF_REG_9;
+    for (int tries = 0; tries < 2; ++tries) reg = static_cast<u8>(reg - (insn.src_reg == reg || insn.dst_reg == reg));
+    return reg;
+  }
+  std::optional<s16> room() const {
+    const Hop* hop = register_room(type_);
+    const auto at = hop ? place(*hop) : std::nullopt;
+    return at ? std::optional(static_cast<s16>(*at)) : std::nullopt;
+  }
+  void put_away(u8 context, u8 reg, s16 at) { add(BPF_STX | BPF_MEM | BPF_DW, context, reg, at, 0); }
+  void take_back(u8 context, u8 reg, s16 at) { add(BPF_LDX | BPF_MEM | BPF_DW, reg, context, at, 0); }
+
+  // A socket without all fields has none of these: they read as 0 (kernel: SOCK_OPS_GET_FIELD, SOCK_OPS_GET_SK).
+  bool load_of_full_socket(const KernelField& field, const Insn& insn) {
+    const auto full = vmlinux_->offset_of("bpf_sock_ops_kern", "is_fullsock");
+    const auto kept = room();
+    if (!full || !kept) return false;
+    const bool same = insn.dst_reg == insn.src_reg;
+    const u8 told = same ? borrowed(insn) : insn.dst_reg;
+    const int loads = is_last(field, 0) ? 1 : 2;
+    if (same) put_away(insn.src_reg, told, *kept);
+    add(BPF_LDX | BPF_MEM | BPF_B, told, insn.src_reg, static_cast<s16>(*full), 0);
+    add(BPF_JMP | BPF_JEQ | BPF_K, told, 0, static_cast<s16>(same ? loads + 2 : loads), 0);
+    if (same) take_back(insn.src_reg, told, *kept);
+    if (!load_hops(field, insn, insn.src_reg)) return false;
+    if (!same) return true;
+    add(BPF_JMP | BPF_JA, 0, 0, 2, 0);
+    take_back(insn.src_reg, told, *kept);
+    add(BPF_ALU64 | BPF_MOV | BPF_K, insn.dst_reg, 0, 0, 0);
+    return true;
+  }
+
+  // Neither register may change: a third leads to where the value goes (kernel: SOCK_ADDR_STORE_NESTED_FIELD_OFF,
+  // SOCK_OPS_SET_FIELD).
+  bool store_through(const KernelField& field, const Insn& insn) {
+    const auto kept = room();
+    if (!kept) return false;
+    const u8 reg = borrowed(insn);
+    put_away(insn.dst_reg, reg, *kept);
+    if (field.then == Then::kFullSocket) {
+      const auto full = vmlinux_->offset_of("bpf_sock_ops_kern", "is_fullsock");
+      if (!full) return false;
+      add(BPF_LDX | BPF_MEM | BPF_B, reg, insn.dst_reg, static_cast<s16>(*full), 0);
+      add(BPF_JMP | BPF_JEQ | BPF_K, reg, 0, 2, 0);
+    }
+    u8 from = insn.dst_reg;
+    size_t i = 0;
+    for (; !is_last(field, i); ++i) {
+      if (!add_hop(field, i, BPF_LDX, reg, from, insn)) return false;
+      from = reg;
+    }
+    if (!add_hop(field, i, BPF_STX, reg, insn.src_reg, insn)) return false;
+    take_back(insn.dst_reg, reg, *kept);
+    return true;
+  }
+
+  // data + len - data_len (kernel: bpf_convert_data_end_access).
+  bool load_linear_end(const Insn& insn) {
+    const auto data = vmlinux_->offset_of("sk_buff", "data"), len = vmlinux_->offset_of("sk_buff", "len"),
+               beyond = vmlinux_->offset_of("sk_buff", "data_len");
+    const auto kept = room();
+    if (!data || !len || !beyond || !kept) return false;
+    const bool same = insn.dst_reg == insn.src_reg;
+    const u8 reg = same ? borrowed(insn) : insn.dst_reg;
+    if (same) put_away(insn.src_reg, reg, *kept);
+    add(BPF_LDX | BPF_MEM | BPF_DW, reg, insn.src_reg, static_cast<s16>(*data), 0);
+    add(BPF_LDX | BPF_MEM | BPF_W, kAx, insn.src_reg, static_cast<s16>(*len), 0);
+    add(BPF_ALU64 | BPF_ADD | BPF_X, reg, kAx, 0, 0);
+    add(BPF_LDX | BPF_MEM | BPF_W, kAx, insn.src_reg, static_cast<s16>(*beyond), 0);
+    add(BPF_ALU64 | BPF_SUB | BPF_X, reg, kAx, 0, 0);
+    if (!same) return true;
+    add(BPF_ALU64 | BPF_MOV | BPF_X, kAx, insn.src_reg, 0, 0);
+    add(BPF_ALU64 | BPF_MOV | BPF_X, insn.dst_reg, reg, 0, 0);
+    take_back(kAx, reg, *kept);
     return true;
   }
 
