@@ -3,15 +3,14 @@
 //   diff_fuzz FIRST LAST       a line for each seed: its number and the hash of what it said
 //   diff_fuzz --text SEED...   what they said
 //   diff_fuzz --file FILE      the same of lines "SEED INDEX...": only these operations of the sequence
-// Each sequence runs in a process of its own, on CPU 0.
+// Each sequence runs in a process of its own on the same memory, on CPU 0.
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <fstream>
+#include <memory>
 #include <sstream>
 
 #include "tests/fuzz/diff_code.h"
@@ -21,32 +20,24 @@ namespace {
 
 constexpr u32 kLength = 28;
 
-std::string run_sequence(u64 seed, const std::vector<u32>& operations) {
-  int ends[2];
-  if (pipe(ends)) return "no pipe\n";
-  const pid_t child = fork();
-  if (child == 0) {
-    std::string text;
-    {
-      Sequence sequence(seed);
-      for (u32 index : operations) sequence.run(index);
-      text = sequence.text();
-    }
-    for (size_t at = 0; at < text.size();) {
-      const ssize_t count = write(ends[1], text.data() + at, text.size() - at);
-      if (count <= 0) _exit(1);
-      at += static_cast<size_t>(count);
-    }
-    _exit(0);
-  }
-  close(ends[1]);
+struct Task {
+  u64 seed;
+  const std::vector<u32>& operations;
   std::string text;
-  char part[4096];
-  for (ssize_t count; (count = read(ends[0], part, sizeof part)) > 0;) text.append(part, static_cast<size_t>(count));
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return status ? text + "died " + std::to_string(status) + "\n" : text;
+
+  static void run(void* pointer) {
+    Task* self = static_cast<Task*>(pointer);
+    const auto sequence = std::make_unique<Sequence>(self->seed);
+    for (u32 index : self->operations) sequence->run(index);
+    self->text = std::move(sequence->text());
+  }
+};
+
+std::string run_sequence(u64 seed, const std::vector<u32>& operations) {
+  static Child child;
+  Task task{seed, operations, ""};
+  const int status = child.run(Task::run, &task);
+  return status ? task.text + "died " + std::to_string(status) + "\n" : task.text;
 }
 
 std::vector<u32> all_operations() {

@@ -7,8 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <memory>
-
 namespace bpfemu::fuzz {
 
 namespace {
@@ -33,12 +31,12 @@ void move_to(int from, int to) {
 
 }  // namespace
 
-void run_in_child(void (*work)(void*), void* argument) {
-  constexpr size_t kStack = 1 << 18;
-  static const std::unique_ptr<u8[]> stack(new u8[kStack]);
+int Child::run(void (*work)(void*), void* argument) {
   Work what{work, argument};
-  const int pid = clone(run_work, stack.get() + kStack, kShared | CLONE_VFORK, &what);
-  if (pid > 0) waitpid(pid, nullptr, 0);
+  const int pid = clone(run_work, stack_ + sizeof stack_, kShared | CLONE_VFORK, &what);
+  int status = -1;
+  if (pid > 0) waitpid(pid, &status, 0);
+  return status;
 }
 
 // From first_own_ on: where the peer reads and the other writes, and the same of the way back.

@@ -7,8 +7,19 @@
 
 namespace bpfemu::fuzz {
 
-// Calls `work` in a process that begins with a copy of all descriptors and ends with the call.
-void run_in_child(void (*work)(void*), void* argument);
+// Calls `work` in a process that begins with a copy of all descriptors and ends with the call. Returns how it ended, as
+// wait() tells it. In such a process another Child may be used, not the same.
+class Child {
+ public:
+  Child() = default;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  int run(void (*work)(void*), void* argument);
+
+ private:
+  alignas(16) u8 stack_[1 << 18];
+};
 
 // A process that lives on between its calls, and begins without descriptors below `first_fixed`. Uses those from
 // `first_own` on for itself.

@@ -113,7 +113,7 @@ void Sequence::run(u32 index) {
   if (who < 2) {  // What the child made is gone with it, what it changed is not.
     say(std::string("child: ") + operation_->name);
     const Held before = main_;
-    run_in_child(run_one, this);
+    child_.run(run_one, this);
     main_ = before;
   } else if (who < 8) {
     say(std::string("peer: ") + operation_->name);

@@ -81,6 +81,7 @@ class Sequence {
   Held main_, other_;
   Held* held_ = &main_;
   Peer peer_;
+  Child child_;
   bool joined_ = false;
   std::string folder_;
   std::map<std::pair<Kind, u32>, std::string> ids_;
