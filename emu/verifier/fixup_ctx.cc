@@ -175,6 +175,7 @@ class Converter {
         case kPtrToSocket:
         case kPtrToSockCommon: program_.insns[i].off += kSock; break;
         case kPtrToTcpSock:
+          if (is_upper_half(program_.insns[i].off)) return refuse();
           note_untold(kUntoldTcp, program_.insns[i]);
           program_.insns[i].off += static_cast<s16>(offsetof(RunSock, tcp));
           break;
@@ -191,6 +192,17 @@ class Converter {
   }
 
  private:
+  // What the access rules allow and nothing is behind.
+  Result<void> refuse() {
+    program_.log.print("bpf verifier is misconfigured\n");
+    return fail(EINVAL);
+  }
+
+  // That of a counter passes for a word of its own, and is none (kernel: bpf_tcp_sock_convert_ctx_access).
+  static bool is_upper_half(s16 off) {
+    return off == offsetof(bpf_tcp_sock, bytes_received) + 4 || off == offsetof(bpf_tcp_sock, bytes_acked) + 4;
+  }
+
   static void make_safe(Insn& insn) { insn.code = static_cast<u8>(BPF_LDX | kProbeMem | BPF_SIZE(insn.code)); }
 
   // An argument that the verifier takes for a kernel object may be NULL: a kernel dies of the store.
@@ -211,10 +223,7 @@ class Converter {
     if (table_.empty()) return {};
     Insn insn = program_.insns[index];
     const Place* place = find_place(table_, insn.off);
-    if (!place) {
-      program_.log.print("bpf verifier is misconfigured\n");
-      return fail(EINVAL);
-    }
+    if (!place) return refuse();
     bool whole = place->kept != 0 && access_size(insn.code) >= place->kept;
     u32 within = whole ? 0 : static_cast<u32>(insn.off) - place->first;
     insn.off = static_cast<s16>(place->at + within);

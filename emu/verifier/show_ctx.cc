@@ -103,6 +103,7 @@ class Shower {
       case Then::kShared: return load_shared(insn) && load_hops(field, insn, insn.dst_reg);
       case Then::kFullSocket: return load_of_full_socket(field, insn);
       case Then::kLinearEnd: return load_linear_end(insn);
+      case Then::kZero: add(BPF_ALU | BPF_MOV | BPF_K, insn.dst_reg, 0, 0, 0); return true;
       default: return load_hops(field, insn, insn.src_reg);
     }
   }

@@ -129,6 +129,7 @@ constexpr KernelField kSkLookup[] = {
     {LOOKUP(remote_ip4), 4, OF_LOOKUP("v4.saddr", 4)},
     {LOOKUP(remote_ip6), 4, ADDRESS("v6.saddr"), Then::kIfThere, true},
     {LOOKUP(remote_port), 2, OF_LOOKUP("sport", 2)},
+    {offsetof(bpf_sk_lookup, remote_port) + 2, offsetof(bpf_sk_lookup, local_ip4), 2, {}, Then::kZero},  // padding
     {LOOKUP(local_ip4), 4, OF_LOOKUP("v4.daddr", 4)},
     {LOOKUP(local_ip6), 4, ADDRESS("v6.daddr"), Then::kIfThere, true},
     {LOOKUP(local_port), 2, OF_LOOKUP("dport", 2)},

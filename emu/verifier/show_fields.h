@@ -17,7 +17,7 @@ struct Hop {
 };
 
 enum class Then : u8 {
-  kNothing, kPacketType, kLowBit, kUpperHalf, kNapi, kQueue, kRxQueue, kShared, kIfDevice, kIfThere, kFullSocket, kLinearEnd
+  kNothing, kPacketType, kLowBit, kUpperHalf, kNapi, kQueue, kRxQueue, kShared, kIfDevice, kIfThere, kFullSocket, kLinearEnd, kZero
 };
 
 struct KernelField {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accesses to the contexts of programs of cgroups and of parsers, for xlated: xlated_cgroup-6.1.txt is what bpftool printed of
-// them on a real 6.1.
+// Accesses to contexts that are not in xlated and xlated_sockets, above all of programs of cgroups, for xlated:
+// xlated_cgroup-6.1.txt is what bpftool printed of them on a real 6.1.
 #include <linux/bpf.h>
 #include <stddef.h>
 
@@ -130,5 +130,31 @@ SEC("sk_skb/stream_verdict") int verdict(struct __sk_buff* context) {
 }
 
 SEC("sk_skb/stream_parser") int parser(struct __sk_buff* context) { return context->len; }
+
+SEC("sk_lookup") int padding(struct bpf_sk_lookup* context) {
+  int part;
+  asm volatile("%0 = *(u16 *)(%1 + 38)" : "=r"(part) : "r"(context));  // beyond remote_port
+  seen = part;
+  asm volatile("%0 = *(u8 *)(%1 + 39)" : "=r"(part) : "r"(context));
+  seen += part;
+  asm volatile("%0 = *(u8 *)(%1 + 37)" : "=r"(part) : "r"(context));
+  seen += part;
+  asm volatile("%0 = *(u32 *)(%1 + 36)" : "=r"(part) : "r"(context));
+  seen += part;
+  return SK_PASS;
+}
+
+struct {
+  __uint(type, BPF_MAP_TYPE_XSKMAP);
+  __uint(max_entries, 4);
+  __type(key, int);
+  __type(value, int);
+} queues SEC(".maps");
+
+SEC("xdp") int queue(struct xdp_md* context) {
+  int key = 1;
+  struct bpf_xdp_sock* sock = bpf_map_lookup_elem(&queues, &key);
+  return sock && sock->queue_id ? XDP_PASS : XDP_DROP;
+}
 
 char LICENSE[] SEC("license") = "GPL";
