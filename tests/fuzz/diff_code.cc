@@ -5,6 +5,24 @@ namespace bpfemu::fuzz {
 
 namespace {
 
+const std::vector<u32> kElements = {
+    BPF_MAP_TYPE_HASH,     BPF_MAP_TYPE_ARRAY,           BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_PERCPU_ARRAY,
+    BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH, BPF_MAP_TYPE_LPM_TRIE};
+
+// The types of maps that a helper takes.
+std::vector<u32> fitting(int helper) {
+  switch (helper) {
+    case BPF_FUNC_redirect_map: return {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_XSKMAP};
+    case BPF_FUNC_get_local_storage: return {BPF_MAP_TYPE_CGROUP_STORAGE, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE};
+    case BPF_FUNC_perf_event_output: return {BPF_MAP_TYPE_PERF_EVENT_ARRAY};
+    case BPF_FUNC_ringbuf_query: return {BPF_MAP_TYPE_RINGBUF};
+    case BPF_FUNC_skb_under_cgroup:
+    case BPF_FUNC_current_task_under_cgroup: return {BPF_MAP_TYPE_CGROUP_ARRAY};
+    case BPF_FUNC_sk_storage_get: return {BPF_MAP_TYPE_SK_STORAGE};
+    default: return {};
+  }
+}
+
 class Code {
  public:
   Code(Sequence& sequence, const ProgShape& shape) : s_(sequence), shape_(shape) {}
@@ -28,8 +46,10 @@ class Code {
 
  private:
   void say(const char* what) { s_.say(what); }
-  void map(u8 dst) {
-    const HeldMap& map = s_.map();
+  // Mostly one of these types, if there is one.
+  void map(u8 dst, const std::vector<u32>& types) {
+    const HeldMap* fitting = s_.random().one_in(10) ? nullptr : s_.map_of(types);
+    const HeldMap& map = fitting ? *fitting : s_.map();
     s_.say_name(map);
     add(BPF_LD | BPF_IMM | BPF_DW, dst, BPF_PSEUDO_MAP_FD, 0, map.fd);
     add(0, 0);
@@ -78,7 +98,7 @@ void Code::calculate() {
 void Code::look_up() {
   say("lookup");
   key(2);
-  map(1);
+  map(1, kElements);
   if (s_.random().one_in(5)) {
     say("cpu");
     mov(3, static_cast<int>(s_.random().below(3)));
@@ -95,7 +115,7 @@ void Code::look_up() {
 void Code::look_up_inner() {
   say("inner");
   key(2);
-  map(1);
+  map(1, {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS});
   call(BPF_FUNC_map_lookup_elem);
   add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 7);
   copy(1, 0);
@@ -110,7 +130,7 @@ void Code::look_up_inner() {
 void Code::count_locked() {
   say("locked");
   key(2);
-  map(1);
+  map(1, kElements);
   call(BPF_FUNC_map_lookup_elem);
   add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 8);
   copy(8, 0);
@@ -128,14 +148,14 @@ void Code::queue() {
   const int helper = s_.random().pick(helpers);
   s_.say("queue", static_cast<u64>(helper));
   value(2);
-  map(1);
+  map(1, {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER});
   if (helper == BPF_FUNC_map_push_elem) mov(3, static_cast<int>(s_.random().below(4)));
   call_and_count(helper);
 }
 
 void Code::reserve() {
   say("reserve");
-  map(1);
+  map(1, {BPF_MAP_TYPE_RINGBUF});
   mov(2, static_cast<int>(8 + s_.random().below(s_.random().one_in(4) ? 6000 : 40)));
   mov(3, 0);
   call(BPF_FUNC_ringbuf_reserve);
@@ -228,7 +248,7 @@ void Code::use_helper() {
       case kStack: stack(r, -72 + 8 * static_cast<int>(s_.random().below(5))); break;
       case kEight: mov(r, 8); break;
       case kZero: mov(r, 0); break;
-      case kMap: map(r); break;
+      case kMap: map(r, fitting(helper.id)); break;
     }
     ++r;
   }
@@ -252,24 +272,24 @@ void Code::piece() {
       say("update");
       key(2);
       value(3);
-      map(1);
+      map(1, kElements);
       mov(4, static_cast<int>(random.below(4)));
       return call_and_count(BPF_FUNC_map_update_elem);
     case 7:
       say("delete");
       key(2);
-      map(1);
+      map(1, kElements);
       return call_and_count(BPF_FUNC_map_delete_elem);
     case 8: return queue();
     case 9:
       say("tail call");
       copy(1, 6);
-      map(2);
+      map(2, {BPF_MAP_TYPE_PROG_ARRAY});
       mov(3, static_cast<int>(random.below(4)));
       return call(BPF_FUNC_tail_call);
     case 10:
       say("ring");
-      map(1);
+      map(1, {BPF_MAP_TYPE_RINGBUF});
       value(2);
       mov(3, static_cast<int>(8 * (1 + random.below(5))));
       mov(4, 0);

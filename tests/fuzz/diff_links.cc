@@ -51,7 +51,7 @@ long create_link(const HeldProg& prog, int target, bpf_attr& attr) {
 
 void make_link(Sequence& s) {
   HeldProg& prog = s.prog();
-  int& link = s.link();
+  int& link = s.new_link();
   s.say_name(link);
   s.say_name(prog);
   bpf_attr attr{};
@@ -83,7 +83,7 @@ u64 tracepoint(const char* name) {
 
 void make_perf_link(Sequence& s) {
   HeldProg& prog = s.prog();
-  int& link = s.link();
+  int& link = s.new_link();
   perf_event_attr event{};
   event.size = sizeof event;
   const bool software = s.random().one_in(3);
@@ -104,7 +104,7 @@ void make_perf_link(Sequence& s) {
 
 void raw_tracepoint(Sequence& s) {
   HeldProg& prog = s.prog();
-  int& link = s.link();
+  int& link = s.new_link();
   static const char* const names[] = {"task_rename", "task_rename", "sys_enter", "sched_switch", "nothing_such"};
   bpf_attr attr{};
   attr.raw_tracepoint.prog_fd = static_cast<u32>(prog.fd);

@@ -20,9 +20,9 @@ int load_btf() {
   return static_cast<int>(call(BPF_BTF_LOAD, attr));
 }
 
-void create(Sequence& s) {
+bool try_to_create(Sequence& s) {
   Random& random = s.random();
-  HeldMap& map = s.map();
+  HeldMap& map = s.new_map();
   HeldMap made = likely_map(random);
   bpf_attr attr{};
   attr.btf_value_type_id = likely_value_type(random, made);
@@ -54,6 +54,11 @@ void create(Sequence& s) {
   made.fd = map.fd;
   s.keep(made.fd, fd);
   if (fd >= 0) map = made;
+  return fd >= 0;
+}
+
+void create(Sequence& s) {
+  for (int tries = 0; tries < kTries && !try_to_create(s); ++tries) {}
 }
 
 struct Element {
@@ -159,7 +164,7 @@ void map_fdinfo(Sequence& s) {
 }
 
 void duplicate(Sequence& s) {
-  HeldMap &from = s.map(), &to = s.map();
+  HeldMap &from = s.map(), &to = s.new_map();
   s.say_name(from);
   s.say_name(to);
   const int fd = dup(from.fd);

@@ -51,7 +51,7 @@ void get(Sequence& s) {
   attr.file_flags = s.random().pick(kOpenFlags);
   s.say(path.substr(path.size() - 1));
   s.say("flags", attr.file_flags);
-  HeldMap& map = s.map();
+  HeldMap& map = s.new_map();
   s.say_name(map);
   keep_map(s, map, call(BPF_OBJ_GET, attr));
 }
@@ -63,7 +63,7 @@ void unpin(Sequence& s) {
 }
 
 void map_by_id(Sequence& s) {
-  HeldMap& map = s.map();
+  HeldMap& map = s.new_map();
   bpf_attr attr{};
   attr.map_id = s.known_id(Kind::kMap);
   attr.open_flags = s.random().pick(kOpenFlags);
@@ -74,7 +74,7 @@ void map_by_id(Sequence& s) {
 }
 
 void prog_by_id(Sequence& s) {
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.new_prog();
   bpf_attr attr{};
   attr.prog_id = s.known_id(Kind::kProg);
   s.say_name(prog);
@@ -83,7 +83,7 @@ void prog_by_id(Sequence& s) {
 }
 
 void link_by_id(Sequence& s) {
-  int& link = s.link();
+  int& link = s.new_link();
   bpf_attr attr{};
   attr.link_id = s.known_id(Kind::kLink);
   s.say_name(link);
@@ -106,7 +106,7 @@ void next_id(Sequence& s) {
 
 // A number that is one in the process with kTaskFd, from either.
 void fetch(Sequence& s) {
-  HeldMap &from = s.map(), &to = s.map();
+  HeldMap &from = s.map(), &to = s.new_map();
   s.say_name(from);
   s.say_name(to);
   const long fd = syscall(SYS_pidfd_getfd, kTaskFd, from.fd, 0);

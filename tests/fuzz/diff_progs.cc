@@ -11,9 +11,9 @@ namespace bpfemu::fuzz {
 
 namespace {
 
-void load(Sequence& s) {
+bool try_to_load(Sequence& s) {
   Random& random = s.random();
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.new_prog();
   const ProgShape& shape = prog_shapes()[random.below(prog_shapes().size())];
   HeldProg made;
   made.type = shape.type;
@@ -51,6 +51,11 @@ void load(Sequence& s) {
     s.say("\"" + text.substr(text.rfind('\n') + 1) + "\"");
   }
   if (fd >= 0) prog = made;
+  return fd >= 0;
+}
+
+void load(Sequence& s) {
+  for (int tries = 0; tries < kTries && !try_to_load(s); ++tries) {}
 }
 
 u32 context_size(u32 type) {

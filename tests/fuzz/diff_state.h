@@ -16,6 +16,8 @@
 namespace bpfemu::fuzz {
 
 inline constexpr u32 kMaps = 5, kProgs = 4, kLinks = 3;
+// How often an operation that makes something tries, each time with something else.
+inline constexpr int kTries = 3;
 
 // Descriptors that both processes have, where no place's lies.
 enum FixedFd : int { kSocketFd = 200, kCgroupFd, kNetnsFd, kTaskFd, kFirstPeerFd };
@@ -50,9 +52,16 @@ class Sequence {
   std::string& text() { return text_; }
 
   Random& random() { return random_; }
-  HeldMap& map() { return held_->maps[random_.below(kMaps)]; }
-  HeldProg& prog() { return held_->progs[random_.below(kProgs)]; }
-  int& link() { return held_->links[random_.below(kLinks)]; }
+  // A place to use, mostly one that holds something if there is one.
+  HeldMap& map() { return used(held_->maps); }
+  HeldProg& prog() { return used(held_->progs); }
+  int& link() { return used(held_->links); }
+  // A place for something new.
+  HeldMap& new_map() { return held_->maps[random_.below(kMaps)]; }
+  HeldProg& new_prog() { return held_->progs[random_.below(kProgs)]; }
+  int& new_link() { return held_->links[random_.below(kLinks)]; }
+  // A map of one of these types; nullptr: there is none.
+  HeldMap* map_of(const std::vector<u32>& types);
   std::string pin();
 
   // Adds to the line of this operation.
@@ -71,6 +80,17 @@ class Sequence {
   void keep(int& place, long fd);
 
  private:
+  static int fd_of(const HeldMap& map) { return map.fd; }
+  static int fd_of(const HeldProg& prog) { return prog.fd; }
+  static int fd_of(int link) { return link; }
+  template <class Place, size_t n>
+  Place& used(Place (&places)[n]) {
+    const u64 first = random_.below(n);
+    if (random_.one_in(12)) return places[first];
+    for (u64 i = 0; i < n; ++i)
+      if (fd_of(places[(first + i) % n]) >= 0) return places[(first + i) % n];
+    return places[first];
+  }
   static void run_one(void* self);
   void close_all();
 
