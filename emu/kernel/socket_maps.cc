@@ -119,7 +119,7 @@ Result<void> SocketMaps::put(MapObject& map, const void* key, const SocketRef& s
   if (is_array(map.map()) && load<u32>(key) >= map.map().max_entries) return fail(E2BIG);
   drop_closed(map);
   auto held = TRY(hold(socket));
-  if (conflicts(map, *held)) return fail(EBUSY);
+  if (is_in_array(*held) || conflicts(map, *held)) return fail(EBUSY);
   for (const auto& [type, program] : map.socket_programs) held->programs[type] = program;
   return store(map, key, std::move(held), flags);
 }
@@ -146,10 +146,19 @@ Result<void> SocketMaps::put_reuseport(Task& task, MapObject& map, const void* k
   if (!there && flags == BPF_EXIST) return fail(ENOENT);
   TRY(check_reuseport(socket->facts));
   auto held = TRY(hold(socket));
-  if (held->reuseport_array && maps_.find(held->reuseport_array)) return fail(EBUSY);
+  if (is_in_array(*held) || is_linked(*held)) return fail(EBUSY);
   TRY(store(map, key, held, flags));
   held->reuseport_array = map.id();
   return {};
+}
+
+// Is it in a SOCKMAP or SOCKHASH (kernel: sk_psock)?
+bool SocketMaps::is_linked(const HeldSocket& socket) {
+  for (auto id = maps_.next(0); id; id = maps_.next(*id)) {
+    const auto map = maps_.find(*id);
+    if (map && has_trait((*map)->map(), kSockets) && at(**map, socket.runtime_address())) return true;
+  }
+  return false;
 }
 
 Result<void> SocketMaps::store(MapObject& map, const void* key, std::shared_ptr<HeldSocket> socket, u64 flags) {

@@ -18,7 +18,7 @@ class SocketMaps {
   SocketMaps(Arena& arena, Host& host, Sockets& sockets, IdSpace<MapObject>& maps);
 
   // By a descriptor of the task's: EBADF, ENOTSOCK, EOPNOTSUPP: not such a socket, or not in such a state; EBUSY: a map that
-  // it is in gives it programs already; EINVAL, E2BIG, EEXIST, ENOENT.
+  // it is in gives it programs already, or is of the other kind; EINVAL, E2BIG, EEXIST, ENOENT.
   Result<void> put(Task& task, MapObject& map, const void* key, u64 fd, u64 flags);
   Result<void> erase(MapObject& map, const void* key);
   // Those that the tree has no descriptor of leave.
@@ -42,6 +42,8 @@ class SocketMaps {
   Result<void> put_reuseport(Task& task, MapObject& map, const void* key, u64 fd, u64 flags);
   Result<void> refuse_xsk(Task& task, const MapObject& map, const void* key, u64 fd, u64 flags);
   Result<SocketRef> behind(Task& task, u64 fd);
+  bool is_linked(const HeldSocket& socket);
+  bool is_in_array(const HeldSocket& socket) { return socket.reuseport_array && maps_.find(socket.reuseport_array); }
   Result<void> store(MapObject& map, const void* key, std::shared_ptr<HeldSocket> socket, u64 flags);
   void let_go(MapObject& map, const void* key, u64 address);
   static u64 as_kind(void* self, u64 sock, SockKind kind);
