@@ -46,9 +46,9 @@ class Code {
 
  private:
   void say(const char* what) { s_.say(what); }
-  // Mostly one of these types, if there is one.
-  void map(u8 dst, const std::vector<u32>& types) {
-    const HeldMap* fitting = s_.random().one_in(10) ? nullptr : s_.map_of(types);
+  // Mostly one that fits, if there is one.
+  void map(u8 dst) {
+    const HeldMap* fitting = s_.random().one_in(16) ? nullptr : s_.map_of(maps_);
     const HeldMap& map = fitting ? *fitting : s_.map();
     s_.say_name(map);
     add(BPF_LD | BPF_IMM | BPF_DW, dst, BPF_PSEUDO_MAP_FD, 0, map.fd);
@@ -84,6 +84,7 @@ class Code {
 
   Sequence& s_;
   const ProgShape& shape_;
+  std::vector<u32> maps_;  // the types that fit the piece
 };
 
 void Code::calculate() {
@@ -98,7 +99,7 @@ void Code::calculate() {
 void Code::look_up() {
   say("lookup");
   key(2);
-  map(1, kElements);
+  map(1);
   if (s_.random().one_in(5)) {
     say("cpu");
     mov(3, static_cast<int>(s_.random().below(3)));
@@ -115,7 +116,7 @@ void Code::look_up() {
 void Code::look_up_inner() {
   say("inner");
   key(2);
-  map(1, {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS});
+  map(1);
   call(BPF_FUNC_map_lookup_elem);
   add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 7);
   copy(1, 0);
@@ -130,7 +131,7 @@ void Code::look_up_inner() {
 void Code::count_locked() {
   say("locked");
   key(2);
-  map(1, kElements);
+  map(1);
   call(BPF_FUNC_map_lookup_elem);
   add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 8);
   copy(8, 0);
@@ -148,14 +149,14 @@ void Code::queue() {
   const int helper = s_.random().pick(helpers);
   s_.say("queue", static_cast<u64>(helper));
   value(2);
-  map(1, {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER});
+  map(1);
   if (helper == BPF_FUNC_map_push_elem) mov(3, static_cast<int>(s_.random().below(4)));
   call_and_count(helper);
 }
 
 void Code::reserve() {
   say("reserve");
-  map(1, {BPF_MAP_TYPE_RINGBUF});
+  map(1);
   mov(2, static_cast<int>(8 + s_.random().below(s_.random().one_in(4) ? 6000 : 40)));
   mov(3, 0);
   call(BPF_FUNC_ringbuf_reserve);
@@ -236,6 +237,7 @@ void Code::use_helper() {
       {BPF_FUNC_strncmp, {kStack, kEight, kStack}},
       {BPF_FUNC_sk_storage_get, {kMap, kZero, kZero, kSmall}}};
   const Helper& helper = helpers[s_.random().below(std::size(helpers))];
+  maps_ = fitting(helper.id);
   s_.say("helper", static_cast<u64>(helper.id));
   for (int at = -72; at < -24; at += 8) add(BPF_ST | BPF_MEM | BPF_DW, 10, 0, at, static_cast<int>(s_.random().next()));
   u8 r = 1;
@@ -248,7 +250,7 @@ void Code::use_helper() {
       case kStack: stack(r, -72 + 8 * static_cast<int>(s_.random().below(5))); break;
       case kEight: mov(r, 8); break;
       case kZero: mov(r, 0); break;
-      case kMap: map(r, fitting(helper.id)); break;
+      case kMap: map(r); break;
     }
     ++r;
   }
@@ -259,9 +261,30 @@ void Code::use_helper() {
   add(BPF_ALU64 | BPF_ADD | BPF_X, 7, 1);
 }
 
+// The maps that a kind of piece works on.
+std::vector<u32> maps_of(u64 kind) {
+  switch (kind) {
+    case 1:
+    case 2:
+    case 4:
+    case 5:
+    case 6:
+    case 7: return kElements;
+    case 3: return {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS};
+    case 8: return {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER};
+    case 9: return {BPF_MAP_TYPE_PROG_ARRAY};
+    case 10:
+    case 11: return {BPF_MAP_TYPE_RINGBUF};
+    default: return {};
+  }
+}
+
 void Code::piece() {
   Random& random = s_.random();
-  switch (random.below(17)) {
+  const u64 kind = random.below(17);
+  maps_ = maps_of(kind);
+  if (!maps_.empty() && !s_.map_of(maps_) && !random.one_in(12)) return calculate();
+  switch (kind) {
     case 0: return calculate();
     case 1:
     case 2: return look_up();
@@ -272,24 +295,24 @@ void Code::piece() {
       say("update");
       key(2);
       value(3);
-      map(1, kElements);
+      map(1);
       mov(4, static_cast<int>(random.below(4)));
       return call_and_count(BPF_FUNC_map_update_elem);
     case 7:
       say("delete");
       key(2);
-      map(1, kElements);
+      map(1);
       return call_and_count(BPF_FUNC_map_delete_elem);
     case 8: return queue();
     case 9:
       say("tail call");
       copy(1, 6);
-      map(2, {BPF_MAP_TYPE_PROG_ARRAY});
+      map(2);
       mov(3, static_cast<int>(random.below(4)));
       return call(BPF_FUNC_tail_call);
     case 10:
       say("ring");
-      map(1, {BPF_MAP_TYPE_RINGBUF});
+      map(1);
       value(2);
       mov(3, static_cast<int>(8 * (1 + random.below(5))));
       mov(4, 0);

@@ -66,15 +66,19 @@ void read_sysctl(Sequence& s) {
   close(fd);
 }
 
-// All that an iterator gives.
+// All that an iterator of the first such link gives.
 void iterate(Sequence& s) {
-  int& link = s.link();
-  s.say_name(link);
-  bpf_attr attr{};
-  attr.iter_create.link_fd = static_cast<u32>(link);
-  if (s.random().one_in(16)) attr.iter_create.flags = 1;
-  const long fd = call(BPF_ITER_CREATE, attr);
-  if (fd < 0) return s.say_result(fd);
+  long fd = -1;
+  for (int tries = 0; tries < kTries && fd < 0; ++tries) {
+    int& link = s.link();
+    s.say_name(link);
+    bpf_attr attr{};
+    attr.iter_create.link_fd = static_cast<u32>(link);
+    if (s.random().one_in(16)) attr.iter_create.flags = 1;
+    fd = call(BPF_ITER_CREATE, attr);
+    if (fd < 0) s.say_result(fd);
+  }
+  if (fd < 0) return;
   u8 text[1024];
   for (int reads = 0; reads < 8; ++reads) {
     const long size = result_of(read(static_cast<int>(fd), text, s.random().one_in(3) ? 6 : sizeof text));

@@ -17,6 +17,15 @@ constexpr u32 kQueried[] = {BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS, BPF
                             BPF_CGROUP_DEVICE,       BPF_CGROUP_INET4_BIND,  BPF_CGROUP_INET4_CONNECT,    BPF_CGROUP_SETSOCKOPT,
                             BPF_CGROUP_SOCK_OPS,     BPF_FLOW_DISSECTOR,     BPF_SK_LOOKUP,               BPF_LSM_CGROUP};
 
+const std::vector<u32> kOfCgroups = {
+    BPF_PROG_TYPE_CGROUP_SKB,    BPF_PROG_TYPE_CGROUP_SOCK,   BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_PROG_TYPE_CGROUP_SOCKOPT,
+    BPF_PROG_TYPE_CGROUP_SYSCTL, BPF_PROG_TYPE_CGROUP_DEVICE, BPF_PROG_TYPE_SOCK_OPS,         BPF_PROG_TYPE_SK_SKB,
+    BPF_PROG_TYPE_SK_MSG,        BPF_PROG_TYPE_LSM};
+const std::vector<u32> kLinked = {
+    BPF_PROG_TYPE_CGROUP_SKB,    BPF_PROG_TYPE_CGROUP_SOCK,   BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_PROG_TYPE_CGROUP_SOCKOPT,
+    BPF_PROG_TYPE_CGROUP_SYSCTL, BPF_PROG_TYPE_CGROUP_DEVICE, BPF_PROG_TYPE_SOCK_OPS,         BPF_PROG_TYPE_XDP,
+    BPF_PROG_TYPE_TRACING,       BPF_PROG_TYPE_LSM,           BPF_PROG_TYPE_SK_LOOKUP,        BPF_PROG_TYPE_FLOW_DISSECTOR};
+
 // Mostly what fits the program.
 u32 attach_type(Sequence& s, const HeldProg& prog) {
   return s.random().one_in(12) ? static_cast<u32>(s.random().below(46)) : prog.attach_type;
@@ -50,7 +59,7 @@ long create_link(const HeldProg& prog, int target, bpf_attr& attr) {
 }
 
 void make_link(Sequence& s) {
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.prog_of(kLinked);
   int& link = s.new_link();
   s.say_name(link);
   s.say_name(prog);
@@ -82,7 +91,7 @@ u64 tracepoint(const char* name) {
 }
 
 void make_perf_link(Sequence& s) {
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.prog_of({BPF_PROG_TYPE_TRACEPOINT, BPF_PROG_TYPE_PERF_EVENT, BPF_PROG_TYPE_KPROBE});
   int& link = s.new_link();
   perf_event_attr event{};
   event.size = sizeof event;
@@ -103,7 +112,7 @@ void make_perf_link(Sequence& s) {
 }
 
 void raw_tracepoint(Sequence& s) {
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.prog_of({BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_LSM});
   int& link = s.new_link();
   static const char* const names[] = {"task_rename", "task_rename", "sys_enter", "sched_switch", "nothing_such"};
   bpf_attr attr{};
@@ -174,7 +183,7 @@ void link_info(Sequence& s) {
 }
 
 void attach(Sequence& s) {
-  HeldProg &prog = s.prog(), &old = s.prog();
+  HeldProg &prog = s.prog_of(kOfCgroups), &old = s.prog();
   static constexpr u32 flags[] = {0, 0, BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI, BPF_F_ALLOW_MULTI, BPF_F_REPLACE | BPF_F_ALLOW_MULTI, 16};
   bpf_attr attr{};
   attr.attach_type = attach_type(s, prog);
@@ -191,7 +200,7 @@ void attach(Sequence& s) {
 }
 
 void detach(Sequence& s) {
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.prog_of(kOfCgroups);
   bpf_attr attr{};
   attr.attach_type = attach_type(s, prog);
   attr.target_fd = static_cast<u32>(target_of(s, attr.attach_type));

@@ -71,7 +71,7 @@ long element(Sequence& s, int command, HeldMap& map, Element& e) {
   bpf_attr attr{};
   attr.map_fd = static_cast<u32>(map.fd);
   attr.key = map.key_size || s.random().one_in(10) ? address(e.key) : 0;
-  attr.value = address(e.value);
+  if (command != BPF_MAP_DELETE_ELEM || s.random().one_in(20)) attr.value = address(e.value);
   attr.flags = command == BPF_MAP_UPDATE_ELEM || s.random().one_in(20) ? s.random().pick(flags) : 0;
   s.say_name(map);
   say_key(s, map, e.key);

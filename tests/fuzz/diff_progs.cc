@@ -94,9 +94,14 @@ void fill_packet(Random& random, u8* bytes, size_t size) {
   bytes[14] = 0x45;
 }
 
+const std::vector<u32> kRunnable = {
+    BPF_PROG_TYPE_SOCKET_FILTER,  BPF_PROG_TYPE_SCHED_CLS,  BPF_PROG_TYPE_SCHED_ACT, BPF_PROG_TYPE_XDP,
+    BPF_PROG_TYPE_LWT_XMIT,       BPF_PROG_TYPE_CGROUP_SKB, BPF_PROG_TYPE_SK_LOOKUP, BPF_PROG_TYPE_FLOW_DISSECTOR,
+    BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_SYSCALL,    BPF_PROG_TYPE_TRACING};
+
 void test_run(Sequence& s) {
   Random& random = s.random();
-  HeldProg& prog = s.prog();
+  HeldProg& prog = s.prog_of(kRunnable);
   u8 in[128], out[256] = {}, context[192] = {}, context_out[192] = {};
   fill_packet(random, in, sizeof in);
   const u32 size = context_size(prog.type);

@@ -11,7 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <iterator>
 
 namespace bpfemu::fuzz {
@@ -95,15 +94,6 @@ void Sequence::close_all() {
   for (HeldProg& prog : held_->progs) close(prog.fd);
   for (HeldMap& map : held_->maps) close(map.fd);
   *held_ = Held{};
-}
-
-HeldMap* Sequence::map_of(const std::vector<u32>& types) {
-  const u64 first = random_.below(kMaps);
-  for (u64 i = 0; i < kMaps; ++i) {
-    HeldMap& map = held_->maps[(first + i) % kMaps];
-    if (map.fd >= 0 && std::ranges::find(types, map.type) != types.end()) return &map;
-  }
-  return nullptr;
 }
 
 std::string Sequence::pin() { return "/sys/fs/bpf/" + folder_ + "/" + std::to_string(random_.below(kPins)); }

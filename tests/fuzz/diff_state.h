@@ -6,6 +6,7 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -61,7 +62,12 @@ class Sequence {
   HeldProg& new_prog() { return held_->progs[random_.below(kProgs)]; }
   int& new_link() { return held_->links[random_.below(kLinks)]; }
   // A map of one of these types; nullptr: there is none.
-  HeldMap* map_of(const std::vector<u32>& types);
+  HeldMap* map_of(const std::vector<u32>& types) { return of(held_->maps, types); }
+  // Mostly a program of one of these types, if there is one.
+  HeldProg& prog_of(const std::vector<u32>& types) {
+    HeldProg* fitting = random_.one_in(12) ? nullptr : of(held_->progs, types);
+    return fitting ? *fitting : prog();
+  }
   std::string pin();
 
   // Adds to the line of this operation.
@@ -90,6 +96,15 @@ class Sequence {
     for (u64 i = 0; i < n; ++i)
       if (fd_of(places[(first + i) % n]) >= 0) return places[(first + i) % n];
     return places[first];
+  }
+  template <class Place, size_t n>
+  Place* of(Place (&places)[n], const std::vector<u32>& types) {
+    const u64 first = random_.below(n);
+    for (u64 i = 0; i < n; ++i) {
+      Place& place = places[(first + i) % n];
+      if (place.fd >= 0 && std::find(types.begin(), types.end(), place.type) != types.end()) return &place;
+    }
+    return nullptr;
   }
   static void run_one(void* self);
   void close_all();
