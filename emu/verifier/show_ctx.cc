@@ -57,9 +57,9 @@ class Shower {
     return inner ? std::optional(*outer + *inner) : std::nullopt;
   }
 
-  // A program that writes packets first makes a cloned one its own (kernel: bpf_unclone_prologue).
+  // A program that writes packets first makes a cloned one its own (kernel: tc_cls_act_prologue, sk_skb_prologue).
   Result<void> show_prologue() {
-    bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT;
+    bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT || type_ == BPF_PROG_TYPE_LWT_XMIT;
     if (!program_.info.seen_direct_write || (!tc && type_ != BPF_PROG_TYPE_SK_SKB)) return {};
     auto cloned = vmlinux_->offset_of("sk_buff", "__cloned_offset");
     if (!cloned) return {};
