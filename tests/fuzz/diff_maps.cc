@@ -52,7 +52,7 @@ bool try_to_create(Sequence& s) {
   const long fd = call(BPF_MAP_CREATE, attr);
   if (attr.btf_fd > 0) close(static_cast<int>(attr.btf_fd));
   made.fd = map.fd;
-  s.keep(made.fd, fd);
+  made.id = s.keep(made.fd, fd);
   if (fd >= 0) map = made;
   return fd >= 0;
 }

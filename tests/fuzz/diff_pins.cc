@@ -15,7 +15,7 @@ constexpr u32 kOpenFlags[] = {0, 0, 0, BPF_F_RDONLY, BPF_F_WRONLY, BPF_F_RDONLY 
 void keep_map(Sequence& s, HeldMap& map, long fd) {
   HeldMap got;
   got.fd = map.fd;
-  s.keep(got.fd, fd);
+  got.id = s.keep(got.fd, fd);
   if (fd < 0) return;
   bpf_map_info info{};
   if (info_of(got.fd, info) == 0 && info.key_size <= 64 && info.value_size <= 256 && info.type <= BPF_MAP_TYPE_USER_RINGBUF)
@@ -26,7 +26,7 @@ void keep_map(Sequence& s, HeldMap& map, long fd) {
 void keep_prog(Sequence& s, HeldProg& prog, long fd) {
   HeldProg got;
   got.fd = prog.fd;
-  s.keep(got.fd, fd);
+  got.id = s.keep(got.fd, fd);
   if (fd < 0) return;
   bpf_prog_info info{};
   if (info_of(got.fd, info) == 0) got.type = info.type;
@@ -70,6 +70,7 @@ void map_by_id(Sequence& s) {
   s.say_name(map);
   s.say_id(Kind::kMap, attr.map_id);
   s.say("flags", attr.open_flags);
+  if (attr.map_id && !s.is_held(Kind::kMap, attr.map_id)) return;
   keep_map(s, map, call(BPF_MAP_GET_FD_BY_ID, attr));
 }
 
@@ -79,6 +80,7 @@ void prog_by_id(Sequence& s) {
   attr.prog_id = s.known_id(Kind::kProg);
   s.say_name(prog);
   s.say_id(Kind::kProg, attr.prog_id);
+  if (attr.prog_id && !s.is_held(Kind::kProg, attr.prog_id)) return;
   keep_prog(s, prog, call(BPF_PROG_GET_FD_BY_ID, attr));
 }
 
@@ -99,7 +101,11 @@ void next_id(Sequence& s) {
   attr.start_id = s.known_id(kind);
   s.say("kind", which);
   s.say_id(kind, attr.start_id);
-  const long result = call(commands[which], attr);
+  long result = call(commands[which], attr);
+  while (result == 0 && kind != Kind::kLink && !s.is_held(kind, attr.next_id)) {
+    attr.start_id = attr.next_id;
+    result = call(commands[which], attr);
+  }
   s.say_result(result);
   if (result == 0) s.say_id(kind, attr.next_id);
 }

@@ -35,14 +35,15 @@ bool try_to_load(Sequence& s) {
   attr.attach_btf_id = kernel_id(shape);
   if (shape.type == BPF_PROG_TYPE_SYSCALL) attr.prog_flags = BPF_F_SLEEPABLE;
   if (random.one_in(30)) attr.expected_attach_type = static_cast<u32>(random.below(45));
-  if (random.one_in(30)) attr.prog_flags = 1u << random.below(8);
+  // BPF_F_TEST_RND_HI32 adds random instructions.
+  if (random.one_in(30)) attr.prog_flags = (1u << random.below(8)) & ~u32{BPF_F_TEST_RND_HI32};
   made.attach_type = attr.expected_attach_type;
   strcpy(attr.prog_name, "some_prog");
   s.say("expected", attr.expected_attach_type);
   s.say("flags", attr.prog_flags);
   const long fd = call(BPF_PROG_LOAD, attr);
   made.fd = prog.fd;
-  s.keep(made.fd, fd);
+  made.id = s.keep(made.fd, fd);
   // The last line but one: the last counts states.
   if (fd < 0 && log[0]) {
     std::string text(log);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace bpfemu::fuzz {
@@ -156,16 +157,29 @@ u32 Sequence::known_id(Kind kind) {
   return std::next(first, static_cast<long>(random_.below(count)))->first.second;
 }
 
-void Sequence::keep(int& place, long fd) {
-  if (fd < 0) return say_result(fd);
+bool Sequence::is_held(Kind kind, u32 id) const {
+  const auto is_it = [&](const auto& place) { return place.fd >= 0 && place.id == id; };
+  for (const Held* held : {&main_, &other_}) {
+    if (kind == Kind::kMap && std::ranges::any_of(held->maps, is_it)) return true;
+    if (kind == Kind::kProg && std::ranges::any_of(held->progs, is_it)) return true;
+  }
+  return false;
+}
+
+u32 Sequence::keep(int& place, long fd) {
+  if (fd < 0) {
+    say_result(fd);
+    return 0;
+  }
   if (place >= 0) close(place);
   place = static_cast<int>(fd);
   say("= fd");
   char target[32] = {};  // "anon_inode:bpf-map"
-  if (readlink(("/proc/self/fd/" + std::to_string(place)).c_str(), target, sizeof target - 1) < 0) return;
+  if (readlink(("/proc/self/fd/" + std::to_string(place)).c_str(), target, sizeof target - 1) < 0) return 0;
   const Kind kind = strstr(target, "map") ? Kind::kMap : strstr(target, "prog") ? Kind::kProg : Kind::kLink;
   u32 id[2] = {};  // of each kind the second member
   if (info_of(place, id) == 0) ids_.try_emplace({kind, id[1]}, "#" + std::to_string(index_));
+  return id[1];
 }
 
 }  // namespace bpfemu::fuzz

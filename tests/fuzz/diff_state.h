@@ -27,10 +27,12 @@ struct HeldMap {
   int fd = -1;
   u32 type = 0, key_size = 4, value_size = 4, entries = 1;
   u32 cursor = 0;  // out_batch of the last batch
+  u32 id = 0;
 };
 struct HeldProg {
   int fd = -1;
   u32 type = 0, attach_type = 0;
+  u32 id = 0;
 };
 struct Held {
   HeldMap maps[kMaps];
@@ -82,8 +84,10 @@ class Sequence {
   void say_id(Kind kind, u32 id);
   // One of the ids so far, whether the object is still there or not; seldom one that no object had.
   u32 known_id(Kind kind);
-  // A descriptor that an operation got: its id is known from now on.
-  void keep(int& place, long fd);
+  // Does one of the two processes hold it? What nobody holds is there until the kernel finds the time to free it.
+  bool is_held(Kind kind, u32 id) const;
+  // A descriptor that an operation got: its id is known from now on, and is returned.
+  u32 keep(int& place, long fd);
 
  private:
   static int fd_of(const HeldMap& map) { return map.fd; }
