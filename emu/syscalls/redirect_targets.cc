@@ -14,9 +14,10 @@ namespace bpfemu {
 namespace {
 
 // Does the type itself take the element, so that what it names is looked at?
-bool is_taken(const Map& map, const void* key, u32 where, u64 flags) {
+bool is_taken(const MapObject& object, const void* key, u32 where, u64 flags) {
+  Map& map = object.map();
   if (!where || flags > BPF_EXIST) return false;
-  if (map.type == BPF_MAP_TYPE_DEVMAP_HASH) return true;
+  if (map.type == BPF_MAP_TYPE_DEVMAP_HASH) return flags != BPF_NOEXIST || !object.ops().lookup(nullptr, map, key);
   const bool cpus = map.type == BPF_MAP_TYPE_CPUMAP;
   const u32 index = load<u32>(key);
   return index < map.max_entries && flags != BPF_NOEXIST && (!cpus || (where <= kMaxCpuQueue && index < map.cpus));
@@ -42,7 +43,7 @@ Result<std::vector<u8>> target_value(BpfCall& call, MapObject& object, const voi
   const Map& map = object.map();
   std::vector<u8> value(static_cast<const u8*>(given), static_cast<const u8*>(given) + map.value_size);
   const u32 where = load<u32>(given);
-  const bool taken = is_taken(map, key, where, flags);
+  const bool taken = is_taken(object, key, where, flags);
   if (taken && has_trait(map, kInterfaces)) {
     const UniqueFd netlink = route_socket(call.task);
     if (!device_facts(netlink.get(), where)) return fail(EINVAL);
