@@ -8,7 +8,7 @@ namespace {
 
 // Most bytes of code that one instruction of a form becomes.
 namespace most {
-constexpr u32 alu = 7, mul = 7, div = 48, shift = 13, mov = 10, neg = 3, to_le = 4, to_be = 8, jump = 28, jump_if = 36,
+constexpr u32 alu = 7, mul = 7, div = 48, shift = 13, mov = 10, neg = 3, to_le = 4, to_be = 8, jump = 36, jump_if = 44,
               call_helper = 40, call_kernel = 15, call_subprogram = 26, exit = 5, load_imm64 = 10, load_function = 7,
               load_packet = 48, load = 8, load_probe = 56, store_imm = 12, store_reg = 8, atomic = 9, atomic_fetch = 38,
               exchange = 9, compare_exchange = 12, tail_call = 60, no_speculation = 0;

@@ -49,14 +49,26 @@ void Emitter::jump_to(u32 target, int condition) {
   }
 }
 
-// A loop's turn is counted, so that it lets others go on.
+// A loop's turn is counted, so that it lets others go on: in a register where one is free, since what a short turn stores
+// its next one waits for.
 void Emitter::breathe() {
   Label on;
-  dec(dword[r12 + offsetof(Run, breaths)]);
-  jns(on, T_SHORT);
+  const bool in_register = function().counts;
+  in_register ? dec(r9d) : dec(dword[r12 + offsetof(Run, breaths)]);
+  jge(on, T_SHORT);
+  if (in_register) leave_breaths();
   mov(r11, reinterpret_cast<u64>(bpfemu_jit_breathe));
   call(r11);
+  if (in_register) take_breaths();
   L(on);
+}
+
+void Emitter::take_breaths() {
+  mov(r9d, dword[r12 + offsetof(Run, breaths)]);
+}
+
+void Emitter::leave_breaths() {
+  mov(dword[r12 + offsetof(Run, breaths)], r9d);
 }
 
 void Emitter::emit_jump(const Insn& insn, const OpcodeInfo&) {

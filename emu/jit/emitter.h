@@ -32,6 +32,7 @@ struct Function {
   bool saved[4] = {};      // R6 to R9
   bool calls = false;      // calls out: the stack must be aligned as the ABI says
   bool loops = false;      // jumps backwards
+  bool counts = false;     // its turns in r9, which nothing else in it uses
   bool framed = false;     // has a frame pointer
   bool callback = false;   // its address is taken
 };
@@ -96,6 +97,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_exit(const Insn&, const OpcodeInfo&);
   void jump_to(u32 target, int condition);
   void breathe();
+  void take_breaths();
+  void leave_breaths();
 
   // emit_call.cc
   void emit_call_helper(const Insn&, const OpcodeInfo&);

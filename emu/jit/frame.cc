@@ -25,6 +25,11 @@ bool calls_out(const Insn& insn) {
          (BPF_CLASS(insn.code) == BPF_LDX && mode == kProbeMem);
 }
 
+bool divides(const Insn& insn) {
+  const u8 kind = BPF_CLASS(insn.code), operation = BPF_OP(insn.code);
+  return (kind == BPF_ALU || kind == BPF_ALU64) && (operation == BPF_DIV || operation == BPF_MOD);
+}
+
 }  // namespace
 
 // What each subprogram needs. Frames are as the kernel's: BPF's stack lies directly below rbp, saved registers below.
@@ -35,7 +40,7 @@ std::vector<Function> Emitter::survey() const {
     function.begin = input_.subprogram_starts[i];
     function.end = static_cast<u32>(i + 1 < functions.size() ? input_.subprogram_starts[i + 1] : input_.insns.size());
     function.stack = static_cast<u32>(round_up(input_.stack_depths[i], 8));
-    bool uses_frame = false;
+    bool uses_frame = false, uses_r9 = false;
     for (u32 at = function.begin; at < function.end; ++at) {
       const Insn& insn = input_.insns[at];
       for (u32 r : {u32{insn.dst_reg}, u32{insn.src_reg}}) {
@@ -44,8 +49,10 @@ std::vector<Function> Emitter::survey() const {
       }
       function.calls |= calls_out(insn);
       function.loops |= loops(insn);
+      uses_r9 |= divides(insn) || calls_out(insn);
       if (is_load_imm64(insn)) ++at;
     }
+    function.counts = function.loops && !uses_r9;
     function.framed = function.stack != 0 || function.calls || uses_frame;
     u32 pushed = 0;
     for (bool saved : function.saved) pushed += saved ? 8 : 0;
@@ -97,9 +104,11 @@ void Emitter::prologue(const Function& function) {
   }
   for (u32 i = 0; i < 4; ++i)
     if (function.saved[i]) push(reg(6 + i));
+  if (function.counts) take_breaths();
 }
 
 void Emitter::restore_frame() {
+  if (function().counts) leave_breaths();
   for (u32 i = 4; i-- > 0;)
     if (function().saved[i]) pop(reg(6 + i));
   if (function().framed) leave();
