@@ -56,8 +56,9 @@ void NodeFile::moved(const std::string& from, const std::string& to) {
 DirectoryFile::DirectoryFile(Vfs& vfs, Found found) : NodeFile(vfs, std::move(found)) { list(); }
 
 void DirectoryFile::list() {
-  entries_ = found_.directory()->list();
-  std::sort(entries_.begin(), entries_.end(), [](auto& a, auto& b) { return a.name < b.name; });
+  Directory& directory = *found_.directory();
+  entries_ = directory.list();
+  if (!directory.ordered()) std::ranges::sort(entries_, {}, &DirEntry::name);
   entries_.insert(entries_.begin(), {{".", DT_DIR}, {"..", DT_DIR}});
 }
 

@@ -50,13 +50,13 @@ Result<u64> TextFile::write(Task*, std::string_view data) {
 Result<NodePtr> Directory::child(std::string_view name) {
   auto it = entries_.find(name);
   if (it == entries_.end()) return fail(ENOENT);
-  return it->second;
+  return it->second.node;
 }
 
 std::vector<DirEntry> Directory::list() {
   std::vector<DirEntry> entries;
-  for (const auto& [name, node] : entries_) {
-    if (node) entries.push_back({name, node->entry_type()});
+  for (const auto& [name, entry] : entries_) {
+    if (entry.node) entries.push_back({name, entry.node->entry_type()});
   }
   return entries;
 }

@@ -102,6 +102,8 @@ class Directory : public Node {
   virtual Result<NodePtr> child(std::string_view name);
   // Without "." and "..".
   virtual std::vector<DirEntry> list();
+  // Is that in the kernel's order? Otherwise names are sorted for readers.
+  virtual bool ordered() const { return false; }
   // Is the rest of it the host's? Then a path to the folder itself or to an unknown entry is native.
   virtual bool overlay() const { return false; }
 
@@ -114,7 +116,7 @@ class Directory : public Node {
   virtual Result<void> remove_folder(const std::string& name, Directory& folder);
   bool empty() const { return entries_.empty(); }
 
-  void add(std::string name, NodePtr node) { entries_[std::move(name)] = std::move(node); }
+  void add(std::string name, NodePtr node) { entries_[std::move(name)] = {std::move(node), ++additions_}; }
   void drop(std::string_view name) {
     if (auto it = entries_.find(name); it != entries_.end()) entries_.erase(it);
   }
@@ -123,7 +125,14 @@ class Directory : public Node {
   std::shared_ptr<Directory> add_folder(std::string name, u32 mode);
 
  protected:
-  std::map<std::string, NodePtr, std::less<>> entries_;
+  struct Entry {
+    NodePtr node;
+    u64 added = 0;  // the how manyth it was to be added
+  };
+  std::map<std::string, Entry, std::less<>> entries_;
+
+ private:
+  u64 additions_ = 0;
 };
 
 class LinkNode : public Node {
