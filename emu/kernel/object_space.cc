@@ -11,6 +11,7 @@ namespace {
 
 constexpr u32 kSpare = 64;  // behind each object: its flexible array, and a cache line of distance
 constexpr u64 kSlab = 32 * 1024;
+constexpr u32 kLooks = 16;  // at old objects, whether they are kept
 
 u32 stride(u32 size) { return static_cast<u32>(round_up(size + kSpare, kSpare)); }
 
@@ -74,12 +75,12 @@ KernelObject ObjectSpace::object(const KernelStruct& type, std::string_view iden
   if (is_new) *is_new = false;
   if (type.size() == 0) return {};
   Shelf& shelf = this->shelf(type);
-  auto known = shelf.objects.find(std::string(identity));
+  auto known = shelf.objects.find(identity);
   if (known != shelf.objects.end()) {
     shelf.age.splice(shelf.age.begin(), shelf.age, known->second.age);
     return {known->second.address, type};
   }
-  if (shelf.objects.size() >= kMostObjects) forget(type, *shelf.age.back());
+  if (shelf.objects.size() >= kMostObjects) drop_oldest(shelf);
   const u64 address = room(shelf, type);
   if (!address) return {};
   known = shelf.objects.emplace(identity, Entry{address, {}}).first;
@@ -99,20 +100,43 @@ void ObjectSpace::was_read(u64 address, u64 size) {
 
 void ObjectSpace::forget(const KernelStruct& type, std::string_view identity) {
   Shelf& shelf = this->shelf(type);
-  const auto known = shelf.objects.find(std::string(identity));
-  if (known == shelf.objects.end()) return;
-  if (forgotten) forgotten(known->second.address);
-  shelf.free.push_back(known->second.address);
-  shelf.age.erase(known->second.age);
-  shelf.objects.erase(known);
+  const auto known = shelf.objects.find(identity);
+  if (known != shelf.objects.end()) drop(shelf, known);
+}
+
+void ObjectSpace::forget_all(const KernelStruct& type, std::string_view beginning) {
+  Shelf& shelf = this->shelf(type);
+  auto at = shelf.objects.lower_bound(beginning);
+  while (at != shelf.objects.end() && at->first.starts_with(beginning)) drop(shelf, at++);
+}
+
+void ObjectSpace::forget_bytes(std::string_view identity) {
+  for (const auto& [size, type] : bytes_) forget(type, identity);
+}
+
+void ObjectSpace::drop(Shelf& shelf, std::map<std::string, Entry, std::less<>>::iterator object) {
+  if (forgotten) forgotten(object->second.address);
+  shelf.free.push_back(object->second.address);
+  shelf.age.erase(object->second.age);
+  shelf.objects.erase(object);
+}
+
+// Where the oldest are all kept, there is one more.
+void ObjectSpace::drop_oldest(Shelf& shelf) {
+  for (u32 look = 0; look < kLooks; ++look) {
+    const auto oldest = shelf.objects.find(*shelf.age.back());
+    if (!kept || shelf.objects.size() >= kMostKept || !kept(oldest->second.address)) return drop(shelf, oldest);
+    shelf.age.splice(shelf.age.begin(), shelf.age, oldest->second.age);
+  }
 }
 
 void ObjectSpace::rename(const KernelStruct& type, std::string_view identity, std::string_view new_identity) {
   if (identity == new_identity) return;
   forget(type, new_identity);
   Shelf& shelf = this->shelf(type);
-  auto node = shelf.objects.extract(std::string(identity));
-  if (node.empty()) return;
+  const auto known = shelf.objects.find(identity);
+  if (known == shelf.objects.end()) return;
+  auto node = shelf.objects.extract(known);
   node.key() = new_identity;
   shelf.objects.insert(std::move(node));  // the node stays where it is, and so does what `age` points to
 }

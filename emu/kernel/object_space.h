@@ -100,14 +100,20 @@ class ObjectSpace {
 
   const KernelStruct& structure(std::string_view name);
   // The object of `type` that `identity` means, zeroed when it is new. Null: no such struct, or no memory. Of each struct
-  // so many are kept; the one that was asked for longest ago goes first.
+  // so many are kept; the one that was asked for longest ago goes first, unless somebody keeps something by it.
   KernelObject object(const KernelStruct& type, std::string_view identity, bool* is_new = nullptr);
   // What it meant is gone: the next that has the same identity is another.
   void forget(const KernelStruct& type, std::string_view identity);
+  // The same of all whose identities begin so.
+  void forget_all(const KernelStruct& type, std::string_view beginning);
+  // The same of what bytes() gave, whatever its size.
+  void forget_bytes(std::string_view identity);
   // It means something else from now on; what meant that before is gone.
   void rename(const KernelStruct& type, std::string_view identity, std::string_view new_identity);
   // Called before an address is no longer its object's, where somebody keeps something by it.
   std::function<void(u64 address)> forgotten;
+  // Does somebody? Then many more are kept.
+  std::function<bool(u64 address)> kept;
   size_t count(const KernelStruct& type) { return shelf(type).objects.size(); }
   // May the bytes be read: do they lie in the arena?
   bool holds(u64 address, u64 size) const { return address >= kArenaBase && address + size <= arena_.end(); }
@@ -133,7 +139,7 @@ class ObjectSpace {
   // Where in the arena the `size` bytes at a kernel address are. 0: what lies there is not modelled.
   u64 at_kernel_address(u64 address, u64 size) const;
 
-  static constexpr size_t kMostObjects = 16384;
+  static constexpr size_t kMostObjects = 16384, kMostKept = 1 << 18;
   static constexpr u32 kShortText = 255;
 
  private:
@@ -144,13 +150,15 @@ class ObjectSpace {
   };
   // The objects of one struct, and room for more.
   struct Shelf {
-    std::unordered_map<std::string, Entry> objects;
+    std::map<std::string, Entry, std::less<>> objects;
     Age age;
     std::vector<u64> free;
     std::vector<Extent> slabs;
   };
   Shelf& shelf(const KernelStruct& type) { return shelves_[&type]; }
   u64 room(Shelf& shelf, const KernelStruct& type);
+  void drop(Shelf& shelf, std::map<std::string, Entry, std::less<>>::iterator object);
+  void drop_oldest(Shelf& shelf);
   const KernelStruct& sized(size_t size);
 
   Arena& arena_;

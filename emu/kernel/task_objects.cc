@@ -116,9 +116,14 @@ u64 TaskObjects::show_registers(u64 address, const PtRegs& regs) {
 
 void TaskObjects::drop(std::map<pid_t, Block>::iterator at) {
   const std::string identity = fmt::format("{} {}", at->first, at->second.start_boottime_ns);
-  for (const char* type : {"task_struct", "cred", "nsproxy", "pid", "signal_struct", "files_struct", "fs_struct"})
+  for (const char* type : {"task_struct", "cred", "nsproxy", "pid", "signal_struct"})
     space_.forget(space_.structure(type), identity);
-  space_.forget(space_.structure("mm_struct"), fmt::format("{} {}", identity, at->second.programs));
+  space_.forget_all(space_.structure("mm_struct"), identity + " ");
+  // What the process had open, if the thread was its first.
+  const std::string process = fmt::format("{}", at->first);
+  for (const char* type : {"files_struct", "fs_struct"}) space_.forget(space_.structure(type), process);
+  space_.forget_all(space_.structure("file"), process + " ");
+  space_.forget_bytes("fd " + process);
   blocks_.erase(at);
 }
 

@@ -34,6 +34,16 @@ Result<u64> inode_of(BpfCall& call, int fd) {
   return inode ? Result<u64>(inode) : fail(ENOMEM);
 }
 
+// Is `condition` true of any map with values for objects that go by their addresses?
+bool any_of_addresses(System& system, const std::function<bool(Map&)>& condition) {
+  for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
+    const auto object = system.maps.find(*id);
+    if (!object || (*object)->map().type == BPF_MAP_TYPE_SK_STORAGE) continue;
+    if (is_object_storage((*object)->map()) && condition((*object)->map())) return true;
+  }
+  return false;
+}
+
 // Kernel: bpf_fd_sk_storage_lookup_elem and its like.
 Result<u64> socket_of(BpfCall& call, int fd) {
   TRY(call.task.file_id(fd));
@@ -83,11 +93,10 @@ void drop_closed_owners(System& system, MapObject& object) {
 void watch_storage_owners(System& system) {
   if (system.object_space->forgotten) return;
   system.object_space->forgotten = [&system](u64 address) {
-    for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
-      auto map = system.maps.find(*id);
-      const bool by_address = map && (*map)->map().type != BPF_MAP_TYPE_SK_STORAGE;
-      if (by_address && is_object_storage((*map)->map())) storage_erase(nullptr, (*map)->map(), address);
-    }
+    (void)any_of_addresses(system, [=](Map& map) { return storage_erase(nullptr, map, address), false; });
+  };
+  system.object_space->kept = [&system](u64 address) {
+    return any_of_addresses(system, [=](Map& map) { return storage_find(map, address) != nullptr; });
   };
 }
 

@@ -9,7 +9,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u32 kMostOwners = 16384;  // as many objects of a struct as there are (ObjectSpace::kMostObjects)
+constexpr u32 kMostOwners = 1 << 18;  // as many objects of a struct as are kept (ObjectSpace::kMostKept)
 
 // Behind the head that everybody sees there is a hash table by owner.
 constexpr u64 kTableAt = round_up(sizeof(Map), 64);
@@ -32,8 +32,9 @@ MapAttr table_attr(const MapAttr& attr) {
 u64 footprint(const MapAttr& attr) {
   return kTableAt + hash_footprint(table_attr(attr), round_up(attr.value_size, 8));
 }
-u64 committed(const MapAttr& attr) {
-  return kTableAt + hash_committed(table_attr(attr), round_up(attr.value_size, 8));
+// The kernel's has a bucket or two for each CPU.
+u64 committed(const MapAttr&) {
+  return kTableAt + sizeof(HashMap);
 }
 
 void init(Map& map) {

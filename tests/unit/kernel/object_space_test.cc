@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "emu/kernel/kernel_data.h"
@@ -72,6 +73,39 @@ TEST_CASE_METHOD(Fixture, "of too many objects the one asked for longest ago goe
   CHECK_FALSE(is_new);
   (void)space.object(qstr, "1", &is_new);
   CHECK(is_new);
+}
+
+TEST_CASE_METHOD(Fixture, "objects that somebody keeps something by are not among those that go") {
+  const KernelStruct& qstr = space.structure("qstr");
+  const auto made = [&](size_t i) { return space.object(qstr, fmt::format("{}", i)).address(); };
+  const u64 first = made(0);
+  std::vector<u64> gone;
+  space.forgotten = [&](u64 address) { gone.push_back(address); };
+  space.kept = [&](u64 address) { return address == first; };
+  for (size_t i = 1; i < 2 * ObjectSpace::kMostObjects; ++i) made(i);
+  CHECK(gone.size() == ObjectSpace::kMostObjects);
+  CHECK(std::ranges::count(gone, first) == 0);
+  CHECK(space.count(qstr) == ObjectSpace::kMostObjects);
+  space.kept = [](u64) { return true; };
+  for (size_t i = 2 * ObjectSpace::kMostObjects; i < 3 * ObjectSpace::kMostObjects; ++i) made(i);
+  CHECK(gone.size() == ObjectSpace::kMostObjects);
+  CHECK(space.count(qstr) == 2 * ObjectSpace::kMostObjects);
+}
+
+TEST_CASE_METHOD(Fixture, "what belongs to one process goes at once") {
+  const KernelStruct& file = space.structure("file");
+  for (const char* identity : {"12 3 a", "12 -1 a", "12", "123 3 a", "1 3 a", "2"}) (void)space.object(file, identity);
+  CHECK(space.bytes("fd 12", 300) != 0);
+  space.forget_all(file, "12 ");
+  CHECK(space.count(file) == 4);
+  bool is_new = false;
+  (void)space.object(file, "123 3 a", &is_new);
+  CHECK_FALSE(is_new);
+  (void)space.object(file, "12 3 a", &is_new);
+  CHECK(is_new);
+  *reinterpret_cast<u8*>(space.bytes("fd 12", 300)) = 7;
+  space.forget_bytes("fd 12");
+  CHECK(*reinterpret_cast<u8*>(space.bytes("fd 12", 300)) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "what the kernel does not have is null and takes no values") {
