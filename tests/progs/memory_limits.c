@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hard case 39: more than there is. What no kernel could allocate is refused as the kernel refuses it, a hundred thousand
-// objects are made and gone again, memory that is given back is there for the next, and a map of maps changes while
-// programs look into it.
+// objects are made and gone again, memory that is given back is there for the next, a map of maps changes while
+// programs look into it, and an inode keeps its value, however many others get one.
 #include "output.h"
 
+#include <linux/btf.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
-enum { kLargestBtf = 16 << 20, kObjects = 100000, kPrograms = 50, kRuns = 2000, kRounds = 24 };
+enum { kLargestBtf = 16 << 20, kObjects = 100000, kPrograms = 50, kRuns = 2000, kRounds = 24, kInodes = 20000 };
 
 static int map_of(const union bpf_attr* options) {
   union bpf_attr attr = *options;
@@ -183,6 +184,53 @@ static void changed_while_run(void) {
   close(program), close(outer), close(first);
 }
 
+static int inode_storage(void) {
+  const struct {
+    struct btf_header header;
+    uint32_t integer[4];
+    char names[5];
+  } blob = {.header = {.magic = BTF_MAGIC, .version = 1, .hdr_len = sizeof(struct btf_header), .type_len = sizeof blob.integer,
+                       .str_off = sizeof blob.integer, .str_len = sizeof blob.names},
+            .integer = {1, BTF_KIND_INT << 24, 4, BTF_INT_SIGNED << 24 | 32},
+            .names = "\0int"};
+  union bpf_attr attr = {.btf = (uintptr_t)&blob, .btf_size = sizeof blob.header + sizeof blob.integer + sizeof blob.names};
+  const int btf = bpf_call(BPF_BTF_LOAD, &attr);
+  attr = (union bpf_attr){.map_type = BPF_MAP_TYPE_INODE_STORAGE, .key_size = 4, .value_size = 4, .map_flags = BPF_F_NO_PREALLOC};
+  attr.btf_fd = (uint32_t)btf;
+  attr.btf_key_type_id = attr.btf_value_type_id = 1;
+  const int map = bpf_call(BPF_MAP_CREATE, &attr);
+  close(btf);
+  return map;
+}
+
+static void many_inodes(void) {
+  const int map = inode_storage(), first = memfd_create("first", 0);
+  const int one = 1;
+  long failed = put(map, (uint32_t)first, &one) != 0;
+  char path[64], folder[] = "/tmp/memory_limits.XXXXXX";
+  CHECK(mkdtemp(folder) != NULL);
+  for (int i = 0; there_is_bpf && i < kInodes; ++i) {
+    snprintf(path, sizeof path, "%s/%d", folder, i);
+    const int other = open(path, O_CREAT | O_RDWR, 0600);
+    failed += put(map, (uint32_t)other, &i) != 0;
+    close(other);
+  }
+  say("inodes without a value", failed, 0);
+  uint32_t key = (uint32_t)first;
+  int value = 0;
+  union bpf_attr attr = {.map_fd = (uint32_t)map};
+  attr.key = (uintptr_t)&key;
+  attr.value = (uintptr_t)&value;
+  bpf_call(BPF_MAP_LOOKUP_ELEM, &attr);
+  say("value of the first", value, 1);
+  for (int i = 0; there_is_bpf && i < kInodes; ++i) {
+    snprintf(path, sizeof path, "%s/%d", folder, i);
+    unlink(path);
+  }
+  rmdir(folder);
+  close(first), close(map);
+}
+
 int main(void) {
   const int map = counter_map();
   there_is_bpf = is_open(map);
@@ -192,5 +240,6 @@ int main(void) {
   many_descriptors();
   given_back();
   changed_while_run();
+  many_inodes();
   many_objects();
 }
