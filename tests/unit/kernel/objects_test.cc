@@ -56,7 +56,7 @@ TEST_CASE("task_struct and what hangs on it") {
         if (it == known.end()) return fail(ESRCH);
         return it->second;
       },
-      [](u32 cpu) { return cpu + 2; }, [](std::string_view) { return u64{0}; });
+      [](u32 cpu) { return RunQueue{.all = cpu + 2, .idle = 1}; }, [](std::string_view) { return u64{0}; });
   TaskObjects& objects = all.tasks;
   const auto root_cgroup = std::make_shared<Cgroup>(1, "", nullptr);
   objects.cgroup_of = [own = std::make_shared<Cgroup>(77, "a", root_cgroup)](pid_t) { return own; };
