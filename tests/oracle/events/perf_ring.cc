@@ -261,7 +261,7 @@ std::string mapping_text(Words& words, bool second, Names& names) {
   }
   const std::string name = words.text();
   text += " '" + base_name(name) + "'";
-  if (!name.starts_with('/')) text += offset > 0xffffff ? " at its address" : " at " + std::to_string(offset);
+  if (!name.starts_with('/')) text += offset > 0x3fffff ? " at its address" : " at " + std::to_string(offset);
   (void)generation;
   if (second)
     text += " protection " + std::to_string(protection) + " flags " + hex(flags) + (inode ? " inode" : "") +
