@@ -14,7 +14,7 @@ constexpr u32 kUnconnected = 1;                       // kernel: SS_UNCONNECTED
 constexpr u32 kGfpKernel = 0xcc0, kGfpAtomic = 0xa20;  // kernel: GFP_KERNEL, GFP_ATOMIC
 
 // What a function that returns int leaves in rax.
-inline s64 as_int(s64 result) {
+inline u32 as_int(s64 result) {
   return static_cast<u32>(result);
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "emu/hook/socket_calls.h"
 #include "emu/hook/socket_watch.h"
 
 namespace bpfemu {
@@ -36,10 +37,6 @@ u64 place_message(Transit& call, const Message& message) {
   header.set("msg_flags", message.flags);
   header.set("msg_iter.count", message.size);
   return header.address();
-}
-
-u32 as_int(s64 result) {
-  return static_cast<u32>(result);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ std::vector<Function> Emitter::survey() const {
     function.begin = input_.subprogram_starts[i];
     function.end = static_cast<u32>(i + 1 < functions.size() ? input_.subprogram_starts[i + 1] : input_.insns.size());
     function.stack = static_cast<u32>(round_up(input_.stack_depths[i], 8));
-    bool uses_frame = false, uses_r9 = false;
+    bool uses_frame = false, has_division = false;
     for (u32 at = function.begin; at < function.end; ++at) {
       const Insn& insn = input_.insns[at];
       for (u32 r : {u32{insn.dst_reg}, u32{insn.src_reg}}) {
@@ -49,10 +49,10 @@ std::vector<Function> Emitter::survey() const {
       }
       function.calls |= calls_out(insn);
       function.loops |= loops(insn);
-      uses_r9 |= divides(insn) || calls_out(insn);
+      has_division |= divides(insn);
       if (is_load_imm64(insn)) ++at;
     }
-    function.counts = function.loops && !uses_r9;
+    function.counts = function.loops && !function.calls && !has_division;
     function.framed = function.stack != 0 || function.calls || uses_frame;
     u32 pushed = 0;
     for (bool saved : function.saved) pushed += saved ? 8 : 0;

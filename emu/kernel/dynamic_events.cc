@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <span>
 
+#include "emu/base/words.h"
 #include "emu/kernel/kprobe_places.h"
 
 namespace bpfemu {

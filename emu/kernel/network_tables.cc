@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "emu/base/proc_files.h"
-#include "emu/kernel/probe_command.h"
+#include "emu/base/words.h"
 
 namespace bpfemu {
 

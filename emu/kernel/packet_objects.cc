@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "emu/runtime/contexts.h"
+#include "emu/runtime/packet_programs.h"
 
 namespace bpfemu {
 
@@ -61,19 +62,10 @@ u64 xdp_buff(ObjectSpace& space, const RunXdp& xdp) {
 }  // namespace
 
 u64 shown_context(ObjectSpace& space, const Run& run) {
-  switch (run.program->type) {
-    case BPF_PROG_TYPE_SOCKET_FILTER:
-    case BPF_PROG_TYPE_SCHED_CLS:
-    case BPF_PROG_TYPE_SCHED_ACT:
-    case BPF_PROG_TYPE_CGROUP_SKB:
-    case BPF_PROG_TYPE_LWT_IN:
-    case BPF_PROG_TYPE_LWT_OUT:
-    case BPF_PROG_TYPE_LWT_XMIT:
-    case BPF_PROG_TYPE_LWT_SEG6LOCAL:
-    case BPF_PROG_TYPE_SK_SKB: return sk_buff(space, *static_cast<const RunSkb*>(run.context));
-    case BPF_PROG_TYPE_XDP: return xdp_buff(space, *static_cast<const RunXdp*>(run.context));
-    default: return reinterpret_cast<u64>(run.context);
-  }
+  const u32 type = run.program->type;
+  if (is_packet_program(type)) return sk_buff(space, *static_cast<const RunSkb*>(run.context));
+  if (type == BPF_PROG_TYPE_XDP) return xdp_buff(space, *static_cast<const RunXdp*>(run.context));
+  return reinterpret_cast<u64>(run.context);
 }
 
 u64 context_shown_as(const Arena& arena, ObjectSpace& space, u64 object) {

@@ -25,18 +25,6 @@ bool is_good_group(std::string_view name) {
 
 }  // namespace
 
-std::vector<std::string> words_of(std::string_view line) {
-  constexpr std::string_view kSpace = " \t\n\v\f\r";
-  std::vector<std::string> words;
-  for (size_t start; (start = line.find_first_not_of(kSpace)) != std::string_view::npos;) {
-    line.remove_prefix(start);
-    size_t end = std::min(line.find_first_of(kSpace), line.size());
-    words.emplace_back(line.substr(0, end));
-    line.remove_prefix(end);
-  }
-  return words;
-}
-
 bool is_good_name(std::string_view name) {
   return !name.empty() && starts_name(name[0]) && std::ranges::all_of(name, in_name);
 }

@@ -17,9 +17,6 @@ enum class ProbeError : u8 {
 #undef PROBE_ERROR
 };
 
-// Divided at white space (kernel: argv_split).
-std::vector<std::string> words_of(std::string_view line);
-
 class ProbeCommand {
  public:
   // `source`: who says so in the error log, "trace_kprobe" or "trace_uprobe".

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -34,14 +35,15 @@ Result<u64> inode_of(BpfCall& call, int fd) {
   return inode ? Result<u64>(inode) : fail(ENOMEM);
 }
 
-// Is `condition` true of any map with values for objects that go by their addresses?
-bool any_of_addresses(System& system, const std::function<bool(Map&)>& condition) {
+// The maps with values for objects that go by their addresses.
+std::vector<std::shared_ptr<MapObject>> maps_by_address(System& system) {
+  std::vector<std::shared_ptr<MapObject>> found;
   for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
     const auto object = system.maps.find(*id);
-    if (!object || (*object)->map().type == BPF_MAP_TYPE_SK_STORAGE) continue;
-    if (is_object_storage((*object)->map()) && condition((*object)->map())) return true;
+    const bool by_address = object && (*object)->map().type != BPF_MAP_TYPE_SK_STORAGE;
+    if (by_address && is_object_storage((*object)->map())) found.push_back(*object);
   }
-  return false;
+  return found;
 }
 
 // Kernel: bpf_fd_sk_storage_lookup_elem and its like.
@@ -93,10 +95,11 @@ void drop_closed_owners(System& system, MapObject& object) {
 void watch_storage_owners(System& system) {
   if (system.object_space->forgotten) return;
   system.object_space->forgotten = [&system](u64 address) {
-    (void)any_of_addresses(system, [=](Map& map) { return storage_erase(nullptr, map, address), false; });
+    for (const auto& object : maps_by_address(system)) storage_erase(nullptr, object->map(), address);
   };
   system.object_space->kept = [&system](u64 address) {
-    return any_of_addresses(system, [=](Map& map) { return storage_find(map, address) != nullptr; });
+    return std::ranges::any_of(maps_by_address(system),
+                               [=](const auto& object) { return storage_find(object->map(), address) != nullptr; });
   };
 }
 

@@ -25,6 +25,15 @@ constexpr bool attach_type_in(u64 set, u32 type) {
   return set == kAnyAttach || (type < 64 && (set >> type & 1));
 }
 
+// The first row of a table of fields, each of bytes [first, end), that covers the offset. nullptr: none.
+template <typename Field>
+const Field* field_at(std::span<const Field> table, int offset) {
+  for (const Field& field : table) {
+    if (offset >= static_cast<int>(field.first) && offset < static_cast<int>(field.end)) return &field;
+  }
+  return nullptr;
+}
+
 struct CtxRule {
   u32 first, end;                                   // bytes [first, end) of the context
   u8 read = 0, write = 0;                           // sizes allowed
@@ -38,18 +47,16 @@ struct CtxRule {
 inline bool check_ctx_rules(std::span<const CtxRule> rules, int offset, int size, Access access, const ProgInfo& prog,
                             CtxAccess& info) {
   if (offset < 0 || offset % size != 0) return false;
-  u32 first = static_cast<u32>(offset);
-  for (const CtxRule& rule : rules) {
-    if (first < rule.first || first >= rule.end) continue;
-    bool read = access == Access::kRead;
-    if (!((read ? rule.read : rule.write) & size) || first + static_cast<u32>(size) > rule.end) return false;
-    if (!attach_type_in(read ? rule.read_in : rule.write_in, prog.expected_attach_type)) return false;
-    if (rule.head_only && (first - rule.first) % 4 != 0) return false;
-    info.reg_type = rule.type;
-    if (read) info.ctx_field_size = rule.field_size;
-    return true;
-  }
-  return false;
+  const CtxRule* rule = field_at(rules, offset);
+  if (!rule) return false;
+  const u32 first = static_cast<u32>(offset);
+  const bool read = access == Access::kRead;
+  if (!((read ? rule->read : rule->write) & size) || first + static_cast<u32>(size) > rule->end) return false;
+  if (!attach_type_in(read ? rule->read_in : rule->write_in, prog.expected_attach_type)) return false;
+  if (rule->head_only && (first - rule->first) % 4 != 0) return false;
+  info.reg_type = rule->type;
+  if (read) info.ctx_field_size = rule->field_size;
+  return true;
 }
 
 }  // namespace bpfemu

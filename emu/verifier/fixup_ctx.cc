@@ -11,6 +11,7 @@
 
 #include "emu/isa/opcode.h"
 #include "emu/runtime/contexts.h"
+#include "emu/runtime/packet_programs.h"
 #include "emu/verifier/ctx_fields.h"
 #include "emu/verifier/fixup_phases.h"
 #include "emu/verifier/fixup_rewrite.h"
@@ -121,28 +122,13 @@ constexpr UntoldField kUntoldTcp[] = {
 #undef UNTOLD
 
 std::span<const Place> places(u32 prog_type) {
+  if (is_packet_program(prog_type)) return kSkb;
   switch (prog_type) {
-    case BPF_PROG_TYPE_SOCKET_FILTER:
-    case BPF_PROG_TYPE_SCHED_CLS:
-    case BPF_PROG_TYPE_SCHED_ACT:
-    case BPF_PROG_TYPE_CGROUP_SKB:
-    case BPF_PROG_TYPE_LWT_IN:
-    case BPF_PROG_TYPE_LWT_OUT:
-    case BPF_PROG_TYPE_LWT_XMIT:
-    case BPF_PROG_TYPE_LWT_SEG6LOCAL:
-    case BPF_PROG_TYPE_SK_SKB:
     case BPF_PROG_TYPE_FLOW_DISSECTOR: return kSkb;
     case BPF_PROG_TYPE_XDP: return kXdp;
     case BPF_PROG_TYPE_SK_LOOKUP: return kSkLookup;
     default: return {};
   }
-}
-
-const Place* find_place(std::span<const Place> table, s16 off) {
-  for (const Place& place : table) {
-    if (off >= static_cast<int>(place.first) && off < static_cast<int>(place.end)) return &place;
-  }
-  return nullptr;
 }
 
 u8 size_code(u32 bytes) {
@@ -213,16 +199,14 @@ class Converter {
   }
 
   void note_untold(std::span<const UntoldField> fields, const Insn& insn) {
-    for (const UntoldField& field : fields)
-      if (insn.off >= static_cast<int>(field.first) && insn.off < static_cast<int>(field.end))
-        program_.info.untold_fields.insert(field.name);
+    if (const UntoldField* field = field_at(fields, insn.off)) program_.info.untold_fields.insert(field->name);
   }
 
   Result<void> convert_context(u32 index, bool load) {
     if (load && program_.info.resolved_type() == BPF_PROG_TYPE_SOCK_OPS) note_untold(kUntoldOps, program_.insns[index]);
     if (table_.empty()) return {};
     Insn insn = program_.insns[index];
-    const Place* place = find_place(table_, insn.off);
+    const Place* place = field_at(table_, insn.off);
     if (!place) return refuse();
     bool whole = place->kept != 0 && access_size(insn.code) >= place->kept;
     u32 within = whole ? 0 : static_cast<u32>(insn.off) - place->first;

@@ -48,6 +48,8 @@ class Shower {
  private:
   void add(u8 code, u8 dst, u8 src, s16 off, s32 imm) { patch_.push_back(make_insn(code, dst, src, off, imm)); }
 
+  bool is_of_tc() const { return type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT; }
+
   std::optional<u32> place(const Hop& hop) const {
     if (!hop.path) return 0;
     auto outer = vmlinux_->offset_of(hop.object, hop.path);
@@ -59,7 +61,7 @@ class Shower {
 
   // A program that writes packets first makes a cloned one its own (kernel: tc_cls_act_prologue, sk_skb_prologue).
   Result<void> show_prologue() {
-    bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT || type_ == BPF_PROG_TYPE_LWT_XMIT;
+    const bool tc = is_of_tc() || type_ == BPF_PROG_TYPE_LWT_XMIT;
     if (!program_.info.seen_direct_write || (!tc && type_ != BPF_PROG_TYPE_SK_SKB)) return {};
     auto cloned = vmlinux_->offset_of("sk_buff", "__cloned_offset");
     if (!cloned) return {};
@@ -128,8 +130,7 @@ class Shower {
 
   bool load_hops(const KernelField& field, const Insn& insn, u8 from) {
     // Only programs of traffic control can rely on a device.
-    const bool tc = type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_SCHED_ACT;
-    const bool may_lack = field.then == Then::kIfThere || (field.then == Then::kIfDevice && !tc);
+    const bool may_lack = field.then == Then::kIfThere || (field.then == Then::kIfDevice && !is_of_tc());
     for (size_t i = 0;; ++i) {
       if (!add_hop(field, i, BPF_LDX, insn.dst_reg, from, insn)) return false;
       if (is_last(field, i)) return true;

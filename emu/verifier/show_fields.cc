@@ -6,6 +6,7 @@
 
 #include <span>
 
+#include "emu/runtime/packet_programs.h"
 #include "emu/verifier/ctx_fields.h"
 
 namespace bpfemu {
@@ -301,16 +302,8 @@ std::span<const KernelField> fields(RegType pointer, u32 type) {
   if (pointer == kPtrToTcpSock) return kTcpSock;
   if (pointer == kPtrToXdpSock) return kXdpSock;
   if (pointer != kPtrToCtx) return {};
+  if (is_packet_program(type)) return kSkb;
   switch (type) {
-    case BPF_PROG_TYPE_SOCKET_FILTER:
-    case BPF_PROG_TYPE_SCHED_CLS:
-    case BPF_PROG_TYPE_SCHED_ACT:
-    case BPF_PROG_TYPE_CGROUP_SKB:
-    case BPF_PROG_TYPE_LWT_IN:
-    case BPF_PROG_TYPE_LWT_OUT:
-    case BPF_PROG_TYPE_LWT_XMIT:
-    case BPF_PROG_TYPE_LWT_SEG6LOCAL:
-    case BPF_PROG_TYPE_SK_SKB: return kSkb;
     case BPF_PROG_TYPE_XDP: return kXdp;
     case BPF_PROG_TYPE_PERF_EVENT: return kPerfEvent;
     case BPF_PROG_TYPE_CGROUP_SOCK: return kSock;
@@ -326,20 +319,13 @@ std::span<const KernelField> fields(RegType pointer, u32 type) {
   }
 }
 
-const KernelField* find(std::span<const KernelField> table, int offset) {
-  for (const KernelField& field : table) {
-    if (offset >= static_cast<int>(field.first) && offset < static_cast<int>(field.end)) return &field;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 const KernelField* kernel_field(RegType pointer, u32 prog_type, int offset) {
   if (pointer == kPtrToCtx && prog_type == BPF_PROG_TYPE_SK_SKB) {
-    if (const KernelField* field = find(kSkSkb, offset)) return field;
+    if (const KernelField* field = field_at<KernelField>(kSkSkb, offset)) return field;
   }
-  return find(fields(pointer, prog_type), offset);
+  return field_at(fields(pointer, prog_type), offset);
 }
 
 const Hop* register_room(u32 prog_type) {

@@ -8,6 +8,7 @@
 #include "emu/runtime/helpers/call.h"
 #include "emu/runtime/maps/object_array.h"
 #include "emu/runtime/maps/ringbuf.h"
+#include "emu/runtime/packet_programs.h"
 #include "emu/runtime/perf_ring.h"
 
 namespace bpfemu {
@@ -23,16 +24,6 @@ RingMap& ring_at(u64 map) {
 
 bool has_registers(const ProgramText* program) {
   return program && (program->type == BPF_PROG_TYPE_KPROBE || program->type == BPF_PROG_TYPE_PERF_EVENT);
-}
-
-bool is_packet_program(u32 type) {
-  constexpr u32 kTypes[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SCHED_CLS,     BPF_PROG_TYPE_SCHED_ACT,
-                            BPF_PROG_TYPE_CGROUP_SKB,    BPF_PROG_TYPE_LWT_IN,        BPF_PROG_TYPE_LWT_OUT,
-                            BPF_PROG_TYPE_LWT_XMIT,      BPF_PROG_TYPE_LWT_SEG6LOCAL, BPF_PROG_TYPE_SK_SKB};
-  for (u32 each : kTypes) {
-    if (each == type) return true;
-  }
-  return false;
 }
 
 // The registers of where the event happened, as far as the context says it; null: somewhere in the kernel.
