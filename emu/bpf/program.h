@@ -68,6 +68,7 @@ class Program : public Object {
   std::string name;
   bool gpl_compatible = false;
   bool xdp_has_frags = false;
+  bool random_halves = false;  // BPF_F_TEST_RND_HI32
   u32 created_by_uid = 0;
   u64 load_time_ns = 0;                              // CLOCK_BOOTTIME
   ProgTag tag{};                                     // of the instructions as loaded

@@ -151,6 +151,8 @@ Result<u64> program_info(BpfCall& call, const Program& program) {
   u32 bytes = static_cast<u32>(insns.size() * sizeof(Insn));
   u32 room = std::min(info.xlated_prog_len, bytes);
   info.xlated_prog_len = bytes;
+  if (room && program.random_halves)
+    call.system.unmodelled.note("instructions of BPF_F_TEST_RND_HI32, which set upper halves of registers at random");
   if (room) TRY(call.copy_out(info.xlated_prog_insns, insns.data(), room));
   TRY(fill_jited(call, program, info));
   TRY(fill_debug(call, program, info));

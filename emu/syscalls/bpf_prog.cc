@@ -153,6 +153,7 @@ Result<std::shared_ptr<Program>> make_program(BpfCall& call, LoadRequest& reques
   program->name = request.name;
   program->gpl_compatible = request.gpl_compatible;
   program->xdp_has_frags = request.flags & BPF_F_XDP_HAS_FRAGS;
+  program->random_halves = request.flags & BPF_F_TEST_RND_HI32;
   program->created_by_uid = call.system.uid_of(call.task);
   program->load_time_ns = call.system.host.clock(CLOCK_BOOTTIME);
   program->tag = program_tag(request.insns);

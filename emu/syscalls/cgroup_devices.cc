@@ -11,13 +11,29 @@
 
 #include "emu/syscalls/cgroup_calls.h"
 #include "emu/syscalls/cgroup_run.h"
+#include "emu/syscalls/host_tree.h"
 
 namespace bpfemu {
 
 namespace {
 
-// What the name leads to, without waiting for anybody; none: nothing, or not at once.
-std::optional<struct stat> look(const Task& task, const PlaceName& name) {
+// The place that the kernel finds from `folder`, without waiting for a process that waits for us. That all of it is
+// cached also fails when anybody renames or mounts meanwhile: without file systems of processes nothing speaks against
+// waiting.
+UniqueFd walked(System& system, const Task& task, int folder, const std::string& path, open_how how) {
+  const auto walk = [&](u64 resolve) {
+    how.resolve |= resolve;
+    return UniqueFd(static_cast<int>(::syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how)));
+  };
+  const bool may_wait = served_mounts(system, task).empty();
+  constexpr int kTurns = 100;
+  for (int turn = 0; !may_wait && turn < kTurns; ++turn)
+    if (UniqueFd at = walk(RESOLVE_CACHED); at || errno != EAGAIN) return at;
+  return may_wait ? walk(0) : UniqueFd();
+}
+
+// What the name leads to; none: nothing, or not at once.
+std::optional<struct stat> look(System& system, const Task& task, const PlaceName& name) {
   const bool absolute = name.path.starts_with('/');
   const std::string process = fmt::format("/proc/{}/", task.tid());
   const std::string base = process + (absolute                  ? "root"
@@ -25,10 +41,10 @@ std::optional<struct stat> look(const Task& task, const PlaceName& name) {
                                                                 : fmt::format("fd/{}", name.folder));
   const UniqueFd from(::open(base.c_str(), O_PATH | O_CLOEXEC));
   if (!from) return std::nullopt;
-  open_how how{.flags = u64{O_PATH | O_CLOEXEC}, .mode = 0, .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED};
+  open_how how{.flags = u64{O_PATH | O_CLOEXEC}, .mode = 0, .resolve = RESOLVE_NO_MAGICLINKS};
   if (absolute) how.resolve |= RESOLVE_IN_ROOT;
   if (!name.follow) how.flags |= O_NOFOLLOW;
-  const UniqueFd at(static_cast<int>(::syscall(SYS_openat2, from.get(), name.path.c_str(), &how, sizeof how)));
+  const UniqueFd at = walked(system, task, from.get(), name.path, how);
   struct stat st;
   if (!at || ::fstat(at.get(), &st) != 0) return std::nullopt;
   return st;
@@ -52,7 +68,7 @@ std::optional<Reply> ask_for_device(System& system, Call& call, u32 mode, u64 de
 // Kernel: devcgroup_inode_permission.
 std::optional<Reply> use_device_in_cgroup(System& system, Call& call, const PlaceName& name, int mask) {
   if (!system.cgroups.used_types[BPF_CGROUP_DEVICE]) return std::nullopt;
-  const auto st = look(call.task, name);
+  const auto st = look(system, call.task, name);
   if (!st) return std::nullopt;
   u32 access = 0;
   if (mask & R_OK) access |= BPF_DEVCG_ACC_READ;
@@ -63,7 +79,7 @@ std::optional<Reply> use_device_in_cgroup(System& system, Call& call, const Plac
 // Kernel: devcgroup_inode_mknod. A whiteout is no device.
 std::optional<Reply> make_device_in_cgroup(System& system, Call& call, const PlaceName& name, u32 mode, u64 device) {
   if (!system.cgroups.used_types[BPF_CGROUP_DEVICE] || (S_ISCHR(mode) && device == 0)) return std::nullopt;
-  if (look(call.task, name)) return std::nullopt;  // EEXIST
+  if (look(system, call.task, name)) return std::nullopt;  // EEXIST
   return ask_for_device(system, call, mode, device, BPF_DEVCG_ACC_MKNOD);
 }
 
