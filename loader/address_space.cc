@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "loader/stub_area.h"
+
 namespace bpfemu {
 
 namespace {
@@ -21,6 +23,7 @@ std::shared_ptr<AddressSpace> AddressSpace::fork_copy(pid_t child) const {
   copy->breakpoints_ = breakpoints_;
   copy->slots_ = slots_;
   copy->patches_ = patches_;
+  copy->first_ = first_;
   // Where there are others, one of them may have stopped, and its site been patched, while this one forked.
   if (patches_.any() && memory_.threads().size() > 1) copy->patches_.settle_fork(copy->memory_);
   if (!breakpoints_.empty() || !removed_.empty()) copy->settle_fork(*this);
@@ -173,6 +176,34 @@ Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoi
   u64& slot = touch ? breakpoint.touch : breakpoint.slot;
   if (slot == 0) slot = TRY(slots_.take(task, memory_, {address, touch, breakpoint.plan, breakpoint.bytes}, inside));
   return slot;
+}
+
+bool AddressSpace::find_first(u64 entry, const FirstSites& known) {
+  const Result<std::vector<MapsLine>> lines = memory_.maps();
+  if (!lines) return false;
+  if (Result<FirstText> found = find_first_text(memory_, *lines, entry)) first_ = *found;
+  const auto in_the_way = [](const MapsLine& m) {
+    return m.start < kTableAddress + PathTable::kSize && m.end > kStubArea;
+  };
+  return first_ && known.of(first_->text.file) && std::ranges::none_of(*lines, in_the_way);
+}
+
+u64 AddressSpace::begin(Task& task, const FirstSites& known, const PathTable& table) {
+  std::set<u64> offsets = *known.of(first_->text.file);
+  std::erase_if(offsets, [&](u64 offset) {
+    const u64 address = first_->address_of(offset);
+    const auto next = breakpoints_.lower_bound(address);
+    return next != breakpoints_.end() && next->first - address < kSiteSize;
+  });
+  return patches_.begin(task, memory_, *first_, offsets, table);
+}
+
+void AddressSpace::learn(u64 resume, FirstSites& known) {
+  const u64 address = resume - kSiteSize;
+  SiteBytes bytes;
+  if (!first_ || !first_->contains(address) || memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
+  const std::optional<u32> number = site_number(bytes);
+  if (number && path_shape(*number)) known.learn(first_->text.file, first_->offset_of(address));
 }
 
 }  // namespace bpfemu

@@ -5,10 +5,12 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
 #include "emu/ports/sites.h"
+#include "loader/first_text.h"
 #include "loader/patches.h"
 #include "loader/insn.h"
 #include "loader/slots.h"
@@ -72,6 +74,11 @@ class AddressSpace {
   Patches& patches() { return patches_; }
   const Patches& patches() const { return patches_; }
   PatchResult patch(Task& task, u64 resume, const PathTable& table);
+  // Its program is about to begin at `entry`. True: some of its calls can be decided from then on.
+  bool find_first(u64 entry, const FirstSites& known);
+  u64 begin(Task& task, const FirstSites& known, const PathTable& table);
+  // A call that was the kernel's returns to `resume`.
+  void learn(u64 resume, FirstSites& known);
 
  private:
   void forget(std::map<u64, Breakpoint>::iterator it);
@@ -87,6 +94,7 @@ class AddressSpace {
   std::set<Sites::Id> awaiting_;
   Slots slots_;
   Patches patches_;
+  std::optional<FirstText> first_;
 };
 
 }  // namespace bpfemu

@@ -26,6 +26,7 @@ Result<Sites::Id> Breakpoints::add(const UserPlace& place) {
   }
   const Id id = ++last_id_;
   sites_.emplace(id, Site{place, 1});
+  if (sites_.size() == 1) first_site_();
   return id;
 }
 
@@ -177,6 +178,7 @@ bool Breakpoints::trapped(Task& task) {
   Thread& thread = it->second;
   AddressSpace& space = *thread.space;
   PtRegs& regs = task.regs();
+  if (space.patches().start_failed()) return true;
   const u64 address = regs.rip - 1;
   thread.slot = 0;
   if (space.slots().is_return_trampoline(address)) {
@@ -312,7 +314,9 @@ AddressSpace* Breakpoints::space_of(pid_t tid) const {
 
 bool Breakpoints::grew_hot(Task& task, u32 hot) {
   AddressSpace* const space = space_of(task.tid());
-  return space && space->patches().counts(task.regs().rip, hot);
+  if (!space) return false;
+  space->learn(task.regs().rip, first_sites_);
+  return space->patches().counts(task.regs().rip, hot);
 }
 
 PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
@@ -320,8 +324,18 @@ PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
   return space ? space->patch(task, task.regs().rip, table) : PatchResult::kBusy;
 }
 
+bool Breakpoints::may_begin(Task& task) {
+  AddressSpace* const space = space_of(task.tid());
+  return space && space->find_first(task.regs().rip, first_sites_);
+}
+
+u64 Breakpoints::begin_inside(Task& task, const PathTable& table) {
+  return space_of(task.tid())->begin(task, first_sites_, table);
+}
+
 StubSide Breakpoints::leave_stub(pid_t tid, PtRegs& regs) {
-  const AddressSpace* const space = space_of(tid);
+  AddressSpace* const space = space_of(tid);
+  if (space && space->patches().leave_start(space->memory(), regs)) return StubSide::kOutside;
   return space ? space->patches().leave(regs) : StubSide::kOutside;
 }
 

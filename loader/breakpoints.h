@@ -46,6 +46,10 @@ class Breakpoints : public Sites, public TrapHandler {
   bool steps_out(Task& task) override;
   bool grew_hot(Task& task, u32 hot) override;
   PatchResult decide_inside(Task& task, const PathTable& table) override;
+  bool may_begin(Task& task) override;
+  u64 begin_inside(Task& task, const PathTable& table) override;
+  bool any_sites() const override { return !sites_.empty(); }
+  void on_first_site(std::function<void()> call) override { first_site_ = std::move(call); }
   StubSide leave_stub(pid_t tid, PtRegs& regs) override;
   void ask_always(pid_t tid) override;
   // Hides breakpoints in bytes read from the thread's memory.
@@ -85,6 +89,8 @@ class Breakpoints : public Sites, public TrapHandler {
   Id last_id_ = 0;
   MemoryFiles files_;
   std::map<Id, Site> sites_;
+  FirstSites first_sites_;
+  std::function<void()> first_site_ = [] {};
   std::unordered_map<pid_t, Thread> threads_;
 };
 

@@ -42,6 +42,7 @@ class Writer : public Xbyak::CodeGenerator {
     byte == 0 ? movzx(ecx, cl) : movzx(ecx, ch);
     step();
   }
+  void read_verdict() { movsxd(rcx, dword[r11 + offsetof(PathRow, verdict)]); }
   // Until a row says what becomes of the call; then rcx is that.
   void feed_path(const Xbyak::Reg64& path) {
     Xbyak::Label next;
@@ -50,7 +51,7 @@ class Writer : public Xbyak::CodeGenerator {
     movzx(ecx, byte[rax]);
     lea(rax, ptr[rax + 1]);
     step();
-    movsxd(rcx, dword[r11 + offsetof(PathRow, verdict)]);
+    read_verdict();
     jrcxz(next);
   }
 };
@@ -71,7 +72,7 @@ Stub build_stub(const PathShape& shape, u64 site) {
   Writer w(stub.code);
   w.find_first_row(number);
   for (int i = 0; i < shape.count; ++i) w.feed_flags(w.argument(shape.flags), shape.bytes[i]);
-  w.feed_path(w.argument(shape.path));
+  shape.path < 0 ? w.read_verdict() : w.feed_path(w.argument(shape.path));
   Xbyak::Label native;
   static_assert(PathRow::kNative == 1);
   w.lea(w.rcx, w.ptr[w.rcx - 1]);

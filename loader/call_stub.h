@@ -18,6 +18,7 @@ struct Stub {
 // For the site at `site`, to lie at any address.
 Stub build_stub(const PathShape& shape, u64 site);
 // A jump to any address, through rcx.
+inline constexpr u64 kHopSize = 16;
 std::vector<u8> build_hop(u64 to);
 
 }  // namespace bpfemu

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 #include "loader/forced_signal.h"
 #include "loader/tracer.h"
@@ -17,7 +18,7 @@ void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>
   PathTable* const table = handler.paths();
   if (!table) return;
   if (hot > 1) {
-    const Result<std::string> path = task.read_string(args[static_cast<size_t>(shape->path)], PATH_MAX);
+    const Result<std::string> path = shape->path < 0 ? Result<std::string>() : task.read_string(args[static_cast<size_t>(shape->path)], PATH_MAX);
     if (!path || !table->passes(number, args, *path)) return;
   }
   const PatchResult result = env_.traps.decide_inside(task, *table);
@@ -27,6 +28,17 @@ void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>
   } else {
     ++counts_.refused[static_cast<size_t>(result)];
   }
+}
+
+void Decider::begin(TracedTask& task, CallHandler& handler) {
+  // What the program does for it before it begins is to be seen by nobody.
+  const auto stops = [&](long number) { return task.traced[static_cast<size_t>(number)]; };
+  if (hot == 0 || task.pending || stops(SYS_mmap) || stops(SYS_mprotect) || stops(SYS_shmat)) return;
+  if (task.memory().compat || task.memory().may_wait || task.process().asks_always) return;
+  PathTable* const table = env_.traps.may_begin(task) ? handler.paths() : nullptr;
+  const u64 patched = table ? env_.traps.begin_inside(task, *table) : 0;
+  task.memory().patched = patched != 0;
+  counts_.patched += patched;
 }
 
 void Decider::leave_alone(TracedTask& task) {

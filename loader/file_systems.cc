@@ -58,7 +58,10 @@ FileSystems::FileSystems() {
   struct statx file;
   if (memory && ::statx(memory.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &file) == 0)
     memory_dev_ = dev_of(file);
-  each_mount(::getpid(), [this](const Mount& mount) { first_mounts_.insert(mount.id); });
+  each_mount(::getpid(), [this](const Mount& mount) {
+    first_mounts_.insert(mount.id);
+    any_served_ = any_served_ || is_served(mount.type);
+  });
 }
 
 bool FileSystems::may_wait(pid_t tid, const std::string& path) {

@@ -18,12 +18,15 @@ class FileSystems {
   // May access to the file's pages wait for a process? `path` leads to the open file and nowhere else
   // (/proc/TID/fd/N, /proc/TID/exe); what cannot be told may. Nobody is asked but the kernel.
   bool may_wait(pid_t tid, const std::string& path);
-  // Something was mounted or unmounted: numbers may mean other file systems now.
-  void forget() { known_.clear(); }
+  // May there be any such file at all?
+  bool any_served() const { return any_served_; }
+  // Something is about to be mounted or unmounted: numbers may mean other file systems then.
+  void forget() { known_.clear(), any_served_ = true; }
 
  private:
   bool look_up(pid_t tid, u64 mount);
 
+  bool any_served_ = false;
   u64 memory_dev_ = 0;         // of files that memfd_create() makes
   std::set<u64> first_mounts_;  // those that were there at the start
   std::map<u64, bool> known_;  // by mount

@@ -171,7 +171,13 @@ Code body_of(const FilterSpec& spec, long number) {
   if (spec.trace[number]) action = SECCOMP_RET_TRACE;
   if (spec.base) {
     if (number == SYS_getpid) return getpid_body(spec, action);
-    if (const Narrowed* narrowed = narrowing(spec, number)) return narrowed_body(*narrowed);
+    if (const Narrowed* narrowed = narrowing(spec, number)) {
+      Code code = narrowed_body(*narrowed);
+      if (!spec.decided || !decided_calls()[number]) return code;
+      code.pop_back();  // the verdict that stops
+      for (const sock_filter& instruction : decided_body()) code.push_back(instruction);
+      return code;
+    }
     if (loader_syscalls()[number]) action = SECCOMP_RET_TRACE;
     if (spec.decided && spec.trace[number] && decided_calls()[number]) return decided_body();
   }

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -15,15 +16,8 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kPage = 4096, kHopSize = 16;
+constexpr u64 kPage = 4096;
 constexpr size_t kRemembered = 4096;
-constexpr u64 kFixed = MAP_FIXED_NOREPLACE;
-
-// A process that may have so much memory and no more keeps all of it.
-bool is_limited(pid_t tgid) {
-  rlimit limit;
-  return ::prlimit(tgid, RLIMIT_AS, nullptr, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
-}
 
 bool is_text(const std::vector<MapsLine>& mappings, u64 from, u64 to) {
   return std::ranges::any_of(mappings, [&](const MapsLine& m) {
@@ -31,18 +25,13 @@ bool is_text(const std::vector<MapsLine>& mappings, u64 from, u64 to) {
   });
 }
 
-// Where nobody can see it, the descriptor is there for a moment; that takes no thread, and so no number of one.
-Result<u64> map_table(Task& task, bool alone, int fd) {
-  const FilePiece piece{kTableAddress, PathTable::kSize, PROT_READ, MAP_SHARED | kFixed, 0};
-  const Result<int> here = alone ? task.install_fd(fd, true) : fail(EBUSY);
-  if (!here) return task.map_file(fd, {&piece, 1});
-  const u64 number = static_cast<u64>(*here);
-  const Result<u64> mapped = task.call(SYS_mmap, {piece.address, piece.size, piece.prot, piece.flags, number, 0});
-  (void)task.call(SYS_close, {number});
-  return mapped;
-}
-
 }  // namespace
+
+// A process that may have so much memory and no more keeps all of it.
+bool Patches::is_limited(pid_t tgid) {
+  rlimit limit;
+  return ::prlimit(tgid, RLIMIT_AS, nullptr, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
 
 bool Patches::counts(u64 resume, u32 hot) {
   if (unavailable_ || sites_.contains(resume - kSiteSize) || refused_.contains(resume)) return false;
@@ -64,7 +53,7 @@ PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<Ma
   const PathShape* const shape = number ? path_shape(*number) : nullptr;
   if (!shape) return PatchResult::kOtherForm;
   if (!is_text(mappings, address, resume) || !in_one_line(address)) return PatchResult::kNotText;
-  if (!mapped_ && (is_limited(task.tgid()) || !map_area(task, memory, table))) unavailable_ = true;
+  if (!mapped_ && (is_limited(task.tgid()) || !map_area(task, table))) unavailable_ = true;
   if (unavailable_ || stubs_ == kMostStubs) return PatchResult::kNoRoom;
   const u64 at = kStubArea + stubs_++ * kStubSize;
   const Stub stub = build_stub(*shape, address);
@@ -81,10 +70,10 @@ PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<Ma
   return PatchResult::kPatched;
 }
 
-Result<void> Patches::map_area(Task& task, const SpaceMemory& memory, const PathTable& table) {
-  constexpr u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | kFixed;
+Result<void> Patches::map_area(Task& task, const PathTable& table) {
+  constexpr u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   TRY(task.call(SYS_mmap, {kStubArea, kStubAreaSize, PROT_READ | PROT_EXEC, flags, ~u64{0}, 0}));
-  const Result<u64> mapped = map_table(task, memory.threads().size() == 1, table.fd());
+  const Result<u64> mapped = task.call(SYS_shmat, {static_cast<u64>(table.key()), kTableAddress, SHM_RDONLY});
   if (!mapped) return (void)task.call(SYS_munmap, {kStubArea, kStubAreaSize}), fail(mapped.error().value);
   mapped_ = true;
   return {};
@@ -93,10 +82,10 @@ Result<void> Patches::map_area(Task& task, const SpaceMemory& memory, const Path
 Result<u64> Patches::make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub) {
   const std::vector<u8> code = build_hop(stub);
   auto page = std::ranges::find_if(
-      hop_pages_, [&](const HopPage& p) { return p.used < kPage / kHopSize && is_near(p.start, near); });
+      hop_pages_, [&](const HopPage& p) { return p.used < p.room && is_near(p.start, near); });
   if (page == hop_pages_.end()) {
     const u64 start = TRY(map_code_page(task, memory, near));
-    page = hop_pages_.insert(hop_pages_.end(), {start, 0});
+    page = hop_pages_.insert(hop_pages_.end(), {start, 0, kPage / kHopSize});
   }
   const u64 hop = page->start + page->used++ * kHopSize;
   TRY(memory.write(hop, code.data(), code.size()));
@@ -161,6 +150,8 @@ bool Patches::was_patching(SpaceMemory& memory, u64 address) {
 
 void Patches::mask(u64 address, void* bytes, size_t size) const {
   u8* const out = static_cast<u8*>(bytes);
+  const u64 first = std::max(spare_, address), last = std::min(spare_ + spare_size_, address + size);
+  if (first < last) std::fill(out + (first - address), out + (last - address), u8{0});
   for (auto it = sites_.lower_bound(address - std::min(address, kJumpSize)); it != sites_.end(); ++it) {
     if (it->first >= address + size) break;
     if (!it->second.placed) continue;

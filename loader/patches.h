@@ -5,10 +5,13 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "loader/call_site.h"
+#include "loader/first_text.h"
 #include "loader/space_memory.h"
 
 namespace bpfemu {
@@ -27,6 +30,14 @@ class Patches {
   // Patches the site. `mappings`: files' only. The thread stands before its call and makes the calls that it takes.
   PatchResult place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, u64 resume,
                     const PathTable& table);
+  // The same for sites of the text in which the thread's program is about to begin: it makes the calls that this takes by
+  // itself, before its first instruction, and none here. Gives how many were patched.
+  u64 begin(Task& task, SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets,
+            const PathTable& table);
+  // The thread has not come to its first instruction. It does so now, and asks always.
+  bool leave_start(SpaceMemory& memory, PtRegs& regs);
+  // Did it run into the int3 of a start that failed?
+  bool start_failed() { return std::exchange(start_failed_, false); }
   // The site will never be patched.
   void refuse(u64 resume) { refused_.emplace(resume, true); }
   // Puts the program's own bytes back where a patch covers `address`, for good.
@@ -53,8 +64,15 @@ class Patches {
     bool placed;
   };
 
+  struct FirstSite {
+    u64 address;
+    u32 number;
+  };
+
+  static bool is_limited(pid_t tgid);
+  static std::vector<FirstSite> first_sites(SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets);
   std::map<u64, Site>::const_iterator site_of(u64 rip) const;
-  Result<void> map_area(Task& task, const SpaceMemory& memory, const PathTable& table);
+  Result<void> map_area(Task& task, const PathTable& table);
   Result<u64> make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub);
   static Result<void> rewrite(SpaceMemory& memory, u64 address, const JumpBytes& bytes);
   void put_back(SpaceMemory& memory, u64 address, Site& site);
@@ -65,10 +83,17 @@ class Patches {
   std::map<u64, u64> hops_;                // the site of each
   struct HopPage {
     u64 start;
-    u32 used;
+    u32 used, room;  // hops
+  };
+  // The code that the program begins with, in the last page of a file's text.
+  struct Start {
+    u64 at = 0, size = 0, failed = 0;  // the last: rip, when a call of it has
+    PtRegs regs = {};
   };
   std::vector<HopPage> hop_pages_;
-  bool mapped_ = false, unavailable_ = false;
+  std::optional<Start> start_;
+  u64 spare_ = 0, spare_size_ = 0;  // bytes of a text that hold code of ours; zero in the file
+  bool mapped_ = false, unavailable_ = false, start_failed_ = false;
   u32 stubs_ = 0;
 };
 

@@ -87,6 +87,7 @@ Session::Session(TrapHandler& traps)
     const TracedTask* const task = tasks_.find(tid);
     return task && task->memory().may_wait;
   });
+  traps.on_first_site([this] { tracer_.look_at_mappings(); });
   harden();
 }
 

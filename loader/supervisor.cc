@@ -49,7 +49,10 @@ class Kernel final : public CallHandler {
     system_.quiet_paths->begin();
     return system_.quiet_paths->table();
   }
-  void publish() override { system_.quiet_paths->publish(); }
+  void publish(bool all_mappings) override {
+    system_.quiet_paths->all_mappings = all_mappings;
+    system_.quiet_paths->publish();
+  }
   void catch_up() override { system_.files.reap(); }
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override {

@@ -70,7 +70,7 @@ Tracer::Tracer(TaskEnv& env, TaskTable& tasks, Widening& widening)
     return long_calls_.sleep(task, done);
   };
   env_.publish = [this] {
-    if (handler_) handler_->publish();
+    if (handler_) handler_->publish(minds_mappings());
   };
 }
 
@@ -182,6 +182,15 @@ void Tracer::handle(const StopEvent& event) {
     (void)env_.os.ptrace(PTRACE_CONT, event.tid, 0, 0);
   } else {
     park(event);
+  }
+}
+
+void Tracer::look_at_mappings() {
+  env_.publish();
+  for (pid_t tid : tasks_.threads()) {
+    TracedTask& task = *tasks_.find(tid);
+    if (task.at() != TracedTask::At::kRunning || !task.memory().patched || read_state(tid).value_or('S') == 'S') continue;
+    at_stop(tid, [this, tid](Task&) { env_.traps.mappings_changed(tid); });
   }
 }
 
@@ -302,11 +311,13 @@ void Tracer::on_exec(TracedTask& task) {
   if (!started_ && task.tid() == root_) {
     started_ = true;
     env_.traps.task_started(root_);
+    decider_.begin(task, *handler_);
     return go(task);
   }
   env_.traps.task_executed(task.tid(), old_tid);
   if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, exec_filename(task));
   widening_.ensure(task);
+  decider_.begin(task, *handler_);
   // A remote call has taken the thread to the exit stop of its exec already.
   if (task.at() == TracedTask::At::kSyscallExit) return on_syscall(task);
   go(task);

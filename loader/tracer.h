@@ -28,9 +28,9 @@ class CallHandler {
   // A thread has stopped, and nothing was made of it yet: time to notice what no stop tells, such as close().
   virtual void catch_up() {}
   // Null: nothing is decided in processes. Asked for when something is about to be; from then on publish() is to keep it
-  // true.
+  // true. `all_mappings`: those of files are all asked about.
   virtual PathTable* paths() { return nullptr; }
-  virtual void publish() {}
+  virtual void publish(bool /*all_mappings*/) {}
   // Null: nobody listens.
   virtual EventSink* events() = 0;
   // A thread or process begins as its parent is, runs another program, has given its number back.
@@ -66,6 +66,10 @@ class Tracer {
   SyscallSet report(const SyscallSet& entry, const SyscallSet& exit);
   // Calls back with the thread at a stop: this one, or one that an interrupt brings about.
   void at_stop(pid_t tid, std::function<void(Task&)> call);
+  // Does anybody have to be told of the mappings that threads make?
+  bool minds_mappings() const { return env_.traps.any_sites() || file_systems_.any_served(); }
+  // From now on. What a thread has just decided to map is seen when it has done so.
+  void look_at_mappings();
   void report_signals(bool on) { report_signals_ = on; }
   CpuFollower& cpu() { return cpu_; }
   Decider& decider() { return decider_; }

@@ -264,7 +264,12 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
       return false;
     case SYS_mount:
     case SYS_umount2:
+    case SYS_fsopen:
     case SYS_move_mount: file_systems_.forget(); return false;
+    case SYS_setns:
+      file_systems_.forget();
+      task.facts_fresh = false;
+      return false;
     case SYS_mmap:
       note_waiting_file(task, call);
       pending.maps_text = !(call.args[3] & MAP_ANONYMOUS) && env_.traps.wants_mapping(task.tid(), call.args[2]);

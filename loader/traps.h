@@ -39,6 +39,13 @@ class TrapHandler {
   // when it has been at so many stops (`hot`) that its site is worth patching.
   virtual bool grew_hot(Task&, u32 /*hot*/) { return false; }
   virtual PatchResult decide_inside(Task&, const PathTable&) { return PatchResult::kOtherForm; }
+  // The thread's program is about to begin: are there calls that it may decide from then on? Then how many of their sites
+  // are patched; the thread has registers that lead to its beginning by way of code of ours.
+  virtual bool may_begin(Task&) { return false; }
+  virtual u64 begin_inside(Task&, const PathTable&) { return 0; }
+  // Does anybody want breakpoints anywhere, and so be told of mappings? `call`: when the first one does.
+  virtual bool any_sites() const { return false; }
+  virtual void on_first_site(std::function<void()> /*call*/) {}
   // Does the thread stand in code of ours? Its registers then say where its program is.
   virtual StubSide leave_stub(pid_t /*tid*/, PtRegs&) { return StubSide::kOutside; }
   // All calls of the thread's address space stop again, for good.

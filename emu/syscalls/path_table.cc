@@ -2,7 +2,8 @@
 #include "emu/syscalls/path_table.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ constexpr PathShape kShapes[] = {
     {SYS_faccessat2, 1, 3, {1}, 1, true, false},
     {SYS_open, 0, 1, {2, 0}, 2, true, true},
     {SYS_openat, 1, 2, {2, 0}, 2, true, true},
+    {SYS_mmap, -1, -1, {}, 0, false, false},
 };
 
 void store(s32& word, s32 value) {
@@ -58,18 +60,22 @@ const SyscallSet& decided_calls() {
 }
 
 Result<std::unique_ptr<PathTable>> PathTable::create() {
-  UniqueFd fd(::memfd_create("bpfemu-paths", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd || ::ftruncate(fd.get(), kSize) != 0) return fail(errno);
-  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (memory == MAP_FAILED) return fail(errno);
+  int key = ::shmget(IPC_PRIVATE, kSize, SHM_NORESERVE | S_IRUSR | S_IWUSR);
+  if (key < 0) return fail(errno);
+  void* memory = ::shmat(key, nullptr, 0);
+  int error = errno;
   // Nobody else writes to it, not even by mprotect().
-  ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
-  return std::unique_ptr<PathTable>(new PathTable(std::move(fd), static_cast<u8*>(memory)));
+  shmid_ds mode{};
+  mode.shm_perm.uid = ::geteuid(), mode.shm_perm.gid = ::getegid(), mode.shm_perm.mode = S_IRUSR;
+  ::shmctl(key, IPC_SET, &mode);
+  ::shmctl(key, IPC_RMID, nullptr);
+  if (memory == reinterpret_cast<void*>(-1)) return fail(error);
+  return std::unique_ptr<PathTable>(new PathTable(key, static_cast<u8*>(memory)));
 }
 
-PathTable::~PathTable() { ::munmap(memory_, kSize); }
+PathTable::~PathTable() { ::shmdt(memory_); }
 
-PathTable::PathTable(UniqueFd fd, u8* memory) : fd_(std::move(fd)), memory_(memory) {
+PathTable::PathTable(int key, u8* memory) : key_(key), memory_(memory) {
   ask_ = new_row(0);
   native_ = new_row(ask_);
   row(ask_).verdict = PathRow::kAsk;
@@ -121,14 +127,20 @@ void PathTable::lead(Row from, u8 byte, Row to) {
 PathTable::Row PathTable::first_row(long number) const {
   const PathShape* shape = path_shape(number);
   if (!shape) return ask_;
+  if (shape->path < 0) return gates_[static_cast<size_t>(Gate::kMapping)] ? native_ : ask_;
   if (shape->count == 0) return starts_[shape->follows][0];
   return shape->opens ? open_flags_ : at_flags_;
 }
 
 void PathTable::ask(const SyscallSet& calls) {
+  asked_ = calls;
+  lead_calls();
+}
+
+void PathTable::lead_calls() {
   s32* firsts = reinterpret_cast<s32*>(memory_);
   for (size_t number = 0; number < kNumbers; ++number) {
-    Row first = number >= calls.size() || calls[number] ? ask_ : first_row(static_cast<long>(number));
+    Row first = number >= asked_.size() || asked_[number] ? ask_ : first_row(static_cast<long>(number));
     store(firsts[number], static_cast<s32>(kFirstRow + first * sizeof(PathRow)));
   }
 }
@@ -137,6 +149,7 @@ void PathTable::open(Gate gate, bool open) {
   bool& now = gates_[static_cast<size_t>(gate)];
   if (now == open) return;
   now = open;
+  if (gate == Gate::kMapping) return lead_calls();
   for (bool follow : {false, true})
     for (bool empty : {false, true}) fill_start(follow, empty);
 }

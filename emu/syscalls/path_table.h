@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "emu/base/fd.h"
+#include "emu/base/result.h"
 #include "emu/ports/host.h"
 
 namespace bpfemu {
@@ -21,7 +21,7 @@ namespace bpfemu {
 // Where a call has what the automaton is fed with.
 struct PathShape {
   long number;
-  int path;         // argument register
+  int path;         // argument register, -1: it has none, and its first row is the verdict
   int flags;        // argument register, -1: none is fed
   u8 bytes[2];      // which bytes of the flags, in this order
   int count;        // of those
@@ -45,21 +45,22 @@ class PathTable {
  public:
   static constexpr size_t kNumbers = 512;            // s32 each: the first row of a call, relative to the table
   static constexpr size_t kSize = size_t{16} << 20;  // what is not used takes no memory
-  enum class Gate : u8 { kRelative, kEmpty, kAbsolute };
+  enum class Gate : u8 { kRelative, kEmpty, kAbsolute, kMapping };
 
-  // ENOMEM, EMFILE.
+  // ENOMEM, ENOSPC; ENOSYS: the host has no System V memory.
   static Result<std::unique_ptr<PathTable>> create();
   ~PathTable();
   PathTable(const PathTable&) = delete;
   PathTable& operator=(const PathTable&) = delete;
 
-  // The memory, for processes to map read-only.
-  int fd() const { return fd_.get(); }
+  // The memory, for processes to attach read-only with shmat(): which takes no descriptor, so a process can do it by
+  // itself. It goes with whoever has it attached. Other users, and processes of other IPC namespaces, have no access.
+  int key() const { return key_; }
 
   // These calls are asked about, whatever their paths. Until this is called: all.
   void ask(const SyscallSet& calls);
   // Closed in the beginning. kRelative: a name in a folder, itself not followed. kEmpty: AT_EMPTY_PATH. kAbsolute: what was
-  // admitted.
+  // admitted. kMapping: mmap.
   void open(Gate gate, bool open);
   // A name that is asked about in whatever folder; for good.
   void deny(std::string_view name);
@@ -75,22 +76,24 @@ class PathTable {
   using Row = u32;  // its number
   static constexpr Row kNone = ~Row{0};
 
-  PathTable(UniqueFd fd, u8* memory);
+  PathTable(int key, u8* memory);
   PathRow& row(Row number) const;
   Row new_row(Row everywhere);
   Row target(Row from, u8 byte) const;
   void lead(Row from, u8 byte, Row to);
   void fill_start(bool follow, bool empty);
   Row first_row(long number) const;
+  void lead_calls();
 
-  UniqueFd fd_;
+  int key_;
   u8* memory_;
+  SyscallSet asked_;
   Row rows_ = 0;
   Row native_, ask_, any_name_, names_;
   Row starts_[2][2];   // by whether links are followed, and an empty path is a descriptor
   Row absolute_[2];    // behind the first slash
   Row at_flags_, open_flags_;
-  bool gates_[3] = {};
+  bool gates_[4] = {};
   std::vector<Row> admitted_;
 };
 

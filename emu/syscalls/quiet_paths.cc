@@ -42,6 +42,7 @@ void QuietPaths::publish() {
   bool ordinary = !system_.roots_differ;
   table_->open(PathTable::Gate::kAbsolute, ordinary);
   table_->open(PathTable::Gate::kEmpty, system_.files.none());
+  table_->open(PathTable::Gate::kMapping, system_.files.none() && !all_mappings);
   table_->open(PathTable::Gate::kRelative, ordinary && !system_.files.any_folders() && held.none());
 }
 

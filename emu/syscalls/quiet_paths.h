@@ -21,6 +21,8 @@ class QuietPaths {
   void begin();
   // Null: there can be none here, or nobody wants it yet.
   PathTable* table() { return table_.get(); }
+  // Somebody wants to see all mappings of files.
+  bool all_mappings = true;
   // What becomes true with a call is told before its thread, or any other, goes on.
   void publish();
   // Calls that a probe listens to.

@@ -2,6 +2,7 @@
 // Calls that a process decides by itself: what is patched, and the code that decides, run as it stands in a process.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -43,7 +44,7 @@ constexpr long kAsked = -100;
 class Process {
  public:
   Process(const PathTable& table, long number) {
-    table_ = ::mmap(at(kTableAddress), PathTable::kSize, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, table.fd(), 0);
+    table_ = ::shmat(table.key(), at(kTableAddress), SHM_RDONLY);
     area_ = ::mmap(at(kStubArea), kStubAreaSize, PROT_READ | PROT_WRITE | PROT_EXEC,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     REQUIRE(table_ == at(kTableAddress));
@@ -54,7 +55,7 @@ class Process {
     std::memcpy(area_, stub.code.data(), stub.code.size());
   }
   ~Process() {
-    ::munmap(table_, PathTable::kSize);
+    ::shmdt(table_);
     ::munmap(area_, kStubAreaSize);
   }
 
@@ -132,6 +133,18 @@ TEST_CASE("flags say whether a link is followed, and what an empty path means") 
   CHECK_FALSE(opens(O_NOFOLLOW | O_TMPFILE, "a"));
   CHECK(opens(O_RDWR | O_CLOEXEC, "/tmp/a"));
   CHECK_FALSE(opens(O_NOFOLLOW, "/tmp/a"));
+}
+
+TEST_CASE("mappings are the kernel's while nobody minds") {
+  const auto table = open_table();
+  CHECK_FALSE(table->passes(SYS_mmap, {}, ""));
+  table->open(Gate::kMapping, true);
+  CHECK(table->passes(SYS_mmap, {}, ""));
+  Process process(*table, SYS_mmap);
+  CHECK(process.call(0, 0, PROT_READ, MAP_PRIVATE) == -EINVAL);  // of no bytes
+  table->ask(SyscallSet().set(SYS_mmap));
+  CHECK_FALSE(table->passes(SYS_mmap, {}, ""));
+  CHECK(process.call(0, 0, PROT_READ, MAP_PRIVATE) == kAsked);
 }
 
 TEST_CASE("calls that somebody listens to are asked about") {
