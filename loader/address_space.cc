@@ -178,24 +178,30 @@ Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoi
   return slot;
 }
 
-bool AddressSpace::find_first(u64 entry, const FirstSites& known) {
+bool AddressSpace::find_first(u64 entry) {
   const Result<std::vector<MapsLine>> lines = memory_.maps();
   if (!lines) return false;
   if (Result<FirstText> found = find_first_text(memory_, *lines, entry)) first_ = *found;
   const auto in_the_way = [](const MapsLine& m) {
     return m.start < kTableAddress + PathTable::kSize && m.end > kStubArea;
   };
-  return first_ && known.of(first_->text.file) && std::ranges::none_of(*lines, in_the_way);
+  return first_ && std::ranges::none_of(*lines, in_the_way);
 }
 
-u64 AddressSpace::begin(Task& task, const FirstSites& known, const PathTable& table) {
-  std::set<u64> offsets = *known.of(first_->text.file);
+std::optional<u64> AddressSpace::begin(Task& task, const FirstSites& known, const PathTable& table) {
+  std::set<u64> offsets = known.of(first_->text.file);
   std::erase_if(offsets, [&](u64 offset) {
     const u64 address = first_->address_of(offset);
     const auto next = breakpoints_.lower_bound(address);
     return next != breakpoints_.end() && next->first - address < kSiteSize;
   });
   return patches_.begin(task, memory_, *first_, offsets, table);
+}
+
+bool AddressSpace::counts(u64 resume, u32 hot) {
+  const std::shared_ptr<AddressSpace> origin = origin_.lock();
+  if (origin && origin->patches_.counts(resume, hot)) origin->patches_.want(resume);
+  return patches_.counts(resume, hot);
 }
 
 void AddressSpace::learn(u64 resume, FirstSites& known) {

@@ -74,11 +74,15 @@ class AddressSpace {
   Patches& patches() { return patches_; }
   const Patches& patches() const { return patches_; }
   PatchResult patch(Task& task, u64 resume, const PathTable& table);
-  // Its program is about to begin at `entry`. True: some of its calls can be decided from then on.
-  bool find_first(u64 entry, const FirstSites& known);
-  u64 begin(Task& task, const FirstSites& known, const PathTable& table);
+  // Its program is about to begin at `entry`. True: it may decide calls from then on.
+  bool find_first(u64 entry);
+  std::optional<u64> begin(Task& task, const FirstSites& known, const PathTable& table);
   // A call that was the kernel's returns to `resume`.
   void learn(u64 resume, FirstSites& known);
+  // Whose memory was copied. What the copy learns of sites is of use there, when the copy is gone with an exec.
+  void set_origin(const std::shared_ptr<AddressSpace>& origin) { origin_ = origin; }
+  // A call that was the kernel's returns to `resume`; see Patches::counts().
+  bool counts(u64 resume, u32 hot);
 
  private:
   void forget(std::map<u64, Breakpoint>::iterator it);
@@ -95,6 +99,7 @@ class AddressSpace {
   Slots slots_;
   Patches patches_;
   std::optional<FirstText> first_;
+  std::weak_ptr<AddressSpace> origin_;
 };
 
 }  // namespace bpfemu

@@ -144,7 +144,8 @@ void Breakpoints::task_cloned(pid_t parent, pid_t child, bool shares_memory) {
   if (shares_memory) {
     copy.space->memory().join(child);
   } else {
-    copy.space = copy.space->fork_copy(child);
+    copy.space = it->second.space->fork_copy(child);
+    copy.space->set_origin(it->second.space);
     copy.returns = it->second.returns;
     copy.resumptions = it->second.resumptions;
   }
@@ -316,7 +317,7 @@ bool Breakpoints::grew_hot(Task& task, u32 hot) {
   AddressSpace* const space = space_of(task.tid());
   if (!space) return false;
   space->learn(task.regs().rip, first_sites_);
-  return space->patches().counts(task.regs().rip, hot);
+  return space->counts(task.regs().rip, hot);
 }
 
 PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
@@ -326,11 +327,19 @@ PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
 
 bool Breakpoints::may_begin(Task& task) {
   AddressSpace* const space = space_of(task.tid());
-  return space && space->find_first(task.regs().rip, first_sites_);
+  return space && space->find_first(task.regs().rip);
 }
 
-u64 Breakpoints::begin_inside(Task& task, const PathTable& table) {
+std::optional<u64> Breakpoints::begin_inside(Task& task, const PathTable& table) {
   return space_of(task.tid())->begin(task, first_sites_, table);
+}
+
+u64 Breakpoints::decide_wanted(Task& task, const PathTable& table) {
+  AddressSpace* const space = space_of(task.tid());
+  u64 patched = 0;
+  if (!space) return 0;
+  for (u64 resume : space->patches().take_wanted()) patched += space->patch(task, resume, table) == PatchResult::kPatched;
+  return patched;
 }
 
 StubSide Breakpoints::leave_stub(pid_t tid, PtRegs& regs) {

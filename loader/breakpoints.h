@@ -47,7 +47,8 @@ class Breakpoints : public Sites, public TrapHandler {
   bool grew_hot(Task& task, u32 hot) override;
   PatchResult decide_inside(Task& task, const PathTable& table) override;
   bool may_begin(Task& task) override;
-  u64 begin_inside(Task& task, const PathTable& table) override;
+  std::optional<u64> begin_inside(Task& task, const PathTable& table) override;
+  u64 decide_wanted(Task& task, const PathTable& table) override;
   bool any_sites() const override { return !sites_.empty(); }
   void on_first_site(std::function<void()> call) override { first_site_ = std::move(call); }
   StubSide leave_stub(pid_t tid, PtRegs& regs) override;

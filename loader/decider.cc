@@ -36,9 +36,14 @@ void Decider::begin(TracedTask& task, CallHandler& handler) {
   if (hot == 0 || task.pending || stops(SYS_mmap) || stops(SYS_mprotect) || stops(SYS_shmat)) return;
   if (task.memory().compat || task.memory().may_wait || task.process().asks_always) return;
   PathTable* const table = env_.traps.may_begin(task) ? handler.paths() : nullptr;
-  const u64 patched = table ? env_.traps.begin_inside(task, *table) : 0;
-  task.memory().patched = patched != 0;
-  counts_.patched += patched;
+  const std::optional<u64> patched = table ? env_.traps.begin_inside(task, *table) : std::nullopt;
+  task.memory().patched = patched.has_value();
+  counts_.patched += patched.value_or(0);
+}
+
+void Decider::forked(TracedTask& task, CallHandler& handler) {
+  PathTable* const table = task.memory().patched && !task.process().asks_always ? handler.paths() : nullptr;
+  if (table) counts_.patched += env_.traps.decide_wanted(task, *table);
 }
 
 void Decider::leave_alone(TracedTask& task) {

@@ -27,6 +27,8 @@ class Decider {
   void was_native(TracedTask& task, long number, const std::array<u64, 6>& args, CallHandler& handler);
   // The thread's program is about to begin, and what is known of its text can be patched.
   void begin(TracedTask& task, CallHandler& handler);
+  // The thread has forked. What its children do again and again before they execute a program is patched here.
+  void forked(TracedTask& task, CallHandler& handler);
   // The process minds from where its calls are made: they are made where they always were.
   void leave_alone(TracedTask& task);
   // The thread took a fault of the decision's own: the call is asked about. False: it is the program's.

@@ -20,8 +20,8 @@ u64 end_of_segment(SpaceMemory& memory, const MapsLine& text, u64 headers) {
     Elf64_Phdr segment;
     if (!read(headers + header.e_phoff + i * sizeof segment, &segment, sizeof segment)) return 0;
     const u64 end = segment.p_offset + segment.p_filesz;
-    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) && segment.p_offset >= text.offset &&
-        end > text.offset && end - text.offset <= text.end - text.start)
+    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) && segment.p_memsz == segment.p_filesz &&
+        segment.p_offset >= text.offset && end > text.offset && end - text.offset <= text.end - text.start)
       return text.start + (end - text.offset);
   }
   return 0;
@@ -50,9 +50,9 @@ void FirstSites::learn(FileId file, u64 offset) {
   if (sites.size() < kMostSites) sites.insert(offset);
 }
 
-const std::set<u64>* FirstSites::of(FileId file) const {
+std::set<u64> FirstSites::of(FileId file) const {
   const auto found = files_.find(file);
-  return found == files_.end() ? nullptr : &found->second;
+  return found == files_.end() ? std::set<u64>() : found->second;
 }
 
 }  // namespace bpfemu

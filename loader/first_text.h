@@ -26,7 +26,7 @@ Result<FirstText> find_first_text(SpaceMemory& memory, const std::vector<MapsLin
 class FirstSites {
  public:
   void learn(FileId file, u64 offset);
-  const std::set<u64>* of(FileId file) const;
+  std::set<u64> of(FileId file) const;
 
  private:
   std::map<FileId, std::set<u64>> files_;

@@ -32,12 +32,16 @@ class Patches {
                     const PathTable& table);
   // The same for sites of the text in which the thread's program is about to begin: it makes the calls that this takes by
   // itself, before its first instruction, and none here. Gives how many were patched.
-  u64 begin(Task& task, SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets,
-            const PathTable& table);
+  // Empty: the program begins as ever.
+  std::optional<u64> begin(Task& task, SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets,
+                           const PathTable& table);
   // The thread has not come to its first instruction. It does so now, and asks always.
   bool leave_start(SpaceMemory& memory, PtRegs& regs);
   // Did it run into the int3 of a start that failed?
   bool start_failed() { return std::exchange(start_failed_, false); }
+  // A site of a forked child, which has it no longer once it executes a program: those that it would have patched.
+  void want(u64 resume) { wanted_.push_back(resume); }
+  std::vector<u64> take_wanted() { return std::exchange(wanted_, {}); }
   // The site will never be patched.
   void refuse(u64 resume) { refused_.emplace(resume, true); }
   // Puts the program's own bytes back where a patch covers `address`, for good.
@@ -79,6 +83,7 @@ class Patches {
 
   std::unordered_map<u64, u32> stops_;     // by where the call returns to
   std::unordered_map<u64, bool> refused_;  // the same
+  std::vector<u64> wanted_;                // the same
   std::map<u64, Site> sites_;              // by address
   std::map<u64, u64> hops_;                // the site of each
   struct HopPage {

@@ -33,13 +33,12 @@ std::vector<Patches::FirstSite> Patches::first_sites(SpaceMemory& memory, const 
   return found;
 }
 
-u64 Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets,
-                   const PathTable& table) {
+std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first,
+                                  const std::set<u64>& offsets, const PathTable& table) {
   const u64 hops = up_to_hop(first.spare), end = first.spare + first.room;
-  if (is_limited(task.tgid()) || hops + kCodeSize > end) return 0;
+  if (is_limited(task.tgid()) || hops + kCodeSize > end) return std::nullopt;
   std::vector<FirstSite> chosen = first_sites(memory, first, offsets);
   chosen.resize(std::min<size_t>(chosen.size(), (end - hops - kCodeSize) / (kHopSize + kStubSize)));
-  if (chosen.empty()) return 0;
 
   std::vector<u8> image(chosen.size() * kHopSize), stubs(chosen.size() * kStubSize);
   std::map<u64, Site> sites;
@@ -57,8 +56,8 @@ u64 Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first, cons
   const PtRegs regs = task.regs();
   const BuiltStart start = build_start({at, kStubAreaSize, stubs, table.key()}, regs);
   image.insert(image.end(), start.code.begin(), start.code.end());
-  if (hops + image.size() > end || !jump_to(at, regs.rip)) return 0;
-  if (!memory.write(hops, image.data(), image.size())) return 0;
+  if (hops + image.size() > end || !jump_to(at, regs.rip)) return std::nullopt;
+  if (!memory.write(hops, image.data(), image.size())) return std::nullopt;
 
   spare_ = first.spare, spare_size_ = first.room;
   start_ = Start{at, start.code.size(), at + start.failed, regs};
@@ -79,7 +78,9 @@ u64 Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first, cons
 bool Patches::leave_start(SpaceMemory& memory, PtRegs& regs) {
   if (!start_ || regs.rip - start_->at >= start_->size) return false;
   start_failed_ = regs.rip == start_->failed;
+  const u64 call = regs.orig_rax;
   regs = start_->regs;
+  regs.orig_rax = call;
   start_.reset();
   release_all(memory);
   return true;

@@ -271,6 +271,7 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
   task.fork_restarts = 0;
   end_shelter(task);
   task.in_vfork = kind == Kind::kVfork;
+  decider_.forked(task, *handler_);
   if (EventSink* sink = handler_->events()) sink->task_forked(task, tid, thread);
   go(task);
   const auto parked = parked_.find(tid);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "emu/ports/task.h"
 #include "loader/patches.h"
@@ -39,10 +40,12 @@ class TrapHandler {
   // when it has been at so many stops (`hot`) that its site is worth patching.
   virtual bool grew_hot(Task&, u32 /*hot*/) { return false; }
   virtual PatchResult decide_inside(Task&, const PathTable&) { return PatchResult::kOtherForm; }
-  // The thread's program is about to begin: are there calls that it may decide from then on? Then how many of their sites
-  // are patched; the thread has registers that lead to its beginning by way of code of ours.
+  // The thread's program is about to begin: may it decide calls from then on? Then how many of its sites are patched, and
+  // the thread has registers that lead to its beginning by way of code of ours; empty: it begins as ever.
   virtual bool may_begin(Task&) { return false; }
-  virtual u64 begin_inside(Task&, const PathTable&) { return 0; }
+  virtual std::optional<u64> begin_inside(Task&, const PathTable&) { return {}; }
+  // Patches what its forked children would have patched: how many sites.
+  virtual u64 decide_wanted(Task&, const PathTable&) { return 0; }
   // Does anybody want breakpoints anywhere, and so be told of mappings? `call`: when the first one does.
   virtual bool any_sites() const { return false; }
   virtual void on_first_site(std::function<void()> /*call*/) {}

@@ -36,6 +36,7 @@ constexpr PathShape kShapes[] = {
     {SYS_faccessat2, 1, 3, {1}, 1, true, false},
     {SYS_open, 0, 1, {2, 0}, 2, true, true},
     {SYS_openat, 1, 2, {2, 0}, 2, true, true},
+    {SYS_execve, 0, -1, {}, 0, true, false},
     {SYS_mmap, -1, -1, {}, 0, false, false},
 };
 
