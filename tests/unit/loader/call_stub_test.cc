@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that a process decides by itself: what is patched, and the code that decides, run as it stands in a process.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstring>
 
 #include "loader/call_site.h"
 #include "loader/call_stub.h"
+#include "loader/start_code.h"
 #include "loader/stub_area.h"
 
 using namespace bpfemu;
@@ -85,6 +89,35 @@ u64 word(const void* pointer) {
   return reinterpret_cast<u64>(pointer);
 }
 
+// Where a program begins whose start has been run, in a child of its own.
+constexpr u8 kFirstStubs[] = {1, 2, 3, 4, 5};
+constexpr int kStarted = 42;
+[[noreturn]] void begins(u64 di, u64 si, u64 dx) {
+  const bool copied = std::memcmp(reinterpret_cast<const void*>(kStubArea), kFirstStubs, sizeof kFirstStubs) == 0;
+  const bool attached = *reinterpret_cast<const volatile s32*>(kTableAddress) != 0;
+  ::_exit(copied && attached && di == 7 && si == 8 && dx == ~u64{0} ? kStarted : 1);
+}
+
+// How a child ends that runs the code, with the registers that it is to restore.
+int start(int table) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGTRAP, SIG_DFL);
+    const u64 entry = reinterpret_cast<u64>(&begins), near = (entry & ~u64{4095}) - (u64{64} << 20);
+    void* const page = ::mmap(reinterpret_cast<void*>(near), 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (page == MAP_FAILED) ::_exit(2);
+    PtRegs regs = {};
+    regs.rip = entry, regs.rdi = 7, regs.rsi = 8, regs.rdx = ~u64{0};
+    const BuiltStart built = build_start({word(page), kStubAreaSize, kFirstStubs, table}, regs);
+    std::memcpy(page, built.code.data(), built.code.size());
+    asm volatile("and $-16, %%rsp\n sub $8, %%rsp\n jmp *%0" : : "r"(page) : "memory");
+  }
+  int status = 0;
+  CHECK(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
 }  // namespace
 
 TEST_CASE("a name in a folder is the host's unless the tree has it anywhere") {
@@ -133,6 +166,12 @@ TEST_CASE("flags say whether a link is followed, and what an empty path means") 
   CHECK_FALSE(opens(O_NOFOLLOW | O_TMPFILE, "a"));
   CHECK(opens(O_RDWR | O_CLOEXEC, "/tmp/a"));
   CHECK_FALSE(opens(O_NOFOLLOW, "/tmp/a"));
+}
+
+TEST_CASE("a program begins with stubs and table, or at an int3") {
+  const auto table = open_table();
+  CHECK(start(table->key()) == kStarted);
+  CHECK(start(-1) == -SIGTRAP);
 }
 
 TEST_CASE("mappings are the kernel's while nobody minds") {
