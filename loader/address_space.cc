@@ -163,12 +163,12 @@ void AddressSpace::mask(u64 address, void* bytes, size_t size) const {
   patches_.mask(address, bytes, size);
 }
 
-PatchResult AddressSpace::patch(Task& task, u64 resume, const PathTable& table) {
-  const u64 start = resume - kSiteSize;
+PatchResult AddressSpace::patch(Task& task, const MadeCall& call, const PathTable& table) {
+  const u64 resume = call.resume, start = resume - kSiteSize;
   if (!refresh()) return PatchResult::kNotText;
   const auto first = breakpoints_.lower_bound(start);
   if (first != breakpoints_.end() && first->first < resume) return patches_.refuse(resume), PatchResult::kBusy;
-  return patches_.place(task, memory_, mappings_, resume, table);
+  return patches_.place(task, memory_, mappings_, call, table);
 }
 
 Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoint, bool touch,
@@ -189,27 +189,27 @@ bool AddressSpace::find_first(u64 entry) {
 }
 
 std::optional<u64> AddressSpace::begin(Task& task, const FirstSites& known, const PathTable& table) {
-  std::set<u64> offsets = known.of(first_->text.file);
-  std::erase_if(offsets, [&](u64 offset) {
-    const u64 address = first_->address_of(offset);
+  FirstCalls calls = known.of(first_->text.file);
+  std::erase_if(calls, [&](const auto& call) {
+    const u64 address = first_->address_of(call.first);
     const auto next = breakpoints_.lower_bound(address);
     return next != breakpoints_.end() && next->first - address < kSiteSize;
   });
-  return patches_.begin(task, memory_, *first_, offsets, table);
+  return patches_.begin(task, memory_, *first_, calls, table);
 }
 
-bool AddressSpace::counts(u64 resume, u32 hot) {
+bool AddressSpace::counts(const MadeCall& call, u32 hot) {
   const std::shared_ptr<AddressSpace> origin = origin_.lock();
-  if (origin && origin->patches_.counts(resume, hot)) origin->patches_.want(resume);
-  return patches_.counts(resume, hot);
+  if (origin && origin->patches_.counts(call.resume, hot)) origin->patches_.want(call);
+  return patches_.counts(call.resume, hot);
 }
 
-void AddressSpace::learn(u64 resume, FirstSites& known) {
-  const u64 address = resume - kSiteSize;
+void AddressSpace::learn(const MadeCall& call, FirstSites& known) {
+  const u64 address = call.resume - kSiteSize;
   SiteBytes bytes;
   if (!first_ || !first_->contains(address) || memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
-  const std::optional<u32> number = site_number(bytes);
-  if (number && path_shape(*number)) known.learn(first_->text.file, first_->offset_of(address));
+  if (path_shape(call.number) && call_site(bytes, call.number))
+    known.learn(first_->text.file, first_->offset_of(address), call.number);
 }
 
 }  // namespace bpfemu

@@ -73,16 +73,16 @@ class AddressSpace {
   // System calls that the process decides by itself. A breakpoint on their bytes comes before.
   Patches& patches() { return patches_; }
   const Patches& patches() const { return patches_; }
-  PatchResult patch(Task& task, u64 resume, const PathTable& table);
+  PatchResult patch(Task& task, const MadeCall& call, const PathTable& table);
   // Its program is about to begin at `entry`. True: it may decide calls from then on.
   bool find_first(u64 entry);
   std::optional<u64> begin(Task& task, const FirstSites& known, const PathTable& table);
-  // A call that was the kernel's returns to `resume`.
-  void learn(u64 resume, FirstSites& known);
+  // The call was the kernel's.
+  void learn(const MadeCall& call, FirstSites& known);
   // Whose memory was copied. What the copy learns of sites is of use there, when the copy is gone with an exec.
   void set_origin(const std::shared_ptr<AddressSpace>& origin) { origin_ = origin; }
-  // A call that was the kernel's returns to `resume`; see Patches::counts().
-  bool counts(u64 resume, u32 hot);
+  // The call was the kernel's; see Patches::counts().
+  bool counts(const MadeCall& call, u32 hot);
 
  private:
   void forget(std::map<u64, Breakpoint>::iterator it);

@@ -15,6 +15,11 @@ namespace {
 // So often a call is left to make its stack accessible itself. After that nobody can emulate it.
 constexpr u32 kTouches = 4;
 
+// The call that the thread has come to.
+MadeCall call_of(Task& task) {
+  return {task.regs().rip, static_cast<u32>(task.regs().orig_rax)};
+}
+
 }  // namespace
 
 Result<Sites::Id> Breakpoints::add(const UserPlace& place) {
@@ -316,13 +321,13 @@ AddressSpace* Breakpoints::space_of(pid_t tid) const {
 bool Breakpoints::grew_hot(Task& task, u32 hot) {
   AddressSpace* const space = space_of(task.tid());
   if (!space) return false;
-  space->learn(task.regs().rip, first_sites_);
-  return space->counts(task.regs().rip, hot);
+  space->learn(call_of(task), first_sites_);
+  return space->counts(call_of(task), hot);
 }
 
 PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
   AddressSpace* const space = space_of(task.tid());
-  return space ? space->patch(task, task.regs().rip, table) : PatchResult::kBusy;
+  return space ? space->patch(task, call_of(task), table) : PatchResult::kBusy;
 }
 
 bool Breakpoints::may_begin(Task& task) {
@@ -338,7 +343,7 @@ u64 Breakpoints::decide_wanted(Task& task, const PathTable& table) {
   AddressSpace* const space = space_of(task.tid());
   u64 patched = 0;
   if (!space) return 0;
-  for (u64 resume : space->patches().take_wanted()) patched += space->patch(task, resume, table) == PatchResult::kPatched;
+  for (const MadeCall& call : space->patches().take_wanted()) patched += space->patch(task, call, table) == PatchResult::kPatched;
   return patched;
 }
 

@@ -9,21 +9,39 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u8 kMovEax = 0xb8, kJmp = 0xe9;
+constexpr u8 kMovEax = 0xb8, kMovEdx = 0xba, kMovEsi = 0xbe, kMovEdi = 0xbf, kJmp = 0xe9;
 constexpr u16 kSyscall = 0x050f;
 constexpr u64 kLine = 64;
 
 }  // namespace
 
-std::optional<u32> site_number(const SiteBytes& bytes) {
-  if (bytes[0] != kMovEax || load<u16>(&bytes[kJumpSize]) != kSyscall) return std::nullopt;
-  return load<u32>(&bytes[1]);
+bool CallSite::sets_number() const { return start[0] == kMovEax; }
+
+void CallSite::execute(PtRegs& regs) const {
+  const u64 value = load<u32>(&start[1]);
+  switch (start[0]) {
+    case kMovEax: regs.rax = value; break;
+    case kMovEdx: regs.rdx = value; break;
+    case kMovEsi: regs.rsi = value; break;
+    case kMovEdi: regs.rdi = value; break;
+    default: break;
+  }
 }
 
-JumpBytes site_start(u32 number) {
-  JumpBytes bytes = {kMovEax};
-  std::memcpy(&bytes[1], &number, sizeof number);
-  return bytes;
+std::optional<CallSite> call_site(const SiteBytes& bytes, u32 number) {
+  if (load<u16>(&bytes[kJumpSize]) != kSyscall) return std::nullopt;
+  switch (bytes[0]) {
+    case kMovEax:
+      if (load<u32>(&bytes[1]) != number) return std::nullopt;
+      break;
+    case kMovEdx:
+    case kMovEsi:
+    case kMovEdi: break;
+    default: return std::nullopt;
+  }
+  CallSite site{number, {}};
+  std::memcpy(site.start.data(), bytes.data(), site.start.size());
+  return site;
 }
 
 u64 jump_target(u64 from, const JumpBytes& bytes) {

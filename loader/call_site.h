@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A place where a program makes a system call, in the one form that is patched:
-//   b8 NUMBER   mov $NUMBER,%eax     becomes a jump of the same five bytes
-//   0f 05       syscall              is not touched: a thread that stands there is not harmed
+// A place where a program makes a system call, in the form that is patched:
+//   bX VALUE   mov $VALUE,%eax, or %edx, %esi, %edi   becomes a jump of the same five bytes
+//   0f 05      syscall                                is not touched: a thread that stands there is not harmed
 #pragma once
 
 #include <array>
 #include <optional>
 #include <span>
 
+#include "emu/abi/pt_regs.h"
 #include "emu/base/types.h"
 
 namespace bpfemu {
@@ -16,10 +17,17 @@ inline constexpr u64 kSiteSize = 7, kJumpSize = 5;
 using SiteBytes = std::array<u8, kSiteSize>;
 using JumpBytes = std::array<u8, kJumpSize>;
 
-// The number of the call. Empty: another form.
-std::optional<u32> site_number(const SiteBytes& bytes);
-// The five bytes of a site that are patched, as they were.
-JumpBytes site_start(u32 number);
+struct CallSite {
+  u32 number;       // of the call
+  JumpBytes start;  // the instruction that is patched
+
+  // Or does another one before it?
+  bool sets_number() const;
+  // What the instruction does.
+  void execute(PtRegs& regs) const;
+};
+// Where call `number` was made. Empty: another form.
+std::optional<CallSite> call_site(const SiteBytes& bytes, u32 number);
 // Where such a jump leads, 0: it is none.
 u64 jump_target(u64 from, const JumpBytes& bytes);
 // `jmp` from one address to another. Empty: out of reach.

@@ -6,7 +6,6 @@
 #define XBYAK_NO_OP_NAMES
 #include <xbyak/xbyak.h>
 
-#include "loader/call_site.h"
 #include "loader/stub_area.h"
 
 namespace bpfemu {
@@ -20,6 +19,15 @@ class Writer : public Xbyak::CodeGenerator {
   void leave(u64 to) {
     mov(rcx, to);
     jmp(rcx);
+  }
+  // The patched instruction. Other calls than the site's are none to decide.
+  void begin_as(const CallSite& site, u64 address) {
+    for (u8 byte : site.start) db(byte);
+    Xbyak::Label expected;
+    lea(rcx, ptr[rax - site.number]);
+    jrcxz(expected);
+    leave(address + kJumpSize);
+    L(expected);
   }
   // One of the call's arguments.
   Xbyak::Reg64 argument(int index) const {
@@ -66,10 +74,12 @@ std::vector<u8> build_hop(u64 to) {
   return code;
 }
 
-Stub build_stub(const PathShape& shape, u64 site) {
-  const u32 number = static_cast<u32>(shape.number);
-  Stub stub{std::vector<u8>(kStubSize), 0};
+Stub build_stub(const PathShape& shape, const CallSite& site, u64 address) {
+  const u32 number = site.number;
+  Stub stub{std::vector<u8>(kStubSize), 0, 0};
   Writer w(stub.code);
+  if (!site.sets_number()) w.begin_as(site, address);
+  stub.decides = w.getSize();
   w.find_first_row(number);
   for (int i = 0; i < shape.count; ++i) w.feed_flags(w.argument(shape.flags), shape.bytes[i]);
   shape.path < 0 ? w.read_verdict() : w.feed_path(w.argument(shape.path));
@@ -78,12 +88,12 @@ Stub build_stub(const PathShape& shape, u64 site) {
   w.lea(w.rcx, w.ptr[w.rcx - 1]);
   w.jrcxz(native);
   w.mov(w.eax, number);
-  w.leave(site + kJumpSize);
+  w.leave(address + kJumpSize);
   w.L(native);
   w.mov(w.eax, number);
   w.syscall();
   stub.done = w.getSize();
-  w.leave(site + kSiteSize);  // which is also what the call at the site would have left in rcx
+  w.leave(address + kSiteSize);  // which is also what the call at the site would have left in rcx
   stub.code.resize(w.getSize());
   return stub;
 }

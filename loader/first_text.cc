@@ -44,15 +44,15 @@ Result<FirstText> find_first_text(SpaceMemory& memory, const std::vector<MapsLin
   return FirstText{*text, spare, bytes.size()};
 }
 
-void FirstSites::learn(FileId file, u64 offset) {
+void FirstSites::learn(FileId file, u64 offset, u32 number) {
   if (files_.size() >= kMostFiles && !files_.contains(file)) return;
-  std::set<u64>& sites = files_[file];
-  if (sites.size() < kMostSites) sites.insert(offset);
+  FirstCalls& calls = files_[file];
+  if (calls.size() < kMostSites) calls.emplace(offset, number);
 }
 
-std::set<u64> FirstSites::of(FileId file) const {
+FirstCalls FirstSites::of(FileId file) const {
   const auto found = files_.find(file);
-  return found == files_.end() ? std::set<u64>() : found->second;
+  return found == files_.end() ? FirstCalls() : found->second;
 }
 
 }  // namespace bpfemu

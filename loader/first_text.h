@@ -4,7 +4,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 
 #include "loader/space_memory.h"
 
@@ -22,14 +21,16 @@ struct FirstText {
 // ENOENT: `entry` is in no private text of a file. ENOSPC: nothing is known to be free there. Errors of SpaceMemory.
 Result<FirstText> find_first_text(SpaceMemory& memory, const std::vector<MapsLine>& lines, u64 entry);
 
-// Sites of such texts at which some process has stopped with a call that was the kernel's, as offsets in the file.
+// Calls by the offsets of their sites in a file.
+using FirstCalls = std::map<u64, u32>;
+// Those of such texts at which some process has stopped, and that were the kernel's.
 class FirstSites {
  public:
-  void learn(FileId file, u64 offset);
-  std::set<u64> of(FileId file) const;
+  void learn(FileId file, u64 offset, u32 number);
+  FirstCalls of(FileId file) const;
 
  private:
-  std::map<FileId, std::set<u64>> files_;
+  std::map<FileId, FirstCalls> files_;
 };
 
 }  // namespace bpfemu

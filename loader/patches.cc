@@ -42,29 +42,29 @@ bool Patches::counts(u64 resume, u32 hot) {
   return true;
 }
 
-PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, u64 resume,
-                           const PathTable& table) {
-  const u64 address = resume - kSiteSize;
+PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings,
+                           const MadeCall& made, const PathTable& table) {
+  const u64 resume = made.resume, address = resume - kSiteSize;
   refuse(resume);  // until it is patched
   SiteBytes bytes;
   const Result<size_t> read = memory.read(address, bytes.data(), bytes.size());
   if (!read || *read != bytes.size()) return PatchResult::kNotText;
-  const std::optional<u32> number = site_number(bytes);
-  const PathShape* const shape = number ? path_shape(*number) : nullptr;
-  if (!shape) return PatchResult::kOtherForm;
+  const std::optional<CallSite> call = call_site(bytes, made.number);
+  const PathShape* const shape = path_shape(made.number);
+  if (!shape || !call) return PatchResult::kOtherForm;
   if (!is_text(mappings, address, resume) || !in_one_line(address)) return PatchResult::kNotText;
   if (!mapped_ && (is_limited(task.tgid()) || !map_area(task, table))) unavailable_ = true;
   if (unavailable_ || stubs_ == kMostStubs) return PatchResult::kNoRoom;
   const u64 at = kStubArea + stubs_++ * kStubSize;
-  const Stub stub = build_stub(*shape, address);
-  const StubLabel label{address, *number};
+  const Stub stub = build_stub(*shape, *call, address);
+  const StubLabel label{address, call->start};
   if (!memory.write(at, stub.code.data(), stub.code.size()) || !memory.write(at + kStubCode, &label, sizeof label))
     return PatchResult::kNoRoom;
   const Result<u64> hop = make_hop(task, memory, address, at);
   const std::optional<JumpBytes> jump = hop ? jump_to(address, *hop) : std::nullopt;
   if (!jump) return PatchResult::kNoRoom;
   // Known before the first thread runs into it.
-  Site& site = sites_[address] = {*number, at, stub.done, *hop, true};
+  Site& site = sites_[address] = {*call, at, stub.decides, stub.done, *hop, true};
   hops_[*hop] = address;
   if (!rewrite(memory, address, *jump)) return site.placed = false, PatchResult::kNotText;
   return PatchResult::kPatched;
@@ -107,7 +107,7 @@ void Patches::put_back(SpaceMemory& memory, u64 address, Site& site) {
   JumpBytes bytes;
   const std::optional<JumpBytes> jump = jump_to(address, site.hop);
   if (std::exchange(site.placed, false) && memory.read(address, bytes.data(), bytes.size()) && bytes == *jump)
-    (void)rewrite(memory, address, site_start(site.number));
+    (void)rewrite(memory, address, site.call.start);
 }
 
 void Patches::release(SpaceMemory& memory, u64 address) {
@@ -135,12 +135,15 @@ StubSide Patches::leave(PtRegs& regs) const {
   const auto found = site_of(regs.rip);
   if (found == sites_.end()) return StubSide::kOutside;
   const auto& [address, site] = *found;
-  const bool done = in_stub_area(regs.rip) && regs.rip - site.stub >= site.done;
-  regs.rip = address + (done ? kSiteSize : kJumpSize);
-  // As the kernel and the patched instruction leave it.
-  if (done) regs.rcx = regs.rip;
-  if (!done) regs.rax = site.number;
-  return done ? StubSide::kAfter : StubSide::kBefore;
+  const u64 offset = in_stub_area(regs.rip) ? regs.rip - site.stub : 0;
+  if (offset >= site.done) {
+    regs.rcx = regs.rip = address + kSiteSize;  // as the kernel leaves it
+    return StubSide::kAfter;
+  }
+  regs.rip = address + kJumpSize;
+  site.call.execute(regs);
+  if (offset >= site.decides) regs.rax = site.call.number;
+  return StubSide::kBefore;
 }
 
 bool Patches::was_patching(SpaceMemory& memory, u64 address) {
@@ -157,7 +160,7 @@ void Patches::mask(u64 address, void* bytes, size_t size) const {
     if (!it->second.placed) continue;
     const u64 from = std::max(it->first, address), to = std::min(it->first + kJumpSize, address + size);
     if (from >= to) continue;
-    const JumpBytes jump = *jump_to(it->first, it->second.hop), own = site_start(it->second.number);
+    const JumpBytes jump = *jump_to(it->first, it->second.hop), own = it->second.call.start;
     const u64 skipped = from - it->first;
     // The program may have other text there by now.
     if (std::equal(out + (from - address), out + (to - address), &jump[skipped]))
@@ -177,7 +180,7 @@ void Patches::disown(SpaceMemory& memory) {
     std::vector<u8> hop = build_hop(at), there(hop.size());
     const u64 target = jump_target(label.site, bytes);
     const bool jumps = target != 0 && memory.read(target, there.data(), there.size()) && there == hop;
-    if (jumps || bytes[0] == kInt3) (void)rewrite(memory, label.site, site_start(static_cast<u32>(label.number)));
+    if (jumps || bytes[0] == kInt3) (void)rewrite(memory, label.site, label.start);
   }
 }
 
@@ -189,7 +192,7 @@ void Patches::settle_fork(SpaceMemory& memory) {
     JumpBytes bytes;
     if (!memory.read(address, bytes.data(), bytes.size())) continue;
     if (site.placed && bytes == *jump) continue;
-    if (bytes == *jump || (bytes[0] == kInt3 && site.placed)) (void)rewrite(memory, address, site_start(site.number));
+    if (bytes == *jump || (bytes[0] == kInt3 && site.placed)) (void)rewrite(memory, address, site.call.start);
     site.placed = false;
   }
   std::erase_if(hop_pages_, [&](const HopPage& page) { return !memory.read(page.start, &byte, 1); });

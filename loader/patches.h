@@ -5,7 +5,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -23,25 +22,31 @@ enum class PatchResult : u8 { kPatched, kOtherForm, kNotText, kNoRoom, kBusy };
 // Where a thread is with regard to the call of the stub that it is in.
 enum class StubSide : u8 { kOutside, kBefore, kAfter };
 
+// A call that a thread has come to.
+struct MadeCall {
+  u64 resume;  // where it returns to
+  u32 number;
+};
+
 class Patches {
  public:
   // One more stop of a call that returns to `resume`. True at every `hot`-th, while the site may still be patched.
   bool counts(u64 resume, u32 hot);
   // Patches the site. `mappings`: files' only. The thread stands before its call and makes the calls that it takes.
-  PatchResult place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, u64 resume,
+  PatchResult place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, const MadeCall& call,
                     const PathTable& table);
   // The same for sites of the text in which the thread's program is about to begin: it makes the calls that this takes by
   // itself, before its first instruction, and none here. Gives how many were patched.
   // Empty: the program begins as ever.
-  std::optional<u64> begin(Task& task, SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets,
+  std::optional<u64> begin(Task& task, SpaceMemory& memory, const FirstText& first, const FirstCalls& calls,
                            const PathTable& table);
   // The thread has not come to its first instruction. It does so now, and asks always.
   bool leave_start(SpaceMemory& memory, PtRegs& regs);
   // Did it run into the int3 of a start that failed?
   bool start_failed() { return std::exchange(start_failed_, false); }
   // A site of a forked child, which has it no longer once it executes a program: those that it would have patched.
-  void want(u64 resume) { wanted_.push_back(resume); }
-  std::vector<u64> take_wanted() { return std::exchange(wanted_, {}); }
+  void want(const MadeCall& call) { wanted_.push_back(call); }
+  std::vector<MadeCall> take_wanted() { return std::exchange(wanted_, {}); }
   // The site will never be patched.
   void refuse(u64 resume) { refused_.emplace(resume, true); }
   // Puts the program's own bytes back where a patch covers `address`, for good.
@@ -62,19 +67,19 @@ class Patches {
 
  private:
   struct Site {
-    u32 number;
-    u64 stub, done;
+    CallSite call;
+    u64 stub, decides, done;
     u64 hop;
     bool placed;
   };
 
   struct FirstSite {
     u64 address;
-    u32 number;
+    CallSite call;
   };
 
   static bool is_limited(pid_t tgid);
-  static std::vector<FirstSite> first_sites(SpaceMemory& memory, const FirstText& first, const std::set<u64>& offsets);
+  static std::vector<FirstSite> first_sites(SpaceMemory& memory, const FirstText& first, const FirstCalls& calls);
   std::map<u64, Site>::const_iterator site_of(u64 rip) const;
   Result<void> map_area(Task& task, const PathTable& table);
   Result<u64> make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub);
@@ -83,7 +88,7 @@ class Patches {
 
   std::unordered_map<u64, u32> stops_;     // by where the call returns to
   std::unordered_map<u64, bool> refused_;  // the same
-  std::vector<u64> wanted_;                // the same
+  std::vector<MadeCall> wanted_;
   std::map<u64, Site> sites_;              // by address
   std::map<u64, u64> hops_;                // the site of each
   struct HopPage {

@@ -21,36 +21,36 @@ u64 up_to_hop(u64 address) {
 }  // namespace
 
 std::vector<Patches::FirstSite> Patches::first_sites(SpaceMemory& memory, const FirstText& first,
-                                                     const std::set<u64>& offsets) {
+                                                     const FirstCalls& calls) {
   std::vector<FirstSite> found;
-  for (u64 offset : offsets) {
+  for (const auto& [offset, number] : calls) {
     const u64 address = first.address_of(offset);
     SiteBytes bytes;
     if (!first.contains(address) || memory.read(address, bytes.data(), bytes.size()) != bytes.size()) continue;
-    const std::optional<u32> number = site_number(bytes);
-    if (number && path_shape(*number) && in_one_line(address)) found.push_back({address, *number});
+    const std::optional<CallSite> call = call_site(bytes, number);
+    if (call && path_shape(number) && in_one_line(address)) found.push_back({address, *call});
   }
   return found;
 }
 
 std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first,
-                                  const std::set<u64>& offsets, const PathTable& table) {
+                                  const FirstCalls& calls, const PathTable& table) {
   const u64 hops = up_to_hop(first.spare), end = first.spare + first.room;
   if (is_limited(task.tgid()) || hops + kCodeSize > end) return std::nullopt;
-  std::vector<FirstSite> chosen = first_sites(memory, first, offsets);
+  std::vector<FirstSite> chosen = first_sites(memory, first, calls);
   chosen.resize(std::min<size_t>(chosen.size(), (end - hops - kCodeSize) / (kHopSize + kStubSize)));
 
   std::vector<u8> image(chosen.size() * kHopSize), stubs(chosen.size() * kStubSize);
   std::map<u64, Site> sites;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    const auto& [address, number] = chosen[i];
+    const auto& [address, call] = chosen[i];
     const u64 at = kStubArea + i * kStubSize;
-    const Stub stub = build_stub(*path_shape(number), address);
-    const StubLabel label{address, number};
+    const Stub stub = build_stub(*path_shape(call.number), call, address);
+    const StubLabel label{address, call.start};
     std::ranges::copy(stub.code, &stubs[i * kStubSize]);
     std::memcpy(&stubs[i * kStubSize + kStubCode], &label, sizeof label);
     std::ranges::copy(build_hop(at), &image[i * kHopSize]);
-    sites[address] = {number, at, stub.done, hops + i * kHopSize, true};
+    sites[address] = {call, at, stub.decides, stub.done, hops + i * kHopSize, true};
   }
   const u64 at = hops + image.size();
   const PtRegs regs = task.regs();

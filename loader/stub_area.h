@@ -5,6 +5,7 @@
 
 #include "emu/base/types.h"
 #include "emu/syscalls/path_table.h"
+#include "loader/call_site.h"
 
 namespace bpfemu {
 
@@ -12,7 +13,8 @@ inline constexpr u64 kStubArea = 0x550f00000000;
 inline constexpr u64 kStubSize = 256, kMostStubs = 256;
 // What a stub is for stands at its end, for memory whose parent nobody knows.
 struct StubLabel {
-  u64 site, number;
+  u64 site;
+  JumpBytes start;
 };
 inline constexpr u64 kStubCode = kStubSize - sizeof(StubLabel);
 inline constexpr u64 kStubAreaSize = kStubSize * kMostStubs;

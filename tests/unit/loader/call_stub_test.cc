@@ -47,14 +47,15 @@ constexpr long kAsked = -100;
 // Stub and table where they are in a process, for one call.
 class Process {
  public:
-  Process(const PathTable& table, long number) {
+  Process(const PathTable& table, long number, const JumpBytes& start = {0xb8}) {
     table_ = ::shmat(table.key(), at(kTableAddress), SHM_RDONLY);
     area_ = ::mmap(at(kStubArea), kStubAreaSize, PROT_READ | PROT_WRITE | PROT_EXEC,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     REQUIRE(table_ == at(kTableAddress));
     REQUIRE(area_ == at(kStubArea));
     auto* ground = new (at(kStubArea + kStubSize)) Ground;
-    const Stub stub = build_stub(*path_shape(number), reinterpret_cast<u64>(ground));
+    const CallSite site{static_cast<u32>(number), start};
+    const Stub stub = build_stub(*path_shape(number), site, reinterpret_cast<u64>(ground));
     REQUIRE(stub.code.size() <= kStubCode);
     std::memcpy(area_, stub.code.data(), stub.code.size());
   }
@@ -65,20 +66,23 @@ class Process {
 
   // The call, and whether all but what a call destroys was as before.
   long call(u64 a, u64 b, u64 c, u64 d) {
-    long result = 0;
+    long result = rax;
     u64 before = 0, after = 0;
     register u64 r10 asm("r10") = d;
     u64 di = a, si = b, dx = c;
     asm volatile(
         "sub $256, %%rsp\n stc\n std\n pushfq\n pop %[before]\n call *%[stub]\n pushfq\n pop %[after]\n cld\n add "
         "$256, %%rsp\n"
-        : "=&a"(result), [before] "=&r"(before), [after] "=&r"(after), "+D"(di), "+S"(si), "+d"(dx), "+r"(r10)
+        : "+&a"(result), [before] "=&r"(before), [after] "=&r"(after), "+D"(di), "+S"(si), "+d"(dx), "+r"(r10)
         : [stub] "r"(kStubArea)
         : "rcx", "r11", "memory", "cc");
     CHECK((before & 0xed5) == (after & 0xed5));
     CHECK((di == a && si == b && dx == c && r10 == d));
     return result;
   }
+
+  // For sites that do not set it.
+  long rax = 0;
 
  private:
   static void* at(u64 address) { return reinterpret_cast<void*>(address); }
@@ -197,15 +201,24 @@ TEST_CASE("calls that somebody listens to are asked about") {
 }
 
 TEST_CASE("one form is patched, by a jump that reaches") {
-  CHECK(site_number({0xb8, 4, 1, 0, 0, 0x0f, 0x05}) == 260);
-  CHECK_FALSE(site_number({0xb9, 4, 1, 0, 0, 0x0f, 0x05}));
-  CHECK_FALSE(site_number({0xb8, 4, 1, 0, 0, 0x0f, 0x34}));
+  const std::optional<CallSite> sets = call_site({0xb8, 4, 1, 0, 0, 0x0f, 0x05}, 260);
+  REQUIRE(sets);
+  CHECK(sets->start == JumpBytes{0xb8, 4, 1, 0, 0});
+  CHECK(sets->sets_number());
+  const std::optional<CallSite> other = call_site({0xbf, 0x9c, 0xff, 0xff, 0xff, 0x0f, 0x05}, 260);
+  REQUIRE(other);
+  CHECK_FALSE(other->sets_number());
+  PtRegs regs = {};
+  other->execute(regs);
+  CHECK(regs.rdi == 0xffffff9c);
+  CHECK_FALSE(call_site({0xb8, 4, 1, 0, 0, 0x0f, 0x05}, 261));
+  CHECK_FALSE(call_site({0xb9, 4, 1, 0, 0, 0x0f, 0x05}, 260));
+  CHECK_FALSE(call_site({0xb8, 4, 1, 0, 0, 0x0f, 0x34}, 260));
   CHECK(jump_to(0x1000, 0x1005) == JumpBytes{0xe9, 0, 0, 0, 0});
   CHECK(jump_to(0x2000, 0x1000) == JumpBytes{0xe9, 0xfb, 0xef, 0xff, 0xff});
   CHECK_FALSE(jump_to(0x7f0000000000, 0x550000000000));
   CHECK(jump_target(0x2000, {0xe9, 0xfb, 0xef, 0xff, 0xff}) == 0x1000);
-  CHECK(jump_target(0x2000, site_start(5)) == 0);
-  CHECK(site_start(260) == JumpBytes{0xb8, 4, 1, 0, 0});
+  CHECK(jump_target(0x2000, sets->start) == 0);
   CHECK(in_one_line(0x103b));
   CHECK_FALSE(in_one_line(0x103c));
 }
@@ -231,6 +244,17 @@ TEST_CASE("stubs decide as the table does, and touch nothing") {
     ::close(static_cast<int>(fd));
     CHECK(process.call(static_cast<u64>(AT_FDCWD), word("/dev/null"), O_CREAT, 0) == kAsked);
     CHECK(process.call(static_cast<u64>(AT_FDCWD), word("no-such-file"), O_NOFOLLOW, 0) == -ENOENT);
+  }
+  {
+    constexpr u64 kHere = 0xffffff9c;  // AT_FDCWD
+    Process process(*table, SYS_openat, {0xbf, 0x9c, 0xff, 0xff, 0xff});
+    process.rax = SYS_openat;
+    const long fd = process.call(kHere, word("/dev/null"), O_RDONLY, 0);
+    CHECK(fd >= 0);
+    ::close(static_cast<int>(fd));
+    CHECK(process.call(kHere, word("sys"), O_RDONLY, 0) == kAsked);
+    process.rax = SYS_mkdirat;
+    CHECK(process.call(kHere, word("/dev/null"), O_RDONLY, 0) == kAsked);
   }
   {
     Process process(*table, SYS_stat);
