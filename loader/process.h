@@ -41,6 +41,7 @@ struct Process {
   bool asks_always = false;              // decides nothing by itself (decider.h), whatever it executes
   bool dying = false;                    // it was sent a signal that ends it (kernel: SIGNAL_GROUP_EXIT)
   u64 signals_reported = 0;              // sent since EventSink was told, bit by bit, and not delivered yet
+  u64 signals_blocked = 0;               // the same of those that were blocked then: no effect of theirs was foreseen
   std::vector<TracedTask*> threads;
 };
 

@@ -47,6 +47,10 @@ bool is_fault(int signal) {
   return has(set_of({SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS}), signal);
 }
 
+bool dumps_core(int signal) {
+  return has(kDumping, signal);
+}
+
 int signal_outcome(const SignalFacts& target, int signal, bool group) {
   if (is_dying(target)) return kSignalIgnored;
   if (!has(target.blocked, signal) && ignores(target, signal)) return kSignalIgnored;

@@ -20,6 +20,9 @@ bool is_fault(int signal);
 // Does the signal end the process as soon as it is sent?
 bool ends_process(const SignalFacts& target, int signal);
 
+// By default, does it leave a core behind?
+bool dumps_core(int signal);
+
 // What happens to a signal sent to thread `tid`, or to its process.
 int signal_outcome(const SignalFacts& target, int signal, bool group);
 

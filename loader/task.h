@@ -159,6 +159,12 @@ class TracedTask final : public Task {
     u64 mask;  // the program's, while all but faults are blocked
   };
   std::optional<HeldSignal> held;  // see held_signal.h
+  struct Delivery {
+    siginfo_t info;
+    PtRegs regs;  // where the signal takes it away
+  };
+  std::optional<Delivery> delivery;  // it is on its way to the handler, and will stop there
+  bool end_delivered = false;        // so was the signal that ends it
   std::optional<Pending> pending;
   std::optional<Pending> restartable;  // it returned ERESTART_RESTARTBLOCK: restart_syscall continues it
   bool in_vfork = false;               // suspended until its vfork child is done

@@ -213,6 +213,7 @@ void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
     if (signal > 0) return on_signal(task, signal);
     if (signal < 0) return go(task);
   }
+  if (task.delivery) signal_handled(task);
   // Any stop ends an interrupt. From one where nothing can be installed the thread must come by again.
   const bool passing = event.kind == Kind::kSignal || task.at() == TracedTask::At::kInside;
   if (passing && (task.was_interrupted || widening_.lacks(task))) (void)task.interrupt();
@@ -303,6 +304,7 @@ void Tracer::on_exec(TracedTask& task) {
   shadow_exec(task.process());
   task.restartable.reset();
   task.facts_fresh = task.in_vfork = task.silent_entry = false;
+  task.delivery.reset();
   if (task.pending) task.pending->restore_args = false;
   if (!task.memory().compat) {
     task.memory().vdso = find_vdso(task).value_or(0);
@@ -355,6 +357,8 @@ void Tracer::on_exiting(TracedTask& task) {
   task.exit_reported = true;
   if (EventSink* sink = handler_->events()) {
     end_call(task, *sink);
+    const u64 call = task.regs().orig_rax;
+    end_delivered(task, call != SYS_exit && call != SYS_exit_group);
     sink->task_exiting(task, task.facts.exit_code);
     if (report_signals_) child_died(task, task.facts.exit_code);
   }
@@ -378,7 +382,10 @@ void Tracer::on_dead(const StopEvent& event) {
   TracedTask* const task = tasks_.find(event.tid);
   if (!task) return;
   EventSink* const sink = handler_->events();
-  if (sink && !task->exit_reported) sink->task_exiting(*task, event.value);
+  if (sink && !task->exit_reported) {
+    end_delivered(*task, WIFSIGNALED(event.value));
+    sink->task_exiting(*task, event.value);
+  }
   gone(event.tid);
   // The thread group's leader is reported dead after all others.
   if (task->tid() == task->tgid()) handler_->process_ended(task->tgid(), event.value);

@@ -129,6 +129,9 @@ class Tracer {
   void generate(TracedTask& sender, GeneratedSignal made, pid_t target);
   void child_died(TracedTask& task, int status);
   void signal_raised(TracedTask& task, int signal);
+  void signal_delivered(TracedTask& task, int signal);
+  void signal_handled(TracedTask& task);
+  void end_delivered(TracedTask& task, bool killed);
   bool resume_interrupted(TracedTask& task, const std::optional<TracedTask::Pending>& pending);
   void park(const StopEvent& event);
   void await_parked();

@@ -401,7 +401,10 @@ void Tracer::on_ignored_signal(TracedTask& task, int signal) {
 void Tracer::pass_signal(TracedTask& task, int signal) {
   if (static_cast<s64>(task.regs().rax) == kRestartNoIntr && makes_task(static_cast<long>(task.regs().orig_rax)))
     ++task.fork_restarts;
-  if (report_signals_) signal_raised(task, signal);
+  if (report_signals_) {
+    signal_raised(task, signal);
+    signal_delivered(task, signal);
+  }
   env_.traps.before_signal(task, is_fault(task, signal));
   if (task.tgid() == root_) root_signals_ |= u64{1} << (signal - 1);
 }

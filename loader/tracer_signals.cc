@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// signal:signal_generate. A signal that a traced thread sends is reported before its call runs, since the call may be
-// its end and the target may act before it returns; the one that tells of a process' end when its last thread exits;
-// those that the kernel makes otherwise when they are about to be delivered.
+// signal:signal_generate and signal_deliver. A signal that a traced thread sends is reported before its call runs, since
+// the call may be its end and the target may act before it returns; the one that tells of a process' end when its last
+// thread exits; those that the kernel makes otherwise when they are about to be delivered.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -109,10 +109,62 @@ void Tracer::generate(TracedTask& sender, GeneratedSignal made, pid_t target) {
   made.comm = read_comm(target);
   made.outcome = dying ? kSignalIgnored : signal_outcome(*state, made.signal, made.group);
   if (traced) {
-    traced->process().signals_reported |= u64{1} << (made.signal - 1);
+    const u64 bit = u64{1} << (made.signal - 1);
+    traced->process().signals_reported |= bit;
+    traced->process().signals_blocked &= ~bit;  // who waited for one took it himself
+    if (state && has(state->blocked, made.signal)) traced->process().signals_blocked |= bit;
     if (made.outcome == kSignalDelivered && ends_process(*state, made.signal)) traced->process().dying = true;
   }
   handler_->events()->signal_generated(&sender, made);
+}
+
+// A signal is about to be delivered. What untraced threads never see is not told of (kernel: prepare_signal); those that end
+// a process at once are SIGKILL for all its threads by then (complete_signal).
+void Tracer::signal_delivered(TracedTask& task, int signal) {
+  const u64 bit = u64{1} << (signal - 1);
+  const bool was_blocked = task.process().signals_blocked & bit;
+  task.process().signals_blocked &= ~bit;
+  EventSink* const sink = handler_->events();
+  if (!sink || !sink->awaits_deliveries()) return;
+  const Result<SignalFacts> facts = read_signal_facts(task.tid());
+  const Result<siginfo_t> info = task.signal_info();
+  const bool without = facts && (without_effect(*facts) & bit);
+  if (!facts || !info || (without && !was_blocked)) return;
+  if (without || has(facts->caught, signal)) {
+    // What its handler is can be asked behind it.
+    task.delivery = {*info, task.regs()};
+    (void)task.interrupt();
+    return;
+  }
+  const bool ends = ends_process(*facts, signal);
+  task.end_delivered = ends || dumps_core(signal);
+  const DeliveredSignal own{.signal = signal, .error = info->si_errno, .code = info->si_code};
+  sink->signal_delivered(task, task.regs(), ends && !was_blocked ? DeliveredSignal{.signal = SIGKILL} : own);
+}
+
+// The thread has stopped behind it, at the first instruction of a handler unless that could not be called.
+void Tracer::signal_handled(TracedTask& task) {
+  const TracedTask::Delivery delivery = *std::exchange(task.delivery, std::nullopt);
+  EventSink* const sink = handler_->events();
+  if (!sink || task.at() != TracedTask::At::kTrap) return note("signal_deliver of a handler that could not be called");
+  DeliveredSignal made{.signal = delivery.info.si_signo,
+                       .error = delivery.info.si_errno,
+                       .code = delivery.info.si_code};
+  SignalAction action;
+  const Result<u64> at = task.scratch(sizeof action);
+  if (at && task.call(SYS_rt_sigaction, {static_cast<u64>(made.signal), 0, *at, sizeof(u64)}) &&
+      task.read(*at, &action, sizeof action))
+    made.handler = action.handler, made.flags = action.flags, made.restorer = action.restorer, made.mask = action.mask;
+  if (action.flags & SA_RESETHAND) made.handler = task.regs().rip;
+  PtRegs regs = delivery.regs;
+  sink->signal_delivered(task, regs, made);
+}
+
+// A thread that does not end by itself is ended by SIGKILL, which others of its process or it have turned their ends into.
+void Tracer::end_delivered(TracedTask& task, bool killed) {
+  EventSink* const sink = handler_->events();
+  if (sink && killed && sink->awaits_deliveries() && !std::exchange(task.end_delivered, true))
+    sink->signal_delivered(task, task.regs(), {.signal = SIGKILL});
 }
 
 // kernel: do_notify_parent, which the last thread of a process calls.

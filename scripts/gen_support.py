@@ -79,7 +79,8 @@ loaders try it out: like on the claimed kernel.
 
 `signal_generate` tells of what supervised processes send, of the ends of their children, and of what the kernel sends them.
 Not of signals from outside and of PR_SET_PDEATHSIG (noted), nor of the SIGCHLD that an orphan's reaper gets for a child
-that had ended before its parent did. Kernel stacks are those of Debian's build; where the way to an event was not recorded, as from
+that had ended before its parent did. `signal_deliver` tells of all that a supervised thread is delivered; of a default action that ends or
+stops it `sa_flags` is 0 whatever sigaction() gave with it, and signals from outside count as sent when they were not blocked. Kernel stacks are those of Debian's build; where the way to an event was not recorded, as from
 timer interrupts, there is none, which is noted. So is a raw tracepoint program that asks for `struct linux_binprm`. Of the
 kernel's structs the model fills in what it knows; members beyond that are zero, and those that a program reads are named at
 the end.

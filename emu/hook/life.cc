@@ -28,6 +28,10 @@ struct SigInfo {
   s32 signal, error, code, pad;
   u64 fields[14];
 };
+// struct k_sigaction.
+struct SigAction {
+  u64 handler, flags, restorer, mask;
+};
 
 TaskFacts facts_of(const Occasion& occasion, pid_t tid) {
   return occasion.services().host.facts(tid).value_or(TaskFacts{});
@@ -308,6 +312,28 @@ void pass_signal(Occasion& occasion, const GeneratedSignal& signal) {
         r.set("result", signal.outcome);
       });
   sending.leave(0);
+}
+
+void pass_delivery(Occasion& occasion, const DeliveredSignal& signal) {
+  const bool by_end = signal.signal == SIGKILL;  // kernel: SEND_SIG_NOINFO
+  occasion.trace(
+      Hook::trace_signal_deliver,
+      [&](Arguments& a) {
+        a[0] = static_cast<u64>(s64{signal.signal});
+        a.lazily(1, [&] {
+          return by_end ? 0 : occasion.place(SigInfo{signal.signal, signal.error, signal.code, 0, {}});
+        });
+        a.lazily(2, [&] {
+          return occasion.place(SigAction{signal.handler, signal.flags, signal.restorer, signal.mask});
+        });
+      },
+      [&](Record& r) {
+        r.set("sig", signal.signal);
+        r.set("errno", signal.error);
+        r.set("code", signal.code);
+        r.set("sa_handler", signal.handler);
+        r.set("sa_flags", signal.flags);
+      });
 }
 
 }  // namespace bpfemu

@@ -19,5 +19,6 @@ void pass_release(Occasion& occasion, u64 task_struct);
 // A process comes into a cgroup, whose struct `cgroup()` gives (kernel: cgroup_attach_task).
 void pass_attaching(Occasion& occasion, const std::function<u64()>& cgroup, pid_t leader);
 void pass_signal(Occasion& occasion, const GeneratedSignal& signal);
+void pass_delivery(Occasion& occasion, const DeliveredSignal& signal);
 
 }  // namespace bpfemu

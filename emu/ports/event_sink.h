@@ -32,6 +32,12 @@ struct GeneratedSignal {
   int status = 0;  // kExit, kLastThread: the sender's wait status
 };
 
+// signal:signal_deliver (kernel: get_signal).
+struct DeliveredSignal {
+  int signal = 0, error = 0, code = 0;  // si_signo, si_errno, si_code
+  u64 handler = 0, flags = 0, restorer = 0, mask = 0;  // struct sigaction; of default ones that end or stop, the handler alone
+};
+
 // Events, as the loader reports them. Each is called with the thread stopped at the very point.
 class EventSink {
  public:
@@ -48,6 +54,9 @@ class EventSink {
   virtual void task_gone(pid_t tid) = 0;
   // `sender` null: a timer went off while the CPU was idle.
   virtual void signal_generated(Task* sender, const GeneratedSignal& signal) = 0;
+  // Does anybody want to know of it? `regs`: those that the thread has where the signal takes it away.
+  virtual bool awaits_deliveries() const { return false; }
+  virtual void signal_delivered(Task& /*task*/, PtRegs& /*regs*/, const DeliveredSignal& /*signal*/) {}
   // False: nobody wants the site in the thread's address space, it can be taken out there (UPROBE_HANDLER_REMOVE).
   virtual bool site_hit(Task& task, Sites::Id site, PtRegs& regs) = 0;
   // Does somebody (kernel: filter_chain)?

@@ -132,8 +132,8 @@ void Probes::programs_changed() {
   sideband_.events_changed();
   entry |= sideband_.changing_calls();
   exit |= sideband_.calls();
-  const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry) || awaited(Hook::do_send_sig_info, Side::kEntry) ||
-                       awaited(Hook::do_send_sig_info, Side::kReturn);
+  const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry) || awaits_deliveries() ||
+                       awaited(Hook::do_send_sig_info, Side::kEntry) || awaited(Hook::do_send_sig_info, Side::kReturn);
   if (signals != std::exchange(wanted_signals_, signals)) parts_.host.want_signals(signals);
   if (entry == wanted_entry_ && exit == wanted_exit_) return;
   wanted_entry_ = entry;
@@ -356,6 +356,12 @@ void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
                           .code = signal.code,
                           .origin = signal.origin});
   pass_signal(occasion, signal);
+}
+
+void Probes::signal_delivered(Task& task, PtRegs& regs, const DeliveredSignal& signal) {
+  Occasion occasion(*this, services_,
+                    Event{.task = &task, .regs = &regs, .number = task.call_number(), .signal = signal.signal, .code = signal.code});
+  pass_delivery(occasion, signal);
 }
 
 void Probes::call_test_functions(Task& task, bool modified) {

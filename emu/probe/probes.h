@@ -59,6 +59,8 @@ class Probes : public EventSink, public HookSink {
   void task_exiting(Task& task, int status) override;
   void task_gone(pid_t tid) override;
   void signal_generated(Task* sender, const GeneratedSignal& signal) override;
+  bool awaits_deliveries() const override { return awaited(Hook::trace_signal_deliver, Side::kEntry); }
+  void signal_delivered(Task& task, PtRegs& regs, const DeliveredSignal& signal) override;
   bool site_hit(Task& task, Sites::Id site, PtRegs& regs) override;
   bool site_wanted(Sites::Id site, pid_t tid) override;
   void site_lost(Sites::Id site, const char* why) override;

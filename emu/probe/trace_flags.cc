@@ -12,10 +12,11 @@ namespace bpfemu {
 
 namespace {
 
-// Signals are generated under the lock of their handlers, those of ended children under the list of tasks' lock, too.
+// Signals are generated and delivered under the lock of their handlers, those of ended children under the list of tasks' lock, too.
 enum class Locks { kNone, kSignal, kTasks };
 
 Locks locks_at(const Point* point, const Event* event) {
+  if (point && point->is_at(Hook::trace_signal_deliver)) return Locks::kSignal;
   if (!point || !event || !point->is_at(Hook::trace_signal_generate)) return Locks::kNone;
   const bool child = event->signal == SIGCHLD && event->code >= CLD_EXITED && event->code <= CLD_CONTINUED;
   return child ? Locks::kTasks : Locks::kSignal;
@@ -50,7 +51,8 @@ std::string_view event_flags(const Point& point, const Event& event) {
   if (where.moment != Moment::kHook) return ".....";
   switch (where.hook) {
     case Hook::trace_task_rename: return "...1.";
-    case Hook::trace_signal_generate: return locks_at(&point, &event) == Locks::kTasks ? "d..2." : "d..1.";
+    case Hook::trace_signal_generate:
+    case Hook::trace_signal_deliver: return locks_at(&point, &event) == Locks::kTasks ? "d..2." : "d..1.";
     case Hook::trace_sched_switch:
     case Hook::trace_sched_wakeup_new: return "d..2.";
     case Hook::trace_sched_wakeup: return "d..3.";

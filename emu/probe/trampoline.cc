@@ -56,6 +56,11 @@ bool put_in_place(Point::Where& where, const Program& program, const KernelFunct
   return function.hook && is_asked(hook_of(*function.hook));
 }
 
+// What ran at boot only is no text any more (kernel: bpf_arch_text_poke).
+bool is_gone(const Symbols& symbols, u64 address) {
+  return address >= symbols.address("_sinittext") && address < symbols.address("_einittext");
+}
+
 }  // namespace
 
 Result<std::optional<Point::Where>> trampoline_place(Probes& probes, const Program& program) {
@@ -80,6 +85,7 @@ Result<std::optional<Point::Where>> trampoline_place(Probes& probes, const Progr
   // kernel: arch_prepare_bpf_trampoline
   constexpr size_t kMostArguments = 6;
   if (btf.params(prototype).size() > kMostArguments) return fail(ENOTSUPP);
+  if (is_gone(probes.kernel().symbols(), address)) return fail(EINVAL);
   return where;
 }
 

@@ -245,11 +245,24 @@ TEST_CASE("process events") {
     CHECK(at<s32>(context, 40) == 1);
     return u64(++ran);
   });
+  CHECK_FALSE(w.probes.awaits_deliveries());
+  auto delivery = attach("signal", "signal_deliver", [&](Run*, void* context) {
+    CHECK(at<s32>(context, 8) == 10);
+    CHECK(at<s32>(context, 12) == 5);
+    CHECK(at<s32>(context, 16) == -6);
+    CHECK(at<u64>(context, 24) == 0x401000);
+    CHECK(at<u64>(context, 32) == 0x14000000);
+    return u64(++ran);
+  });
+  CHECK(w.probes.awaits_deliveries());
   w.probes.task_forked(w.task, 4242, false);
   w.probes.task_executed(w.task, 77, "/bin/true");
+  PtRegs regs{};
+  w.probes.signal_delivered(
+      w.task, regs, {.signal = 10, .error = 5, .code = -6, .handler = 0x401000, .flags = 0x14000000});
   w.probes.signal_generated(&w.task, {.signal = 15, .target = 4242, .comm = "victim", .group = true});
   w.probes.task_exiting(w.task, 0);
-  CHECK(ran == 4);
+  CHECK(ran == 5);
   std::string long_path(8192, 'x');
   exec->detach(*exec->programs()[0].program);
   w.probes.task_executed(w.task, 77, long_path);
