@@ -91,8 +91,9 @@ enum class StackPart : u8 {
   kNotifyParent,
   kNotifyParentOfLeader,
   kExitCall,
-  kKilledInCall,
-  kKilledInUser,
+  kKilled,
+  kSignalInCall,
+  kSignalInUser,
   kPageFault,
   kInvalidOpcode,
   kProtectionFault,
@@ -119,6 +120,8 @@ enum class StackPart : u8 {
   kForcedByInvalidOpcode,
   kForcedByProtectionFault,
   kForcedByBreakpoint,
+  kDelivered,
+  kEndDelivered,
 };
 
 // Addresses, innermost first.

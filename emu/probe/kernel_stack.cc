@@ -15,7 +15,7 @@ namespace {
 
 constexpr u64 kCodeSegment32 = 0x23;
 constexpr int kSignalMask = 0x7f;  // of a wait status
-constexpr int kSigIll = 4, kSigTrap = 5, kSigBus = 7, kSigSegv = 11;
+constexpr int kSigIll = 4, kSigTrap = 5, kSigBus = 7, kSigKill = 9, kSigSegv = 11;
 constexpr int kFromKernel = 0x80;  // SI_KERNEL
 
 // A frame of one of the functions that the kernel has for each number of arguments: one more is one more push or move.
@@ -74,6 +74,7 @@ class Stack {
     switch (where_.hook) {
       case Hook::trace_sched_process_exit: return append(StackPart::kExit) && death();
       case Hook::trace_signal_generate: return signal();
+      case Hook::trace_signal_deliver: return delivery();
       case Hook::trace_sched_switch:
         return (event_.number != SYS_futex || waits_plainly()) && append(StackPart::kSwitch);
       default: return append(row_of(where_.hook).place);
@@ -91,8 +92,20 @@ class Stack {
     const int signal = static_cast<int>(event_.result) & kSignalMask;
     const bool asked = event_.number == SYS_exit || event_.number == SYS_exit_group;
     if (asked && signal == 0) return append(StackPart::kExitCall);
-    if (event_.number >= 0) return append(StackPart::kKilledInCall);
-    return append(StackPart::kKilledInUser) && append(interruption(signal));
+    return append(StackPart::kKilled) && out_of(signal);
+  }
+
+  // What the signal took the thread out of.
+  bool out_of(int signal) {
+    if (event_.number >= 0) return append(StackPart::kSignalInCall);
+    return append(StackPart::kSignalInUser) && append(interruption(signal));
+  }
+
+  // In user mode another CPU sends it, or the instruction itself; what else interrupts there was not recorded.
+  bool delivery() {
+    const bool ends = event_.signal == kSigKill;
+    if (event_.number < 0 && !ends && event_.code == kFromKernel) return false;
+    return append(ends ? StackPart::kEndDelivered : StackPart::kDelivered) && out_of(event_.signal);
   }
 
   // What took the thread out of user mode when this signal ended it.

@@ -149,5 +149,21 @@ TEST_CASE("kernel stacks at signals") {
   CHECK(w.unmodelled.counts().size() == 1);
 }
 
+TEST_CASE("kernel stacks where signals are delivered") {
+  StackWorld w;
+  auto point = w.trace("signal", "signal_deliver");
+  const std::string way = "arch_do_signal_or_restart+62 exit_to_user_mode_prepare+434 ";
+  const std::string leaving = "syscall_exit_to_user_mode+23 do_syscall_64+105 entry_SYSCALL_64_after_hwframe+110 ";
+  PtRegs regs{};
+  w.task.regs().orig_rax = SYS_pause;
+  w.probes.signal_delivered(w.task, regs, {.signal = SIGUSR1});
+  CHECK(w.seen == "get_signal+775 " + way + leaving);
+  w.probes.signal_delivered(w.task, regs, {.signal = SIGKILL});
+  CHECK(w.seen == "get_signal+1968 " + way + leaving);
+  w.task.regs().orig_rax = ~u64{0};
+  w.probes.signal_delivered(w.task, regs, {.signal = SIGSEGV, .code = 1});
+  CHECK(w.seen == "get_signal+775 " + way + "irqentry_exit_to_user_mode+5 asm_exc_page_fault+34 ");
+}
+
 }  // namespace
 }  // namespace bpfemu
