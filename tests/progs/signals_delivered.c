@@ -29,7 +29,8 @@ static int listen_to_deliveries(void) {
   }
   union bpf_attr attr = {.map_type = BPF_MAP_TYPE_QUEUE, .value_size = sizeof(struct delivery), .max_entries = kMost};
   deliveries = bpf_call(BPF_MAP_CREATE, &attr);
-  if (!is_open(deliveries)) return -1;
+  const unsigned id = number_in("/sys/kernel/tracing/events/signal/signal_deliver/id");
+  if (!is_open(deliveries) || id == 0) return -1;
   const struct bpf_insn code[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1},
       COPY(8, 0, BPF_W),
@@ -53,8 +54,7 @@ static int listen_to_deliveries(void) {
   load.insns = (uintptr_t)code;
   load.license = (uintptr_t) "GPL";
   const int program = bpf_call(BPF_PROG_LOAD, &load);
-  struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof event};
-  event.config = number_in("/sys/kernel/tracing/events/signal/signal_deliver/id");
+  struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof event, .config = id};
   const int fd = syscall(SYS_perf_event_open, &event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
   CHECK(program >= 0 && fd >= 0);
   CHECK(ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) == 0);
