@@ -207,7 +207,8 @@ bool AddressSpace::counts(const MadeCall& call, u32 hot) {
 void AddressSpace::learn(const MadeCall& call, FirstSites& known) {
   const u64 address = call.resume - kSiteSize;
   SiteBytes bytes;
-  if (!first_ || !first_->contains(address) || memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
+  if (!first_ || !first_->contains(address)) return;
+  if (memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
   if (path_shape(call.number) && call_site(bytes, call.number))
     known.learn(first_->text.file, first_->offset_of(address), call.number);
 }

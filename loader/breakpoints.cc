@@ -343,7 +343,8 @@ u64 Breakpoints::decide_wanted(Task& task, const PathTable& table) {
   AddressSpace* const space = space_of(task.tid());
   u64 patched = 0;
   if (!space) return 0;
-  for (const MadeCall& call : space->patches().take_wanted()) patched += space->patch(task, call, table) == PatchResult::kPatched;
+  for (const MadeCall& call : space->patches().take_wanted())
+    patched += space->patch(task, call, table) == PatchResult::kPatched;
   return patched;
 }
 

@@ -18,7 +18,8 @@ void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>
   PathTable* const table = handler.paths();
   if (!table) return;
   if (hot > 1) {
-    const Result<std::string> path = shape->path < 0 ? Result<std::string>() : task.read_string(args[static_cast<size_t>(shape->path)], PATH_MAX);
+    Result<std::string> path;
+    if (shape->path >= 0) path = task.read_string(args[static_cast<size_t>(shape->path)], PATH_MAX);
     if (!path || !table->passes(number, args, *path)) return;
   }
   const PatchResult result = env_.traps.decide_inside(task, *table);

@@ -360,7 +360,11 @@ void Probes::signal_generated(Task* sender, const GeneratedSignal& signal) {
 
 void Probes::signal_delivered(Task& task, PtRegs& regs, const DeliveredSignal& signal) {
   Occasion occasion(*this, services_,
-                    Event{.task = &task, .regs = &regs, .number = task.call_number(), .signal = signal.signal, .code = signal.code});
+                    Event{.task = &task,
+                          .regs = &regs,
+                          .number = task.call_number(),
+                          .signal = signal.signal,
+                          .code = signal.code});
   pass_delivery(occasion, signal);
 }
 

@@ -12,7 +12,8 @@ namespace bpfemu {
 
 namespace {
 
-// Signals are generated and delivered under the lock of their handlers, those of ended children under the list of tasks' lock, too.
+// Signals are generated and delivered under the lock of their handlers, those of ended children are generated under that of
+// the list of tasks, too.
 enum class Locks { kNone, kSignal, kTasks };
 
 Locks locks_at(const Point* point, const Event* event) {
