@@ -163,11 +163,14 @@ void AddressSpace::mask(u64 address, void* bytes, size_t size) const {
   patches_.mask(address, bytes, size);
 }
 
+bool AddressSpace::is_probed(u64 site) const {
+  const auto next = breakpoints_.lower_bound(site);
+  return next != breakpoints_.end() && next->first - site < kSiteSize;
+}
+
 PatchResult AddressSpace::patch(Task& task, const MadeCall& call, const PathTable& table) {
-  const u64 resume = call.resume, start = resume - kSiteSize;
   if (!refresh()) return PatchResult::kNotText;
-  const auto first = breakpoints_.lower_bound(start);
-  if (first != breakpoints_.end() && first->first < resume) return patches_.refuse(resume), PatchResult::kBusy;
+  if (is_probed(call.resume - kSiteSize)) return patches_.refuse(call.resume), PatchResult::kBusy;
   return patches_.place(task, memory_, mappings_, call, table);
 }
 
@@ -190,11 +193,7 @@ bool AddressSpace::find_first(u64 entry) {
 
 std::optional<u64> AddressSpace::begin(Task& task, const FirstSites& known, const PathTable& table) {
   FirstCalls calls = known.of(first_->text.file);
-  std::erase_if(calls, [&](const auto& call) {
-    const u64 address = first_->address_of(call.first);
-    const auto next = breakpoints_.lower_bound(address);
-    return next != breakpoints_.end() && next->first - address < kSiteSize;
-  });
+  std::erase_if(calls, [&](const auto& call) { return is_probed(first_->address_of(call.first)); });
   return patches_.begin(task, memory_, *first_, calls, table);
 }
 
@@ -207,7 +206,7 @@ bool AddressSpace::counts(const MadeCall& call, u32 hot) {
 void AddressSpace::learn(const MadeCall& call, FirstSites& known) {
   const u64 address = call.resume - kSiteSize;
   SiteBytes bytes;
-  if (!first_ || !first_->contains(address)) return;
+  if (!first_ || !first_->contains(address) || !patches_.is_new(call.resume)) return;
   if (memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
   if (path_shape(call.number) && call_site(bytes, call.number))
     known.learn(first_->text.file, first_->offset_of(address), call.number);

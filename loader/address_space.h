@@ -85,6 +85,8 @@ class AddressSpace {
   bool counts(const MadeCall& call, u32 hot);
 
  private:
+  // Is there a breakpoint on the bytes of the call site?
+  bool is_probed(u64 site) const;
   void forget(std::map<u64, Breakpoint>::iterator it);
   void settle_fork(const AddressSpace& parent);
   // Adds to the reference counter where it is mapped; false: nowhere (kernel: update_ref_ctr).

@@ -321,8 +321,9 @@ AddressSpace* Breakpoints::space_of(pid_t tid) const {
 bool Breakpoints::grew_hot(Task& task, u32 hot) {
   AddressSpace* const space = space_of(task.tid());
   if (!space) return false;
-  space->learn(call_of(task), first_sites_);
-  return space->counts(call_of(task), hot);
+  const MadeCall call = call_of(task);
+  space->learn(call, first_sites_);
+  return space->counts(call, hot);
 }
 
 PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {

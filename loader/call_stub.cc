@@ -6,6 +6,8 @@
 #define XBYAK_NO_OP_NAMES
 #include <xbyak/xbyak.h>
 
+#include <cstring>
+
 #include "loader/stub_area.h"
 
 namespace bpfemu {
@@ -96,6 +98,14 @@ Stub build_stub(const PathShape& shape, const CallSite& site, u64 address) {
   w.leave(address + kSiteSize);  // which is also what the call at the site would have left in rcx
   stub.code.resize(w.getSize());
   return stub;
+}
+
+std::vector<u8> labelled(const Stub& stub, const CallSite& site, u64 address) {
+  std::vector<u8> image = stub.code;
+  image.resize(kStubSize);
+  const StubLabel label{address, site.start};
+  std::memcpy(&image[kStubCode], &label, sizeof label);
+  return image;
 }
 
 }  // namespace bpfemu

@@ -19,6 +19,8 @@ struct Stub {
 
 // For the site at `address`, to lie at any address.
 Stub build_stub(const PathShape& shape, const CallSite& site, u64 address);
+// As it lies in the area: kStubSize bytes, with its label.
+std::vector<u8> labelled(const Stub& stub, const CallSite& site, u64 address);
 // A jump to any address, through rcx.
 inline constexpr u64 kHopSize = 16;
 std::vector<u8> build_hop(u64 to);

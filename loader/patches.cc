@@ -57,9 +57,8 @@ PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<Ma
   if (unavailable_ || stubs_ == kMostStubs) return PatchResult::kNoRoom;
   const u64 at = kStubArea + stubs_++ * kStubSize;
   const Stub stub = build_stub(*shape, *call, address);
-  const StubLabel label{address, call->start};
-  if (!memory.write(at, stub.code.data(), stub.code.size()) || !memory.write(at + kStubCode, &label, sizeof label))
-    return PatchResult::kNoRoom;
+  const std::vector<u8> image = labelled(stub, *call, address);
+  if (!memory.write(at, image.data(), image.size())) return PatchResult::kNoRoom;
   const Result<u64> hop = make_hop(task, memory, address, at);
   const std::optional<JumpBytes> jump = hop ? jump_to(address, *hop) : std::nullopt;
   if (!jump) return PatchResult::kNoRoom;

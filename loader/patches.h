@@ -32,6 +32,8 @@ class Patches {
  public:
   // One more stop of a call that returns to `resume`. True at every `hot`-th, while the site may still be patched.
   bool counts(u64 resume, u32 hot);
+  // Has no call stopped there yet?
+  bool is_new(u64 resume) const { return !stops_.contains(resume) && !sites_.contains(resume - kSiteSize); }
   // Patches the site. `mappings`: files' only. The thread stands before its call and makes the calls that it takes.
   PatchResult place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, const MadeCall& call,
                     const PathTable& table);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sites that are patched before a program begins: what that takes, the program does by itself (start_code.h).
 #include <algorithm>
-#include <cstring>
 
 #include "loader/call_stub.h"
 #include "loader/patches.h"
@@ -11,8 +10,6 @@
 namespace bpfemu {
 
 namespace {
-
-constexpr u64 kCodeSize = 512;  // of a start, without stubs
 
 u64 up_to_hop(u64 address) {
   return (address + kHopSize - 1) & ~(kHopSize - 1);
@@ -36,9 +33,9 @@ std::vector<Patches::FirstSite> Patches::first_sites(SpaceMemory& memory, const 
 std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first,
                                   const FirstCalls& calls, const PathTable& table) {
   const u64 hops = up_to_hop(first.spare), end = first.spare + first.room;
-  if (is_limited(task.tgid()) || hops + kCodeSize > end) return std::nullopt;
+  if (is_limited(task.tgid()) || hops + kMostStartCode > end) return std::nullopt;
   std::vector<FirstSite> chosen = first_sites(memory, first, calls);
-  chosen.resize(std::min<size_t>(chosen.size(), (end - hops - kCodeSize) / (kHopSize + kStubSize)));
+  chosen.resize(std::min<size_t>(chosen.size(), (end - hops - kMostStartCode) / (kHopSize + kStubSize)));
 
   std::vector<u8> image(chosen.size() * kHopSize), stubs(chosen.size() * kStubSize);
   std::map<u64, Site> sites;
@@ -46,9 +43,7 @@ std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstTe
     const auto& [address, call] = chosen[i];
     const u64 at = kStubArea + i * kStubSize;
     const Stub stub = build_stub(*path_shape(call.number), call, address);
-    const StubLabel label{address, call.start};
-    std::ranges::copy(stub.code, &stubs[i * kStubSize]);
-    std::memcpy(&stubs[i * kStubSize + kStubCode], &label, sizeof label);
+    std::ranges::copy(labelled(stub, call, address), &stubs[i * kStubSize]);
     std::ranges::copy(build_hop(at), &image[i * kHopSize]);
     sites[address] = {call, at, stub.decides, stub.done, hops + i * kHopSize, true};
   }

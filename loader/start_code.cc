@@ -17,8 +17,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr size_t kMostCode = 512;
-
 class Writer : public Xbyak::CodeGenerator {
  public:
   explicit Writer(std::vector<u8>& buffer) : CodeGenerator(buffer.size(), buffer.data()) {}
@@ -45,7 +43,7 @@ class Writer : public Xbyak::CodeGenerator {
 }  // namespace
 
 BuiltStart build_start(const StartCode& start, const PtRegs& regs) {
-  std::vector<u8> code(kMostCode + start.stubs.size());
+  std::vector<u8> code(kMostStartCode + start.stubs.size());
   Writer w(code);
   Xbyak::Label stubs;
   constexpr u64 kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;

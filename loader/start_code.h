@@ -10,6 +10,8 @@
 
 namespace bpfemu {
 
+inline constexpr u64 kMostStartCode = 512;  // without stubs
+
 struct StartCode {
   u64 at;                     // where it will lie
   u64 area_size;              // of the stubs
