@@ -121,8 +121,8 @@ Of sockets the hooks are told from what the host's own sockets say. Both ends of
 order and the task in which one CPU does it; of a connection to elsewhere, this end alone. What connect() leads to inside the
 kernel is told when it returns. What happens between calls (a peer elsewhere closes, a closed connection comes to its end) is
 told within 50 ms (later where there are thousands), for the idle task, and segments that arrive at the next call on the socket. Packets are those of the
-loopback device, without sequence numbers; `kfree_skb` tells of SYNs that meet no listener, and of what a connection leaves in
-its queues. A message received from a UNIX stream is one sk_buff. On hosts without sock_diag the other end is not told.
+loopback device, without sequence numbers; `kfree_skb` tells of SYNs that meet no listener, of what a connection leaves in
+its queues, and of the packets of test runs. A message received from a UNIX stream is one sk_buff. On hosts without sock_diag the other end is not told.
 
 sock_ops programs of cgroups are called in that order, too: listen, connect, the questions for initial timeout, window and ECN,
 both established callbacks, changes of state and samples of the round-trip time. connect() is told when it returns, so what a

@@ -2,10 +2,12 @@
 #include "emu/hook/packets.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 
 #include <cstring>
 
 #include "emu/hook/record.h"
+#include "emu/kernel/network_objects.h"
 
 namespace bpfemu {
 
@@ -18,22 +20,21 @@ constexpr u8 kPartialChecksum = 3;  // CHECKSUM_PARTIAL
 constexpr u32 kLoopbackMtu = 65536;
 
 bool listened_to(const Occasion& occasion) {
-  for (Hook hook :
-       {Hook::trace_net_dev_start_xmit, Hook::trace_netif_receive_skb, Hook::trace_kfree_skb, Hook::tcp_rcv_established,
-        Hook::tcp_rcv_state_process, Hook::tcp_v4_syn_recv_sock, Hook::tcp_v6_syn_recv_sock}) {
+  for (Hook hook : {Hook::trace_net_dev_start_xmit, Hook::eth_type_trans, Hook::trace_netif_receive_skb,
+                    Hook::trace_kfree_skb, Hook::tcp_rcv_established, Hook::tcp_rcv_state_process,
+                    Hook::tcp_v4_syn_recv_sock, Hook::tcp_v6_syn_recv_sock}) {
     if (occasion.awaited(hook)) return true;
   }
   return false;
 }
 
-KernelObject loopback_device(ObjectSpace& space) {
-  bool is_new = false;
-  const KernelObject device = space.object(space.structure("net_device"), "lo", &is_new);
-  if (!is_new) return device;
-  device.set("ifindex", s32{1});
-  device.set("mtu", kLoopbackMtu);
-  if (const u64 name = device.address("name")) std::memcpy(reinterpret_cast<void*>(name), "lo", sizeof "lo");
-  return device;
+KernelObject loopback_device(ObjectSpace& space, u32 network) {
+  DeviceFacts facts;
+  facts.index = 1;
+  facts.name = "lo";
+  facts.flags = IFF_UP | IFF_LOOPBACK;
+  facts.mtu = kLoopbackMtu;
+  return device_object(space, network, facts);
 }
 
 void put_ip4(u8* at, const Packet& packet, u32 length) {
@@ -83,7 +84,7 @@ void Packets::build(const Packet& packet) {
   std::memset(reinterpret_cast<void*>(head_), 0, kHead);
   ip6 ? put_ip6(network, packet, length_) : put_ip4(network, packet, length_);
   put_transport(network + ip, packet);
-  skb_.set("dev", loopback_device(space).address());
+  skb_.set("dev", loopback_device(space, packet.from.netns).address());
   skb_.set("sk", u64{0});
   skb_.set("protocol", htons(static_cast<u16>(ethertype_)));
   skb_.set("head", head_);
@@ -99,11 +100,12 @@ void Packets::pass(const Packet& packet) {
   if (!listened_to(occasion_)) return;
   build(packet);
   const u32 ip = ethertype_ == kEtherIp6 ? kIp6 : kIp4;
+  const auto device = [&] { return loopback_device(occasion_.services().objects, packet.from.netns).address(); };
   occasion_.trace(
       Hook::trace_net_dev_start_xmit,
       [&](Arguments& a) {
         a[0] = skb_.address();
-        a.lazily(1, [&] { return loopback_device(occasion_.services().objects).address(); });
+        a.lazily(1, device);
       },
       [&](Record& r) {
         r.text("name", "lo");
@@ -116,9 +118,13 @@ void Packets::pass(const Packet& packet) {
         r.set("transport_offset_valid", true);
         r.set("transport_offset", kLink + ip);
       });
-  // The link's header is taken off.
+  const Passing taking = occasion_.enter(Hook::eth_type_trans, [&](Arguments& a) {
+    a[0] = skb_.address();
+    a.lazily(1, device);
+  });
   skb_.set("data", head_ + kRoom + kLink);
   skb_.set("len", length_);
+  taking.leave(htons(static_cast<u16>(ethertype_)));
   occasion_.trace(
       Hook::trace_netif_receive_skb, [&](Arguments& a) { a[0] = skb_.address(); },
       [&](Record& r) {

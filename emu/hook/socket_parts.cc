@@ -25,6 +25,7 @@ constexpr Hook kHooksOfSockets[] = {
                             SOCKET_HOOK(trace_inet_sock_set_state) SOCKET_HOOK(trace_tcp_destroy_sock)
                                 SOCKET_HOOK(trace_tcp_cong_state_set) SOCKET_HOOK(trace_kfree_skb)
                                     SOCKET_HOOK(trace_net_dev_start_xmit) SOCKET_HOOK(trace_netif_receive_skb)
+                                        SOCKET_HOOK(eth_type_trans)
 #undef SOCKET_HOOK
 };
 

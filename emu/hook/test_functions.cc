@@ -6,10 +6,14 @@
 
 #include "emu/base/bytes.h"
 #include "emu/hook/record.h"
+#include "emu/kernel/packet_objects.h"
 
 namespace bpfemu {
 
 namespace {
+
+constexpr u32 kFreedAt = 0x4d5;    // behind its call of kfree_skb_reason
+constexpr u32 kNotSpecified = 1;  // SKB_DROP_REASON_NOT_SPECIFIED
 
 struct TestFunction {
   Hook hook;
@@ -48,6 +52,37 @@ void pass_modify_return_test(Occasion& occasion) {
   constexpr s32 kSecond = 2;
   const u64 arguments[] = {1, occasion.place(kSecond)};
   pass(occasion, Hook::bpf_modify_return_test, arguments, 1 + kSecond + 1);
+}
+
+u16 pass_link_header(Occasion& occasion, const RunSkb& skb, u64 device, const std::function<u16()>& take) {
+  ObjectSpace& space = occasion.services().objects;
+  const Passing passing = occasion.enter(Hook::eth_type_trans, [&](Arguments& a) {
+    a[0] = shown_packet(space, skb);
+    a[1] = device;
+  });
+  const u16 protocol = take();
+  if (occasion.awaited(Hook::eth_type_trans)) shown_packet(space, skb);
+  passing.leave(protocol);
+  return protocol;
+}
+
+void pass_freed_packet(Occasion& occasion, const RunSkb& skb) {
+  if (!occasion.awaited(Hook::trace_kfree_skb)) return;
+  const u64 at = shown_packet(occasion.services().objects, skb);
+  const u64 place = occasion.services().kernel.symbols().address("bpf_prog_test_run_skb") + kFreedAt;
+  occasion.trace(
+      Hook::trace_kfree_skb,
+      [&](Arguments& a) {
+        a[0] = at;
+        a[1] = place;
+        a[2] = kNotSpecified;
+      },
+      [&](Record& r) {
+        r.set("skbaddr", at);
+        r.set("location", place);
+        r.set("protocol", u32{__builtin_bswap16(static_cast<u16>(skb.protocol))});
+        r.set("reason", kNotSpecified);
+      });
 }
 
 s32 pass_test_finish(Occasion& occasion, s32 result) {

@@ -59,6 +59,7 @@ struct RunSkb {
   u64 mac_header;
   bpf_flow_keys* flow_keys;
   RunSock* sk;  // may be null
+  u64 device;   // struct net_device, for those who are shown the kernel's sk_buff; 0: none
   u64 tstamp;
   u64 hwtstamp;
   u32 len;

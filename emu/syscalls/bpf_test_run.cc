@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <linux/netlink.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "emu/hook/test_functions.h"
+#include "emu/kernel/network.h"
+#include "emu/kernel/network_objects.h"
 #include "emu/syscalls/bpf.h"
 #include "emu/syscalls/socket_lookup.h"
 #include "emu/test_run/test_run.h"
@@ -9,6 +13,8 @@
 namespace bpfemu {
 
 namespace {
+
+constexpr u32 kLoopback = 1;  // ifindex of lo
 
 template <class T>
 s64 to_return(const Result<T>& result) {
@@ -43,6 +49,25 @@ class Caller : public TestCaller {
   s32 finished(s32 result) override {
     call_.system.probes->pass(call_.task, [&](Occasion& occasion) { result = pass_test_finish(occasion, result); });
     return result;
+  }
+  Result<u64> device(u32 index) override {
+    const u32 network = network_of(call_.task);
+    const UniqueFd netlink = make_socket_in(&call_.task, network, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    const auto facts = netlink ? device_facts(netlink.get(), index) : fail(ENODEV);
+    if (!facts) return index == kLoopback ? Result<u64>(0) : fail(ENODEV);
+    return device_object(*call_.system.object_space, network, *facts).address();
+  }
+  u16 taking_link_header(RunSkb& skb, u64 device, const std::function<u16()>& take) override {
+    u16 protocol = 0;
+    call_.system.sock_objects->show(*skb.sk);
+    call_.system.probes->pass(call_.task, [&](Occasion& occasion) {
+      protocol = pass_link_header(occasion, skb, device, take);
+    });
+    return protocol;
+  }
+  void freed(RunSkb& skb) override {
+    call_.system.sock_objects->show(*skb.sk);
+    call_.system.probes->pass(call_.task, [&](Occasion& occasion) { pass_freed_packet(occasion, skb); });
   }
   bool interrupted() override {
     bool signalled = false;

@@ -187,7 +187,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
     if (!read(object.data(), object.size())) return fail(EFAULT);
     return btf_show(*s.vmlinux, type, object, flags);
   };
-  outlets.shown_context = [&s](const Run& run) { return shown_context(*s.object_space, run); };
+  outlets.shown_context = [&s](const Run& run) { return shown_context(*s.object_space, *s.sock_objects, run); };
   outlets.kernel_address = [](u64 address) { return kernel_address(address); };
   outlets.thread_at = [&s](u64 task) {
     const auto known = s.objects->tasks.task_at(task);

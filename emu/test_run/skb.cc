@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Socket filters, traffic control, lightweight tunnels, cgroup packet filters (kernel: bpf_prog_test_run_skb).
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include "emu/base/bytes.h"
@@ -18,22 +17,25 @@ constexpr u16 kIpv4 = 0x0800, kIpv6 = 0x86dd, kRaw8023 = 0x0001, kLlc = 0x0004, 
 constexpr u32 kIpv4Header = 20, kIpv6Header = 40;
 constexpr u32 kPacketMulticast = 2, kPacketOtherHost = 3;
 constexpr u32 kTcpClose = 7;
+constexpr u16 kNoHeader = 0xffff;  // sk_buff::mac_header before it is known
 constexpr u32 kGsoMaxSize = 65536, kGsoMaxSegments = 65535;
 
 u16 be16(const u8* from) {
   return __builtin_bswap16(load<u16>(from));
 }
 
-// Kernel: eth_type_trans, on the loopback device, whose address is all zeros.
-void set_ethernet_type(RunSkb& skb, const u8* header, u32 payload) {
-  const u16 type = be16(header + 12);
-  u16 protocol = kLlc;
-  if (type >= kFirstProtocol)
-    protocol = type;
-  else if (payload >= 2 && load<u16>(header + kEthernetHeader) == 0xffff)
-    protocol = kRaw8023;
-  skb.protocol = __builtin_bswap16(protocol);
+// Kernel: eth_type_trans, on a device whose address is all zeros, as the loopback device's is.
+u16 take_link_header(RunSkb& skb, u64 device) {
+  const u8* const header = reinterpret_cast<const u8*>(skb.data);
+  skb.device = device;
+  skb.mac_header = skb.data;
+  skb.data += kEthernetHeader;
+  skb.len -= kEthernetHeader;
   if (!is_zero(header, 0, 6)) skb.pkt_type = header[0] & 1 ? kPacketMulticast : kPacketOtherHost;
+  u16 protocol = be16(header + 12);
+  if (protocol < kFirstProtocol)
+    protocol = skb.len >= 2 && load<u16>(header + kEthernetHeader) == 0xffff ? kRaw8023 : kLlc;
+  return __builtin_bswap16(protocol);
 }
 
 // The dummy socket gets the packet's addresses. EINVAL: not even a whole header.
@@ -116,48 +118,41 @@ bool starts_at_link_layer(u32 type) {
   return type == BPF_PROG_TYPE_SCHED_CLS || type == BPF_PROG_TYPE_SCHED_ACT;
 }
 
-}  // namespace
-
-Result<void> test_run_skb(TestBench& bench) {
-  const TestAttr& attr = bench.attr;
-  if ((attr.flags & ~u32{BPF_F_TEST_SKB_CHECKSUM_COMPLETE}) || attr.cpu || attr.batch_size) return fail(EINVAL);
-  const u32 size = attr.data_size_in;
-  if (size < kEthernetHeader) return fail(EINVAL);
-  const std::vector<u8> data = TRY(data_in(bench, size, kHeadroom, kSharedInfo));
-  auto context = TRY(context_in<__sk_buff>(bench));
-
-  ArenaMemory memory = TRY(ArenaMemory::allocate(bench.arena, kBuffer));
+// The packet with its socket, as the kernel has them before it looks into the packet.
+RunSkb& place(const ArenaMemory& memory, const std::vector<u8>& packet, u32 program_type) {
   auto& sock = *new (memory.at(kObjectsAt)) RunSock{};
-  auto& skb = *new (memory.at(kObjectsAt + sizeof(RunSock))) RunSkb{};
   sock.state = kTcpClose;
   sock.rx_queue_mapping = -1;
   sock.full = true;
+  auto& skb = *new (memory.at(kObjectsAt + sizeof(RunSock))) RunSkb{};
   skb.sk = &sock;
-  skb.program_type = bench.program.type;
-  skb.head = memory.address() + kPacketAt - kHeadroom;
+  skb.program_type = program_type;
+  skb.head = skb.network_header = memory.address() + kPacketAt - kHeadroom;
+  skb.mac_header = skb.head + kNoHeader;
   skb.end = memory.address() + kBuffer;
-  skb.mac_header = memory.address() + kPacketAt;
-  skb.network_header = skb.mac_header + kEthernetHeader;
-  skb.data_end = skb.mac_header + size;
-  u8* packet = memory.at(kPacketAt);
-  std::memcpy(packet, data.data(), size);
+  skb.data = memory.address() + kPacketAt;
+  skb.len = static_cast<u32>(packet.size());
+  skb.data_end = skb.data + skb.len;
+  std::memcpy(memory.at(kPacketAt), packet.data(), packet.size());
+  return skb;
+}
 
-  skb.ifindex = kLoopback;
-  if (context && context->ifindex > 1) {
-    char name[IF_NAMESIZE];
-    if (!if_indextoname(context->ifindex, name)) return fail(ENODEV);
-    skb.ifindex = context->ifindex;
-  }
-  const u32 payload = size - kEthernetHeader;
-  set_ethernet_type(skb, packet, payload);
-  TRY(set_addresses(sock, skb.protocol, packet + kEthernetHeader, payload));
+Result<void> run_on(TestBench& bench, RunSkb& skb, std::optional<__sk_buff>& context) {
+  const bool sums = bench.attr.flags & BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
+  skb.ifindex = context && context->ifindex > kLoopback ? context->ifindex : kLoopback;
+  const u64 device = TRY(bench.caller.device(skb.ifindex));
+  skb.protocol = bench.caller.taking_link_header(skb, device, [&] { return take_link_header(skb, device); });
+  skb.network_header = skb.data;
+  TRY(set_addresses(*skb.sk, skb.protocol, reinterpret_cast<const u8*>(skb.data), skb.len));
 
   const bool link_layer = starts_at_link_layer(bench.program.type);
-  skb.data = link_layer ? skb.mac_header : skb.network_header;
+  if (link_layer) {
+    skb.data -= kEthernetHeader;
+    skb.len += kEthernetHeader;
+  }
   skb.data_meta = skb.data;
-  skb.len = static_cast<u32>(skb.data_end - skb.data);
   if (context) TRY(apply(*context, skb));
-  if (attr.flags & BPF_F_TEST_SKB_CHECKSUM_COMPLETE) {
+  if (sums) {
     skb.csum = checksum(skb.network_header, skb.data_end);
     skb.csum_complete = 1;
   }
@@ -170,11 +165,27 @@ Result<void> test_run_skb(TestBench& bench) {
     skb.len += kEthernetHeader;
     std::memset(reinterpret_cast<void*>(skb.data), 0, kEthernetHeader);
   }
-  if ((attr.flags & BPF_F_TEST_SKB_CHECKSUM_COMPLETE) && fold(skb.csum) != checksum(skb.network_header, skb.data_end))
-    return fail(EBADMSG);
+  if (sums && fold(skb.csum) != checksum(skb.network_header, skb.data_end)) return fail(EBADMSG);
   if (context) report(skb, *context);
   TRY(finish(bench, {.data = reinterpret_cast<const void*>(skb.data), .size = skb.len}, verdict));
   return context ? context_out(bench, &*context, sizeof(__sk_buff)) : Result<void>();
+}
+
+}  // namespace
+
+Result<void> test_run_skb(TestBench& bench) {
+  const TestAttr& attr = bench.attr;
+  if ((attr.flags & ~u32{BPF_F_TEST_SKB_CHECKSUM_COMPLETE}) || attr.cpu || attr.batch_size) return fail(EINVAL);
+  const u32 size = attr.data_size_in;
+  if (size < kEthernetHeader) return fail(EINVAL);
+  const std::vector<u8> data = TRY(data_in(bench, size, kHeadroom, kSharedInfo));
+  auto context = TRY(context_in<__sk_buff>(bench));
+
+  const ArenaMemory memory = TRY(ArenaMemory::allocate(bench.arena, kBuffer));
+  RunSkb& skb = place(memory, data, bench.program.type);
+  const Result<void> result = run_on(bench, skb, context);
+  bench.caller.freed(skb);
+  return result;
 }
 
 }  // namespace bpfemu

@@ -11,6 +11,8 @@
 
 namespace bpfemu {
 
+struct RunSkb;
+
 using TestAttr = decltype(bpf_attr::test);
 
 // Who asks for the run: the tool's memory, and a vCPU to run on.
@@ -33,6 +35,12 @@ class TestCaller {
   // The run of a program on a packet comes to its end with 0 or -errno, which whoever listens may change (kernel:
   // trace_bpf_test_finish): what it is then.
   virtual s32 finished(s32 result) { return result; }
+  // The struct net_device with this index in the task's network, 0: none can be shown. ENODEV.
+  virtual Result<u64> device(u32 index) { return index == 1 ? Result<u64>(0) : fail(ENODEV); }
+  // `take` takes the link's header off and says what follows (kernel: eth_type_trans).
+  virtual u16 taking_link_header(RunSkb& /*skb*/, u64 /*device*/, const std::function<u16()>& take) { return take(); }
+  // Whatever the run came to, the packet is freed at its end (kernel: kfree_skb).
+  virtual void freed(RunSkb& /*skb*/) {}
 };
 
 // Kernel: bpf_prog_test_run, after the program has been found. ENOTSUPP for types that cannot be run so.
