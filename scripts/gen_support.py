@@ -127,7 +127,7 @@ its queues, and of the packets of test runs. A message received from a UNIX stre
 sock_ops programs of cgroups are called in that order, too: listen, connect, the questions for initial timeout, window and ECN,
 both established callbacks, changes of state and samples of the round-trip time. connect() is told when it returns, so what a
 program sets of the socket then comes behind the SYN, and its answers about timeout, window and ECN are noted and not heeded;
-so are callbacks for retransmissions and header options, and fields that the host does not tell (sequence numbers, the hash).
+so are callbacks for retransmissions and header options, and fields that the host does not tell (sequence numbers, the hash). Of segments the host shows no header options: bpf_load_hdr_opt finds none, which is noted.
 
 kprobe_events, uprobe_events and dynamic_events take everything that the kernel takes but event probes and synthetic events;
 error_log, kprobe_profile and uprobe_profile show what they show there. Fetch arguments are fetched into the records that

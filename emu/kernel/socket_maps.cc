@@ -84,7 +84,8 @@ SocketMaps::SocketMaps(Arena& arena, Host& host, Sockets& sockets, IdSpace<MapOb
       host_(host),
       sockets_(sockets),
       maps_(maps),
-      services_{.self = this, .as_kind = as_kind, .put = put_of_program, .erase = erase_of_program, .of_file = of_file} {}
+      services_{.self = this, .as_kind = as_kind, .put = put_of_program,
+                .put_anyhow = put_anyhow_of_program, .erase = erase_of_program, .of_file = of_file} {}
 
 Result<std::shared_ptr<HeldSocket>> SocketMaps::hold(const SocketRef& socket) {
   std::erase_if(held_, [](const auto& entry) { return entry.second.expired(); });
@@ -115,6 +116,10 @@ Result<void> SocketMaps::put(Task& task, MapObject& map, const void* key, u64 fd
 
 Result<void> SocketMaps::put(MapObject& map, const void* key, const SocketRef& socket, u64 flags) {
   if (!is_allowed(socket->facts)) return fail(EOPNOTSUPP);
+  return put_anyhow(map, key, socket, flags);
+}
+
+Result<void> SocketMaps::put_anyhow(MapObject& map, const void* key, const SocketRef& socket, u64 flags) {
   if (flags > BPF_EXIST) return fail(EINVAL);
   if (is_array(map.map()) && load<u32>(key) >= map.map().max_entries) return fail(E2BIG);
   drop_closed(map);
@@ -207,7 +212,9 @@ void SocketMaps::drop_closed(MapObject& map) {
   std::set<u64> closed;  // addresses
   const auto look = [&](const Object& element) {
     const auto& held = static_cast<const HeldSocket&>(element);
-    if (!open.contains(held.socket()->facts.inode)) closed.insert(held.runtime_address());
+    const FollowedSocket& socket = *held.socket();
+    const u64 holder = socket.facts.inode ? socket.facts.inode : socket.listener;
+    if (!open.contains(holder)) closed.insert(held.runtime_address());
   };
   for (const auto& [index, element] : map.elements) look(*element);
   for (const auto& [address, element] : map.hashed_elements) look(*element);
@@ -274,6 +281,13 @@ s64 SocketMaps::put_of_program(void* self, Map* map, const void* key, u64 sock, 
   const SocketRef socket = object ? maps.seen_at(sock) : nullptr;
   if (!socket) return -EOPNOTSUPP;  // no socket of the tree
   return as_return(maps.put(**object, key, socket, flags));
+}
+
+s64 SocketMaps::put_anyhow_of_program(void* self, Map* map, const void* key, u64 sock, u64 flags) {
+  auto& maps = *static_cast<SocketMaps*>(self);
+  const auto object = maps.maps_.find(map->id);
+  const SocketRef socket = object ? maps.seen_at(sock) : nullptr;
+  return socket ? as_return(maps.put_anyhow(**object, key, socket, flags)) : -EOPNOTSUPP;
 }
 
 s64 SocketMaps::erase_of_program(void* self, Map* map, const void* key) {

@@ -39,6 +39,7 @@ class SocketMaps {
 
  private:
   Result<void> put(MapObject& map, const void* key, const SocketRef& socket, u64 flags);
+  Result<void> put_anyhow(MapObject& map, const void* key, const SocketRef& socket, u64 flags);
   Result<void> put_reuseport(Task& task, MapObject& map, const void* key, u64 fd, u64 flags);
   Result<void> refuse_xsk(Task& task, const MapObject& map, const void* key, u64 fd, u64 flags);
   Result<SocketRef> behind(Task& task, u64 fd);
@@ -49,6 +50,7 @@ class SocketMaps {
   static u64 as_kind(void* self, u64 sock, SockKind kind);
   static u64 of_file(void* self, u64 file);
   static s64 put_of_program(void* self, Map* map, const void* key, u64 sock, u64 flags);
+  static s64 put_anyhow_of_program(void* self, Map* map, const void* key, u64 sock, u64 flags);
   static s64 erase_of_program(void* self, Map* map, const void* key);
   SocketRef seen_at(u64 address);
 

@@ -72,6 +72,8 @@ struct TreeSocketServices {
   // The struct sock seen as BTF has the kind, 0: it is none (kernel: bpf_skc_to_tcp_sock and its like).
   u64 (*as_kind)(void* self, u64 sock, SockKind kind);
   s64 (*put)(void* self, Map* map, const void* key, u64 sock, u64 flags);
+  // ... in whatever state it is (kernel: sock_map_update_common, sock_hash_update_common).
+  s64 (*put_anyhow)(void* self, Map* map, const void* key, u64 sock, u64 flags);
   s64 (*erase)(void* self, Map* map, const void* key);
   // The struct socket behind a struct file, 0: it is none of a socket (kernel: sock_from_file).
   u64 (*of_file)(void* self, u64 file);

@@ -88,14 +88,6 @@ HELPER(help_getsockopt) {
   return result(env.socket->get_option(env.socket->self, low32(r2), low32(r3), pointer_to(r4), low32(r5)));
 }
 
-// Kernel: bpf_sock_ops_cb_flags_set.
-HELPER(help_sock_ops_cb_flags_set) {
-  bpf_sock_ops& seen = pointer_to<RunSockOps>(r1)->seen;
-  if (!seen.is_fullsock) return result(-EINVAL);
-  seen.bpf_sock_ops_cb_flags = low32(r2) & BPF_SOCK_OPS_ALL_CB_FLAGS;
-  return low32(r2) & ~u32{BPF_SOCK_OPS_ALL_CB_FLAGS};
-}
-
 // A number that no other socket has; those of test runs get theirs when they are asked (kernel: sock_gen_cookie).
 HELPER(help_get_socket_cookie) {
   if (sees_struct_sock(run)) return cookie_of_struct(r1, run);
