@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "emu/kernel/kstrtox.h"
 
@@ -35,10 +36,11 @@ void for_each_word(std::string_view text, auto&& call) {
 
 std::vector<EventSwitches::Named> EventSwitches::all() const {
   std::vector<Named> found;
+  for (const auto& event : dynamic_.all() | std::views::reverse)
+    found.push_back({event->group, event->name, event->id});
   for (const TraceEvent& event : kernel_.events().all()) {
     if (event.system != "ftrace") found.push_back({event.system, event.name, event.id});
   }
-  for (const auto& event : dynamic_.all()) found.push_back({event->group, event->name, event->id});
   return found;
 }
 

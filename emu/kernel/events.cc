@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emu/kernel/events.h"
 
-#include <algorithm>
 #include <charconv>
 
 namespace bpfemu {
@@ -55,14 +54,6 @@ std::vector<const TraceEvent*> Events::of_system(std::string_view system) const 
     if (event.system == system) found.push_back(&event);
   }
   return found;
-}
-
-std::vector<std::string_view> Events::systems() const {
-  std::vector<std::string_view> systems;
-  for (const TraceEvent& event : events_) systems.push_back(event.system);
-  std::sort(systems.begin(), systems.end());
-  systems.erase(std::unique(systems.begin(), systems.end()), systems.end());
-  return systems;
 }
 
 std::vector<EventField> fields_of(std::string_view format) {

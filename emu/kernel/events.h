@@ -38,7 +38,6 @@ class Events {
   const TraceEvent* find(u32 id) const;
   // Every event of a system, in the order of available_events.
   std::vector<const TraceEvent*> of_system(std::string_view system) const;
-  std::vector<std::string_view> systems() const;
   // The first id that no event of the kernel's own has: dynamic events start here.
   u32 next_id() const { return next_id_; }
 

@@ -2,15 +2,13 @@
 // bpffs: folders in memory, in which objects are pinned.
 #include "emu/vfs/filesystems.h"
 
-#include <algorithm>
-
 namespace bpfemu {
 
 namespace {
 
-class BpfDirectory : public Directory {
+class BpfDirectory : public NewestFirstFolder {
  public:
-  using Directory::Directory;
+  using NewestFirstFolder::NewestFirstFolder;
   bool writable() const override { return true; }
   Result<NodePtr> make_folder(const std::string&, u32 folder_mode, u32, u32) override {
     return make_bpffs(folder_mode | (mode & S_ISGID), *type);
@@ -20,13 +18,6 @@ class BpfDirectory : public Directory {
     auto found = Directory::child(name);
     if (!found && (mode & 07777) && name.find('.') != std::string_view::npos) return fail(EPERM);
     return found;
-  }
-  // What was made or moved here last comes first (kernel: dcache_readdir).
-  bool ordered() const override { return true; }
-  std::vector<DirEntry> list() override {
-    std::vector<DirEntry> entries = Directory::list();
-    std::ranges::sort(entries, std::greater(), [&](const DirEntry& entry) { return entries_.find(entry.name)->second.added; });
-    return entries;
   }
 };
 

@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "emu/vfs/node.h"
 
 namespace bpfemu {
@@ -58,6 +61,13 @@ std::vector<DirEntry> Directory::list() {
   for (const auto& [name, entry] : entries_) {
     if (entry.node) entries.push_back({name, entry.node->entry_type()});
   }
+  return entries;
+}
+
+std::vector<DirEntry> NewestFirstFolder::list() {
+  std::vector<DirEntry> entries = Directory::list();
+  const auto added = [&](const DirEntry& entry) { return entries_.find(entry.name)->second.added; };
+  std::ranges::sort(entries, std::greater(), added);
   return entries;
 }
 

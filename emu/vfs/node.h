@@ -135,6 +135,15 @@ class Directory : public Node {
   u64 additions_ = 0;
 };
 
+// A folder of a file system that keeps names in memory alone: what was made or moved here last comes first (kernel:
+// dcache_readdir).
+class NewestFirstFolder : public Directory {
+ public:
+  using Directory::Directory;
+  bool ordered() const override { return true; }
+  std::vector<DirEntry> list() override;
+};
+
 class LinkNode : public Node {
  public:
   LinkNode(std::string target, const FileSystemType& type)

@@ -3,6 +3,9 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <map>
 
 #include "emu/kernel/kstrtox.h"
 #include "emu/vfs/filesystems.h"
@@ -69,31 +72,55 @@ std::shared_ptr<TextFile> no_trigger(VfsWorld& world) {
 // The tracer's own records, which are not switched (kernel: TRACE_EVENT_FL_IGNORE_ENABLE).
 constexpr std::string_view kOwnSystem = "ftrace";
 
-// events/SYSTEM/EVENT (kernel: event_create_dir).
+// events/SYSTEM/EVENT (kernel: event_create_dir, in whose order the files are made).
 std::shared_ptr<Directory> event_folder(VfsWorld& world, std::string_view system, std::string_view name, u32 id,
                                         std::string format) {
-  auto folder = std::make_shared<Directory>(0750, kTracefs);
+  auto folder = std::make_shared<NewestFirstFolder>(0750, kTracefs);
   const bool own = system == kOwnSystem;
   // Of the tracer's own, those that can be enabled from within.
   const bool registers = !own || name == "function" || name == "print";
+  if (!own) folder->add("enable", event_switch(world, id));
   if (registers) folder->add_text("id", 0440, [id] { return std::to_string(id) + "\n"; });
-  folder->add_text("format", 0440, [format = std::move(format)] { return format; });
-  folder->add_text("hist", 0440, [] { return ""; });
+  if (!own) folder->add("filter", event_filter(world, id));
   if (!own || name == "print") folder->add("trigger", no_trigger(world));
-  if (own) return folder;
-  folder->add("enable", event_switch(world, id));
-  folder->add("filter", event_filter(world, id));
+  folder->add_text("hist", 0440, [] { return ""; });
+  folder->add_text("format", 0440, [format = std::move(format)] { return format; });
   return folder;
 }
 
+// Folders by when they were made. Events get their ids one by one, each with its folder; those of the tracer's own are
+// fixed, and made in another order.
+using FoldersByAge = std::map<std::string, u32, std::less<>>;
+constexpr u32 age_of(u32 id) { return 2 * id; }
+
+constexpr std::string_view kMadeBeforeOwn = "cgroup";
+constexpr std::string_view kOwnEvents[] = {
+    "timerlat",       "osnoise",        "func_repeats",    "hwlat",      "branch",       "mmiotrace_map",
+    "mmiotrace_rw",   "bputs",          "raw_data",        "print",      "bprint",       "user_stack",
+    "kernel_stack",   "wakeup",         "context_switch",  "funcgraph_exit", "funcgraph_entry", "function"};
+
+u32 age_of_own(std::string_view name) {
+  return static_cast<u32>(std::ranges::find(kOwnEvents, name) - std::begin(kOwnEvents));
+}
+
+std::vector<DirEntry> with_files(const FoldersByAge& folders, std::vector<DirEntry> files) {
+  std::vector<std::pair<u32, std::string>> by_age;
+  for (const auto& [name, age] : folders) by_age.emplace_back(age, name);
+  std::ranges::sort(by_age, std::greater());
+  std::vector<DirEntry> entries;
+  for (auto& [age, name] : by_age) entries.push_back({std::move(name), DT_DIR});
+  std::ranges::move(files, std::back_inserter(entries));
+  return entries;
+}
+
 // events/SYSTEM: made on demand, since there are a thousand events.
-class SystemFolder : public Directory {
+class SystemFolder : public NewestFirstFolder {
  public:
   SystemFolder(VfsWorld& world, std::string system)
-      : Directory(0750, kTracefs), world_(world), system_(std::move(system)) {
+      : NewestFirstFolder(0750, kTracefs), world_(world), system_(std::move(system)) {
     if (system_ == kOwnSystem) return;
-    add("enable", system_switch(world, system_));
     add("filter", system_filter(world, system_));
+    add("enable", system_switch(world, system_));
   }
   Result<NodePtr> child(std::string_view name) override {
     if (const TraceEvent* event = world_.kernel.events().find(system_, name)) {
@@ -105,14 +132,14 @@ class SystemFolder : public Directory {
     return Directory::child(name);
   }
   std::vector<DirEntry> list() override {
-    std::vector<DirEntry> entries = Directory::list();
-    for (const TraceEvent* event : world_.kernel.events().of_system(system_)) {
-      entries.push_back({std::string(event->name), DT_DIR});
-    }
+    FoldersByAge events;
+    const bool own = system_ == kOwnSystem;
+    for (const TraceEvent* event : world_.kernel.events().of_system(system_))
+      events.emplace(event->name, own ? age_of_own(event->name) : age_of(event->id));
     for (const auto& event : world_.dynamic_events.all()) {
-      if (event->group == system_) entries.push_back({event->name, DT_DIR});
+      if (event->group == system_) events.emplace(event->name, age_of(event->id));
     }
-    return entries;
+    return with_files(events, NewestFirstFolder::list());
   }
 
  private:
@@ -120,11 +147,11 @@ class SystemFolder : public Directory {
   std::string system_;
 };
 
-class EventsFolder : public Directory {
+class EventsFolder : public NewestFirstFolder {
  public:
-  explicit EventsFolder(VfsWorld& world) : Directory(0750, kTracefs), world_(world) {
+  explicit EventsFolder(VfsWorld& world) : NewestFirstFolder(0750, kTracefs), world_(world) {
     add("enable", system_switch(world, ""));
-    for (const char* name : {"header_event", "header_page"}) {
+    for (const char* name : {"header_page", "header_event"}) {
       add_text(name, 0440,
                [&world, path = std::string("trace/events/") + name] { return std::string(world.kernel.file(path)); });
     }
@@ -134,16 +161,16 @@ class EventsFolder : public Directory {
     return Directory::child(name);
   }
   std::vector<DirEntry> list() override {
-    std::vector<DirEntry> entries = Directory::list();
-    for (std::string_view system : world_.kernel.events().systems()) {
-      entries.push_back({std::string(system), DT_DIR});
-    }
-    for (const auto& event : world_.dynamic_events.all()) {
-      bool known =
-          std::any_of(entries.begin(), entries.end(), [&](const DirEntry& e) { return e.name == event->group; });
-      if (!known) entries.push_back({event->group, DT_DIR});
-    }
-    return entries;
+    FoldersByAge systems;
+    const auto add = [&](std::string_view system, u32 id) {
+      u32& first = systems.try_emplace(std::string(system), age_of(id)).first->second;
+      first = std::min(first, age_of(id));
+    };
+    for (const TraceEvent& event : world_.kernel.events().all()) add(event.system, event.id);
+    for (const auto& event : world_.dynamic_events.all()) add(event->group, event->id);
+    if (const auto before = systems.find(kMadeBeforeOwn); before != systems.end())
+      systems.insert_or_assign(std::string(kOwnSystem), before->second + 1);
+    return with_files(systems, NewestFirstFolder::list());
   }
 
  private:

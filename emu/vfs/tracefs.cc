@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "emu/base/proc_files.h"
 #include "emu/kernel/kstrtox.h"
@@ -162,12 +163,14 @@ class InstancesFolder : public Directory {
   VfsWorld& world_;
 };
 
+// Later ones come to the front (kernel: trace_create_new_event).
 std::string available_events(const VfsWorld& world) {
   std::string out;
+  for (const auto& event : world.dynamic_events.all() | std::views::reverse)
+    out += event->group + ":" + event->name + "\n";
   for (const TraceEvent& event : world.kernel.events().all()) {
     if (event.system != "ftrace") out.append(event.system).append(":").append(event.name).append("\n");
   }
-  for (const auto& event : world.dynamic_events.all()) out += event->group + ":" + event->name + "\n";
   return out;
 }
 
