@@ -51,6 +51,7 @@ class Caller : public TestCaller {
     return result;
   }
   Result<u64> device(u32 index) override {
+    if (index == kLoopback && !shows_packets()) return 0;
     const u32 network = network_of(call_.task);
     const UniqueFd netlink = make_socket_in(&call_.task, network, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
     const auto facts = netlink ? device_facts(netlink.get(), index) : fail(ENODEV);
@@ -78,6 +79,18 @@ class Caller : public TestCaller {
   void unmodelled(const char* what) override { call_.system.unmodelled.note(what); }
 
  private:
+  // Can anybody see the kernel's struct of a packet? The program may call others that are watched.
+  bool shows_packets() const {
+    const Probes& probes = *call_.system.probes;
+    for (Hook hook : {Hook::eth_type_trans, Hook::trace_kfree_skb})
+      if (probes.awaited(hook, Side::kEntry) || probes.awaited(hook, Side::kReturn)) return true;
+    auto& programs = call_.system.programs;
+    for (auto id = programs.next(0); id; id = programs.next(*id)) {
+      const auto program = programs.find(*id);
+      if (program && (*program)->is_hooked()) return true;
+    }
+    return false;
+  }
   // The program's own calls are its task's, which waits for it (kernel: __sys_bpf with KERNEL_BPFPTR).
   static s64 call_bpf(void* self, Run* run, u32 command, u64 attr, u32 size) {
     const BpfCall& of = static_cast<Caller*>(self)->call_;
