@@ -181,19 +181,14 @@ Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoi
   return slot;
 }
 
-bool AddressSpace::find_first(u64 entry) {
-  const Result<std::vector<MapsLine>> lines = memory_.maps();
-  if (!lines) return false;
-  if (Result<FirstText> found = find_first_text(memory_, *lines, entry)) first_ = *found;
-  const auto in_the_way = [](const MapsLine& m) {
-    return m.start < kTableAddress + PathTable::kSize && m.end > kStubArea;
-  };
-  return first_ && std::ranges::none_of(*lines, in_the_way);
+bool AddressSpace::find_first(u64 image, u64 entry, FirstSites& known) {
+  if (Result<FirstText> found = find_first_text(memory_, image, entry, known)) first_ = *found;
+  return first_.has_value();
 }
 
-std::optional<u64> AddressSpace::begin(Task& task, const FirstSites& known, const PathTable& table) {
-  FirstCalls calls = known.of(first_->text.file);
-  std::erase_if(calls, [&](const auto& call) { return is_probed(first_->address_of(call.first)); });
+std::optional<u64> AddressSpace::begin(Task& task, const PathTable& table) {
+  FirstCalls calls = first_->calls ? *first_->calls : FirstCalls();
+  std::erase_if(calls, [&](const auto& call) { return is_probed(first_->start + call.first); });
   return patches_.begin(task, memory_, *first_, calls, table);
 }
 
@@ -203,13 +198,13 @@ bool AddressSpace::counts(const MadeCall& call, u32 hot) {
   return patches_.counts(call.resume, hot);
 }
 
-void AddressSpace::learn(const MadeCall& call, FirstSites& known) {
+void AddressSpace::learn(const MadeCall& call) {
   const u64 address = call.resume - kSiteSize;
   SiteBytes bytes;
   if (!first_ || !first_->contains(address) || !patches_.is_new(call.resume)) return;
   if (memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
   if (path_shape(call.number) && call_site(bytes, call.number))
-    known.learn(first_->text.file, first_->offset_of(address), call.number);
+    FirstSites::learn(*first_, address, call.number);
 }
 
 }  // namespace bpfemu

@@ -74,11 +74,11 @@ class AddressSpace {
   Patches& patches() { return patches_; }
   const Patches& patches() const { return patches_; }
   PatchResult patch(Task& task, const MadeCall& call, const PathTable& table);
-  // Its program is about to begin at `entry`. True: it may decide calls from then on.
-  bool find_first(u64 entry);
-  std::optional<u64> begin(Task& task, const FirstSites& known, const PathTable& table);
+  // Its program is about to begin at `entry`, in the ELF image at `image`. True: it may decide calls from then on.
+  bool find_first(u64 image, u64 entry, FirstSites& known);
+  std::optional<u64> begin(Task& task, const PathTable& table);
   // The call was the kernel's.
-  void learn(const MadeCall& call, FirstSites& known);
+  void learn(const MadeCall& call);
   // Whose memory was copied. What the copy learns of sites is of use there, when the copy is gone with an exec.
   void set_origin(const std::shared_ptr<AddressSpace>& origin) { origin_ = origin; }
   // The call was the kernel's; see Patches::counts().

@@ -322,7 +322,7 @@ bool Breakpoints::grew_hot(Task& task, u32 hot) {
   AddressSpace* const space = space_of(task.tid());
   if (!space) return false;
   const MadeCall call = call_of(task);
-  space->learn(call, first_sites_);
+  space->learn(call);
   return space->counts(call, hot);
 }
 
@@ -331,13 +331,13 @@ PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
   return space ? space->patch(task, call_of(task), table) : PatchResult::kBusy;
 }
 
-bool Breakpoints::may_begin(Task& task) {
+bool Breakpoints::may_begin(Task& task, u64 image) {
   AddressSpace* const space = space_of(task.tid());
-  return space && space->find_first(task.regs().rip);
+  return space && space->find_first(image, task.regs().rip, first_sites_);
 }
 
 std::optional<u64> Breakpoints::begin_inside(Task& task, const PathTable& table) {
-  return space_of(task.tid())->begin(task, first_sites_, table);
+  return space_of(task.tid())->begin(task, table);
 }
 
 u64 Breakpoints::decide_wanted(Task& task, const PathTable& table) {

@@ -46,7 +46,7 @@ class Breakpoints : public Sites, public TrapHandler {
   bool steps_out(Task& task) override;
   bool grew_hot(Task& task, u32 hot) override;
   PatchResult decide_inside(Task& task, const PathTable& table) override;
-  bool may_begin(Task& task) override;
+  bool may_begin(Task& task, u64 image) override;
   std::optional<u64> begin_inside(Task& task, const PathTable& table) override;
   u64 decide_wanted(Task& task, const PathTable& table) override;
   bool any_sites() const override { return !sites_.empty(); }

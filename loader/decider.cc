@@ -31,12 +31,12 @@ void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>
   }
 }
 
-void Decider::begin(TracedTask& task, CallHandler& handler) {
+void Decider::begin(TracedTask& task, u64 image, CallHandler& handler) {
   // What the program does for it before it begins is to be seen by nobody.
   const auto stops = [&](long number) { return task.traced[static_cast<size_t>(number)]; };
   if (hot == 0 || task.pending || stops(SYS_mmap) || stops(SYS_mprotect) || stops(SYS_shmat)) return;
   if (task.memory().compat || task.memory().may_wait || task.process().asks_always) return;
-  PathTable* const table = env_.traps.may_begin(task) ? handler.paths() : nullptr;
+  PathTable* const table = env_.traps.may_begin(task, image) ? handler.paths() : nullptr;
   const std::optional<u64> patched = table ? env_.traps.begin_inside(task, *table) : std::nullopt;
   task.memory().patched = patched.has_value();
   counts_.patched += patched.value_or(0);

@@ -25,8 +25,8 @@ class Decider {
 
   // The call at which the thread stands was the kernel's alone.
   void was_native(TracedTask& task, long number, const std::array<u64, 6>& args, CallHandler& handler);
-  // The thread's program is about to begin, and what is known of its text can be patched.
-  void begin(TracedTask& task, CallHandler& handler);
+  // The thread's program is about to begin, and what is known of its text can be patched. `image`: of AuxVector.
+  void begin(TracedTask& task, u64 image, CallHandler& handler);
   // The thread has forked. What its children do again and again before they execute a program is patched here.
   void forked(TracedTask& task, CallHandler& handler);
   // The process minds from where its calls are made: they are made where they always were.

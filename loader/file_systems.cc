@@ -20,6 +20,8 @@ namespace {
 // Types of file systems that some process, or another machine, serves.
 constexpr std::string_view kServed[] = {"fuse", "fuseblk", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "virtiofs"};
 
+constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID
+
 bool is_served(std::string_view type) {
   return type.starts_with("fuse.") || std::ranges::find(kServed, type) != std::end(kServed);
 }
@@ -64,10 +66,14 @@ FileSystems::FileSystems() {
   });
 }
 
-bool FileSystems::may_wait(pid_t tid, const std::string& path) {
+std::optional<struct statx> stat_open(const std::string& path) {
   struct statx file;
-  constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID
-  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_INO | kMountId, &file) != 0) return false;
+  constexpr unsigned wanted = STATX_INO | STATX_MODE | STATX_UID | kMountId;
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, wanted, &file) != 0) return std::nullopt;
+  return file;
+}
+
+bool FileSystems::may_wait(pid_t tid, const struct statx& file) {
   if (dev_of(file) == memory_dev_) return false;
   if (!(file.stx_mask & kMountId)) return true;
   const auto known = known_.find(file.stx_mnt_id);

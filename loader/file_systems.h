@@ -2,9 +2,11 @@
 // Whose files may keep a reader waiting for some process: those of FUSE and of file systems on the network.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -12,12 +14,15 @@
 
 namespace bpfemu {
 
+// An open file, of which nobody is asked but the kernel. `path` leads to it and nowhere else (/proc/TID/fd/N,
+// /proc/TID/exe).
+std::optional<struct statx> stat_open(const std::string& path);
+
 class FileSystems {
  public:
   FileSystems();
-  // May access to the file's pages wait for a process? `path` leads to the open file and nowhere else
-  // (/proc/TID/fd/N, /proc/TID/exe); what cannot be told may. Nobody is asked but the kernel.
-  bool may_wait(pid_t tid, const std::string& path);
+  // May access to the file's pages wait for a process? What cannot be told may. `file`: as of stat_open(), by the thread.
+  bool may_wait(pid_t tid, const struct statx& file);
   // May there be any such file at all?
   bool any_served() const { return any_served_; }
   // Something is about to be mounted or unmounted: numbers may mean other file systems then.

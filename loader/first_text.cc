@@ -4,55 +4,71 @@
 #include <elf.h>
 
 #include <algorithm>
+#include <cstring>
+
+#include "emu/base/bytes.h"
 
 namespace bpfemu {
 
 namespace {
 
+constexpr u64 kPage = 4096;
 constexpr size_t kMostFiles = 256, kMostSites = 8, kMostSegments = 32;
+constexpr size_t kBeginning = sizeof(Elf64_Ehdr) + kMostSegments * sizeof(Elf64_Phdr);
 
-// Where the file's segment that is mapped by `text` ends, as its program header says; 0: it does not say so.
-u64 end_of_segment(SpaceMemory& memory, const MapsLine& text, u64 headers) {
-  Elf64_Ehdr header;
-  const auto read = [&](u64 address, void* to, size_t size) { return memory.read(address, to, size) == size; };
-  if (!read(headers, &header, sizeof header) || header.e_phentsize != sizeof(Elf64_Phdr)) return 0;
-  for (u64 i = 0; i < std::min<u64>(header.e_phnum, kMostSegments); ++i) {
-    Elf64_Phdr segment;
-    if (!read(headers + header.e_phoff + i * sizeof segment, &segment, sizeof segment)) return 0;
-    const u64 end = segment.p_offset + segment.p_filesz;
-    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) && segment.p_memsz == segment.p_filesz &&
-        segment.p_offset >= text.offset && end > text.offset && end - text.offset <= text.end - text.start)
-      return text.start + (end - text.offset);
+u64 page_of(u64 address) {
+  return address & ~(kPage - 1);
+}
+
+// What a file begins with, as far as its segments are told there. Empty: they are not.
+std::vector<Elf64_Phdr> loaded_segments(const std::string& beginning) {
+  std::vector<Elf64_Phdr> segments;
+  const auto header = load<Elf64_Ehdr>(beginning.data());
+  const bool known = std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_phoff == sizeof header &&
+                     header.e_phentsize == sizeof(Elf64_Phdr) && header.e_phnum <= kMostSegments;
+  for (size_t i = 0; known && i < header.e_phnum; ++i) {
+    const auto segment = load<Elf64_Phdr>(beginning.data() + sizeof header + i * sizeof(Elf64_Phdr));
+    if (segment.p_type == PT_LOAD) segments.push_back(segment);
   }
-  return 0;
+  return segments;
 }
 
 }  // namespace
 
-Result<FirstText> find_first_text(SpaceMemory& memory, const std::vector<MapsLine>& lines, u64 entry) {
-  const auto text = std::ranges::find_if(lines, [&](const MapsLine& m) {
-    return m.execute && !m.write && !m.shared && m.file.ino != 0 && entry - m.start < m.end - m.start;
+Result<FirstText> find_first_text(SpaceMemory& memory, u64 image, u64 entry, FirstSites& known) {
+  std::string beginning(kBeginning, 0);
+  const MemoryPiece piece{image, beginning.data(), beginning.size()};
+  if (image == 0) return fail(ENOENT);
+  TRY(memory.read({&piece, 1}));
+  const std::vector<Elf64_Phdr> segments = loaded_segments(beginning);
+  if (segments.empty() || segments.front().p_offset != 0) return fail(ENOENT);
+  const u64 bias = image - segments.front().p_vaddr;
+  const auto text = std::ranges::find_if(segments, [&](const Elf64_Phdr& s) {
+    return (s.p_flags & PF_X) && !(s.p_flags & PF_W) && entry - (bias + s.p_vaddr) < s.p_filesz;
   });
-  if (text == lines.end()) return fail(ENOENT);
-  const auto first = std::ranges::find_if(
-      lines, [&](const MapsLine& m) { return m.file == text->file && m.offset == 0 && m.start <= text->start; });
-  const u64 spare = first == lines.end() ? 0 : end_of_segment(memory, *text, first->start);
-  if (spare == 0) return fail(ENOSPC);
-  std::vector<u8> bytes(text->end - spare);
-  const size_t size = TRY(memory.read(spare, bytes.data(), bytes.size()));
-  if (size != bytes.size() || std::ranges::any_of(bytes, [](u8 byte) { return byte != 0; })) return fail(ENOSPC);
-  return FirstText{*text, spare, bytes.size()};
+  if (text == segments.end()) return fail(ENOENT);
+  FirstText first;
+  first.spare = bias + text->p_vaddr + text->p_filesz;
+  first.start = page_of(bias + text->p_vaddr);
+  first.end = page_of(first.spare + kPage - 1);
+  first.room = first.end - first.spare;
+  const bool alone = std::ranges::all_of(segments, [&](const Elf64_Phdr& s) {
+    const u64 at = bias + s.p_vaddr;
+    return &s == &*text || page_of(at) >= first.end || at + s.p_memsz <= first.start;
+  });
+  if (!alone || text->p_memsz != text->p_filesz) return fail(ENOSPC);
+  first.calls = known.of(beginning);
+  return first;
 }
 
-void FirstSites::learn(FileId file, u64 offset, u32 number) {
-  if (files_.size() >= kMostFiles && !files_.contains(file)) return;
-  FirstCalls& calls = files_[file];
-  if (calls.size() < kMostSites) calls.emplace(offset, number);
+FirstCalls* FirstSites::of(const std::string& beginning) {
+  const auto found = files_.find(beginning);
+  if (found != files_.end()) return &found->second;
+  return files_.size() < kMostFiles ? &files_[beginning] : nullptr;
 }
 
-FirstCalls FirstSites::of(FileId file) const {
-  const auto found = files_.find(file);
-  return found == files_.end() ? FirstCalls() : found->second;
+void FirstSites::learn(const FirstText& text, u64 address, u32 number) {
+  if (text.calls && text.calls->size() < kMostSites) text.calls->emplace(address - text.start, number);
 }
 
 }  // namespace bpfemu

@@ -1,36 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 // The code in which a program begins: the dynamic loader's, or its own where there is none. Its last page has room that
-// belongs to nobody.
+// may belong to nobody.
 #pragma once
 
 #include <map>
+#include <string>
 
 #include "loader/space_memory.h"
 
 namespace bpfemu {
 
-struct FirstText {
-  MapsLine text = {};
-  u64 spare = 0, room = 0;  // address and bytes behind its last instruction, all of them zero
+// Calls by the offsets of their sites from the beginning of the text.
+using FirstCalls = std::map<u64, u32>;
 
-  bool contains(u64 address) const { return address - text.start < text.end - text.start; }
-  u64 offset_of(u64 address) const { return address - text.start + text.offset; }
-  u64 address_of(u64 offset) const { return offset - text.offset + text.start; }
+struct FirstText {
+  u64 start = 0, end = 0;       // its pages
+  u64 spare = 0, room = 0;      // address and bytes behind its last instruction
+  FirstCalls* calls = nullptr;  // of FirstSites, null: there is no room
+
+  bool contains(u64 address) const { return address - start < end - start; }
 };
 
-// ENOENT: `entry` is in no private text of a file. ENOSPC: nothing is known to be free there. Errors of SpaceMemory.
-Result<FirstText> find_first_text(SpaceMemory& memory, const std::vector<MapsLine>& lines, u64 entry);
-
-// Calls by the offsets of their sites in a file.
-using FirstCalls = std::map<u64, u32>;
-// Those of such texts at which some process has stopped, and that were the kernel's.
+// Those of such texts at which some process has stopped, and that were the kernel's. A file is known by what it begins
+// with, which tells its segments and, mostly, its build: whoever patches a site looks at its bytes.
 class FirstSites {
  public:
-  void learn(FileId file, u64 offset, u32 number);
-  FirstCalls of(FileId file) const;
+  // Null: there is no room for more files. Lives as long as this.
+  FirstCalls* of(const std::string& beginning);
+  static void learn(const FirstText& text, u64 address, u32 number);
 
  private:
-  std::map<FileId, FirstCalls> files_;
+  std::map<std::string, FirstCalls> files_;
 };
+
+// Of a program that has not run yet, so its mappings are what the image at `image` says of itself. ENOENT: `entry` is
+// in no such text. ENOSPC: nothing is free behind it. Errors of SpaceMemory.
+Result<FirstText> find_first_text(SpaceMemory& memory, u64 image, u64 entry, FirstSites& known);
 
 }  // namespace bpfemu

@@ -75,13 +75,7 @@ class Patches {
     bool placed;
   };
 
-  struct FirstSite {
-    u64 address;
-    CallSite call;
-  };
-
   static bool is_limited(pid_t tgid);
-  static std::vector<FirstSite> first_sites(SpaceMemory& memory, const FirstText& first, const FirstCalls& calls);
   std::map<u64, Site>::const_iterator site_of(u64 rip) const;
   Result<void> map_area(Task& task, const PathTable& table);
   Result<u64> make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub);

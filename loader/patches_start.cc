@@ -11,30 +11,74 @@ namespace bpfemu {
 
 namespace {
 
+constexpr u64 kPage = 4096;
+
 u64 up_to_hop(u64 address) {
   return (address + kHopSize - 1) & ~(kHopSize - 1);
 }
 
-}  // namespace
+struct FirstSite {
+  u64 address;
+  CallSite call;
+};
 
-std::vector<Patches::FirstSite> Patches::first_sites(SpaceMemory& memory, const FirstText& first,
-                                                     const FirstCalls& calls) {
+// The text from the first site in a page to its last, which is read and written in one piece.
+struct Span {
+  u64 start;
+  std::vector<u8> bytes;
+
+  void write(u64 address, const JumpBytes& jump) { std::ranges::copy(jump, &bytes[address - start]); }
+};
+
+// The one that has the site, null: none.
+Span* span_of(std::vector<Span>& spans, u64 site) {
+  const auto found = std::ranges::find_if(
+      spans, [=](const Span& s) { return site >= s.start && site + kSiteSize <= s.start + s.bytes.size(); });
+  return found == spans.end() ? nullptr : &*found;
+}
+
+std::vector<Span> spans_of(const FirstText& first, const FirstCalls& calls) {
+  std::vector<Span> spans;
+  for (const auto& [offset, number] : calls) {
+    const u64 address = first.start + offset;
+    if (!first.contains(address + kSiteSize - 1)) break;
+    if (spans.empty() || spans.back().start / kPage != address / kPage) spans.push_back({address, {}});
+    spans.back().bytes.resize(address + kSiteSize - spans.back().start);
+  }
+  return spans;
+}
+
+// Reads them, and looks whether nobody has the bytes of `first` that are to be spare.
+bool read_spans(SpaceMemory& memory, const FirstText& first, std::vector<Span>& spans) {
+  std::vector<u8> spare(first.room);
+  std::vector<MemoryPiece> pieces = {{first.spare, spare.data(), spare.size()}};
+  for (Span& span : spans) pieces.push_back({span.start, span.bytes.data(), span.bytes.size()});
+  return memory.read(pieces) && std::ranges::all_of(spare, [](u8 byte) { return byte == 0; });
+}
+
+std::vector<FirstSite> sites_in(std::vector<Span>& spans, const FirstText& first, const FirstCalls& calls) {
   std::vector<FirstSite> found;
   for (const auto& [offset, number] : calls) {
-    const u64 address = first.address_of(offset);
+    const u64 address = first.start + offset;
+    const Span* const span = span_of(spans, address);
+    if (!span) break;
     SiteBytes bytes;
-    if (!first.contains(address) || memory.read(address, bytes.data(), bytes.size()) != bytes.size()) continue;
+    std::copy_n(&span->bytes[address - span->start], bytes.size(), bytes.begin());
     const std::optional<CallSite> call = call_site(bytes, number);
     if (call && path_shape(number) && in_one_line(address)) found.push_back({address, *call});
   }
   return found;
 }
 
+}  // namespace
+
 std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstText& first,
                                   const FirstCalls& calls, const PathTable& table) {
   const u64 hops = up_to_hop(first.spare), end = first.spare + first.room;
   if (is_limited(task.tgid()) || hops + kMostStartCode > end) return std::nullopt;
-  std::vector<FirstSite> chosen = first_sites(memory, first, calls);
+  std::vector<Span> spans = spans_of(first, calls);
+  if (!read_spans(memory, first, spans)) return std::nullopt;
+  std::vector<FirstSite> chosen = sites_in(spans, first, calls);
   chosen.resize(std::min<size_t>(chosen.size(), (end - hops - kMostStartCode) / (kHopSize + kStubSize)));
 
   std::vector<u8> image(chosen.size() * kHopSize), stubs(chosen.size() * kStubSize);
@@ -64,8 +108,10 @@ std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstTe
   for (auto& [address, site] : sites_) {
     hops_[site.hop] = address;
     const std::optional<JumpBytes> jump = jump_to(address, site.hop);
-    site.placed = jump && memory.write(address, jump->data(), jump->size());
+    site.placed = jump.has_value();
+    if (jump) span_of(spans, address)->write(address, *jump);
   }
+  for (const Span& span : spans) (void)memory.write(span.start, span.bytes.data(), span.bytes.size());
   task.regs().rip = at;
   return stubs_;
 }

@@ -11,8 +11,6 @@
 #include <cstring>
 #include <string_view>
 
-#include "emu/base/bytes.h"
-
 namespace bpfemu {
 
 namespace {
@@ -189,15 +187,6 @@ u64 read_asleep_ns(pid_t tid) {
   };
   const double then = exec_start(tid), here = exec_start(::getpid());
   return then > 0 && here > then ? static_cast<u64>((here - then) * 1e6) : 0;
-}
-
-Result<u64> read_auxv(pid_t tid, u64 type, bool compat) {
-  const std::string auxv = TRY(read_proc(tid, "auxv"));
-  const size_t width = compat ? sizeof(u32) : sizeof(u64);
-  auto word = [&](size_t at) { return compat ? load<u32>(auxv.data() + at) : load<u64>(auxv.data() + at); };
-  for (size_t at = 0; at + 2 * width <= auxv.size(); at += 2 * width)
-    if (word(at) == type) return word(at + width);
-  return u64{0};
 }
 
 }  // namespace bpfemu

@@ -58,7 +58,4 @@ Result<long> read_sleeping_call(pid_t tid);
 // Nanoseconds since the thread was last seen running, 0 when unknown.
 u64 read_asleep_ns(pid_t tid);
 
-// An entry of the auxiliary vector, 0 when absent. `compat`: that of a 32-bit program.
-Result<u64> read_auxv(pid_t tid, u64 type, bool compat);
-
 }  // namespace bpfemu

@@ -3,12 +3,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <sstream>
+#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "emu/base/bytes.h"
 #include "loader/moment.h"
@@ -26,23 +29,54 @@ bool lives(pid_t tid) {
   return !is_dead(tid);
 }
 
+// Takes words off the beginning of a line.
+class Words {
+ public:
+  explicit Words(std::string_view line) : rest_(line) {}
+  // A number, and what stands behind it. False: there is none.
+  template <class Number>
+  bool take(Number& number, int base, char behind) {
+    const char* const end = rest_.data() + rest_.size();
+    const auto [at, error] = std::from_chars(rest_.data(), end, number, base);
+    if (error != std::errc() || at == end || *at != behind) return false;
+    rest_.remove_prefix(static_cast<size_t>(at + 1 - rest_.data()));
+    return true;
+  }
+  std::string_view take(size_t size) {
+    const std::string_view word = rest_.substr(0, size);
+    rest_.remove_prefix(word.size());
+    return word;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+// "7f0000000000-7f0000001000 r-xp 00002000 fe:01 77 ..."
+std::optional<MapsLine> parse_line(std::string_view text) {
+  MapsLine line{};
+  u32 major = 0, minor = 0;
+  Words words(text);
+  if (!words.take(line.start, 16, '-') || !words.take(line.end, 16, ' ')) return std::nullopt;
+  const std::string_view prot = words.take(5);
+  if (prot.size() != 5 || !words.take(line.offset, 16, ' ') || !words.take(major, 16, ':') ||
+      !words.take(minor, 16, ' ') || !words.take(line.file.ino, 10, ' '))
+    return std::nullopt;
+  if (line.file.ino != 0) line.file.dev = makedev(major, minor);
+  line.write = prot[1] == 'w';
+  line.execute = prot[2] == 'x';
+  line.shared = prot[3] == 's';
+  return line;
+}
+
 }  // namespace
 
-std::vector<MapsLine> parse_maps(const std::string& text) {
+std::vector<MapsLine> parse_maps(std::string_view text) {
   std::vector<MapsLine> lines;
-  std::istringstream stream(text);
-  for (std::string each; std::getline(stream, each);) {
-    MapsLine line{};
-    char prot[5];
-    u32 major = 0, minor = 0;
-    if (std::sscanf(each.c_str(), "%lx-%lx %4s %lx %x:%x %lu", &line.start, &line.end, prot, &line.offset, &major,
-                    &minor, &line.file.ino) < 7)
-      continue;
-    if (line.file.ino != 0) line.file.dev = makedev(major, minor);
-    line.write = prot[1] == 'w';
-    line.execute = prot[2] == 'x';
-    line.shared = prot[3] == 's';
-    lines.push_back(line);
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    if (const auto line = parse_line(text.substr(0, end))) lines.push_back(*line);
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
   return lines;
 }
@@ -75,6 +109,7 @@ Result<std::vector<MapsLine>> SpaceMemory::maps() const {
   return fail(error);
 }
 
+// Who has one thread is asked by that, alive or not.
 Result<int> SpaceMemory::fd() {
   if (mem_) {
     if (files_.open_.front() != this)
@@ -85,7 +120,7 @@ Result<int> SpaceMemory::fd() {
   if (files_.open_.size() >= files_.limit_) files_.close_oldest();
   int error = ESRCH;
   for (pid_t tid : threads_) {
-    if (!lives(tid)) continue;
+    if (threads_.size() > 1 && !lives(tid)) continue;
     const std::string path = fmt::format("/proc/{}/mem", tid);
     do {
       mem_.reset(::open(path.c_str(), O_RDWR | O_CLOEXEC));
@@ -97,6 +132,12 @@ Result<int> SpaceMemory::fd() {
     error = errno == ENOENT ? ESRCH : errno;
   }
   return fail(error);
+}
+
+// The file of a memory that is gone is empty. Another thread's may not be.
+bool SpaceMemory::is_gone(ssize_t moved) {
+  if (moved == 0) close();
+  return moved == 0;
 }
 
 bool SpaceMemory::may_wait() const {
@@ -125,8 +166,27 @@ Result<size_t> SpaceMemory::read(u64 address, void* to, size_t size) {
     return (*done)->bytes.size();
   }
   const ssize_t n = ::pread(TRY(fd()), to, size, static_cast<off_t>(address));
-  if (n <= 0) return fail(n < 0 ? errno : ESRCH);  // the file of a memory that is gone is empty
+  if (n < 0) return fail(errno);
+  if (is_gone(n)) return fail(ESRCH);
   return static_cast<size_t>(n);
+}
+
+Result<void> SpaceMemory::read(std::span<const MemoryPiece> pieces) {
+  std::vector<iovec> local, remote;
+  size_t total = 0;
+  for (const MemoryPiece& piece : pieces) {
+    local.push_back({piece.to, piece.size});
+    remote.push_back({reinterpret_cast<void*>(piece.address), piece.size});
+    total += piece.size;
+  }
+  const bool at_once = threads_.size() == 1 && !may_wait() && pieces.size() <= IOV_MAX;
+  if (at_once && ::process_vm_readv(threads_.front(), local.data(), local.size(), remote.data(), remote.size(), 0) ==
+                     static_cast<ssize_t>(total))
+    return {};
+  // Some containers deny the call but not the file.
+  for (const MemoryPiece& piece : pieces)
+    if (TRY(read(piece.address, piece.to, piece.size)) != piece.size) return fail(EIO);
+  return {};
 }
 
 Result<void> SpaceMemory::write(u64 address, const void* from, size_t size) {
@@ -137,7 +197,8 @@ Result<void> SpaceMemory::write(u64 address, const void* from, size_t size) {
   }
   const ssize_t written = ::pwrite(TRY(fd()), from, size, static_cast<off_t>(address));
   if (written == static_cast<ssize_t>(size)) return {};
-  return fail(written < 0 ? errno : written == 0 ? ESRCH : EIO);
+  if (written < 0) return fail(errno);
+  return fail(is_gone(written) ? ESRCH : EIO);
 }
 
 bool SpaceMemory::compat() {

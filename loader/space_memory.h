@@ -6,7 +6,8 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <string>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "emu/base/fd.h"
@@ -21,7 +22,13 @@ struct MapsLine {
   FileId file;  // {0, 0}: anonymous
   bool write, execute, shared;
 };
-std::vector<MapsLine> parse_maps(const std::string& text);
+std::vector<MapsLine> parse_maps(std::string_view text);
+
+struct MemoryPiece {
+  u64 address;
+  void* to;
+  size_t size;
+};
 
 class SpaceMemory;
 
@@ -56,6 +63,8 @@ class SpaceMemory {
   // How many bytes there are to be read at `address`, at most `size`. Errors as of maps(); EIO: none. Here and in write(),
   // EFAULT: they would have to come from a process that does not give them at once.
   Result<size_t> read(u64 address, void* to, size_t size);
+  // Each of the pieces, whole, or none.
+  Result<void> read(std::span<const MemoryPiece> pieces);
   // Through page protection, into a private copy of the page, while the threads run.
   Result<void> write(u64 address, const void* from, size_t size);
   // A 32-bit program.
@@ -65,6 +74,7 @@ class SpaceMemory {
   friend class MemoryFiles;
   Result<int> fd();
   bool may_wait() const;
+  bool is_gone(ssize_t moved);
   Result<std::shared_ptr<MemoryAccess>> access(u64 address, std::vector<u8> bytes, Access kind);
   void close();
 

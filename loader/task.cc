@@ -83,6 +83,11 @@ Result<void> TracedTask::force(u64 address, const void* from, size_t size) {
   return access(address, const_cast<void*>(from), size, Access::kForce);
 }
 
+Result<void> TracedTask::force_word(u64 address, u64 word) {
+  TRY(env_.os.ptrace(PTRACE_POKEDATA, tid_, address, word));
+  return {};
+}
+
 // Where we are not told (a process that made itself undumpable), programs see what reading gives, unless that may take long.
 Result<void> TracedTask::require_resident(u64 address, size_t size, Access kind) {
   const u64 space = memory().id;

@@ -79,6 +79,8 @@ class TracedTask final : public Task {
 
   // Writes through any protection, also while the thread runs; a private page is copied, a shared one gives EIO.
   Result<void> force(u64 address, const void* from, size_t size);
+  // The same, of a word within one page, of a thread that stands at a stop: it takes one system call.
+  Result<void> force_word(u64 address, u64 word);
 
   At at() const { return at_; }
   // Was it in the middle of deciding a call by itself? regs() say that it is at the call.

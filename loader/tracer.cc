@@ -15,6 +15,7 @@
 
 #include <algorithm>
 
+#include "loader/auxv.h"
 #include "loader/call_args.h"
 #include "loader/forced_signal.h"
 #include "loader/held_signal.h"
@@ -51,9 +52,9 @@ u64 clone_flags(TracedTask& task) {
 
 // What the kernel calls the program that the thread has just become (linux_binprm.filename): a script's own path, and
 // /dev/fd/N for a descriptor. The new program has a copy of it. Empty: its memory may not be read.
-std::string exec_filename(TracedTask& task) {
-  const Result<u64> address = read_auxv(task.tid(), AT_EXECFN, task.memory().compat);
-  return address ? task.read_string(*address, kPathLimit).value_or("") : "";
+std::string exec_filename(TracedTask& task, const AuxVector& auxv) {
+  const u64 address = auxv.of(AT_EXECFN);
+  return address ? task.read_string(address, kPathLimit).value_or("") : "";
 }
 
 u64 monotonic_ns() {
@@ -300,41 +301,39 @@ void Tracer::on_exec(TracedTask& task) {
   task.executed(tasks_.new_memory());
   task.memory().compat = task.regs().cs == kCodeSegment32;
   if (task.memory().compat) cpu_.let_go();  // its look at masks would not stop
-  task.memory().may_wait = file_systems_.may_wait(task.tid(), fmt::format("/proc/{}/exe", task.tid()));
+  const std::optional<struct statx> program = stat_open(fmt::format("/proc/{}/exe", task.tid()));
+  task.memory().may_wait = program && file_systems_.may_wait(task.tid(), *program);
   shadow_exec(task.process());
   task.restartable.reset();
   task.facts_fresh = task.in_vfork = task.silent_entry = false;
   task.delivery.reset();
   if (task.pending) task.pending->restore_args = false;
+  const AuxVector auxv = read_auxv(task.tid(), task.regs().rsp, task.memory().compat).value_or(AuxVector());
   if (!task.memory().compat) {
-    task.memory().vdso = find_vdso(task).value_or(0);
+    task.memory().vdso = auxv.of(AT_SYSINFO_EHDR);
     if (const u32 code = handler_->version_code(); code && task.memory().vdso) claim_version(task, code);
   }
-  note_set_uid(task);
+  if (program) note_set_uid(task, *program);
   if (!started_ && task.tid() == root_) {
     started_ = true;
     env_.traps.task_started(root_);
-    decider_.begin(task, *handler_);
+    decider_.begin(task, auxv.first_image(), *handler_);
     return go(task);
   }
   env_.traps.task_executed(task.tid(), old_tid);
-  if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, exec_filename(task));
+  if (EventSink* sink = handler_->events()) sink->task_executed(task, old_tid, exec_filename(task, auxv));
   widening_.ensure(task);
-  decider_.begin(task, *handler_);
+  decider_.begin(task, auxv.first_image(), *handler_);
   // A remote call has taken the thread to the exit stop of its exec already.
   if (task.at() == TracedTask::At::kSyscallExit) return on_syscall(task);
   go(task);
 }
 
 // No new privileges come by exec where no_new_privs had to be set for our filter, or the tracer has not as many.
-void Tracer::note_set_uid(const TracedTask& task) {
-  struct statx program;
+void Tracer::note_set_uid(const TracedTask& task, const struct statx& program) {
   struct stat self;
-  const std::string folder = fmt::format("/proc/{}", task.tid());
-  if (::statx(AT_FDCWD, (folder + "/exe").c_str(), AT_STATX_DONT_SYNC, STATX_MODE | STATX_UID, &program) != 0 ||
-      !(program.stx_mode & S_ISUID))
-    return;
-  if (::stat(folder.c_str(), &self) == 0 && self.st_uid != program.stx_uid)
+  if (!(program.stx_mode & S_ISUID)) return;
+  if (::stat(fmt::format("/proc/{}", task.tid()).c_str(), &self) == 0 && self.st_uid != program.stx_uid)
     note("the privileges of a set-user-ID program");
 }
 

@@ -117,7 +117,7 @@ class Tracer {
   static void unfix_clone_args(TracedTask& task, const TracedTask::Pending& pending);
   void note_waiting_file(TracedTask& task, const Call& call);
   void note_ptrace(const Call& call);
-  void note_set_uid(const TracedTask& task);
+  void note_set_uid(const TracedTask& task, const struct statx& program);
   void answer(TracedTask& task, long number, s64 value);
   void shelter_fork(TracedTask& task, const TracedTask::Pending& pending);
   static void end_shelter(TracedTask& task);

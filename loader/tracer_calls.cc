@@ -245,8 +245,8 @@ void Tracer::unfix_clone_args(TracedTask& task, const TracedTask::Pending& pendi
 // Pages of the file may have to come from a process.
 void Tracer::note_waiting_file(TracedTask& task, const Call& call) {
   if (task.memory().may_wait || (call.args[3] & MAP_ANONYMOUS)) return;
-  const std::string file = fmt::format("/proc/{}/fd/{}", task.tid(), static_cast<int>(call.args[4]));
-  task.memory().may_wait = file_systems_.may_wait(task.tid(), file);
+  const auto file = stat_open(fmt::format("/proc/{}/fd/{}", task.tid(), static_cast<int>(call.args[4])));
+  task.memory().may_wait = file && file_systems_.may_wait(task.tid(), *file);
 }
 
 // What the loader must know or prevent, whoever else handles the call. True: arguments were changed.

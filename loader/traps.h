@@ -40,9 +40,9 @@ class TrapHandler {
   // when it has been at so many stops (`hot`) that its site is worth patching.
   virtual bool grew_hot(Task&, u32 /*hot*/) { return false; }
   virtual PatchResult decide_inside(Task&, const PathTable&) { return PatchResult::kOtherForm; }
-  // The thread's program is about to begin: may it decide calls from then on? Then how many of its sites are patched, and
+  // The thread's program is about to begin in the ELF image at `image`: may it decide calls from then on? Then how many of its sites are patched, and
   // the thread has registers that lead to its beginning by way of code of ours; empty: it begins as ever.
-  virtual bool may_begin(Task&) { return false; }
+  virtual bool may_begin(Task&, u64 /*image*/) { return false; }
   virtual std::optional<u64> begin_inside(Task&, const PathTable&) { return {}; }
   // Patches what its forked children would have patched: how many sites.
   virtual u64 decide_wanted(Task&, const PathTable&) { return 0; }

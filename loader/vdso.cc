@@ -7,13 +7,8 @@
 #include <cstring>
 
 #include "emu/base/bytes.h"
-#include "loader/proc_files.h"
 
 namespace bpfemu {
-
-Result<u64> find_vdso(TracedTask& task) {
-  return read_auxv(task.tid(), AT_SYSINFO_EHDR, task.memory().compat);
-}
 
 size_t version_offset(const u8* image) {
   const auto header = load<Elf64_Ehdr>(image);
@@ -32,12 +27,14 @@ size_t version_offset(const u8* image) {
 }
 
 void claim_version(TracedTask& task, u32 code) {
-  // One kernel gives every 64-bit program the same image.
-  static const size_t offset = [] {
-    const auto* own = reinterpret_cast<const u8*>(::getauxval(AT_SYSINFO_EHDR));
-    return own ? version_offset(own) : 0;
-  }();
-  if (offset) (void)task.force(task.memory().vdso + offset, &code, sizeof code);
+  // One kernel gives every 64-bit program the same image, so what stands beside the version is known.
+  static const auto* const own = reinterpret_cast<const u8*>(::getauxval(AT_SYSINFO_EHDR));
+  static const size_t offset = own ? version_offset(own) : 0;
+  if (offset == 0) return;
+  const size_t beside = offset % sizeof(u64);
+  u64 word = load<u64>(own + offset - beside);
+  std::memcpy(reinterpret_cast<u8*>(&word) + beside, &code, sizeof code);
+  (void)task.force_word(task.memory().vdso + offset - beside, word);
 }
 
 }  // namespace bpfemu
