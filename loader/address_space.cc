@@ -189,7 +189,9 @@ bool AddressSpace::find_first(u64 image, u64 entry, FirstSites& known) {
 std::optional<u64> AddressSpace::begin(Task& task, const PathTable& table) {
   FirstCalls calls = first_->calls ? *first_->calls : FirstCalls();
   std::erase_if(calls, [&](const auto& call) { return is_probed(first_->start + call.first); });
-  return patches_.begin(task, memory_, *first_, calls, table);
+  const std::optional<u64> patched = patches_.begin(task, memory_, *first_, calls, table);
+  memory_.close();  // a program that is over soon has no further use for it, and its parent waits
+  return patched;
 }
 
 bool AddressSpace::counts(const MadeCall& call, u32 hot) {

@@ -69,6 +69,8 @@ class SpaceMemory {
   Result<void> write(u64 address, const void* from, size_t size);
   // A 32-bit program.
   bool compat();
+  // Nothing is to be read or written for a while: who ends its memory, ends all of it.
+  void close();
 
  private:
   friend class MemoryFiles;
@@ -76,7 +78,6 @@ class SpaceMemory {
   bool may_wait() const;
   bool is_gone(ssize_t moved);
   Result<std::shared_ptr<MemoryAccess>> access(u64 address, std::vector<u8> bytes, Access kind);
-  void close();
 
   MemoryFiles& files_;
   std::vector<pid_t> threads_;
