@@ -168,10 +168,10 @@ bool AddressSpace::is_probed(u64 site) const {
   return next != breakpoints_.end() && next->first - site < kSiteSize;
 }
 
-PatchResult AddressSpace::patch(Task& task, const MadeCall& call, const PathTable& table) {
+PatchResult AddressSpace::patch(Task& task, const MadeCall& call, const DecisionData& data) {
   if (!refresh()) return PatchResult::kNotText;
   if (is_probed(call.resume - kSiteSize)) return patches_.refuse(call.resume), PatchResult::kBusy;
-  return patches_.place(task, memory_, mappings_, call, table);
+  return patches_.place(task, memory_, mappings_, call, data);
 }
 
 Result<u64> AddressSpace::slot_for(Task& task, u64 address, Breakpoint& breakpoint, bool touch,
@@ -196,8 +196,8 @@ std::optional<u64> AddressSpace::begin(Task& task, const PathTable& table) {
 
 bool AddressSpace::counts(const MadeCall& call, u32 hot) {
   const std::shared_ptr<AddressSpace> origin = origin_.lock();
-  if (origin && origin->patches_.counts(call.resume, hot)) origin->patches_.want(call);
-  return patches_.counts(call.resume, hot);
+  if (origin && origin->patches_.counts(call, hot)) origin->patches_.want(call);
+  return patches_.counts(call, hot);
 }
 
 void AddressSpace::learn(const MadeCall& call) {
@@ -205,8 +205,8 @@ void AddressSpace::learn(const MadeCall& call) {
   SiteBytes bytes;
   if (!first_ || !first_->contains(address) || !patches_.is_new(call.resume)) return;
   if (memory_.read(address, bytes.data(), bytes.size()) != bytes.size()) return;
-  if (path_shape(call.number) && call_site(bytes, call.number))
-    FirstSites::learn(*first_, address, call.number);
+  const PathShape* const shape = path_shape(call.number);
+  if (shape && !shape->inside && call_site(bytes, call.number)) FirstSites::learn(*first_, address, call.number);
 }
 
 }  // namespace bpfemu

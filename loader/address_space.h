@@ -73,7 +73,7 @@ class AddressSpace {
   // System calls that the process decides by itself. A breakpoint on their bytes comes before.
   Patches& patches() { return patches_; }
   const Patches& patches() const { return patches_; }
-  PatchResult patch(Task& task, const MadeCall& call, const PathTable& table);
+  PatchResult patch(Task& task, const MadeCall& call, const DecisionData& data);
   // Its program is about to begin at `entry`, in the ELF image at `image`. True: it may decide calls from then on.
   bool find_first(u64 image, u64 entry, FirstSites& known);
   std::optional<u64> begin(Task& task, const PathTable& table);

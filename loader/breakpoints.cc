@@ -326,9 +326,9 @@ bool Breakpoints::grew_hot(Task& task, u32 hot) {
   return space->counts(call, hot);
 }
 
-PatchResult Breakpoints::decide_inside(Task& task, const PathTable& table) {
+PatchResult Breakpoints::decide_inside(Task& task, const DecisionData& data) {
   AddressSpace* const space = space_of(task.tid());
-  return space ? space->patch(task, call_of(task), table) : PatchResult::kBusy;
+  return space ? space->patch(task, call_of(task), data) : PatchResult::kBusy;
 }
 
 bool Breakpoints::may_begin(Task& task, u64 image) {
@@ -340,19 +340,24 @@ std::optional<u64> Breakpoints::begin_inside(Task& task, const PathTable& table)
   return space_of(task.tid())->begin(task, table);
 }
 
-u64 Breakpoints::decide_wanted(Task& task, const PathTable& table) {
+u64 Breakpoints::decide_wanted(Task& task, const DecisionData& data) {
   AddressSpace* const space = space_of(task.tid());
   u64 patched = 0;
   if (!space) return 0;
   for (const MadeCall& call : space->patches().take_wanted())
-    patched += space->patch(task, call, table) == PatchResult::kPatched;
+    patched += space->patch(task, call, data) == PatchResult::kPatched;
   return patched;
 }
 
 StubSide Breakpoints::leave_stub(pid_t tid, PtRegs& regs) {
   AddressSpace* const space = space_of(tid);
   if (space && space->patches().leave_start(space->memory(), regs)) return StubSide::kOutside;
-  return space ? space->patches().leave(regs) : StubSide::kOutside;
+  return space ? space->patches().leave(space->memory(), regs) : StubSide::kOutside;
+}
+
+u64 Breakpoints::asks(pid_t tid, u64 call) {
+  AddressSpace* const space = space_of(tid);
+  return space ? space->patches().asks(call) : call;
 }
 
 void Breakpoints::ask_always(pid_t tid) {

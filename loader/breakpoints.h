@@ -45,12 +45,13 @@ class Breakpoints : public Sites, public TrapHandler {
   void before_signal(Task& task, bool fault) override;
   bool steps_out(Task& task) override;
   bool grew_hot(Task& task, u32 hot) override;
-  PatchResult decide_inside(Task& task, const PathTable& table) override;
+  PatchResult decide_inside(Task& task, const DecisionData& data) override;
   bool may_begin(Task& task, u64 image) override;
   std::optional<u64> begin_inside(Task& task, const PathTable& table) override;
-  u64 decide_wanted(Task& task, const PathTable& table) override;
+  u64 decide_wanted(Task& task, const DecisionData& data) override;
   bool any_sites() const override { return !sites_.empty(); }
   void on_first_site(std::function<void()> call) override { first_site_ = std::move(call); }
+  u64 asks(pid_t tid, u64 call) override;
   StubSide leave_stub(pid_t tid, PtRegs& regs) override;
   void ask_always(pid_t tid) override;
   // Hides breakpoints in bytes read from the thread's memory.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/call_site.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "emu/base/bytes.h"
@@ -10,23 +11,13 @@ namespace bpfemu {
 namespace {
 
 constexpr u8 kMovEax = 0xb8, kMovEdx = 0xba, kMovEsi = 0xbe, kMovEdi = 0xbf, kJmp = 0xe9;
+constexpr JumpBytes kMovR9 = {0x4c, 0x8b, 0x4c, 0x24, 0x08};  // 8(%rsp), the last argument of syscall(2)
 constexpr u16 kSyscall = 0x050f;
 constexpr u64 kLine = 64;
 
 }  // namespace
 
 bool CallSite::sets_number() const { return start[0] == kMovEax; }
-
-void CallSite::execute(PtRegs& regs) const {
-  const u64 value = load<u32>(&start[1]);
-  switch (start[0]) {
-    case kMovEax: regs.rax = value; break;
-    case kMovEdx: regs.rdx = value; break;
-    case kMovEsi: regs.rsi = value; break;
-    case kMovEdi: regs.rdi = value; break;
-    default: break;
-  }
-}
 
 std::optional<CallSite> call_site(const SiteBytes& bytes, u32 number) {
   if (load<u16>(&bytes[kJumpSize]) != kSyscall) return std::nullopt;
@@ -37,7 +28,8 @@ std::optional<CallSite> call_site(const SiteBytes& bytes, u32 number) {
     case kMovEdx:
     case kMovEsi:
     case kMovEdi: break;
-    default: return std::nullopt;
+    default:
+      if (!std::equal(std::begin(kMovR9), std::end(kMovR9), bytes.begin())) return std::nullopt;
   }
   CallSite site{number, {}};
   std::memcpy(site.start.data(), bytes.data(), site.start.size());

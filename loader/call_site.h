@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A place where a program makes a system call, in the form that is patched:
-//   bX VALUE   mov $VALUE,%eax, or %edx, %esi, %edi   becomes a jump of the same five bytes
-//   0f 05      syscall                                is not touched: a thread that stands there is not harmed
+//   bX VALUE        mov $VALUE,%eax, or %edx, %esi, %edi; or, as syscall(2) of libraries has it,
+//   4c 8b 4c 24 08  mov 8(%rsp),%r9                        becomes a jump of the same five bytes
+//   0f 05           syscall                                is not touched: a thread that stands there is not harmed
 #pragma once
 
 #include <array>
 #include <optional>
 #include <span>
 
-#include "emu/abi/pt_regs.h"
 #include "emu/base/types.h"
 
 namespace bpfemu {
@@ -23,8 +23,6 @@ struct CallSite {
 
   // Or does another one before it?
   bool sets_number() const;
-  // What the instruction does.
-  void execute(PtRegs& regs) const;
 };
 // Where call `number` was made. Empty: another form.
 std::optional<CallSite> call_site(const SiteBytes& bytes, u32 number);

@@ -11,10 +11,24 @@
 
 namespace bpfemu {
 
+bool Decider::grew_hot(TracedTask& task, const PathShape* shape) {
+  if (hot == 0 || !shape || task.memory().compat || task.memory().may_wait || task.process().asks_always) return false;
+  return env_.traps.grew_hot(task, hot);
+}
+
+void Decider::patch(TracedTask& task, const PathTable& table, CallHandler& handler) {
+  const PatchResult result = env_.traps.decide_inside(task, {table, handler.inside()});
+  if (result == PatchResult::kPatched) {
+    task.memory().patched = true;
+    ++counts_.patched;
+  } else {
+    ++counts_.refused[static_cast<size_t>(result)];
+  }
+}
+
 void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>& args, CallHandler& handler) {
-  const PathShape* const shape = hot != 0 ? path_shape(number) : nullptr;
-  if (!shape || task.memory().compat || task.memory().may_wait || task.process().asks_always) return;
-  if (!env_.traps.grew_hot(task, hot)) return;
+  const PathShape* const shape = path_shape(number);
+  if (!grew_hot(task, shape)) return;
   PathTable* const table = handler.paths();
   if (!table) return;
   if (hot > 1) {
@@ -22,13 +36,16 @@ void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>
     if (shape->path >= 0) path = task.read_string(args[static_cast<size_t>(shape->path)], PATH_MAX);
     if (!path || !table->passes(number, args, *path)) return;
   }
-  const PatchResult result = env_.traps.decide_inside(task, *table);
-  if (result == PatchResult::kPatched) {
-    task.memory().patched = true;
-    ++counts_.patched;
-  } else {
-    ++counts_.refused[static_cast<size_t>(result)];
-  }
+  patch(task, *table, handler);
+}
+
+void Decider::was_answered(TracedTask& task, Call& call, CallHandler& handler) {
+  const PathShape* const shape = path_shape(call.number);
+  if (!shape || !shape->inside || !grew_hot(task, shape)) return;
+  PathTable* const table = handler.paths();
+  if (!table) return;
+  if (hot > 1 && (!table->passes(call.number, call.args, {}) || !handler.is_answered_inside(call))) return;
+  patch(task, *table, handler);
 }
 
 void Decider::begin(TracedTask& task, u64 image, CallHandler& handler) {
@@ -44,7 +61,7 @@ void Decider::begin(TracedTask& task, u64 image, CallHandler& handler) {
 
 void Decider::forked(TracedTask& task, CallHandler& handler) {
   PathTable* const table = task.memory().patched && !task.process().asks_always ? handler.paths() : nullptr;
-  if (table) counts_.patched += env_.traps.decide_wanted(task, *table);
+  if (table) counts_.patched += env_.traps.decide_wanted(task, {*table, handler.inside()});
 }
 
 void Decider::leave_alone(TracedTask& task) {

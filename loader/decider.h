@@ -10,6 +10,7 @@
 namespace bpfemu {
 
 class CallHandler;
+struct Call;
 
 struct DecidedCalls {
   u64 patched = 0;               // sites
@@ -25,6 +26,8 @@ class Decider {
 
   // The call at which the thread stands was the kernel's alone.
   void was_native(TracedTask& task, long number, const std::array<u64, 6>& args, CallHandler& handler);
+  // It was answered.
+  void was_answered(TracedTask& task, Call& call, CallHandler& handler);
   // The thread's program is about to begin, and what is known of its text can be patched. `image`: of AuxVector.
   void begin(TracedTask& task, u64 image, CallHandler& handler);
   // The thread has forked. What its children do again and again before they execute a program is patched here.
@@ -36,6 +39,9 @@ class Decider {
   const DecidedCalls& counts() const { return counts_; }
 
  private:
+  bool grew_hot(TracedTask& task, const PathShape* shape);
+  void patch(TracedTask& task, const PathTable& table, CallHandler& handler);
+
   TaskEnv& env_;
   DecidedCalls counts_;
 };

@@ -131,18 +131,22 @@ Code narrowed_body(const Narrowed& n) {
           give(unmet)};
 }
 
-// A process may have decided by itself that the call is the kernel's. The addresses are all within one high word.
-Code decided_body() {
+// Calls that are made by code of ours do not stop: it lies at [first, first + size), all within one high word.
+Code made_by_us(u64 first, u64 size) {
   constexpr u32 kIpLow = offsetof(seccomp_data, instruction_pointer), kIpHigh = kIpLow + 4;
-  constexpr u32 kFirst = static_cast<u32>(kStubArea), kLast = kFirst + static_cast<u32>(kStubAreaSize);
+  const u32 low = static_cast<u32>(first), end = low + static_cast<u32>(size);
   return {load(kIpHigh),
-          jump(BPF_JEQ, static_cast<u32>(kStubArea >> 32), 0, 4),
+          jump(BPF_JEQ, static_cast<u32>(first >> 32), 0, 4),
           load(kIpLow),
-          jump(BPF_JGE, kFirst, 0, 2),
-          jump(BPF_JGE, kLast + 1, 1, 0),
+          jump(BPF_JGE, low, 0, 2),
+          jump(BPF_JGE, end + 1, 1, 0),
           give(SECCOMP_RET_ALLOW),
           give(SECCOMP_RET_TRACE)};
 }
+// A process may have decided by itself that the call is the kernel's.
+Code decided_body() { return made_by_us(kStubArea, kStubAreaSize); }
+// The image asks the kernel which file a descriptor is.
+Code image_body() { return made_by_us(kInsideImage, kInsideState - kInsideImage); }
 
 // A read that fills more than a page is nobody's business, unless every read is.
 constexpr Narrowed kSmallReads = {SYS_read, 2, BPF_JGE, {4097, 4097, 4097, 4097}, false};
@@ -166,6 +170,7 @@ std::optional<Code> conditional_body(const FilterSpec& spec, long number) {
 Code body_of(const FilterSpec& spec, long number) {
   if (spec.base && !is_claimed_call(number)) return {give(SECCOMP_RET_TRACE)};
   if (const std::optional<Code> conditional = conditional_body(spec, number)) return *conditional;
+  if (number == SYS_fstat && spec.trace[number]) return image_body();
   u32 action = SECCOMP_RET_ALLOW;
   if (spec.trap[number]) action = SECCOMP_RET_TRAP | kTrapTag;
   if (spec.trace[number]) action = SECCOMP_RET_TRACE;

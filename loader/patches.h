@@ -11,6 +11,8 @@
 
 #include "loader/call_site.h"
 #include "loader/first_text.h"
+#include "loader/inside.h"
+#include "loader/short_sites.h"
 #include "loader/space_memory.h"
 
 namespace bpfemu {
@@ -19,8 +21,11 @@ class PathTable;
 
 // kBusy: a breakpoint is there. All but kPatched leave the site as it is, and are no errors: its calls stop.
 enum class PatchResult : u8 { kPatched, kOtherForm, kNotText, kNoRoom, kBusy };
-// Where a thread is with regard to the call of the stub that it is in.
-enum class StubSide : u8 { kOutside, kBefore, kAfter };
+// What processes decide by.
+struct DecisionData {
+  const PathTable& table;
+  InsideView inside;
+};
 
 // A call that a thread has come to.
 struct MadeCall {
@@ -30,13 +35,13 @@ struct MadeCall {
 
 class Patches {
  public:
-  // One more stop of a call that returns to `resume`. True at every `hot`-th, while the site may still be patched.
-  bool counts(u64 resume, u32 hot);
+  // One more stop of a call. True at every `hot`-th, while its site may still be patched.
+  bool counts(const MadeCall& call, u32 hot);
   // Has no call stopped there yet?
   bool is_new(u64 resume) const { return !stops_.contains(resume) && !sites_.contains(resume - kSiteSize); }
   // Patches the site. `mappings`: files' only. The thread stands before its call and makes the calls that it takes.
   PatchResult place(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, const MadeCall& call,
-                    const PathTable& table);
+                    const DecisionData& data);
   // The same for sites of the text in which the thread's program is about to begin: it makes the calls that this takes by
   // itself, before its first instruction, and none here. Gives how many were patched.
   // Empty: the program begins as ever.
@@ -54,10 +59,12 @@ class Patches {
   // Puts the program's own bytes back where a patch covers `address`, for good.
   void release(SpaceMemory& memory, u64 address);
   void release_all(SpaceMemory& memory);
-  bool any() const { return !sites_.empty(); }
+  bool any() const { return !sites_.empty() || short_sites_.any(); }
+  // Where a thread makes the call at `call` without deciding: there, if the call is where it was.
+  u64 asks(u64 call) const { return short_sites_.asks(call).value_or(call); }
 
   // A thread that stands in code of ours is, as its program sees it, at the site's system call, or behind it.
-  StubSide leave(PtRegs& regs) const;
+  StubSide leave(SpaceMemory& memory, PtRegs& regs) const;
   // Was there an int3 of ours while the site was being patched?
   bool was_patching(SpaceMemory& memory, u64 address);
   void mask(u64 address, void* bytes, size_t size) const;
@@ -78,8 +85,10 @@ class Patches {
   static bool is_limited(pid_t tgid);
   std::map<u64, Site>::const_iterator site_of(u64 rip) const;
   Result<void> map_area(Task& task, const PathTable& table);
-  Result<u64> make_hop(Task& task, SpaceMemory& memory, u64 near, u64 stub);
-  static Result<void> rewrite(SpaceMemory& memory, u64 address, const JumpBytes& bytes);
+  PatchResult place_short(Task& task, SpaceMemory& memory, const std::vector<MapsLine>& mappings, u64 call);
+  PatchResult let_inside(Task& task, SpaceMemory& memory, u64 call, const DecisionData& data);
+  bool has_area(Task& task, const PathTable& table);
+  Result<u64> near_code(Task& task, SpaceMemory& memory, u64 near, std::span<const u8> code);
   void put_back(SpaceMemory& memory, u64 address, Site& site);
 
   std::unordered_map<u64, u32> stops_;     // by where the call returns to
@@ -87,6 +96,8 @@ class Patches {
   std::vector<MadeCall> wanted_;
   std::map<u64, Site> sites_;              // by address
   std::map<u64, u64> hops_;                // the site of each
+  Inside inside_;
+  ShortSites short_sites_;
   struct HopPage {
     u64 start;
     u32 used, room;  // hops

@@ -116,6 +116,7 @@ Result<void> TracedTask::resume(int request, int signal) {
     }
   }
   if (regs_known_) {
+    take_seat(signal);
     if (Result<void> r = put(machine_); !r) return gone(), r;
   }
   if (saved_mask_) {
@@ -131,6 +132,15 @@ Result<void> TracedTask::resume(int request, int signal) {
   if (!r) return std::unexpected(r.error());
   return {};
 }
+
+// Where the program sees it, the call itself may not be. Behind one that was made elsewhere the thread finds its way back,
+// unless a signal handler is to see where it is.
+void TracedTask::take_seat(int signal) {
+  const bool behind = asks(regs_.rip - kSyscallSize) == known_.rip - kSyscallSize;
+  regs_.rip = behind && signal == 0 ? known_.rip : asks(regs_.rip);
+}
+
+u64 TracedTask::asks(u64 call) { return memory().patched ? env_.traps.asks(tid_, call) : call; }
 
 void TracedTask::restart_call(u64 number) {
   PtRegs& r = regs();
@@ -280,10 +290,10 @@ Result<u64> TracedTask::syscall_instruction() {
   const u64 offset = vdso_syscall_offset();
   if (memory().vdso && offset) return memory().vdso + offset;
   // Its memory may be closed to us, but here it has just run one.
-  if (at_ == At::kSeccomp && regs_.orig_rax < kSyscallLimit) return regs_.rip - kSyscallSize;
+  if (at_ == At::kSeccomp && regs_.orig_rax < kSyscallLimit) return asks(regs_.rip - kSyscallSize);
   u16 bytes = 0;
   if (regs_.orig_rax != ~u64{0} && read(regs_.rip - kSyscallSize, &bytes, sizeof bytes) && bytes == kSyscallBytes)
-    return regs_.rip - kSyscallSize;
+    return asks(regs_.rip - kSyscallSize);
   return fail(ENOSYS);
 }
 
@@ -354,7 +364,7 @@ Result<void> TracedTask::rewind_to_call() {
   return_dumpable();
   TRY(block_signals());
   Machine m = machine_;
-  m.rip -= kSyscallSize;
+  m.rip = asks(m.rip - kSyscallSize);
   m.rax = m.orig_rax;
   m.orig_rax = ~u64{0};
   TRY(put(m));

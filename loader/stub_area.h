@@ -3,9 +3,12 @@
 // it: a call that a stub makes is the kernel's. Below the arena, where sanitizers leave room as well.
 #pragma once
 
+#include "emu/arena/layout.h"
 #include "emu/base/types.h"
+#include "emu/runtime/inside/inside.h"
 #include "emu/syscalls/path_table.h"
 #include "loader/call_site.h"
+#include "loader/short_stub.h"
 
 namespace bpfemu {
 
@@ -17,9 +20,16 @@ struct StubLabel {
   JumpBytes start;
 };
 inline constexpr u64 kStubCode = kStubSize - sizeof(StubLabel);
-inline constexpr u64 kStubAreaSize = kStubSize * kMostStubs;
+// Behind them those of sites that make all calls, whose labels also stand at their ends.
+struct ShortLabel {
+  u64 call, filling;
+};
+inline constexpr u64 kShortStubArea = kStubArea + kStubSize * kMostStubs;
+inline constexpr u64 kMostShortStubs = 16;
+inline constexpr u64 kStubAreaSize = kShortStubArea + kMostShortStubs * kShortStubSize - kStubArea;
 inline constexpr u64 kTableAddress = kStubArea + (u64{1} << 24);  // PathTable, read-only
-static_assert(kStubAreaSize <= kTableAddress - kStubArea && kTableAddress + PathTable::kSize < 0x551000000000);
+static_assert(kStubAreaSize <= kInsideImage - kStubArea && kInsideEnd <= kTableAddress);
+static_assert(kTableAddress + PathTable::kSize < kArenaBase);
 
 inline bool in_stub_area(u64 rip) {
   return rip - kStubArea < kStubAreaSize;

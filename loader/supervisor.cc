@@ -9,6 +9,7 @@
 
 #include "emu/syscalls/call.h"
 #include "emu/syscalls/map_mmap.h"
+#include "emu/syscalls/quiet_maps.h"
 #include "emu/syscalls/quiet_paths.h"
 #include "loader/breakpoints.h"
 #include "loader/reserve.h"
@@ -53,6 +54,8 @@ class Kernel final : public CallHandler {
     system_.quiet_paths->all_mappings = all_mappings;
     system_.quiet_paths->publish();
   }
+  InsideView inside() override { return {system_.arena.get(), system_.quiet_maps->index()}; }
+  bool is_answered_inside(Call& call) override { return system_.quiet_maps->is_read_inside(call); }
   void catch_up() override { system_.files.reap(); }
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override {

@@ -130,6 +130,9 @@ class TracedTask final : public Task {
   };
   // Makes the interrupted call run again: rip before it, the number in rax. Set while that has not happened yet.
   void restart_call(u64 number);
+  void take_seat(int signal);
+  // Where the thread makes its call at `call` without deciding.
+  u64 asks(u64 call);
   bool restarting() { return rewound_ && regs().rip == rewound_->rip - 2; }
   void undo_restart();
   // At the stop before the call that was restarted: true once, if this is it.

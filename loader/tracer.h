@@ -31,6 +31,9 @@ class CallHandler {
   // true. `all_mappings`: those of files are all asked about.
   virtual PathTable* paths() { return nullptr; }
   virtual void publish(bool /*all_mappings*/) {}
+  // What processes see of the model, and would one have answered this call by that?
+  virtual InsideView inside() { return {}; }
+  virtual bool is_answered_inside(Call&) { return false; }
   // Null: nobody listens.
   virtual EventSink* events() = 0;
   // A thread or process begins as its parent is, runs another program, has given its number back.

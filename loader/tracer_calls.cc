@@ -144,6 +144,7 @@ void Tracer::on_call(TracedTask& task, long number) {
   const Reply reply = handler_->enter(call);
   if (reply.kind == Reply::Kind::kAnswered) {
     task.pending.reset();
+    decider_.was_answered(task, call, *handler_);
     return answer(task, number, reply.value);
   }
   changed = changed || reply.args_changed;

@@ -39,18 +39,21 @@ class TrapHandler {
   // What a process may decide by itself (decider.h). The call at which the thread has stopped was the kernel's: true
   // when it has been at so many stops (`hot`) that its site is worth patching.
   virtual bool grew_hot(Task&, u32 /*hot*/) { return false; }
-  virtual PatchResult decide_inside(Task&, const PathTable&) { return PatchResult::kOtherForm; }
-  // The thread's program is about to begin in the ELF image at `image`: may it decide calls from then on? Then how many of its sites are patched, and
+  virtual PatchResult decide_inside(Task&, const DecisionData&) { return PatchResult::kOtherForm; }
+  // The thread's program is about to begin in the ELF image at `image`: may it decide calls from then on? Then how many
+  // of its sites are patched, and
   // the thread has registers that lead to its beginning by way of code of ours; empty: it begins as ever.
   virtual bool may_begin(Task&, u64 /*image*/) { return false; }
   virtual std::optional<u64> begin_inside(Task&, const PathTable&) { return {}; }
   // Patches what its forked children would have patched: how many sites.
-  virtual u64 decide_wanted(Task&, const PathTable&) { return 0; }
+  virtual u64 decide_wanted(Task&, const DecisionData&) { return 0; }
   // Does anybody want breakpoints anywhere, and so be told of mappings? `call`: when the first one does.
   virtual bool any_sites() const { return false; }
   virtual void on_first_site(std::function<void()> /*call*/) {}
   // Does the thread stand in code of ours? Its registers then say where its program is.
   virtual StubSide leave_stub(pid_t /*tid*/, PtRegs&) { return StubSide::kOutside; }
+  // Where a thread that stands before its call at `call` makes it without deciding.
+  virtual u64 asks(pid_t /*tid*/, u64 call) { return call; }
   // All calls of the thread's address space stop again, for good.
   virtual void ask_always(pid_t /*tid*/) {}
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "emu/base/bytes.h"
 
@@ -80,6 +81,13 @@ Result<std::unique_ptr<Arena>> Arena::create(u32 cpus) {
 
 Arena::~Arena() {
   if (grown_ != 0) ::munmap(pointer(kArenaBase), grown_);
+}
+
+Result<UniqueFd> Arena::for_reading() const {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail(errno);
+  return file;
 }
 
 Result<void> Arena::map_range(u64 address, u64 size, u64 offset, int flags) {

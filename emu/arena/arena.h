@@ -68,6 +68,8 @@ class Arena {
 
   // -1: a limit on the size of files leaves it without one, and nobody else can map it.
   int fd() const { return fd_.get(); }
+  // The same for reading alone: who maps that can never make the pages writable. Errors as of open.
+  Result<UniqueFd> for_reading() const;
   u64 file_offset(u64 address) const { return address - kArenaBase; }
   // The pieces of the file that show [address, address + size) when mapped one after the other, mirrors included.
   std::vector<FileRange> file_ranges(u64 address, u64 size) const;

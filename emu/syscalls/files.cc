@@ -74,8 +74,9 @@ Result<int> Files::install(Task& task, std::shared_ptr<File> file, bool cloexec)
   by_file_[carrier->file.get()] = carrier.get();
   if (const void* ring = carrier->file->ring()) by_ring_.emplace(ring, carrier.get());
   File& installed_file = *carrier->file;
-  carriers_[carrier->id] = std::move(carrier);
-  if (installed) installed(task, installed_file);
+  const FileId id = carrier->id;
+  carriers_[id] = std::move(carrier);
+  if (installed) installed(task, id, installed_file);
   return number;
 }
 
@@ -98,7 +99,7 @@ void Files::enroll(Task& task, FileId id, const std::string& path, std::shared_p
     if (carrier->watch >= 0) by_watch_[carrier->watch] = carrier.get();
     if (carrier->file->directory()) ++folders_;
   }
-  if (installed) installed(task, *carrier->file);
+  if (installed) installed(task, id, *carrier->file);
 }
 
 Result<std::shared_ptr<File>> Files::find(Task& task, int fd) { return find(TRY(task.file_id(fd))); }
@@ -243,6 +244,7 @@ std::vector<Files::Carrier*> Files::ended() {
 }
 
 void Files::forget(Carrier& carrier) {
+  ended_carrier(carrier.id);
   by_file_.erase(carrier.file.get());
   std::erase_if(by_ring_, [&](auto& entry) { return entry.second == &carrier; });
   std::erase(signalled_, &carrier);

@@ -134,7 +134,9 @@ class Files {
   // Drops the files whose last carrier is gone. Cheap when nothing happened; called before objects are listed.
   void reap();
   // Called when a task was given a carrier, whose process must stop at more calls from then on.
-  std::function<void(Task& task, const File& file)> installed;
+  std::function<void(Task& task, FileId id, const File& file)> installed;
+  // The last carrier of that identity has gone.
+  std::function<void(FileId id)> ended_carrier = [](FileId) {};
   // Becomes readable when reap() has something to do.
   int reap_fd() const { return epoll_.get(); }
 

@@ -25,11 +25,9 @@ constexpr u32 kKnownFlags = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
 
 // The arena's file, or it for reading alone: then nobody can make the pages writable.
 Result<int> arena_file(System& system, bool writable, UniqueFd& reopened) {
-  const int fd = system.arena->fd();
-  if (writable) return fd;
-  const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  reopened.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return reopened ? Result<int>(reopened.get()) : fail(errno);
+  if (writable) return system.arena->fd();
+  reopened = TRY(system.arena->for_reading());
+  return reopened.get();
 }
 
 Result<void> check_ring_mmap(const MapObject& map, const MmapRequest& request) {

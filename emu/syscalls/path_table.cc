@@ -38,6 +38,7 @@ constexpr PathShape kShapes[] = {
     {SYS_openat, 1, 2, {2, 0}, 2, true, true},
     {SYS_execve, 0, -1, {}, 0, true, false},
     {SYS_mmap, -1, -1, {}, 0, false, false},
+    {SYS_bpf, -1, -1, {}, 0, false, false, true},
 };
 
 void store(s32& word, s32 value) {
@@ -45,6 +46,8 @@ void store(s32& word, s32 value) {
 }
 
 }  // namespace
+
+std::span<const PathShape> path_shapes() { return kShapes; }
 
 const PathShape* path_shape(long number) {
   auto shape = std::ranges::find(kShapes, number, &PathShape::number);
@@ -54,7 +57,7 @@ const PathShape* path_shape(long number) {
 const SyscallSet& decided_calls() {
   static const SyscallSet set = [] {
     SyscallSet s;
-    for (auto& shape : kShapes) s.set(static_cast<size_t>(shape.number));
+    for (auto& shape : kShapes) s.set(static_cast<size_t>(shape.number), !shape.inside);
     return s;
   }();
   return set;
@@ -128,7 +131,7 @@ void PathTable::lead(Row from, u8 byte, Row to) {
 PathTable::Row PathTable::first_row(long number) const {
   const PathShape* shape = path_shape(number);
   if (!shape) return ask_;
-  if (shape->path < 0) return gates_[static_cast<size_t>(Gate::kMapping)] ? native_ : ask_;
+  if (shape->path < 0) return gates_[static_cast<size_t>(shape->inside ? Gate::kMaps : Gate::kMapping)] ? native_ : ask_;
   if (shape->count == 0) return starts_[shape->follows][0];
   return shape->opens ? open_flags_ : at_flags_;
 }
@@ -150,7 +153,7 @@ void PathTable::open(Gate gate, bool open) {
   bool& now = gates_[static_cast<size_t>(gate)];
   if (now == open) return;
   now = open;
-  if (gate == Gate::kMapping) return lead_calls();
+  if (gate == Gate::kMapping || gate == Gate::kMaps) return lead_calls();
   for (bool follow : {false, true})
     for (bool empty : {false, true}) fill_start(follow, empty);
 }

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,10 +28,12 @@ struct PathShape {
   int count;        // of those
   bool follows;     // without flags: is a last link followed?
   bool opens;       // flags are those of open(), not AT_*
+  bool inside = false;  // the automaton only says whether the image may decide (emu/runtime/inside)
 };
+std::span<const PathShape> path_shapes();
 // Null: the call is always asked about.
 const PathShape* path_shape(long number);
-// Those that have a shape.
+// Those that the kernel is then asked for.
 const SyscallSet& decided_calls();
 
 // One step: where each byte leads, relative to the row itself.
@@ -45,7 +48,7 @@ class PathTable {
  public:
   static constexpr size_t kNumbers = 512;            // s32 each: the first row of a call, relative to the table
   static constexpr size_t kSize = size_t{16} << 20;  // what is not used takes no memory
-  enum class Gate : u8 { kRelative, kEmpty, kAbsolute, kMapping };
+  enum class Gate : u8 { kRelative, kEmpty, kAbsolute, kMapping, kMaps };
 
   // ENOMEM, ENOSPC; ENOSYS: the host has no System V memory.
   static Result<std::unique_ptr<PathTable>> create();
@@ -60,7 +63,7 @@ class PathTable {
   // These calls are asked about, whatever their paths. Until this is called: all.
   void ask(const SyscallSet& calls);
   // Closed in the beginning. kRelative: a name in a folder, itself not followed. kEmpty: AT_EMPTY_PATH. kAbsolute: what was
-  // admitted. kMapping: mmap.
+  // admitted. kMapping: mmap. kMaps: bpf().
   void open(Gate gate, bool open);
   // A name that is asked about in whatever folder; for good.
   void deny(std::string_view name);
@@ -93,7 +96,7 @@ class PathTable {
   Row starts_[2][2];   // by whether links are followed, and an empty path is a descriptor
   Row absolute_[2];    // behind the first slash
   Row at_flags_, open_flags_;
-  bool gates_[4] = {};
+  bool gates_[5] = {};
   std::vector<Row> admitted_;
 };
 

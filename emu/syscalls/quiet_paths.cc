@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "emu/syscalls/quiet_maps.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -43,6 +44,7 @@ void QuietPaths::publish() {
   table_->open(PathTable::Gate::kAbsolute, ordinary);
   table_->open(PathTable::Gate::kEmpty, system_.files.none());
   table_->open(PathTable::Gate::kMapping, system_.files.none() && !all_mappings);
+  table_->open(PathTable::Gate::kMaps, system_.quiet_maps->unseen());
   table_->open(PathTable::Gate::kRelative, ordinary && !system_.files.any_folders() && held.none());
 }
 

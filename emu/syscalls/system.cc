@@ -30,6 +30,7 @@
 #include "emu/syscalls/ksyms.h"
 #include "emu/syscalls/map_show.h"
 #include "emu/syscalls/own_file.h"
+#include "emu/syscalls/quiet_maps.h"
 #include "emu/syscalls/quiet_paths.h"
 #include "emu/syscalls/socket_options.h"
 
@@ -99,11 +100,13 @@ Result<void> System::load_btf() {
 
 // A process that holds a file of ours stops at the calls that the file must answer.
 void System::watch_descriptors() {
-  files.installed = [this](Task& task, const File& file) {
+  files.installed = [this](Task& task, FileId id, const File& file) {
+    quiet_maps->opened(id, file);
     SyscallSet calls;
     for (TraceWhen when : file.stops()) calls |= calls_of(when);
     host.want_in_process(task, calls);
   };
+  files.ended_carrier = [this](FileId id) { quiet_maps->closed(id); };
 }
 
 Credentials System::credentials(const Task& task) const {
@@ -278,6 +281,7 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .sysctls_asked_for = [&s] { return s.cgroups.used_types[BPF_CGROUP_SYSCTL]; },
                                                     .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
+  s.quiet_maps = std::make_unique<QuietMaps>(s);
   s.quiet_paths = std::make_unique<QuietPaths>(s);
   s.host_paths.forgotten = [&s] { s.quiet_paths->forget(); };
   s.cgroups.attaching = [&s](Task& writer, const Cgroup& to, pid_t leader) {

@@ -40,6 +40,7 @@ namespace bpfemu {
 
 class CgroupLsm;
 struct IterWorld;
+class QuietMaps;
 class QuietPaths;
 
 struct Options {
@@ -111,6 +112,7 @@ class System {
   std::unique_ptr<BpfTimers> timers;                 // bpf_timer_start() and its like
   std::unique_ptr<VfsWorld> vfs_world;
   std::unique_ptr<Vfs> vfs;
+  std::unique_ptr<QuietMaps> quiet_maps;             // what processes read of maps by themselves
   std::unique_ptr<QuietPaths> quiet_paths;           // what processes decide by themselves
   std::unique_ptr<CgroupLsm> cgroup_lsm;             // where LSM programs of cgroups hang
   Files files;                                       // goes first: what it holds detaches from the probes

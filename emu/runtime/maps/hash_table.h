@@ -92,19 +92,24 @@ inline bool same_key(const void* a, const void* b, u32 size) {
   return !(size & 1) || *p == *q;
 }
 
-// The element with this key, null when there is none. Takes no lock.
-inline HashElement* hash_find(HashMap& map, const void* key, u32 hash) {
+// The element with this key, null when there is none, or `give_up()` says so before a step. Takes no lock.
+template <class GiveUp>
+inline HashElement* hash_find(HashMap& map, const void* key, u32 hash, GiveUp give_up) {
   HashBucket& bucket = map.bucket(hash);
   for (;;) {
     HashLink link = __atomic_load_n(&bucket.first, __ATOMIC_ACQUIRE);
     if (HashMap::is_end(link)) return nullptr;
     while (!HashMap::is_end(link)) {
+      if (give_up()) return nullptr;
       HashElement* e = map.element(link);
       if (e->hash == hash && same_key(map.key(e), key, map.key_size)) return e;
       link = __atomic_load_n(&e->next, __ATOMIC_ACQUIRE);
     }
     if (link >> 1 == (hash & map.bucket_mask)) return nullptr;
   }
+}
+inline HashElement* hash_find(HashMap& map, const void* key, u32 hash) {
+  return hash_find(map, key, hash, [] { return false; });
 }
 inline HashElement* hash_find(HashMap& map, const void* key) {
   return hash_find(map, key, jhash(key, map.key_size, map.seed));

@@ -174,6 +174,7 @@ enum MapTrait : u32 {
   kRing = 1 << 8,           // its mapping is a ring buffer's
   kKeyless = 1 << 9,        // values are pushed and popped
   kShown = 1 << 10,         // pinned with BTF, its file shows the elements (kernel: map_seq_show_elem)
+  kReadInside = 1 << 11,    // processes read it by themselves (emu/runtime/inside)
 };
 
 // One line of emu/abi/map_types.inc.

@@ -13,7 +13,11 @@
 #include <cstring>
 
 #include "loader/call_site.h"
+#include "emu/runtime/inside/map_index.h"
+#include "emu/runtime/maps/array.h"
 #include "loader/call_stub.h"
+#include "loader/inside.h"
+#include "loader/short_stub.h"
 #include "loader/start_code.h"
 #include "loader/stub_area.h"
 
@@ -44,6 +48,10 @@ struct Ground {
 };
 constexpr long kAsked = -100;
 
+u64 word(const void* pointer) {
+  return reinterpret_cast<u64>(pointer);
+}
+
 // Stub and table where they are in a process, for one call.
 class Process {
  public:
@@ -53,11 +61,19 @@ class Process {
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     REQUIRE(table_ == at(kTableAddress));
     REQUIRE(area_ == at(kStubArea));
-    auto* ground = new (at(kStubArea + kStubSize)) Ground;
     const CallSite site{static_cast<u32>(number), start};
-    const Stub stub = build_stub(*path_shape(number), site, reinterpret_cast<u64>(ground));
+    const Stub stub = build_stub(*path_shape(number), site, word(ground()));
     REQUIRE(stub.code.size() <= kStubCode);
     std::memcpy(area_, stub.code.data(), stub.code.size());
+  }
+  // From now on the calls are those of a site that makes all.
+  void shorten(bool image) {
+    const Ground* const here = ground();
+    const ShortStub stub = build_short_stub(word(&here->native), word(here->ask), image);
+    REQUIRE(stub.code.size() <= kShortStubSize - sizeof(ShortLabel));
+    for (const ShortStub::Part& part : stub.parts) CHECK((part.begin < part.done && part.done <= part.end));
+    std::memcpy(at(kShortStubArea), stub.code.data(), stub.code.size());
+    entry_ = kShortStubArea;
   }
   ~Process() {
     ::shmdt(table_);
@@ -74,7 +90,7 @@ class Process {
         "sub $256, %%rsp\n stc\n std\n pushfq\n pop %[before]\n call *%[stub]\n pushfq\n pop %[after]\n cld\n add "
         "$256, %%rsp\n"
         : "+&a"(result), [before] "=&r"(before), [after] "=&r"(after), "+D"(di), "+S"(si), "+d"(dx), "+r"(r10)
-        : [stub] "r"(kStubArea)
+        : [stub] "r"(entry_)
         : "rcx", "r11", "memory", "cc");
     CHECK((before & 0xed5) == (after & 0xed5));
     CHECK((di == a && si == b && dx == c && r10 == d));
@@ -86,12 +102,60 @@ class Process {
 
  private:
   static void* at(u64 address) { return reinterpret_cast<void*>(address); }
+  static Ground* ground() {
+    static Ground* const ground = new (at(kStubArea + kStubSize)) Ground;
+    return new (ground) Ground;
+  }
   void *table_, *area_;
+  u64 entry_ = kStubArea;
 };
 
-u64 word(const void* pointer) {
-  return reinterpret_cast<u64>(pointer);
-}
+// The image with one map: an array of eight numbers that carrier `fd` leads to.
+class Image {
+ public:
+  explicit Image(int fd) {
+    place(kInsideImage, kPageSize * 16), place(kInsideState, kInsideEnd - kInsideState), place(kMap, sizeof(Memory));
+    std::memcpy(at(kInsideImage), image_bytes().data(), image_bytes().size());
+    struct stat st {};
+    REQUIRE(::fstat(fd, &st) == 0);
+    memory().index.device = st.st_dev;
+    REQUIRE(memory().index.add(st.st_ino, &memory().map));
+    ArrayMap& map = memory().map;
+    map.type = BPF_MAP_TYPE_ARRAY, map.key_size = 4, map.value_size = 8, map.max_entries = 8, map.cpus = 1;
+    map.values = word(memory().values) - word(&map), map.stride = 8;
+    for (u64 i = 0; i < 8; ++i) memory().values[i] = 1000 + i;
+    auto* const state = new (at(kInsideState)) InsideState;
+    state->arena_end = kInsideEnd, state->maps = &memory().index;
+    for (u64 i = 0; i + 1 < kInsideSlotCount; ++i) slot(i).next = word(&slot(i + 1));
+  }
+  ~Image() {
+    ::munmap(at(kInsideImage), kPageSize * 16);
+    ::munmap(at(kInsideState), kInsideEnd - kInsideState);
+    ::munmap(at(kMap), sizeof(Memory));
+  }
+  InsideSlot& slot(u64 i) { return *reinterpret_cast<InsideSlot*>(kInsideSlots + i * kInsideSlotSize); }
+  void forget(int fd) {
+    struct stat st {};
+    REQUIRE(::fstat(fd, &st) == 0);
+    memory().index.remove(st.st_ino);
+  }
+
+ private:
+  struct Memory {
+    MapIndex index;
+    ArrayMap map;
+    u64 values[8];
+    u8 rest[kPageSize];
+  };
+  static constexpr u64 kMap = 0x20000000;  // nowhere near
+
+  static void* at(u64 address) { return reinterpret_cast<void*>(address); }
+  static void place(u64 address, u64 size) {
+    REQUIRE(::mmap(at(address), size, PROT_READ | PROT_WRITE | PROT_EXEC,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at(address));
+  }
+  Memory& memory() { return *reinterpret_cast<Memory*>(kMap); }
+};
 
 // Where a program begins whose start has been run, in a child of its own.
 constexpr u8 kFirstStubs[] = {1, 2, 3, 4, 5};
@@ -208,9 +272,8 @@ TEST_CASE("one form is patched, by a jump that reaches") {
   const std::optional<CallSite> other = call_site({0xbf, 0x9c, 0xff, 0xff, 0xff, 0x0f, 0x05}, 260);
   REQUIRE(other);
   CHECK_FALSE(other->sets_number());
-  PtRegs regs = {};
-  other->execute(regs);
-  CHECK(regs.rdi == 0xffffff9c);
+  CHECK(call_site({0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05}, 321));  // as in syscall(2)
+  CHECK_FALSE(call_site({0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x0f, 0x05}, 321));
   CHECK_FALSE(call_site({0xb8, 4, 1, 0, 0, 0x0f, 0x05}, 261));
   CHECK_FALSE(call_site({0xb9, 4, 1, 0, 0, 0x0f, 0x05}, 260));
   CHECK_FALSE(call_site({0xb8, 4, 1, 0, 0, 0x0f, 0x34}, 260));
@@ -264,4 +327,78 @@ TEST_CASE("stubs decide as the table does, and touch nothing") {
     table->ask(all.set());
     CHECK(process.call(word("/dev/null"), word(&st), 0, 0) == kAsked);
   }
+}
+
+TEST_CASE("the image answers what it can, and touches nothing") {
+  const auto table = open_table();
+  table->open(Gate::kMaps, true);
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  Image image(ends[0]);
+  Process process(*table, SYS_bpf, {0x4c, 0x8b, 0x4c, 0x24, 0x08});
+  process.rax = SYS_bpf;
+  u32 key = 3;
+  u64 value = 0;
+  bpf_attr attr{};
+  attr.map_fd = static_cast<u32>(ends[0]), attr.key = word(&key), attr.value = word(&value);
+  const auto ask = [&](bpf_cmd command, u64 size = sizeof(bpf_attr)) { return process.call(command, word(&attr), size, 5); };
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == 0);
+  CHECK(value == 1003);
+  key = 8;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == -ENOENT);
+  CHECK(ask(BPF_MAP_GET_NEXT_KEY) == 0);
+  CHECK(static_cast<u32>(value) == 0);
+  key = 7;
+  CHECK(ask(BPF_MAP_GET_NEXT_KEY) == -ENOENT);
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM, 24) == 0);
+  CHECK(value == 1007);
+  // Everything else is asked.
+  CHECK(ask(BPF_MAP_UPDATE_ELEM) == kAsked);
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM, 23) == kAsked);
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM, 1 << 20) == kAsked);
+  attr.flags = BPF_F_LOCK;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == kAsked);
+  attr.flags = 0, attr.key = kInsideSlots;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == kAsked);
+  attr.key = word(&key), attr.map_fd = static_cast<u32>(ends[1]) + 1000;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == kAsked);
+  attr.map_fd = static_cast<u32>(ends[0]);
+  for (u64 i = 0; i + 1 < kInsideSlotCount; ++i) image.slot(i).busy = 1;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == 0);
+  image.slot(kInsideSlotCount - 1).busy = 1;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == kAsked);
+  for (u64 i = 0; i < kInsideSlotCount; ++i) image.slot(i).busy = 0;
+  image.forget(ends[0]);
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == kAsked);
+  process.rax = SYS_getpid;
+  CHECK(ask(BPF_MAP_LOOKUP_ELEM) == kAsked);
+  ::close(ends[0]), ::close(ends[1]);
+}
+
+TEST_CASE("a site that makes all calls decides each by its number") {
+  const auto table = open_table();
+  table->deny("sys");
+  table->admit("/dev/null", true);
+  struct stat st {};
+  constexpr u64 kHere = static_cast<u64>(AT_FDCWD);
+  Process process(*table, SYS_stat);
+  process.shorten(false);
+  process.rax = SYS_newfstatat;
+  CHECK(process.call(kHere, word("no-such-file"), word(&st), kNoFollow) == -ENOENT);
+  CHECK(process.call(kHere, word("no-such-file"), word(&st), 0) == kAsked);
+  CHECK(process.call(kHere, word("sys"), word(&st), kNoFollow) == kAsked);
+  CHECK(process.call(0, word(""), word(&st), kEmpty) == 0);
+  process.rax = SYS_stat;
+  CHECK(process.call(word("/dev/null"), word(&st), 0, 0) == 0);
+  CHECK(S_ISCHR(st.st_mode));
+  process.rax = SYS_openat;
+  CHECK(process.call(kHere, word("no-such-file"), O_NOFOLLOW, 0) == -ENOENT);
+  CHECK(process.call(kHere, word("/dev/null"), O_CREAT, 0) == kAsked);
+  for (const long number : {long{SYS_getpid}, long{SYS_read}, long{SYS_mmap}, long{SYS_bpf}, 511l}) {
+    process.rax = number;
+    CHECK(process.call(kHere, word("no-such-file"), word(&st), kNoFollow) == kAsked);
+  }
+  table->open(Gate::kMapping, true);
+  process.rax = SYS_mmap;
+  CHECK(process.call(0, 0, PROT_READ, MAP_PRIVATE) == -EINVAL);  // of no bytes
 }

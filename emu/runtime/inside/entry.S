@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a thread comes into the image and leaves it: with all registers and flags but rax, rcx and r11, which a system call
+   changes. Places are told in InsideHead (inside.h). */
+#include "emu/runtime/inside/offsets.h"
+
+#define SYS_fstat 5
+
+  .section .head, "ax", @progbits
+head:
+  .long entry - head, taking - head, taken - head, running - head, left - head, released - head, asked - head, end - head
+
+entry:
+  movabs $INSIDE_SLOTS, %r11
+next:
+  mov $1, %ecx
+  xchg %ecx, SLOT_BUSY(%r11)
+taking:
+  jrcxz taken
+  mov SLOT_NEXT(%r11), %r11
+  mov %r11, %rcx
+  jrcxz none
+  jmp next
+none: /* as many threads as there are slots: this one asks */
+  lea -2(%rax), %rcx
+  mov $321, %eax
+  jmp *%rcx
+
+taken:
+  mov %rax, SLOT_RIP(%r11)
+  mov %rdi, SLOT_RDI(%r11)
+  mov %rsi, SLOT_RSI(%r11)
+  mov %rdx, SLOT_RDX(%r11)
+  mov %r10, SLOT_R10(%r11)
+  mov %r8, SLOT_R8(%r11)
+  mov %r9, SLOT_R9(%r11)
+  mov %rsp, SLOT_RSP(%r11)
+  mov %rbx, SLOT_RBX(%r11)
+  mov %rbp, SLOT_RBP(%r11)
+  mov %r12, SLOT_R12(%r11)
+  mov %r13, SLOT_R13(%r11)
+  mov %r14, SLOT_R14(%r11)
+  mov %r15, SLOT_R15(%r11)
+  lea INSIDE_STACK(%r11), %rsp
+  pushfq
+  pop SLOT_FLAGS(%r11)
+running:
+  cld
+  mov %r11, %rdi
+  movabs $INSIDE_STATE, %rsi
+  call bpfemu_inside_call
+  lea -INSIDE_STACK(%rsp), %r11
+  push SLOT_FLAGS(%r11)
+  popfq
+  mov SLOT_RDI(%r11), %rdi
+  mov SLOT_RSI(%r11), %rsi
+  mov SLOT_RDX(%r11), %rdx
+  mov SLOT_R10(%r11), %r10
+  mov SLOT_R8(%r11), %r8
+  mov SLOT_R9(%r11), %r9
+  mov SLOT_RAX(%r11), %rax
+  mov SLOT_GOES_TO(%r11), %rcx
+  mov SLOT_RSP(%r11), %rsp
+left:
+  movl $0, SLOT_BUSY(%r11)
+released:
+  jmp *%rcx
+
+  .globl bpfemu_inside_fstat
+bpfemu_inside_fstat:
+  mov $SYS_fstat, %eax
+  syscall
+asked:
+  ret
+end:
+
+  .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What entry.S and inside.h both say of an InsideSlot; the latter checks it. */
+#define INSIDE_STATE 0x550f00200000
+#define INSIDE_SLOTS 0x550f00210000
+#define INSIDE_STACK 8128 /* where the stack of a slot begins, which grows down */
+
+#define SLOT_BUSY 0
+#define SLOT_NEXT 8
+#define SLOT_RIP 16
+#define SLOT_RAX 24
+#define SLOT_RDI 32
+#define SLOT_RSI 40
+#define SLOT_RDX 48
+#define SLOT_R10 56
+#define SLOT_R8 64
+#define SLOT_R9 72
+#define SLOT_RSP 80
+#define SLOT_RBX 88
+#define SLOT_RBP 96
+#define SLOT_R12 104
+#define SLOT_R13 112
+#define SLOT_R14 120
+#define SLOT_R15 128
+#define SLOT_FLAGS 136
+#define SLOT_GOES_TO 144
