@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "emu/runtime/maps/cgroup_storage.h"
+#include "emu/syscalls/quiet_paths.h"
 
 namespace bpfemu {
 
@@ -67,6 +68,7 @@ void want_cgroup_calls(System& system, u32 attach_type) {
       for (long number : each.calls) calls.set(static_cast<size_t>(number));
   calls.reset(0);  // read() is none of them: the place of a call that is not there
   if (calls.any()) system.host.want_everywhere(calls);
+  system.quiet_paths->always_ask(calls);
   if (attach_type == BPF_CGROUP_SOCK_OPS) system.probes->programs_changed();
 }
 

@@ -53,9 +53,14 @@ void QuietPaths::listen(const SyscallSet& calls) {
   if (begun_) ask();
 }
 
+void QuietPaths::always_ask(const SyscallSet& calls) {
+  always_ |= calls;
+  if (begun_) ask();
+}
+
 // While owners are remembered that the host does not know, stat shows them.
 void QuietPaths::ask() {
-  SyscallSet calls = listened_;
+  SyscallSet calls = listened_ | always_;
   owners_ = system_.owners.any();
   if (owners_)
     for (long number : {SYS_stat, SYS_lstat, SYS_newfstatat, SYS_statx}) calls.set(static_cast<size_t>(number));

@@ -27,6 +27,8 @@ class QuietPaths {
   void publish();
   // Calls that a probe listens to.
   void listen(const SyscallSet& calls);
+  // From now on these are asked about, whether anybody listens or not.
+  void always_ask(const SyscallSet& calls);
   // An absolute path was found to be the host's, and so is what lies directly below it.
   void admit(std::string_view path, bool follow);
   void forget() { if (begun_) table_->forget(); }
@@ -40,7 +42,7 @@ class QuietPaths {
 
   System& system_;
   std::unique_ptr<PathTable> table_;
-  SyscallSet listened_;
+  SyscallSet listened_, always_;
   bool asked_ = false, begun_ = false, owners_ = false;
   bool admitted_ = false;  // since the last forgetting
   u64 timer_ = 0;          // 0: nothing is there to be forgotten
