@@ -30,15 +30,7 @@ Stub build_stub(const PathShape& shape, const CallSite& site, u64 address) {
   w.mov(w.eax, number);
   w.leave(address + kJumpSize);
   w.L(native);
-  if (shape.inside) {
-    w.enter_image(address + kSiteSize);
-    stub.done = w.getSize();
-  } else {
-    w.mov(w.eax, number);
-    w.syscall();
-    stub.done = w.getSize();
-    w.leave(address + kSiteSize);  // which is also what the call at the site would have left in rcx
-  }
+  stub.done = w.carry_out(shape, address + kSiteSize, address + kSiteSize);
   stub.code.resize(w.getSize());
   return stub;
 }

@@ -56,15 +56,7 @@ ShortStub build_short_stub(u64 resume, u64 asks, bool image) {
     w.mov(w.eax, number);
     w.jmp(ask, Xbyak::CodeGenerator::T_NEAR);
     w.L(native);
-    if (target.shape->inside) {
-      w.enter_image(asks + kSyscallSize);
-      part.done = w.getSize();
-    } else {
-      w.mov(w.eax, number);
-      w.syscall();
-      part.done = w.getSize();
-      w.leave(resume);
-    }
+    part.done = w.carry_out(*target.shape, resume, asks + kSyscallSize);
     part.end = w.getSize();
     stub.parts.push_back(part);
   }

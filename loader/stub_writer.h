@@ -65,10 +65,19 @@ class StubWriter : public Xbyak::CodeGenerator {
     for (int i = 0; i < shape.count; ++i) feed_flags(argument(shape.flags), shape.bytes[i]);
     shape.path < 0 ? read_verdict() : feed_path(argument(shape.path));
   }
-  // The image decides, and goes on there or at the site's call.
-  void enter_image(u64 resume) {
-    mov(rax, resume);
-    leave(inside_entry());
+  // The call is not asked about: the kernel is, or the image, which goes on at `image_resume` or makes the call in front of
+  // that. Gives the offset behind the call.
+  u64 carry_out(const PathShape& shape, u64 resume, u64 image_resume) {
+    if (shape.inside) {
+      mov(rax, image_resume);
+      leave(inside_entry());
+      return getSize();
+    }
+    mov(eax, static_cast<u32>(shape.number));
+    syscall();
+    const u64 done = getSize();
+    leave(resume);  // which is also what the call at the site would have left in rcx
+    return done;
   }
   void read_verdict() { movsxd(rcx, dword[r11 + offsetof(PathRow, verdict)]); }
   // Until a row says what becomes of the call; then rcx is that.

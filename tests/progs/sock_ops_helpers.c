@@ -21,6 +21,13 @@ enum {
 };
 
 static int results;
+// What the helper has said goes to the element whose number stands at fp - 4, and the program ends.
+#define KEEP_RESULT(map)                                               \
+  {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 0},   \
+      LOOK_UP(map),                                                    \
+      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 1},     \
+      {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 6}, \
+      RETURN(1)
 
 static int new_map(uint32_t type, uint32_t entries) {
   union bpf_attr attr = {.map_type = type, .key_size = 4, .value_size = 8, .max_entries = entries};
@@ -65,11 +72,7 @@ static int load_putter(int map, int helper, int flags) {
       {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 3, .imm = -4},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 4, .imm = flags},
       {.code = BPF_JMP | BPF_CALL, .imm = helper},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 0},
-      LOOK_UP(results),
-      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 1},
-      {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 6},
-      RETURN(1),
+      KEEP_RESULT(results),
   };
   return load(BPF_PROG_TYPE_SOCK_OPS, 0, code, LENGTH(code));
 }
@@ -179,11 +182,7 @@ static int load_asker(const struct question* asked) {
        .dst_reg = reserves ? 2 : 0,
        .imm = reserves ? asked->size : 0},
       {.code = BPF_JMP | BPF_CALL, .imm = asked->helper},
-      {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 0},
-      LOOK_UP(results),
-      {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 1},
-      {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 6},
-      RETURN(1),
+      KEEP_RESULT(results),
   };
   return load(BPF_PROG_TYPE_SOCK_OPS, 0, code, LENGTH(code));
 }
