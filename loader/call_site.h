@@ -13,7 +13,7 @@
 
 namespace bpfemu {
 
-inline constexpr u64 kSiteSize = 7, kJumpSize = 5;
+inline constexpr u64 kCallSize = 2, kJumpSize = 5, kSiteSize = kJumpSize + kCallSize;
 using SiteBytes = std::array<u8, kSiteSize>;
 using JumpBytes = std::array<u8, kJumpSize>;
 

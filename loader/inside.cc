@@ -16,7 +16,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kSyscallSize = 2;
 // The arena grows behind its end, and the process sees it do so.
 constexpr u64 kSeenStep = u64{4} << 30;
 constexpr u64 kAnonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
@@ -42,15 +41,6 @@ void give_back(SpaceMemory& memory, u64 slot) {
   (void)memory.write(slot + offsetof(InsideSlot, busy), &free, sizeof free);
 }
 
-// The slots lead from one to the next.
-Result<void> link_slots(SpaceMemory& memory) {
-  for (u64 i = 0; i + 1 < kInsideSlotCount; ++i) {
-    const u64 slot = kInsideSlots + i * kInsideSlotSize, next = slot + kInsideSlotSize;
-    TRY(memory.write(slot + offsetof(InsideSlot, next), &next, sizeof next));
-  }
-  return {};
-}
-
 }  // namespace
 
 std::span<const u8> image_bytes() {
@@ -74,7 +64,6 @@ Result<void> Inside::map(Task& task, SpaceMemory& memory, const InsideView& view
   if (TRY(task.map_file(arena.get(), {&piece, 1})) != kArenaBase) return fail(EEXIST);
   TRY(memory.write(kInsideImage, image_bytes().data(), image_bytes().size()));
   TRY(memory.write(kInsideState, &state, sizeof state));
-  TRY(link_slots(memory));
   mapped_ = true;
   return {};
 }
@@ -103,7 +92,7 @@ std::optional<StubSide> Inside::leave(SpaceMemory& memory, PtRegs& regs) const {
   regs.rip = regs.rcx = resume;
   regs.orig_rax = asked ? u64{SYS_bpf} : ~u64{0};
   if (asked) return StubSide::kAfter;
-  regs.rip -= kSyscallSize;
+  regs.rip -= kCallSize;
   regs.rax = SYS_bpf;
   return StubSide::kBefore;
 }

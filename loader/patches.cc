@@ -17,7 +17,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kPage = 4096, kCallSize = 2;
+constexpr u64 kPage = 4096;
 constexpr size_t kRemembered = 4096;
 
 bool is_text(const std::vector<MapsLine>& mappings, u64 from, u64 to) {

@@ -15,7 +15,7 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kCallSize = 2, kReach = 127, kFunctionAlign = 16;
+constexpr u64 kReach = 127, kFunctionAlign = 16;
 constexpr std::array<u8, 5> kCall = {0x0f, 0x05}, kFilling = {0xcc, 0xcc, 0xcc, 0xcc, 0xcc};
 constexpr u8 kShortJump = 0xeb;
 

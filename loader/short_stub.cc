@@ -7,8 +7,6 @@ namespace bpfemu {
 
 namespace {
 
-constexpr u64 kSyscallSize = 2;
-
 struct Target {
   const PathShape* shape;
   Xbyak::Label label;
@@ -56,7 +54,7 @@ ShortStub build_short_stub(u64 resume, u64 asks, bool image) {
     w.mov(w.eax, number);
     w.jmp(ask, Xbyak::CodeGenerator::T_NEAR);
     w.L(native);
-    part.done = w.carry_out(*target.shape, resume, asks + kSyscallSize);
+    part.done = w.carry_out(*target.shape, resume, asks + kCallSize);
     part.end = w.getSize();
     stub.parts.push_back(part);
   }

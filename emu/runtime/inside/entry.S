@@ -16,8 +16,9 @@ next:
   xchg %ecx, SLOT_BUSY(%r11)
 taking:
   jrcxz taken
-  mov SLOT_NEXT(%r11), %r11
-  mov %r11, %rcx
+  lea INSIDE_SLOT_SIZE(%r11), %r11
+  movabs $-INSIDE_SLOTS_END, %rcx
+  lea (%rcx, %r11), %rcx
   jrcxz none
   jmp next
 none: /* as many threads as there are slots: this one asks */

@@ -20,8 +20,9 @@ struct MapIndex;
 
 inline constexpr u64 kInsideImage = 0x550f00100000;  // as image.ld says
 inline constexpr u64 kInsideState = INSIDE_STATE, kInsideSlots = INSIDE_SLOTS;
-inline constexpr u64 kInsideSlotSize = 8192, kInsideSlotCount = 16;
+inline constexpr u64 kInsideSlotSize = INSIDE_SLOT_SIZE, kInsideSlotCount = 16;
 inline constexpr u64 kInsideEnd = kInsideSlots + kInsideSlotSize * kInsideSlotCount;
+static_assert(kInsideEnd == INSIDE_SLOTS_END);
 
 // What the supervisor tells the image of the process.
 struct InsideState {
@@ -32,8 +33,7 @@ struct InsideState {
 // The registers of a thread that has made a call, as the program has them, and room to work on it. A thread that is
 // inside has one.
 struct InsideSlot {
-  u32 busy, unused;
-  u64 next;  // address of another slot, 0: this is the last
+  u32 busy, unused[3];
   u64 rip;   // behind the system call
   u64 rax;   // what the thread has there where it goes on
   u64 rdi, rsi, rdx, r10, r8, r9;
@@ -41,7 +41,7 @@ struct InsideSlot {
   u64 flags;
   u64 goes_to;
 };
-static_assert(offsetof(InsideSlot, busy) == SLOT_BUSY && offsetof(InsideSlot, next) == SLOT_NEXT);
+static_assert(offsetof(InsideSlot, busy) == SLOT_BUSY);
 static_assert(offsetof(InsideSlot, rip) == SLOT_RIP && offsetof(InsideSlot, rax) == SLOT_RAX);
 static_assert(offsetof(InsideSlot, rdi) == SLOT_RDI && offsetof(InsideSlot, r9) == SLOT_R9);
 static_assert(offsetof(InsideSlot, r10) == SLOT_R10 && offsetof(InsideSlot, r8) == SLOT_R8);

@@ -2,10 +2,11 @@
 /* What entry.S and inside.h both say of an InsideSlot; the latter checks it. */
 #define INSIDE_STATE 0x550f00200000
 #define INSIDE_SLOTS 0x550f00210000
+#define INSIDE_SLOT_SIZE 8192
+#define INSIDE_SLOTS_END 0x550f00230000
 #define INSIDE_STACK 8128 /* where the stack of a slot begins, which grows down */
 
 #define SLOT_BUSY 0
-#define SLOT_NEXT 8
 #define SLOT_RIP 16
 #define SLOT_RAX 24
 #define SLOT_RDI 32

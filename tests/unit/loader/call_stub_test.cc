@@ -126,7 +126,6 @@ class Image {
     for (u64 i = 0; i < 8; ++i) memory().values[i] = 1000 + i;
     auto* const state = new (at(kInsideState)) InsideState;
     state->arena_end = kInsideEnd, state->maps = &memory().index;
-    for (u64 i = 0; i + 1 < kInsideSlotCount; ++i) slot(i).next = word(&slot(i + 1));
   }
   ~Image() {
     ::munmap(at(kInsideImage), kPageSize * 16);
