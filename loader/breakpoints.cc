@@ -360,6 +360,21 @@ u64 Breakpoints::asks(pid_t tid, u64 call) {
   return space ? space->patches().asks(call) : call;
 }
 
+void Breakpoints::see_inside(Task& task, const InsideView& view) {
+  if (AddressSpace* const space = space_of(task.tid())) space->patches().see(task, space->memory(), view);
+}
+
+void Breakpoints::let_leave(pid_t tid, u64 rsp) {
+  if (AddressSpace* const space = space_of(tid)) space->patches().inside().let_leave(space->memory(), rsp);
+}
+
+void Breakpoints::show_program(pid_t tid, PtRegs& regs) {
+  AddressSpace* const space = space_of(tid);
+  if (!space) return;
+  space->patches().inside().show(space->memory(), regs);
+  (void)space->patches().leave(space->memory(), regs);
+}
+
 void Breakpoints::ask_always(pid_t tid) {
   if (AddressSpace* const space = space_of(tid)) space->patches().release_all(space->memory());
 }

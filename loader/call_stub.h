@@ -17,8 +17,8 @@ struct Stub {
   u64 done;     // offset behind the call: from there on the thread has its result
 };
 
-// For the site at `address`, to lie at any address.
-Stub build_stub(const PathShape& shape, const CallSite& site, u64 address);
+// For the site at `address`, to lie at `at`.
+Stub build_stub(const PathShape& shape, const CallSite& site, u64 address, u64 at);
 // As it lies in the area: kStubSize bytes, with its label.
 std::vector<u8> labelled(const Stub& stub, const CallSite& site, u64 address);
 // A jump to any address, through rcx.

@@ -6,6 +6,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include "loader/filter.h"
 #include "loader/forced_signal.h"
 #include "loader/tracer.h"
 
@@ -26,8 +27,33 @@ void Decider::patch(TracedTask& task, const PathTable& table, CallHandler& handl
   }
 }
 
+// Nobody else has anything to do with the call than programs that its process can run.
+bool Decider::is_told_alone(long number) {
+  switch (number) {
+    case SYS_rt_sigreturn:
+    case SYS_restart_syscall:
+    case SYS_fork:
+    case SYS_vfork:
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_exit:
+    case SYS_exit_group: return false;
+    default: return !loader_syscalls()[static_cast<size_t>(number)] && !Tracer::signal_calls()[static_cast<size_t>(number)];
+  }
+}
+
+void Decider::was_told(TracedTask& task, long number, CallHandler& handler) {
+  const PathShape shape = told_shape(number);
+  if (!handler.inside().tells(number) || !is_told_alone(number) || !grew_hot(task, &shape)) return;
+  if (PathTable* const table = handler.paths()) patch(task, *table, handler);
+}
+
 void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>& args, CallHandler& handler) {
   const PathShape* const shape = path_shape(number);
+  if (task.memory().patched) env_.traps.see_inside(task, handler.inside());
+  if (!shape) return was_told(task, number, handler);
   if (!grew_hot(task, shape)) return;
   PathTable* const table = handler.paths();
   if (!table) return;
@@ -41,6 +67,7 @@ void Decider::was_native(TracedTask& task, long number, const std::array<u64, 6>
 
 void Decider::was_answered(TracedTask& task, Call& call, CallHandler& handler) {
   const PathShape* const shape = path_shape(call.number);
+  if (task.memory().patched && call.number == SYS_bpf) env_.traps.see_inside(task, handler.inside());
   if (!shape || !shape->inside || !grew_hot(task, shape)) return;
   PathTable* const table = handler.paths();
   if (!table) return;

@@ -40,6 +40,8 @@ class Decider {
 
  private:
   bool grew_hot(TracedTask& task, const PathShape* shape);
+  static bool is_told_alone(long number);
+  void was_told(TracedTask& task, long number, CallHandler& handler);
   void patch(TracedTask& task, const PathTable& table, CallHandler& handler);
 
   TaskEnv& env_;

@@ -61,7 +61,7 @@ struct Narrowed {
   bool stop_if;
 };
 constexpr Narrowed kNarrowed[] = {
-    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, 0, 0, 0}, true},                // the child would escape
+    {SYS_clone, 0, BPF_JSET, {CLONE_UNTRACED, CLONE_NEWPID, 0, 0}, true},                // the child would escape
     {SYS_rt_sigaction, 0, BPF_JEQ, {SIGTRAP, SIGSYS, SIGSEGV, SIGBUS}, true},  // our own traps and faults reset these
     {SYS_prctl,
      0,
@@ -145,6 +145,12 @@ Code made_by_us(u64 first, u64 size) {
 }
 // A process may have decided by itself that the call is the kernel's.
 Code decided_body() { return made_by_us(kStubArea, kStubAreaSize); }
+// Or has run the programs that listen to it: whatever the call, what follows is for others.
+Code told_begin() {
+  Code code = made_by_us(kStubArea, kInsideState - kStubArea);
+  code.pop_back();
+  return code;
+}
 // The image asks the kernel which file a descriptor is.
 Code image_body() { return made_by_us(kInsideImage, kInsideState - kInsideImage); }
 
@@ -261,6 +267,8 @@ std::vector<sock_filter> build_filter(const FilterSpec& spec) {
                   give(SECCOMP_RET_TRACE | kCompatTag)});
   }
   code.push_back(give(SECCOMP_RET_ALLOW));
+  if (!spec.base)
+    for (const sock_filter& instruction : told_begin()) code.push_back(instruction);
   code.push_back(load(kOffsetNr));
   Code tree = search(ranges_of(spec), 0, ranges_of(spec).size());
   code.insert(code.end(), tree.begin(), tree.end());

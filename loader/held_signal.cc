@@ -18,15 +18,23 @@ constexpr u64 bit(int signal) {
 // What the instruction itself can raise; blocked, these would kill.
 constexpr u64 kFaults = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP);
 
-}  // namespace
-
-void hold_signal(TracedTask& task) {
+void hold(TracedTask& task, int request) {
   const Result<siginfo_t> info = task.signal_info();
   const Result<u64> mask = task.signal_mask();
   if (!info || !mask) return;
   task.held = TracedTask::HeldSignal{*info, *mask};
   (void)task.set_signal_mask(~kFaults);
-  (void)task.resume(PTRACE_SINGLESTEP, 0);
+  (void)task.resume(request, 0);
+}
+
+}  // namespace
+
+void hold_signal(TracedTask& task) {
+  hold(task, PTRACE_SINGLESTEP);
+}
+
+void hold_signal_until_call(TracedTask& task) {
+  hold(task, PTRACE_CONT);
 }
 
 int release_signal(TracedTask& task, const StopEvent& event) {

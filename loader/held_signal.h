@@ -11,6 +11,8 @@ namespace bpfemu {
 
 // At the signal's stop: the thread steps, and the signal is held until its next stop.
 void hold_signal(TracedTask& task);
+// The same while it runs programs by itself, or has run them and not made its call: it is held until the call has begun.
+void hold_signal_until_call(TracedTask& task);
 // At that stop, whatever it is: the program's signal mask is put back. Gives the held signal when the stop is the
 // step's, to be delivered in its stead. It is sent again, and comes by a stop of its own, when something came first
 // (0), or when the step's stop was needed for something else (-1).

@@ -4,9 +4,11 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "emu/arena/arena.h"
-#include "emu/runtime/inside/inside.h"
+#include "emu/runtime/inside/events.h"
+#include "emu/runtime/inside/image.h"
 #include "loader/space_memory.h"
 
 namespace bpfemu {
@@ -15,13 +17,16 @@ namespace bpfemu {
 struct InsideView {
   const Arena* arena = nullptr;
   const MapIndex* maps = nullptr;
+  const InsideEvents* events = nullptr;
+
+  // Are there programs at the beginning of the call, which processes run by themselves?
+  bool tells(long number) const;
 };
 
-// Where a thread is with regard to the call of the stub that it is in.
-enum class StubSide : u8 { kOutside, kBefore, kAfter };
+// Where a thread is with regard to the call of the stub that it is in. kTold: before it, programs have been told of it.
+// kRunning: in the midst of them; its registers are not the program's, and stay what they are.
+enum class StubSide : u8 { kOutside, kBefore, kAfter, kTold, kRunning };
 
-// Its bytes, which lie at kInsideImage.
-std::span<const u8> image_bytes();
 // Where sites enter the image.
 u64 inside_entry();
 
@@ -29,13 +34,27 @@ class Inside {
  public:
   // The process has the image from then on. Errors as of mmap; ENOENT: there is nothing for it to do.
   Result<void> map(Task& task, SpaceMemory& memory, const InsideView& view);
-  // A thread that stands in the image has made call `number` at its site, or not yet. Empty: it stands elsewhere.
+  // It sees what has been shared since, too.
+  void see(Task& task, SpaceMemory& memory, const InsideView& view);
+  bool sees(const InsideView& view) const;
+  // A thread that stands in the image has made call `number` at its site, or not yet. Empty: it stands elsewhere, maybe
+  // since a moment ago in a stub.
   std::optional<StubSide> leave(SpaceMemory& memory, PtRegs& regs) const;
+  // A thread that runs programs, with such registers, makes its call at the site when they have.
+  void let_leave(SpaceMemory& memory, u64 rsp) const;
+  // Its registers as its program has them, before the call of a stub.
+  void show(SpaceMemory& memory, PtRegs& regs) const;
   // After a fork: threads that were inside are not in the child.
   void settle_fork(SpaceMemory& memory) const;
 
  private:
+  Result<void> map_shared(Task& task, const InsideView& view);
+  void free_seat(const InsideSlot& slot) const;
+  Result<void> put_state(SpaceMemory& memory, const InsideView& view, pid_t tid);
+
   bool mapped_ = false;
+  InsideState state_ = {};
+  std::vector<Extent> shared_;  // that the process can write to
 };
 
 }  // namespace bpfemu

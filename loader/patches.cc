@@ -38,7 +38,8 @@ bool Patches::counts(const MadeCall& made, u32 hot) {
   const u64 resume = made.resume, call = resume - kCallSize;
   if (unavailable_ || sites_.contains(resume - kSiteSize)) return false;
   if (short_sites_.contains(call)) {
-    if (!path_shape(made.number)->inside || short_sites_.goes_inside(call)) return false;
+    const PathShape* const shape = path_shape(made.number);
+    if (!shape || !shape->inside || short_sites_.goes_inside(call)) return false;
   } else if (refused_.contains(resume)) {
     return false;
   }
@@ -63,22 +64,23 @@ PatchResult Patches::place(Task& task, SpaceMemory& memory, const std::vector<Ma
   const Result<size_t> read = memory.read(address, bytes.data(), bytes.size());
   if (!read || *read != bytes.size()) return PatchResult::kNotText;
   const std::optional<CallSite> call = call_site(bytes, made.number);
-  const PathShape* const shape = path_shape(made.number);
-  if (!shape) return PatchResult::kOtherForm;
+  const PathShape* const listed = path_shape(made.number);
+  const PathShape shape = listed ? *listed : told_shape(made.number);
   if (!is_text(mappings, address, resume) || (call && !in_one_line(address))) return PatchResult::kNotText;
   if (!has_area(task, data.table)) return PatchResult::kNoRoom;
+  if (!call && shape.tells) return PatchResult::kOtherForm;
   if (!call) return place_short(task, memory, mappings, resume - kCallSize);
   if (stubs_ == kMostStubs) return PatchResult::kNoRoom;
-  if (shape->inside && !inside_.map(task, memory, data.inside)) return PatchResult::kNoRoom;
+  if ((shape.inside || shape.tells) && !inside_.map(task, memory, data.inside)) return PatchResult::kNoRoom;
   const u64 at = kStubArea + stubs_++ * kStubSize;
-  const Stub stub = build_stub(*shape, *call, address);
+  const Stub stub = build_stub(shape, *call, address, at);
   const std::vector<u8> image = labelled(stub, *call, address);
   if (!memory.write(at, image.data(), image.size())) return PatchResult::kNoRoom;
   const Result<u64> hop = near_code(task, memory, address, build_hop(at));
   const std::optional<JumpBytes> jump = hop ? jump_to(address, *hop) : std::nullopt;
   if (!jump) return PatchResult::kNoRoom;
   // Known before the first thread runs into it.
-  Site& site = sites_[address] = {*call, at, stub.decides, stub.done, *hop, true};
+  Site& site = sites_[address] = {*call, at, stub.decides, stub.done, *hop, true, shape.tells};
   hops_[*hop] = address;
   if (!write_text(memory, address, *jump)) return site.placed = false, PatchResult::kNotText;
   return PatchResult::kPatched;
@@ -155,7 +157,7 @@ std::map<u64, Patches::Site>::const_iterator Patches::site_of(u64 rip) const {
 
 StubSide Patches::leave(SpaceMemory& memory, PtRegs& regs) const {
   if (const std::optional<StubSide> side = inside_.leave(memory, regs)) {
-    (void)short_sites_.leave(regs);
+    if (*side != StubSide::kRunning) (void)short_sites_.leave(regs);
     return *side;
   }
   if (const std::optional<StubSide> side = short_sites_.leave(regs)) return *side;
@@ -173,7 +175,7 @@ StubSide Patches::leave(SpaceMemory& memory, PtRegs& regs) const {
   }
   regs.rip = address + kJumpSize;
   if (offset >= site.decides) regs.rax = site.call.number;
-  return StubSide::kBefore;
+  return site.tells && offset == site.done - kCallSize ? StubSide::kTold : StubSide::kBefore;
 }
 
 bool Patches::was_patching(SpaceMemory& memory, u64 address) {

@@ -65,6 +65,9 @@ class Patches {
 
   // A thread that stands in code of ours is, as its program sees it, at the site's system call, or behind it.
   StubSide leave(SpaceMemory& memory, PtRegs& regs) const;
+  const Inside& inside() const { return inside_; }
+  // The process sees of the arena what `view` has. Nothing, if it has no image.
+  void see(Task& task, SpaceMemory& memory, const InsideView& view) { inside_.see(task, memory, view); }
   // Was there an int3 of ours while the site was being patched?
   bool was_patching(SpaceMemory& memory, u64 address);
   void mask(u64 address, void* bytes, size_t size) const;
@@ -80,6 +83,7 @@ class Patches {
     u64 stub, decides, done;
     u64 hop;
     bool placed;
+    bool tells;  // its stub's call is told of
   };
 
   static bool is_limited(pid_t tgid);

@@ -86,10 +86,10 @@ std::optional<u64> Patches::begin(Task& task, SpaceMemory& memory, const FirstTe
   for (size_t i = 0; i < chosen.size(); ++i) {
     const auto& [address, call] = chosen[i];
     const u64 at = kStubArea + i * kStubSize;
-    const Stub stub = build_stub(*path_shape(call.number), call, address);
+    const Stub stub = build_stub(*path_shape(call.number), call, address, at);
     std::ranges::copy(labelled(stub, call, address), &stubs[i * kStubSize]);
     std::ranges::copy(build_hop(at), &image[i * kHopSize]);
-    sites[address] = {call, at, stub.decides, stub.done, hops + i * kHopSize, true};
+    sites[address] = {call, at, stub.decides, stub.done, hops + i * kHopSize, true, false};
   }
   const u64 at = hops + image.size();
   const PtRegs regs = task.regs();

@@ -91,8 +91,22 @@ PtRegs& TracedTask::regs() {
     known_ = machine_;
     regs_known_ = true;
     if (memory().patched) side_ = env_.traps.leave_stub(tid_, regs_);
+    // Programs need not hear of its call again.
+    if (side_ == StubSide::kTold) silent_entry = true;
   }
   return regs_;
+}
+
+void TracedTask::be_nobody_inside() {
+  if (memory().patched && (regs(), is_inside_thread(machine_.gs_base))) machine_.gs_base = 0;
+}
+
+void TracedTask::as_program(const std::function<void()>& call) {
+  if (side() != StubSide::kRunning) return call();
+  const PtRegs own = regs();
+  env_.traps.show_program(tid_, regs_);
+  call();
+  regs() = own;
 }
 
 Result<void> TracedTask::put(const Machine& machine) {

@@ -84,7 +84,13 @@ class TracedTask final : public Task {
 
   At at() const { return at_; }
   // Was it in the middle of deciding a call by itself? regs() say that it is at the call.
-  bool was_deciding() { return regs(), side_ == StubSide::kBefore; }
+  bool was_deciding() { return side() == StubSide::kBefore; }
+  // Of its call, while it stands in code of ours.
+  StubSide side() { return regs(), side_; }
+  // The thread is new: what the image knows its parent by is not its own.
+  void be_nobody_inside();
+  // While it runs programs by itself (StubSide::kRunning): its registers as its program has them, for whoever is called.
+  void as_program(const std::function<void()>& call);
   bool displaced() const { return displaced_; }
   Process& process() { return *process_; }
   const Process& process() const { return *process_; }

@@ -208,7 +208,7 @@ void Tracer::at_stop(pid_t tid, std::function<void(Task&)> call) {
 
 void Tracer::on_stop(TracedTask& task, const StopEvent& event) {
   if (event.kind != Kind::kTrap) cpu_.stopped(task);
-  for (const auto& call : std::exchange(task.at_stop, {})) call(task);
+  for (const auto& call : std::exchange(task.at_stop, {})) task.as_program([&] { call(task); });
   if (task.held) {
     const int signal = release_signal(task, event);
     if (signal > 0) return on_signal(task, signal);
@@ -284,6 +284,7 @@ void Tracer::on_fork(TracedTask& task, Kind kind) {
 
 void Tracer::on_first_stop(TracedTask& task) {
   task.starting = false;
+  task.be_nobody_inside();
   CpuFollower::started(task);
   end_shelter(task);
   const std::optional<TracedTask::Pending> pending = std::exchange(task.pending, std::nullopt);
@@ -354,6 +355,7 @@ void Tracer::on_exiting(TracedTask& task) {
   task.facts.exit_code = status ? static_cast<int>(*status) : 0;
   task.facts_fresh = false;  // nobody tells of a new priority
   task.exit_reported = true;
+  if (task.side() == StubSide::kRunning) env_.traps.show_program(task.tid(), task.regs());
   if (EventSink* sink = handler_->events()) {
     end_call(task, *sink);
     const u64 call = task.regs().orig_rax;

@@ -100,6 +100,8 @@ class Tracer {
   void on_syscall(TracedTask& task);
   void on_reentry(TracedTask& task);
   void on_signal(TracedTask& task, int signal);
+  void on_signal_inside(TracedTask& task, int signal);
+  void on_request(TracedTask& task);
   void on_ignored_signal(TracedTask& task, int signal);
   void pass_signal(TracedTask& task, int signal);
   bool on_own_signal(TracedTask& task, int signal);

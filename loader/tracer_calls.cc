@@ -36,6 +36,9 @@ constexpr u64 kVsyscallPage = 0xffffffffff600000;
 #define SYS_SECCOMP 1
 #endif
 
+// There processes, and times, are called otherwise than by tools.
+constexpr u64 kOtherNames = CLONE_NEWPID | CLONE_NEWTIME;
+
 // Every stop before a fork gives the next timer signal the time to arrive, which makes the fork start over and stop
 // again. So often that is left to luck.
 constexpr u32 kForkRestarts = 3;
@@ -88,6 +91,7 @@ void Tracer::on_seccomp(TracedTask& task) {
     return go(task);
   }
   const bool known = is_claimed_call(number);
+  if (number == kInsideRequestCall && task.side() == StubSide::kRunning) return on_request(task);
   if (!known && task.event_message() == u64{kCompatTag}) {
     note(number == kI386Bpf ? "bpf() from 32-bit code" : "perf_event_open() from 32-bit code");
     return answer(task, -1, -ENOSYS);
@@ -254,6 +258,8 @@ void Tracer::note_waiting_file(TracedTask& task, const Call& call) {
 bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending) {
   switch (call.number) {
     case SYS_clone:
+      // What its children call themselves is not what tools call them.
+      if (call.args[0] & CLONE_NEWPID) decider_.leave_alone(task);
       if (!(call.args[0] & CLONE_UNTRACED)) return false;
       call.args[0] &= ~u64{CLONE_UNTRACED};
       return true;
@@ -267,7 +273,12 @@ bool Tracer::own_call(TracedTask& task, Call& call, TracedTask::Pending& pending
     case SYS_umount2:
     case SYS_fsopen:
     case SYS_move_mount: file_systems_.forget(); return false;
+    case SYS_unshare:
+      if (call.args[0] & kOtherNames) decider_.leave_alone(task);
+      task.facts_fresh = false;
+      return false;
     case SYS_setns:
+      if (call.args[1] == 0 || (call.args[1] & kOtherNames)) decider_.leave_alone(task);
       file_systems_.forget();
       task.facts_fresh = false;
       return false;
@@ -378,6 +389,7 @@ void Tracer::leave_call(TracedTask& task, const TracedTask::Pending& pending) {
 
 void Tracer::on_signal(TracedTask& task, int signal) {
   if (decider_.takes_fault(task, signal)) return;
+  if (task.side() == StubSide::kRunning || task.side() == StubSide::kTold) return on_signal_inside(task, signal);
   if (signal != SIGTRAP && signal != SIGSYS && env_.traps.steps_out(task) && !is_fault(task, signal))
     return hold_signal(task);
   if ((task.restarting() || ends_early(task)) && is_ignored(task, signal)) return on_ignored_signal(task, signal);
@@ -390,6 +402,32 @@ void Tracer::on_signal(TracedTask& task, int signal) {
   if ((signal == SIGTRAP || signal == SIGSYS) && on_own_signal(task, signal)) return;
   pass_signal(task, signal);
   (void)task.resume(PTRACE_CONT, signal);
+}
+
+// The signal waits until the call has begun, as it does in a kernel whose programs run before it.
+void Tracer::on_signal_inside(TracedTask& task, int signal) {
+  if (is_fault(task, signal)) {
+    // A program cannot do that; who writes where programs do can.
+    note("a fault where a traced process runs programs by itself");
+    (void)task.resume(PTRACE_CONT, signal);
+    return;
+  }
+  if (task.side() == StubSide::kRunning) env_.traps.let_leave(task.tid(), task.regs().rsp);
+  task.silent_entry = true;
+  hold_signal_until_call(task);
+}
+
+// A program that the thread runs by itself asks for what it cannot do there.
+void Tracer::on_request(TracedTask& task) {
+  InsideRequest request;
+  PtRegs& regs = task.regs();
+  s64 result = -EFAULT;
+  if (EventSink* const sink = handler_->events(); sink && task.read(regs.rdi, &request, sizeof request)) {
+    PtRegs shown = regs;
+    env_.traps.show_program(task.tid(), shown);
+    result = sink->program_asks(task, shown, request.helper, request.cpu, std::to_array(request.arguments));
+  }
+  answer(task, -1, result);
 }
 
 // Untraced, the thread would not even have woken: the call that it ended goes on.

@@ -54,6 +54,12 @@ class TrapHandler {
   virtual StubSide leave_stub(pid_t /*tid*/, PtRegs&) { return StubSide::kOutside; }
   // Where a thread that stands before its call at `call` makes it without deciding.
   virtual u64 asks(pid_t /*tid*/, u64 call) { return call; }
+  // What the image sees of the arena, if the thread's address space has one, is what there is.
+  virtual void see_inside(Task&, const InsideView&) {}
+  // The thread runs programs (StubSide::kRunning, with that stack): it makes its call at the site when they have run.
+  virtual void let_leave(pid_t /*tid*/, u64 /*rsp*/) {}
+  // Registers of such a thread: as its program has them.
+  virtual void show_program(pid_t /*tid*/, PtRegs&) {}
   // All calls of the thread's address space stop again, for good.
   virtual void ask_always(pid_t /*tid*/) {}
 

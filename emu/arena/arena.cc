@@ -2,6 +2,7 @@
 #include "emu/arena/arena.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ constexpr u64 kGrowStep = u64{64} << 20;
 constexpr u64 kCodeStep = u64{1} << 20;
 // Extents up to this size keep their pages when they are released: clearing them costs less than new ones.
 constexpr u64 kKeptSize = 2 * kPageSize;
+// How often others may go on before whoever has a seat is given up.
+constexpr u32 kSeatPatience = 2000;
 
 // Of the machine, or of the cgroup that it is shown as.
 u64 memory_limit() {
@@ -37,6 +40,56 @@ u64 memory_limit() {
 
 void* pointer(u64 address) {
   return reinterpret_cast<void*>(address);
+}
+
+Result<void> punch_hole(const UniqueFd& file, u64 offset, u64 size) {
+  const int done = ::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                               static_cast<off_t>(size));
+  return done == 0 ? Result<void>{} : fail(ENOMEM);
+}
+
+// Of what is in use, and nothing where it is sparse.
+Result<void> copy_pages(const UniqueFd& from, const UniqueFd& to, u64 offset, u64 size) {
+  const off_t end = static_cast<off_t>(offset + size);
+  off_t at = static_cast<off_t>(offset);
+  while ((at = ::lseek(from.get(), at, SEEK_DATA)) >= 0 && at < end) {
+    const off_t stop = std::min(::lseek(from.get(), at, SEEK_HOLE), end);
+    if (stop <= at) return fail(ENOMEM);
+    while (at < stop) {
+      const void* data = pointer(kArenaBase + static_cast<u64>(at));
+      const ssize_t n = ::pwrite(to.get(), data, static_cast<size_t>(stop - at), at);
+      if (n <= 0) return fail(ENOMEM);
+      at += n;
+    }
+  }
+  return at >= 0 || errno == ENXIO ? Result<void>{} : fail(ENOMEM);
+}
+
+// In use according to its file system.
+u64 bytes_of(const UniqueFd& file) {
+  constexpr u64 kBlock = 512;  // of st_blocks
+  struct stat status;
+  return file && ::fstat(file.get(), &status) == 0 ? static_cast<u64>(status.st_blocks) * kBlock : 0;
+}
+
+// The first of the pieces that begins in `extent`.
+auto first_in(std::map<u64, u64>& pieces, Extent extent) {
+  const auto it = pieces.lower_bound(extent.address);
+  return it != pieces.end() && it->first < extent.address + extent.size ? it : pieces.end();
+}
+
+// The piece that `address` lies in.
+std::optional<Extent> piece_at(const std::map<u64, u64>& pieces, u64 address) {
+  const auto next = pieces.upper_bound(address);
+  if (next == pieces.begin()) return std::nullopt;
+  const auto [at, size] = *std::prev(next);
+  return address < at + size ? std::optional<Extent>({at, size}) : std::nullopt;
+}
+
+// Where the first piece behind `address` begins, at the most `end`.
+u64 next_piece(const std::map<u64, u64>& pieces, u64 address, u64 end) {
+  const auto next = pieces.upper_bound(address);
+  return next == pieces.end() ? end : std::min(end, next->first);
 }
 }  // namespace
 
@@ -72,6 +125,7 @@ Result<std::unique_ptr<Arena>> Arena::create(u32 cpus) {
   arena->limit_ = memory_limit() / 4 * 3;
   arena->fd_.reset(::memfd_create("bpfemu-arena", MFD_CLOEXEC));
   if (!arena->fd_) return fail(errno);
+  arena->shared_fd_.reset(::memfd_create("bpfemu-values", MFD_CLOEXEC));
   Extent slots = TRY(arena->allocate((cpus + kSpareVcpus) * sizeof(Vcpu)));
   arena->cpus_ = cpus;
   arena->vcpus_ = static_cast<Vcpu*>(pointer(slots.address));
@@ -83,15 +137,15 @@ Arena::~Arena() {
   if (grown_ != 0) ::munmap(pointer(kArenaBase), grown_);
 }
 
-Result<UniqueFd> Arena::for_reading() const {
-  const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+Result<UniqueFd> Arena::for_reading(bool shared) const {
+  const std::string path = "/proc/self/fd/" + std::to_string((shared ? shared_fd_ : fd_).get());
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return fail(errno);
   return file;
 }
 
-Result<void> Arena::map_range(u64 address, u64 size, u64 offset, int flags) {
-  void* at = ::mmap(pointer(address), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd_.get(),
+Result<void> Arena::map_range(const UniqueFd& file, u64 address, u64 size, u64 offset, int flags) {
+  void* at = ::mmap(pointer(address), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, file.get(),
                     static_cast<off_t>(offset));
   if (at == MAP_FAILED) return fail(errno == EEXIST ? EEXIST : ENOMEM);
   if (at == pointer(address)) return {};
@@ -113,11 +167,45 @@ Result<void> Arena::grow(u64 size) {
   const bool resized = fd_ && ::ftruncate(fd_.get(), static_cast<off_t>(grown_ + size)) == 0;
   if (!resized && fd_ && (errno != EFBIG || grown_ != 0)) return fail(ENOMEM);
   if (!resized) fd_.reset();
-  TRY(resized ? map_range(kArenaBase + grown_, size, grown_, MAP_FIXED_NOREPLACE)
+  TRY(resized ? map_range(fd_, kArenaBase + grown_, size, grown_, MAP_FIXED_NOREPLACE)
               : map_anonymous(kArenaBase + grown_, size));
   free_.add({kArenaBase + grown_, size});
   grown_ += size;
   return {};
+}
+
+CpuSeat* Arena::seats() {
+  if (seats_) return seats_;
+  const auto memory = allocate(cpus_ * sizeof(CpuSeat));
+  if (!memory) return nullptr;
+  if (!share(*memory)) return release(*memory), nullptr;
+  seats_ = static_cast<CpuSeat*>(pointer(memory->address));
+  for (u32 id = 0; id < cpus_; ++id) vcpus_[id].seat = &seats_[id];
+  return seats_;
+}
+
+Vcpu* Arena::take_vcpu(u32 wanted, u32 tid) {
+  for (u32 tries = 0; seats_ && tries < kSeatPatience; ++tries) {
+    if (Vcpu* const cpu = acquire_vcpu(vcpus_, cpus_, wanted, tid, 0)) return cpu;
+    if (std::none_of(vcpus_, vcpus_ + cpus_, [](const Vcpu& cpu) { return cpu.owner == 0; })) break;
+    ::sched_yield();
+  }
+  return acquire_vcpu(vcpus_, cpus_, wanted, tid);
+}
+
+void Arena::await_seats() const {
+  for (u32 id = 0; seats_ && id < cpus_; ++id) {
+    const u32 taken = __atomic_load_n(&seats_[id].taken, __ATOMIC_SEQ_CST);
+    for (u32 tries = 0; tries < kSeatPatience; ++tries) {
+      if (__atomic_load_n(&seats_[id].holder, __ATOMIC_SEQ_CST) == 0 || seats_[id].taken != taken) break;
+      ::sched_yield();
+    }
+  }
+}
+
+void Arena::free_seats(u32 tid) {
+  for (u32 id = 0; seats_ && id < cpus_; ++id)
+    if (__atomic_load_n(&seats_[id].holder, __ATOMIC_RELAXED) == tid) leave_seat(seats_[id]);
 }
 
 Result<Extent> Arena::allocate(u64 size) {
@@ -173,29 +261,22 @@ Result<void> Arena::commit(u64 size) {
 
 bool Arena::exhausted() {
   constexpr u32 kBetweenLooks = 64;
-  constexpr u64 kBlock = 512;  // of st_blocks
   if (asked_++ % kBetweenLooks != 0) return exhausted_;
-  struct stat file;
-  exhausted_ = fd_ && ::fstat(fd_.get(), &file) == 0 && static_cast<u64>(file.st_blocks) * kBlock > limit_;
+  exhausted_ = bytes_of(fd_) + bytes_of(shared_fd_) > limit_;
   return exhausted_;
 }
 
 void Arena::release(Extent extent) {
   if (extent.size == 0) return;
   if (readers_ != 0) return waiting_.push_back(extent);
-  if (auto it = mirrors_.lower_bound(extent.address);
-      it != mirrors_.end() && it->first < extent.address + extent.size) {
-    // Pages that cannot be given their own memory back stay out of use for ever.
-    if (!fd_ || !map_range(it->first, it->second, file_offset(it->first), MAP_FIXED)) return;
-    mirrors_.erase(it);
-  }
+  // Pages that cannot be given their own memory back stay out of use for ever.
+  if (!take_back_mirrors(extent) || !take_back_shared(extent)) return;
   if (extent.size <= kKeptSize) {
     std::memset(pointer(extent.address), 0, extent.size);
   } else if (!fd_) {
     ::madvise(pointer(extent.address), extent.size, MADV_REMOVE);
   } else {
-    ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(file_offset(extent.address)),
-                static_cast<off_t>(extent.size));
+    (void)punch_hole(fd_, file_offset(extent.address), extent.size);
   }
   free_.add(extent);
 }
@@ -203,7 +284,7 @@ void Arena::release(Extent extent) {
 Result<void> Arena::mirror(Extent extent, u64 size) {
   u64 address = extent.address + extent.size - size;
   if (fd_) {
-    TRY(map_range(address, size, file_offset(address - size), MAP_FIXED));
+    TRY(map_range(fd_, address, size, file_offset(address - size), MAP_FIXED));
   } else if (::mremap(pointer(address - size), 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, pointer(address)) == MAP_FAILED) {
     return fail(ENOMEM);  // a second mapping of the same pages
   }
@@ -211,22 +292,74 @@ Result<void> Arena::mirror(Extent extent, u64 size) {
   return {};
 }
 
+Result<void> Arena::take_back_mirrors(Extent extent) {
+  const auto it = first_in(mirrors_, extent);
+  if (it == mirrors_.end()) return {};
+  if (!fd_) return fail(EOPNOTSUPP);
+  TRY(map_range(fd_, it->first, it->second, file_offset(it->first), MAP_FIXED));
+  mirrors_.erase(it);
+  return {};
+}
+
+Result<void> Arena::share(Extent part) {
+  const u64 end = part.address + part.size;
+  if (!fd_) return fail(EOPNOTSUPP);
+  if (part.address % kPageSize || part.size % kPageSize || !contains(part.address, part.size)) return fail(EINVAL);
+  for (const auto& [address, size] : mirrors_)
+    if (part.address < address + size && end > address - size) return fail(EINVAL);
+  if (!shared_fd_ || ::ftruncate(shared_fd_.get(), static_cast<off_t>(grown_)) != 0) return fail(ENOMEM);
+  u64 address = part.address;
+  for (const FileRange& range : file_ranges(part.address, part.size)) {
+    if (!range.shared) TRY(share_range({address, range.size}));
+    address += range.size;
+  }
+  return {};
+}
+
+Result<void> Arena::share_range(Extent range) {
+  const u64 offset = file_offset(range.address);
+  // A process that still has these pages from another time may have written to them.
+  TRY(punch_hole(shared_fd_, offset, range.size));
+  Result<void> moved = copy_pages(fd_, shared_fd_, offset, range.size);
+  if (moved) moved = map_range(shared_fd_, range.address, range.size, offset, MAP_FIXED);
+  if (!moved) {
+    (void)punch_hole(shared_fd_, offset, range.size);
+    return moved;
+  }
+  shared_[range.address] = range.size;
+  ++shares_;
+  return {};
+}
+
+Result<void> Arena::take_back_shared(Extent extent) {
+  for (auto it = first_in(shared_, extent); it != shared_.end(); it = first_in(shared_, extent)) {
+    const auto [address, size] = *it;
+    TRY(map_range(fd_, address, size, file_offset(address), MAP_FIXED));
+    (void)punch_hole(shared_fd_, file_offset(address), size);
+    shared_.erase(it);
+    ++shares_;
+  }
+  return {};
+}
+
+std::vector<Extent> Arena::shared() const {
+  std::vector<Extent> extents;
+  for (const auto& [address, size] : shared_) extents.push_back({address, size});
+  return extents;
+}
+
 std::vector<FileRange> Arena::file_ranges(u64 address, u64 size) const {
   std::vector<FileRange> ranges;
-  while (size != 0) {
-    auto next = mirrors_.upper_bound(address);
-    u64 offset = file_offset(address);
-    u64 length = next == mirrors_.end() ? size : std::min(size, next->first - address);
-    if (next != mirrors_.begin()) {
-      auto [at, mirrored] = *std::prev(next);
-      if (address < at + mirrored) {
-        offset -= mirrored;
-        length = std::min(size, at + mirrored - address);
-      }
-    }
-    ranges.push_back({offset, length});
-    address += length;
-    size -= length;
+  const u64 end = address + size;
+  while (address != end) {
+    const auto mirrored = piece_at(mirrors_, address), shared = piece_at(shared_, address);
+    FileRange range{.offset = file_offset(address), .shared = shared.has_value()};
+    u64 next = next_piece(shared_, address, next_piece(mirrors_, address, end));
+    if (mirrored) range.offset -= mirrored->size;
+    if (const auto piece = mirrored ? mirrored : shared) next = std::min(next, piece->address + piece->size);
+    range.size = next - address;
+    ranges.push_back(range);
+    address = next;
   }
   return ranges;
 }

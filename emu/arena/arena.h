@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The supervisor's side of the arena: makes the memfd, maps it, hands out page-granular extents.
+// The supervisor's side of the arena: makes the memfd, maps it, hands out page-granular extents. What is shared for
+// writing lies in a second memfd at the same offsets, for who has a mapping of a file may move it to any place of it.
 #pragma once
 
 #include <map>
@@ -30,10 +31,11 @@ class FreeExtents {
   std::map<u64, u64> sizes_;  // by address
 };
 
-// A piece of the arena's file, as mmap takes it.
+// A piece of the arena's file, or of the shared one, as mmap takes it.
 struct FileRange {
   u64 offset = 0;
   u64 size = 0;
+  bool shared = false;
 };
 
 class Arena {
@@ -65,13 +67,22 @@ class Arena {
   // Shows the `size` bytes before the last `size` bytes of `extent` in these last ones too, so that what wraps around
   // the end of a ring is contiguous. Undone by release(). ENOMEM.
   Result<void> mirror(Extent extent, u64 size);
+  // Takes the pages of `part`, which lies in one extent, from the shared file from now on, with what they hold. Who has
+  // mapped them from the arena's file sees them stay as they were. What is shared already stays so. Undone by release().
+  // EOPNOTSUPP: the arena has no file. EINVAL: no whole pages of it, or shown twice. ENOMEM: some may be shared.
+  Result<void> share(Extent part);
+  // What is, by address; `shares` grows whenever that changes.
+  std::vector<Extent> shared() const;
+  u64 shares() const { return shares_; }
 
   // -1: a limit on the size of files leaves it without one, and nobody else can map it.
   int fd() const { return fd_.get(); }
-  // The same for reading alone: who maps that can never make the pages writable. Errors as of open.
-  Result<UniqueFd> for_reading() const;
+  // -1: nothing was ever shared.
+  int shared_fd() const { return shared_fd_.get(); }
+  // One of the two for reading alone: who maps that can never make the pages writable. Errors as of open.
+  Result<UniqueFd> for_reading(bool shared) const;
   u64 file_offset(u64 address) const { return address - kArenaBase; }
-  // The pieces of the file that show [address, address + size) when mapped one after the other, mirrors included.
+  // The pieces of the files that show [address, address + size) when mapped one after the other, mirrors included.
   std::vector<FileRange> file_ranges(u64 address, u64 size) const;
   // Is [address, address + size) memory that can be touched without a fault?
   bool contains(u64 address, u64 size) const {
@@ -80,18 +91,31 @@ class Arena {
   // Where contains() ends, for runtime code that checks addresses itself (Env::arena_end).
   u64 end() const { return kArenaBase + grown_; }
   u32 cpus() const { return cpus_; }
+  // Of all CPUs, for threads that run programs by themselves; made when this is first called. Null: nothing can be shared.
+  CpuSeat* seats();
+  // As acquire_vcpu(). Threads that run programs by themselves are waited for: they are done in a moment, once they have a
+  // CPU of the machine.
+  Vcpu* take_vcpu(u32 wanted, u32 tid);
+  // Until whoever has one now has left it, or for as long as that may take at the most.
+  void await_seats() const;
+  // The thread is gone.
+  void free_seats(u32 tid);
   Vcpu& vcpu(u32 id) { return vcpus_[id]; }
   Vcpu* vcpus() { return vcpus_; }
 
  private:
   Arena() = default;
   Result<void> grow(u64 size);
-  Result<void> map_range(u64 address, u64 size, u64 offset, int flags);
+  Result<void> map_range(const UniqueFd& file, u64 address, u64 size, u64 offset, int flags);
   Result<void> map_anonymous(u64 address, u64 size);
+  Result<void> share_range(Extent range);
+  Result<void> take_back_mirrors(Extent extent);
+  Result<void> take_back_shared(Extent extent);
 
-  UniqueFd fd_;
+  UniqueFd fd_, shared_fd_;
   u32 cpus_ = 0;
   Vcpu* vcpus_ = nullptr;
+  CpuSeat* seats_ = nullptr;
   u64 grown_ = 0;  // bytes of the memfd that exist and are mapped
   u64 limit_ = 0, committed_ = 0;
   u32 asked_ = 0;  // exhausted(), since somebody looked
@@ -100,6 +124,8 @@ class Arena {
   u32 readers_ = 0;
   std::vector<Extent> waiting_, waiting_code_;
   std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
+  std::map<u64, u64> shared_;   // address -> size
+  u64 shares_ = 0;
 };
 
 }  // namespace bpfemu

@@ -11,6 +11,23 @@ namespace bpfemu {
 // How deep locks nest at the most: a hash bucket, the free list behind it, a bpf_spin_lock around both.
 inline constexpr u32 kMaxHeldLocks = 4;
 
+// Who runs programs on a CPU: a thread that does so in its own process has no vCPU but this, which it can write to.
+struct CpuSeat {
+  u32 holder;  // tid, 0 when free
+  u32 taken;   // how often it was
+  u32 unused[14];
+};
+
+inline bool take_seat(CpuSeat& seat, u32 tid) {
+  u32 free = 0;
+  if (!__atomic_compare_exchange_n(&seat.holder, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return false;
+  __atomic_add_fetch(&seat.taken, 1, __ATOMIC_RELAXED);
+  return true;
+}
+inline void leave_seat(CpuSeat& seat) {
+  __atomic_store_n(&seat.holder, 0, __ATOMIC_RELEASE);
+}
+
 // One virtual CPU. A program runs while holding one, which gives per-CPU maps and bpf_get_smp_processor_id the
 // kernel's exclusivity. Lives in the arena.
 struct Vcpu {
@@ -18,6 +35,8 @@ struct Vcpu {
   u32 id;                   // of the CPU that programs see
   u32 slot;                 // its place among all of them
   u32 tail_calls;
+  CpuSeat* seat;            // null: no thread runs programs on the CPU by itself
+  bool seat_is_owners;      // it was his before
   u64 prandom[4];
   PtRegs regs[4];           // pt_regs copies that program contexts point to, by nesting depth
   u8 scratch[4096];         // bpf_trace_printk, bpf_snprintf and event records are built here
@@ -32,7 +51,17 @@ inline constexpr u32 kSpareVcpus = 256;
 
 inline bool take_vcpu(Vcpu& cpu, u32 tid) {
   u32 free = 0;
-  return __atomic_compare_exchange_n(&cpu.owner, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+  if (!__atomic_compare_exchange_n(&cpu.owner, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return false;
+  if (!cpu.seat) return true;
+  cpu.seat_is_owners = __atomic_load_n(&cpu.seat->holder, __ATOMIC_RELAXED) == tid;
+  if (cpu.seat_is_owners || take_seat(*cpu.seat, tid)) return true;
+  __atomic_store_n(&cpu.owner, 0, __ATOMIC_RELEASE);
+  return false;
+}
+
+inline void release_vcpu(Vcpu& cpu) {
+  if (cpu.seat && !cpu.seat_is_owners) leave_seat(*cpu.seat);
+  __atomic_store_n(&cpu.owner, 0, __ATOMIC_RELEASE);
 }
 
 // One of the spare slots, as CPU `id`: null when none is free.
@@ -53,10 +82,6 @@ inline Vcpu* acquire_vcpu(Vcpu* vcpus, u32 count, u32 wanted, u32 tid, u32 spare
   for (u32 i = 0; i < count; ++i)
     if (Vcpu& cpu = vcpus[(wanted + i) % count]; take_vcpu(cpu, tid)) return &cpu;
   return acquire_spare_vcpu(vcpus, count, wanted % count, tid, spare);
-}
-
-inline void release_vcpu(Vcpu& cpu) {
-  __atomic_store_n(&cpu.owner, 0, __ATOMIC_RELEASE);
 }
 
 // Supervisor only: frees the slot, and every lock taken through it, when the thread `dead` still has it.

@@ -6,6 +6,7 @@
 
 #include "emu/jit/jit.h"
 #include "emu/runtime/helpers/helpers.h"
+#include "emu/runtime/inside/image.h"
 
 namespace bpfemu {
 
@@ -126,6 +127,23 @@ Result<void> Program::assemble() {
   insn_offsets_ = std::move(output.insn_offsets);
   code_size_ = static_cast<u32>(output.code.size());
   return {};
+}
+
+std::shared_ptr<const ApartCode> Program::code_apart() const {
+  const Executable input{.insns = verified.insns,
+                         .subprogram_starts = verified.subprogram_starts,
+                         .stack_depths = verified.stack_depths,
+                         .helper = image_helper,
+                         .kfunc = {},
+                         .told_helper = {},
+                         .called_maps = verified.called_maps,
+                         .hooks = {},
+                         .apart = true};
+  const auto code = arena_->allocate_code(jit_size_bound(input));
+  if (!code) return nullptr;
+  const auto assembled = jit_compile(input, code->address);
+  auto apart = std::make_shared<const ApartCode>(*arena_, *code, code->address + (assembled ? assembled->entry : 0));
+  return assembled && arena_->write_code(*code, assembled->code) ? apart : nullptr;
 }
 
 }  // namespace bpfemu

@@ -58,6 +58,23 @@ struct VerifiedProgram {
 
 using ProgTag = std::array<u8, BPF_TAG_SIZE>;  // SHA-1 based
 
+// Code of a program that runs in traced processes.
+class ApartCode {
+ public:
+  ApartCode(Arena& arena, Extent extent, u64 entry) : arena_(arena), extent_(extent), entry_(entry) {}
+  ~ApartCode() { arena_.release_code(extent_); }
+  ApartCode(const ApartCode&) = delete;
+  ApartCode& operator=(const ApartCode&) = delete;
+
+  ProgramEntry entry() const { return reinterpret_cast<ProgramEntry>(entry_); }
+  u64 end() const { return extent_.address + extent_.size; }
+
+ private:
+  Arena& arena_;
+  Extent extent_;
+  u64 entry_;
+};
+
 class Program : public Object {
  public:
   Program() : Object(ObjectKind::kProgram) {}
@@ -88,6 +105,8 @@ class Program : public Object {
   Result<FunctionHooks*> hooks_of(size_t function);
   // Its calls of helpers are told of from now on, where one is among the `listened` (by RuntimeFunction): ENOMEM.
   Result<void> tell_of_helpers(const u8* listened);
+  // Its code for traced processes; null: it needs what they have not got, or there is no memory.
+  std::shared_ptr<const ApartCode> code_apart() const;
   // Helpers and kernel functions that it calls and that are not modelled.
   std::set<u32> missing_helpers() const;
   std::set<std::string> missing_functions() const;

@@ -22,6 +22,7 @@ struct Executable {
   std::function<s32(u32 id)> told_helper;         // the RuntimeFunction that a call of the helper passes, -1: none; null: nobody listens
   std::span<const Map* const> called_maps;        // per instruction: the one map of a helper call, null: several
   std::span<const FunctionHooks> hooks;           // of each subprogram, in the arena; none: nothing can hang on it
+  bool apart = false;                              // for traced processes, which have nothing but what `helper` gives
   bool bmi2 = __builtin_cpu_supports("bmi2");      // shlx and its siblings, which spare saving rcx
 };
 

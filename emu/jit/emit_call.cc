@@ -86,6 +86,7 @@ void Emitter::emit_call_subprogram(const Insn& insn, const OpcodeInfo&) {
 // bpf_tail_call(R1 context, R2 array, R3 index): leaves this frame for the target, or falls through (kernel:
 // emit_bpf_tail_call_indirect).
 void Emitter::emit_tail_call(const Insn&, const OpcodeInfo&) {
+  if (input_.apart) return refuse();
   Label out;
   mov(edx, edx);
   cmp(dword[rsi + offsetof(Map, max_entries)], edx);
@@ -109,6 +110,7 @@ void Emitter::emit_load_function(const Insn& insn, const OpcodeInfo&) {
 }
 
 void Emitter::emit_load_packet(const Insn& insn, const OpcodeInfo& info) {
+  if (input_.apart) return refuse();
   Label loaded;
   if (BPF_MODE(insn.code) == BPF_ABS)
     mov(esi, static_cast<u32>(insn.imm));

@@ -52,6 +52,7 @@ void Emitter::jump_to(u32 target, int condition) {
 // A loop's turn is counted, so that it lets others go on: in a register where one is free, since what a short turn stores
 // its next one waits for.
 void Emitter::breathe() {
+  if (input_.apart) return refuse();
   Label on;
   const bool in_register = function().counts;
   in_register ? dec(r9d) : dec(dword[r12 + offsetof(Run, breaths)]);

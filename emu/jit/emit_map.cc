@@ -12,11 +12,12 @@ using namespace Xbyak;
 
 bool Emitter::emit_map_call(MapCall call, const Map& map) {
   const MapOps* ops = map_ops(map.type);
-  if (!ops) return false;
+  const bool inlines = call == MapCall::kLookup && map.type == BPF_MAP_TYPE_ARRAY;
+  if (!ops || (input_.apart && !inlines)) return false;
   switch (call) {
     case MapCall::kLookup:
       if (map.type == BPF_MAP_TYPE_ARRAY && !(map.flags & BPF_F_INNER_MAP)) return emit_array_lookup(map), true;
-      return call_map(ops->lookup, 1);
+      return !input_.apart && call_map(ops->lookup, 1);
     case MapCall::kUpdate: return call_map(ops->update, 3);
     case MapCall::kDelete: return call_map(ops->erase, 1);
     default: return false;

@@ -27,6 +27,7 @@ void Emitter::emit_load(const Insn& insn, const OpcodeInfo& info) {
 
 // Only what lies in the arena is loaded; everything else reads as 0.
 void Emitter::emit_load_probe(const Insn& insn, const OpcodeInfo& info) {
+  if (input_.apart) return refuse();
   Label outside, done;
   const Reg64 to = reg(insn.dst_reg);
   lea(r11, ptr[RegExp(reg(insn.src_reg)) + static_cast<size_t>(s64{insn.off})]);

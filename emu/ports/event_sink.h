@@ -64,6 +64,10 @@ class EventSink {
   // A process that is concerned cannot be probed there: why.
   virtual void site_lost(Sites::Id site, const char* why) = 0;
   virtual void function_returned(Task& task, u64 cookie, PtRegs& regs) = 0;
+  // A program that the thread runs by itself asks for something (emu/runtime/inside/events.h, InsideRequest). `regs`: the
+  // thread's own.
+  virtual s64 program_asks(Task& /*task*/, PtRegs& /*regs*/, u32 /*helper*/, u32 /*cpu*/,
+                           const std::array<u64, 4>& /*arguments*/) { return 0; }
   // The thread did what its debug registers watch (Host::watch); `registers`: a bit for each.
   virtual void watch_hit(Task& /*task*/, u32 /*registers*/) {}
 };

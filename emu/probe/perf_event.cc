@@ -55,11 +55,13 @@ PerfEvent::PerfEvent(Probes& probes, Spec spec, Extent extent)
     spec_.leader.reset();  // a group does not keep its leader
   }
   probes_.perf_events[s.id] = this;
+  settle();  // what passed before is not for it
   if (point()) point()->events.push_back(this);
 }
 
 // Nobody finds it any more when siblings, which count for themselves from now on, run their programs.
 PerfEvent::~PerfEvent() {
+  settle();
   probes_.perf_events.erase(event_id());
   if (point()) std::erase(point()->events, this);
   stop_clock();
@@ -138,8 +140,11 @@ void PerfEvent::drop_program() {
 
 void PerfEvent::set_buffer(std::shared_ptr<PerfBuffer> buffer) {
   if (buffer && point()) (void)point()->check_modelled();
+  settle();
+  const bool changes = point() && !buffer_ != !buffer;
   buffer_ = std::move(buffer);
   state().ring = buffer_ ? &buffer_->ring() : nullptr;
+  if (changes) probes_.programs_changed();
 }
 
 void PerfEvent::enable() {
@@ -162,6 +167,7 @@ void PerfEvent::apply_group() {
 void PerfEvent::apply() {
   bool on = enabled_ && leader().enabled_;
   if (std::exchange(counting_, on) == on) return;
+  settle();
   if (on) {
     if (spec_.pid == -1) state().since = probes_.host().clock(CLOCK_MONOTONIC);
     if (counts_usage()) tasks_.start();
@@ -191,7 +197,21 @@ u64 PerfEvent::usage_count(const TaskUsage& usage) const {
   }
 }
 
+bool PerfEvent::only_counts() const {
+  return spec_.pid < 0 && !filter_ && !state().ring && limit == 0 && attr().sample_period <= 1 && leader().siblings_.empty();
+}
+
+void PerfEvent::passed(u64 times, u32 cpu) {
+  if (!state().active || (spec_.cpu >= 0 && static_cast<u32>(spec_.cpu) != cpu)) return;
+  if (!attr().exclude_kernel || point()->where().in_user()) state().count += times;
+}
+
+void PerfEvent::settle() {
+  if (point()) probes_.apart().settle(*point());
+}
+
 void PerfEvent::update() {
+  settle();
   // Its program may stand aside for whoever closes the event.
   const std::shared_ptr<PerfEvent> self = weak_from_this().lock();
   if (counts_usage()) tasks_.update(visit());
@@ -243,7 +263,9 @@ void PerfEvent::count_hit(pid_t tid) {
 
 Result<void> PerfEvent::set_filter(std::string_view text, std::string_view format) {
   if (filter_) return fail(EEXIST);
+  settle();
   filter_ = TRY(EventFilter::parse(text, format));
+  probes_.programs_changed();
   return {};
 }
 

@@ -118,6 +118,10 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
 
   // The event's point was passed by `scope`'s task, and its programs let it through (kernel: perf_tp_event).
   void hit(RunScope& scope, EventRecord& record);
+  // So many times where processes run these by themselves, on that CPU. Only of one that only_counts(): nobody wants to
+  // know more of what passes than how much.
+  void passed(u64 times, u32 cpu);
+  bool only_counts() const;
   // The stopped thread did what the breakpoint watches (kernel: perf_bp_event).
   void watched(Task& task);
   // The clock ticked while the stopped thread ran; null: while the CPU was idle.
@@ -125,6 +129,7 @@ class PerfEvent : public Object, public std::enable_shared_from_this<PerfEvent> 
 
  private:
   PerfEvent(Probes& probes, Spec spec, Extent extent);
+  void settle();
   bool listens() const;  // to a user instruction
   Result<void> listen();
   Held own_siblings() const;

@@ -61,7 +61,8 @@ Probes::Probes(const Parts& parts, Outlets outlets)
                 .task_struct = [this](pid_t tid) { return runner_.task_struct(tid); },
                 .task_struct_of = [this](const TaskFacts& facts) { return runner_.task_struct_of(facts); },
                 .show_name = [this](pid_t tid, const auto& name) { runner_.show_name(tid, name); }},
-      transits_(*this, services_) {
+      transits_(*this, services_),
+      apart_(parts.arena, points_) {
   if (parts.switches) tracer_ = std::make_unique<EventTracer>(*this, *parts.switches, parts.dynamic_events);
 }
 
@@ -135,10 +136,18 @@ void Probes::programs_changed() {
   const bool signals = awaited(Hook::trace_signal_generate, Side::kEntry) || awaits_deliveries() ||
                        awaited(Hook::do_send_sig_info, Side::kEntry) || awaited(Hook::do_send_sig_info, Side::kReturn);
   if (signals != std::exchange(wanted_signals_, signals)) parts_.host.want_signals(signals);
+  tell_apart(entry, exit);
   if (entry == wanted_entry_ && exit == wanted_exit_) return;
   wanted_entry_ = entry;
   wanted_exit_ = exit;
   parts_.host.want_syscalls(entry, exit);
+}
+
+// What processes may run by themselves: what the supervisor has nothing to do with but by way of them.
+void Probes::tell_apart(const SyscallSet& entry, const SyscallSet& exit) {
+  SyscallSet stops = exit | hooked_ | sideband_.changing_calls() | sideband_.calls() | parts_.answered;
+  if (runner_.stats_users != 0 || runner_.listened) stops.set();
+  apart_.changed(entered_, entry, stops);
 }
 
 // The path of a call is told from its beginning, whichever of its hooks is listened to.
@@ -340,6 +349,7 @@ void Probes::task_gone(pid_t tid) {
   sleepers_.forget(tid);
   (void)thread_words_.take(tid);
   runner_.forget(tid);
+  parts_.arena.free_seats(static_cast<u32>(tid));
   const auto ending = ending_.extract(tid);
   if (!ending || !ending.mapped()) return;
   Occasion occasion(*this, services_, Event{});

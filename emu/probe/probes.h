@@ -20,6 +20,7 @@
 #include "emu/ports/host.h"
 #include "emu/ports/sites.h"
 #include "emu/ports/task.h"
+#include "emu/probe/apart_events.h"
 #include "emu/probe/perf_sideband.h"
 #include "emu/probe/perf_watches.h"
 #include "emu/probe/point.h"
@@ -48,6 +49,7 @@ class Probes : public EventSink, public HookSink {
     FileObjects& files;
     SocketOps* socket_ops = nullptr;    // programs of cgroups that TCP asks
     EventSwitches* switches = nullptr;  // tracefs' events/; null: nobody turns them on
+    SyscallSet answered{};              // calls that somebody else may have to do with
   };
   Probes(const Parts& parts, Outlets outlets);
   ~Probes() override;
@@ -66,6 +68,8 @@ class Probes : public EventSink, public HookSink {
   void site_lost(Sites::Id site, const char* why) override;
   void function_returned(Task& task, u64 cookie, PtRegs& regs) override;
   void watch_hit(Task& task, u32 registers) override { watches_.hit(task, registers); }
+  s64 program_asks(Task& task, PtRegs& regs, u32 helper, u32 cpu, const std::array<u64, 4>& arguments) override;
+  ApartEvents& apart() { return apart_; }
 
   bool awaited(Hook hook, Side side) const override { return of(hook, side).awaited; }
   Arguments::Mask looked_at(Hook hook) const override;
@@ -127,6 +131,7 @@ class Probes : public EventSink, public HookSink {
   bool concerns(const Point& point, const Task& task);
   const Points& points_of(Sites::Id site, bool on_return) const;
   static ProgramNeeds needs_at(const Point& point);
+  void tell_apart(const SyscallSet& entry, const SyscallSet& exit);
   void fire_all(const Points& points, const Event& event);
   void pass(const Points& list, const std::function<void(const Point&)>& call);
 
@@ -168,6 +173,7 @@ class Probes : public EventSink, public HookSink {
   std::multiset<std::pair<std::string_view, Listener>> listeners_;
   PerfSideband sideband_{*this};
   PerfWatches watches_{*this};
+  ApartEvents apart_;
   bool wanted_signals_ = false;
   u64 last_perf_id_ = 0;
   SyscallSet wanted_entry_, wanted_exit_;  // what the host was told

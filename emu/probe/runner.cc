@@ -168,17 +168,31 @@ Vcpu* RunScope::take_cpu(const ProgramNeeds& needs, int cpu, const Run* outer) {
   if (outer) return acquire_spare_vcpu(arena.vcpus(), arena.cpus(), outer->cpu->id, holder);
   u32 wanted = cpu >= 0 ? static_cast<u32>(cpu) : 0;
   if (task_ && cpu < 0 && needs.cpu) wanted = runner_.host_.cpu_of(*task_);
-  return acquire_vcpu(arena.vcpus(), arena.cpus(), wanted, holder);
+  return await_cpu(wanted, holder);
+}
+
+// Threads that run programs by themselves are done in a moment, once they have a CPU of the machine, or have been given
+// what they ask for.
+Vcpu* RunScope::await_cpu(u32 wanted, u32 holder) {
+  constexpr u64 kPatience = 2'000'000'000;
+  constexpr timespec kNap = {0, 20'000};
+  Arena& arena = runner_.arena_;
+  u64 begun = 0;
+  for (;;) {
+    if (Vcpu* const cpu = acquire_vcpu(arena.vcpus(), arena.cpus(), wanted, holder, 0)) return cpu;
+    const bool seated = std::any_of(arena.vcpus(), arena.vcpus() + arena.cpus(),
+                                    [](const Vcpu& cpu) { return cpu.owner == 0 && cpu.seat; });
+    const u64 now = runner_.host_.clock(CLOCK_MONOTONIC);
+    if (begun == 0) begun = now;
+    if (!seated || now - begun > kPatience) return acquire_vcpu(arena.vcpus(), arena.cpus(), wanted, holder);
+    ::nanosleep(&kNap, nullptr);
+    if (runner_.host_.breathe(task_)) return nullptr;
+  }
 }
 
 RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds& needs, int cpu, const Run* outer)
     : runner_(runner), task_(task), env_(run_services(*this)) {
-  RunTask* identity = &idle_;
-  if (task) {
-    auto* known = runner.know(*task, needs);
-    if (!known) return;
-    identity = &known->task;
-  } else {
+  if (!task) {
     fmt::format_to_n(idle_.comm, sizeof idle_.comm - 1, "swapper/{}", std::max(cpu, 0));
   }
   if (depth_of(outer) >= kMostNested) {
@@ -187,12 +201,17 @@ RunScope::RunScope(Runner& runner, Task* task, PtRegs* regs, const ProgramNeeds&
   }
   run_.cpu = take_cpu(needs, cpu, outer);
   if (!run_.cpu) return;
+  auto* const known = task ? runner.know(*task, needs) : nullptr;
+  if (task && !known) {
+    release_vcpu(*std::exchange(run_.cpu, nullptr));
+    return;
+  }
   run_.outer = outer;
   run_.listened = runner.listened;
   // Who waited for a lock that is held further out would wait for ever.
   if (outer && (outer->cpu->held_count || !outer->env->breathe)) env_.breathe = nullptr;
   run_.env = &env_;
-  run_.task = identity;
+  run_.task = known ? &known->task : &idle_;
   run_.regs = regs;
   run_.cpus = runner.arena_.cpus();
   run_.counted = runner.stats_users != 0;
@@ -224,7 +243,7 @@ void RunScope::lend(const std::function<void()>& meanwhile) {
   release_vcpu(*run_.cpu);
   do {
     meanwhile();
-    run_.cpu = acquire_vcpu(runner_.arena_.vcpus(), runner_.arena_.cpus(), wanted, holder);
+    run_.cpu = await_cpu(wanted, holder);
   } while (!run_.cpu);
   enter_grace();
 }

@@ -196,6 +196,7 @@ class RunScope {
   friend struct RunScopeEnv;
   void enter_grace();
   void leave_grace();
+  Vcpu* await_cpu(u32 wanted, u32 holder);
   Vcpu* take_cpu(const ProgramNeeds& needs, int cpu, const Run* outer);
   Runner& runner_;
   Task* task_;

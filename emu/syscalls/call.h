@@ -74,6 +74,8 @@ struct TracedSyscall {
 
 // The table, in the order of emu/abi/traced_syscalls.inc. The loader builds its filters from it.
 std::span<const TracedSyscall> traced_syscalls();
+// All numbers in it.
+const SyscallSet& answered_calls();
 // Those of one kind.
 const SyscallSet& calls_of(TraceWhen when);
 // Those that stop in every process from the beginning.

@@ -32,6 +32,15 @@ constexpr auto kByNumber = [] {
 
 std::span<const TracedSyscall> traced_syscalls() { return kTable; }
 
+const SyscallSet& answered_calls() {
+  static const SyscallSet set = [] {
+    SyscallSet all;
+    for (const TracedSyscall& call : kTable) all.set(static_cast<size_t>(call.number));
+    return all;
+  }();
+  return set;
+}
+
 const SyscallSet& calls_of(TraceWhen when) {
   static const auto kSets = [] {
     std::array<SyscallSet, static_cast<size_t>(TraceWhen::kInside) + 1> sets;

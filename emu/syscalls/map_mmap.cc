@@ -23,11 +23,11 @@ constexpr u32 kKnownFlags = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
                             MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |
                             MAP_HUGETLB | MAP_32BIT;  // kernel: LEGACY_MAP_MASK
 
-// The arena's file, or it for reading alone: then nobody can make the pages writable.
-Result<int> arena_file(System& system, bool writable, UniqueFd& reopened) {
-  if (writable) return system.arena->fd();
-  reopened = TRY(system.arena->for_reading());
-  return reopened.get();
+// Maps pieces of one of the arena's files; for reading, so that nobody can make the pages writable.
+Result<u64> map_pieces(System& system, Task& task, bool writable, bool shared, std::span<const FilePiece> pieces) {
+  if (writable) return task.map_file(shared ? system.arena->shared_fd() : system.arena->fd(), pieces);
+  const UniqueFd reopened = TRY(system.arena->for_reading(shared));
+  return task.map_file(reopened.get(), pieces);
 }
 
 Result<void> check_ring_mmap(const MapObject& map, const MmapRequest& request) {
@@ -68,27 +68,28 @@ Result<u64> map_arena(System& system, Task& task, const MmapRequest& request, u6
     return fail(ENOMEM);
   }
   system.arena_mapped = true;
-  UniqueFd reopened;
-  const int fd = TRY(arena_file(system, request.write(), reopened));
   u64 flags = (request.flags & ~kMapTypeMask) | MAP_SHARED;
   auto ranges = system.arena->file_ranges(arena_address, request.size);
   if (ranges.empty()) return fail(EINVAL);
   if (ranges.size() == 1) {
     const FilePiece whole{request.address, request.size, request.prot, flags, ranges[0].offset};
-    return task.map_file(fd, {&whole, 1});
+    return map_pieces(system, task, request.write(), ranges[0].shared, {&whole, 1});
   }
 
   u64 reserve_flags = (request.flags & ~(kMapTypeMask | MAP_POPULATE)) | MAP_PRIVATE | MAP_ANONYMOUS;
   u64 base = TRY(task.call(SYS_mmap, {request.address, request.size, PROT_NONE, reserve_flags, ~u64{0}, 0}));
-  std::vector<FilePiece> pieces;
+  std::vector<FilePiece> pieces[2];  // of the arena's file, of the shared one
   u64 at = base;
   for (const FileRange& range : ranges) {
-    pieces.push_back({at, range.size, request.prot, flags | MAP_FIXED, range.offset});
+    pieces[range.shared].push_back({at, range.size, request.prot, flags | MAP_FIXED, range.offset});
     at += range.size;
   }
-  if (auto mapped = task.map_file(fd, pieces); !mapped) {
-    (void)task.call(SYS_munmap, {base, request.size, 0, 0, 0, 0});
-    return mapped;
+  for (const bool shared : {false, true}) {
+    if (pieces[shared].empty()) continue;
+    if (auto mapped = map_pieces(system, task, request.write(), shared, pieces[shared]); !mapped) {
+      (void)task.call(SYS_munmap, {base, request.size, 0, 0, 0, 0});
+      return mapped;
+    }
   }
   return base;
 }
@@ -114,8 +115,9 @@ Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode) {
 
 std::vector<ArenaMapping> arena_mappings(System& system, pid_t group) {
   std::vector<ArenaMapping> mappings;
-  struct stat arena;
+  struct stat arena, values;
   if (!system.arena_mapped || fstat(system.arena->fd(), &arena) != 0) return mappings;
+  if (fstat(system.arena->shared_fd(), &values) != 0) values = arena;
   std::string path = "/proc/" + std::to_string(group) + "/maps";
   std::FILE* maps = std::fopen(path.c_str(), "re");
   if (!maps) return mappings;
@@ -126,7 +128,7 @@ std::vector<ArenaMapping> arena_mappings(System& system, pid_t group) {
     if (std::sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, protection, &offset, &inode) != 5) continue;
     // The supervisor's own mapping is the arena as a whole.
     bool own = start >= kArenaBase && end <= kArenaBase + kArenaSpan;
-    if (!own && inode == arena.st_ino) mappings.push_back({start, end, offset, protection[1] == 'w'});
+    if (!own && (inode == arena.st_ino || inode == values.st_ino)) mappings.push_back({start, end, offset, protection[1] == 'w'});
   }
   std::fclose(maps);
   return mappings;

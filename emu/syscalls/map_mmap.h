@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mmap of things that live in the arena: array maps, ring buffers, perf buffers. The tracee gets pages of the arena's
-// own file, and never a descriptor of it.
+// own files, and never a descriptor of one.
 #pragma once
 
 #include "emu/bpf/map_object.h"
@@ -31,7 +31,7 @@ Result<u64> mmap_map(System& system, Call& call, MapObject& map, u32 mode);
 // Where a process has pages of the arena, from /proc/PID/maps: empty when it is gone, or nobody ever mapped any.
 struct ArenaMapping {
   u64 start, end;  // in the process
-  u64 offset;      // of the arena's file
+  u64 offset;      // of the arena's file, or of the shared one
   bool writable;
 };
 std::vector<ArenaMapping> arena_mappings(System& system, pid_t group);
@@ -46,7 +46,7 @@ class ArenaMappings {
 
  private:
   struct Range {
-    u64 first, last;  // in the arena's file
+    u64 first, last;  // in the arena's file, or the shared one
     u64 start;        // in the process
     bool writable;
   };

@@ -13,7 +13,7 @@ namespace {
 
 bool overlaps(u64 start, u64 end, u64 other_start, u64 other_end) { return start < other_end && other_start < end; }
 
-// Does the part of the arena's file belong to a map, rather than a perf buffer?
+// Does the part of the arena's files belong to a map, rather than a perf buffer?
 bool of_map(System& system, const ArenaMapping& mapping) {
   for (auto id = system.maps.next(0); id; id = system.maps.next(*id)) {
     auto map = system.maps.find(*id);

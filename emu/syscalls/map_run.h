@@ -26,7 +26,7 @@ class MapRun {
     run_.task = &task_;
     run_.cpus = system.arena->cpus();
     const u32 cpu = is_lru(map) ? system.host.cpu_of(task) : 0;  // of others nobody can tell
-    run_.cpu = acquire_vcpu(system.arena->vcpus(), system.arena->cpus(), cpu, tid);
+    run_.cpu = system.arena->take_vcpu(cpu, tid);
   }
   ~MapRun() {
     if (run_.cpu) release_vcpu(*run_.cpu);

@@ -29,10 +29,13 @@ struct PathShape {
   bool follows;     // without flags: is a last link followed?
   bool opens;       // flags are those of open(), not AT_*
   bool inside = false;  // the automaton only says whether the image may decide (emu/runtime/inside)
+  bool tells = false;   // nothing is decided: the image runs the programs that listen to the call
 };
 std::span<const PathShape> path_shapes();
 // Null: the call is always asked about.
 const PathShape* path_shape(long number);
+// Of any other call.
+constexpr PathShape told_shape(long number) { return {number, -1, -1, {}, 0, false, false, false, true}; }
 // Those that the kernel is then asked for.
 const SyscallSet& decided_calls();
 

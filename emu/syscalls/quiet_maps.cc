@@ -45,6 +45,10 @@ void QuietMaps::closed(FileId id) {
   if (index_ && index_->device == id.dev) index_->remove(id.ino);
 }
 
+void QuietMaps::publish() {
+  if (index_) __atomic_store_n(&index_->shares, system_.arena->shares(), __ATOMIC_SEQ_CST);
+}
+
 bool QuietMaps::unseen() const {
   return !system_.options.trace && !system_.probes->runner().listened;
 }

@@ -242,7 +242,8 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                     .mounts = s.objects->mounts,
                     .files = s.objects->files,
                     .socket_ops = s.sock_ops.get(),
-                    .switches = &s.event_switches},
+                    .switches = &s.event_switches,
+                    .answered = answered_calls()},
       std::move(outlets));
   s.probes->sockets().cgroup_of = [&s](u64 inode) { return s.cgroups.of_socket(inode); };
   s.objects->files.socket_of = [&s](pid_t tgid, int fd) -> u64 {
@@ -279,7 +280,10 @@ Result<std::unique_ptr<System>> System::create(const Options& options, Host& hos
                                                     .number_for = [&s](Task& asking, pid_t tid) { return s.number_for(asking, tid); },
                                                     .ask_for_sysctl = [&s](Task& task, SysctlUse& use) { return ask_for_sysctl(s, task, use); },
                                                     .sysctls_asked_for = [&s] { return s.cgroups.used_types[BPF_CGROUP_SYSCTL]; },
-                                                    .set_bpf_stats = [&s](bool on) { s.probes->runner().stats_users += on ? 1 : -1; }});
+                                                    .set_bpf_stats = [&s](bool on) {
+                                                      s.probes->runner().stats_users += on ? 1 : -1;
+                                                      s.probes->programs_changed();
+                                                    }});
   s.vfs = std::make_unique<Vfs>(*s.vfs_world);
   s.quiet_maps = std::make_unique<QuietMaps>(s);
   s.quiet_paths = std::make_unique<QuietPaths>(s);

@@ -3,6 +3,7 @@
 #include <linux/bpf.h>
 
 #include "emu/base/bytes.h"
+#include "emu/runtime/helpers/comm.h"
 #include "emu/runtime/helpers/call.h"
 
 namespace bpfemu {
@@ -40,13 +41,7 @@ HELPER(help_get_current_cgroup_id) {
 }
 
 HELPER(help_get_current_comm) {
-  u32 size = low32(r2), length = 0;
-  char* to = pointer_to<char>(r1);
-  while (length + 1 < size && length + 1 < sizeof run->task->comm && run->task->comm[length]) ++length;
-  __builtin_memcpy(to, run->task->comm, length);
-  // The word that holds the NUL is zeroed to its end, and no more (kernel: strscpy).
-  u64 end = round_up(u64{length} + 1, 8);
-  __builtin_memset(to + length, 0, (end < size ? end : size) - length);
+  give_comm(pointer_to<char>(r1), low32(r2), run->task->comm);
   return 0;
 }
 

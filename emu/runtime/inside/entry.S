@@ -7,8 +7,11 @@
 
   .section .head, "ax", @progbits
 head:
-  .long entry - head, taking - head, taken - head, running - head, left - head, released - head, asked - head, end - head
+  .long entry - head, taking - head, taken - head, running - head, checked - head, left - head, released - head
+  .long refused - head, asked - head, end - head
+  .long bpfemu_inside_helpers - head
 
+/* rax: InsideSlot::from. */
 entry:
   movabs $INSIDE_SLOTS, %r11
 next:
@@ -21,13 +24,22 @@ taking:
   lea (%rcx, %r11), %rcx
   jrcxz none
   jmp next
-none: /* as many threads as there are slots: this one asks */
+none: /* as many threads as there are slots: this one asks. No flag may change */
+  movabs $-INSIDE_STUBS, %rcx
+  lea (%rcx, %rax), %rcx
+  bswap %rcx
+  mov %ecx, %ecx
+  jrcxz none_of_stub
   lea -2(%rax), %rcx
   mov $321, %eax
+  jmp refused
+none_of_stub:
+  lea -INSIDE_ASK_SIZE(%rax), %rcx
+refused:
   jmp *%rcx
 
 taken:
-  mov %rax, SLOT_RIP(%r11)
+  mov %rax, SLOT_FROM(%r11)
   mov %rdi, SLOT_RDI(%r11)
   mov %rsi, SLOT_RSI(%r11)
   mov %rdx, SLOT_RDX(%r11)
@@ -50,6 +62,12 @@ running:
   movabs $INSIDE_STATE, %rsi
   call bpfemu_inside_call
   lea -INSIDE_STACK(%rsp), %r11
+  cmpl $0, SLOT_LEAVES(%r11)
+checked:
+  je leaving
+  mov SLOT_ASKS_AT(%r11), %rcx
+  mov %rcx, SLOT_GOES_TO(%r11)
+leaving:
   push SLOT_FLAGS(%r11)
   popfq
   mov SLOT_RDI(%r11), %rdi
@@ -61,14 +79,15 @@ running:
   mov SLOT_RAX(%r11), %rax
   mov SLOT_GOES_TO(%r11), %rcx
   mov SLOT_RSP(%r11), %rsp
-left:
-  movl $0, SLOT_BUSY(%r11)
+left: /* and nothing is told to whoever takes it next */
+  movq $0, SLOT_BUSY(%r11)
 released:
   jmp *%rcx
 
-  .globl bpfemu_inside_fstat
-bpfemu_inside_fstat:
-  mov $SYS_fstat, %eax
+/* s64 bpfemu_inside_ask(u64, u64, u64, u32 number): a system call. */
+  .globl bpfemu_inside_ask
+bpfemu_inside_ask:
+  mov %ecx, %eax
   syscall
 asked:
   ret

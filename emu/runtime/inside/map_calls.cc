@@ -40,7 +40,7 @@ class MapReader {
   bool find() {
     struct stat file;
     gone_ = __atomic_load_n(&state_.maps->gone, __ATOMIC_SEQ_CST);
-    if (bpfemu_inside_fstat(call_.fd, &file) != 0 || file.st_dev != state_.maps->device) return false;
+    if (bpfemu_inside_ask(call_.fd, reinterpret_cast<u64>(&file), 0, SYS_fstat) != 0 || file.st_dev != state_.maps->device) return false;
     map_ = state_.maps->find(file.st_ino);
     if (!map_ || reinterpret_cast<u64>(map_) + kPageSize > state_.arena_end) return false;
     type_ = map_->type;
@@ -181,13 +181,23 @@ bool decide(const InsideSlot& slot, const InsideState& state, s64& result) {
   return command == BPF_MAP_LOOKUP_ELEM ? reader.lookup(result) : reader.next_key(result);
 }
 
+// Values that lie in other pages than when the process last looked.
+bool sees_values(const InsideState& state) {
+  return __atomic_load_n(&state.maps->shares, __ATOMIC_ACQUIRE) == state.shares;
+}
+
 }  // namespace
 
-extern "C" void bpfemu_inside_call(InsideSlot* slot, const InsideState* state) {
+void map_call(InsideSlot& slot, const InsideState& state) {
   s64 result;
-  const bool decided = decide(*slot, *state, result);
-  slot->rax = decided ? static_cast<u64>(result) : SYS_bpf;
-  slot->goes_to = decided ? slot->rip : slot->rip - kSyscallSize;
+  const bool decided = sees_values(state) && decide(slot, state, result);
+  slot.rax = decided ? static_cast<u64>(result) : SYS_bpf;
+  slot.goes_to = decided ? slot.from : slot.from - kSyscallSize;
+}
+
+extern "C" void bpfemu_inside_call(InsideSlot* slot, const InsideState* state) {
+  slot->leaves = slot->seat = 0;
+  is_of_stub(slot->from) ? event_call(*slot, *state) : map_call(*slot, *state);
 }
 
 }  // namespace bpfemu

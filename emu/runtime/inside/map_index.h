@@ -16,6 +16,7 @@ struct MapIndex {
   };
 
   u64 device;  // of all carriers
+  u64 shares;  // Arena::shares(): who has not seen as many sees old values
   u64 gone;    // how many carriers have been taken out. What a map of one was may be something else
   Place places[kPlaces + kReach];
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What entry.S and inside.h both say of an InsideSlot; the latter checks it. */
+#define INSIDE_STUBS 0x550f00000000 /* stub_area.h */
+#define INSIDE_ASK_SIZE 17 /* of what makes the call at its site, in front of a stub's own */
 #define INSIDE_STATE 0x550f00200000
 #define INSIDE_SLOTS 0x550f00210000
-#define INSIDE_SLOT_SIZE 8192
-#define INSIDE_SLOTS_END 0x550f00230000
-#define INSIDE_STACK 8128 /* where the stack of a slot begins, which grows down */
+#define INSIDE_SLOT_SIZE 32768
+#define INSIDE_SLOTS_END 0x550f00290000
+#define INSIDE_STACK 32704 /* where the stack of a slot begins, which grows down */
 
 #define SLOT_BUSY 0
-#define SLOT_RIP 16
+#define SLOT_LEAVES 8
+#define SLOT_FROM 16
 #define SLOT_RAX 24
 #define SLOT_RDI 32
 #define SLOT_RSI 40
@@ -24,3 +27,4 @@
 #define SLOT_R15 128
 #define SLOT_FLAGS 136
 #define SLOT_GOES_TO 144
+#define SLOT_ASKS_AT 152

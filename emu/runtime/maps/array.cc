@@ -12,12 +12,24 @@ namespace {
 
 constexpr u32 kArrayFlags = BPF_F_NUMA_NODE | BPF_F_MMAPABLE | kAccessMask | BPF_F_PRESERVE_ELEMS | BPF_F_INNER_MAP;
 
-u64 values_offset(u32 flags) {
-  return flags & BPF_F_MMAPABLE ? kPageSize : round_up(sizeof(ArrayMap), 64);
+constexpr u64 kHeadSize = round_up(sizeof(ArrayMap), 64);
+static_assert(kHeadSize <= kPageSize);
+
+u64 plane_size(u64 entries, u64 element, bool per_cpu) {
+  return round_up(entries * element, per_cpu ? 64 : 8);
+}
+
+// Of all planes.
+u64 values_size(const MapAttr& attr, u64 element, u64 planes) {
+  u64 size;
+  return __builtin_mul_overflow(plane_size(attr.max_entries, element, planes != 1), planes, &size) ? kNever : size;
 }
 
 u64 footprint(const MapAttr& attr) {
   return array_footprint(attr, round_up(attr.value_size, 8), 1);
+}
+u64 committed(const MapAttr& attr) {
+  return array_committed(attr, round_up(attr.value_size, 8), 1);
 }
 void init(Map& map) {
   array_init(map, value_stride(map));
@@ -85,8 +97,8 @@ s64 direct_value(Map& map, u64 offset, u64* address) {
 
 s64 mmap_area(Map& map, u64* offset, u64* length) {
   if (!(map.flags & BPF_F_MMAPABLE)) return -EINVAL;
-  *offset = static_cast<ArrayMap&>(map).values;
-  *length = round_up(static_cast<ArrayMap&>(map).plane, kPageSize);
+  *offset = map.values_at;
+  *length = map.values_size;
   return 0;
 }
 
@@ -108,15 +120,26 @@ s64 array_alloc_check(const MapAttr& attr) {
 }
 
 u64 array_footprint(const MapAttr& attr, u64 element, u64 planes) {
-  u64 plane = round_up(attr.max_entries * element, planes == 1 ? 8 : 64), size;
-  return __builtin_mul_overflow(plane, planes, &size) ? kNever : values_offset(attr.flags) + size;
+  const u64 size = values_size(attr, element, planes);
+  if (size == kNever) return kNever;
+  return has_trait(attr.type, kWriteInside) ? kPageSize + round_up(size, kPageSize) : kHeadSize + size;
+}
+
+// The kernel has values on pages of their own to map them alone.
+u64 array_committed(const MapAttr& attr, u64 element, u64 planes) {
+  const u64 size = values_size(attr, element, planes);
+  return size == kNever ? kNever : (attr.flags & BPF_F_MMAPABLE ? kPageSize : kHeadSize) + size;
 }
 
 void array_init(Map& base, u64 element) {
   ArrayMap& map = static_cast<ArrayMap&>(base);
-  map.values = values_offset(map.flags);
+  const bool per_cpu = map_ops(map.type)->per_cpu;
   map.stride = static_cast<u32>(element);
-  map.plane = round_up(map.max_entries * element, map_ops(map.type)->per_cpu ? 64 : 8);
+  map.plane = plane_size(map.max_entries, element, per_cpu);
+  map.values = kHeadSize;
+  if (!has_trait(map, kWriteInside)) return;
+  map.values = map.values_at = kPageSize;
+  map.values_size = round_up(map.plane * (per_cpu ? map.cpus : 1), kPageSize);
 }
 
 s64 array_get_next_key(Map& map, const void* key, void* next) {
@@ -144,6 +167,7 @@ bool array_next_place(Map& map, MapPlace& place) {
 
 const MapOps array_ops = {.alloc_check = array_alloc_check,
                           .footprint = footprint,
+                          .committed = committed,
                           .init = init,
                           .lookup = lookup,
                           .update = update,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The layout of arrays: values follow the head, in one plane (ARRAY), or one plane per CPU
-// (PERCPU_ARRAY). Runtime code.
+// The layout of arrays: values follow the head, in one plane (ARRAY), or one plane per CPU (PERCPU_ARRAY); where
+// processes may write to them, on pages of their own. Runtime code.
 #pragma once
 
 #include "emu/runtime/maps/value.h"
@@ -18,6 +18,7 @@ struct ArrayMap : Map {
 // `element` bytes a value, `planes` times.
 s64 array_alloc_check(const MapAttr& attr);
 u64 array_footprint(const MapAttr& attr, u64 element, u64 planes);
+u64 array_committed(const MapAttr& attr, u64 element, u64 planes);
 void array_init(Map& map, u64 element);
 bool array_at_place(Map& map, MapPlace& place);
 bool array_next_place(Map& map, MapPlace& place);

@@ -31,9 +31,10 @@ u64 element_count(u64 entries, u32 cpus, bool lru) {
 }
 
 struct Layout {
-  u64 buckets, elements, size;
+  u64 buckets, elements, values, size;
+  u64 between;  // how much of that only keeps values and the rest on different pages
   u64 bucket_count, count;
-  u32 key_at, value_at, stride;
+  u32 key_at, stride;
 };
 
 Layout layout(u32 type, u64 entries, u32 key_size, u64 value_bytes, u32 cpus) {
@@ -41,12 +42,14 @@ Layout layout(u32 type, u64 entries, u32 key_size, u64 value_bytes, u32 cpus) {
   l.bucket_count = round_up_power_of_two(entries);
   l.count = element_count(entries, cpus, is_lru_type(type));
   l.key_at = static_cast<u32>(round_up(is_lru_type(type) ? sizeof(LruElement) : sizeof(HashElement), 8));
-  l.value_at = static_cast<u32>(l.key_at + round_up(key_size, 8));
-  u64 stride = l.value_at + value_bytes;
-  l.stride = static_cast<u32>(stride);
+  l.stride = static_cast<u32>(l.key_at + round_up(key_size, 8));
   l.buckets = round_up(is_lru_type(type) ? sizeof(LruMap) : sizeof(HashMap), 64);
   l.elements = round_up(l.buckets + l.bucket_count * sizeof(HashBucket), 64);
-  l.size = l.count >= kMaxElements || stride > 0xffffffff ? kNever : l.elements + l.count * stride;
+  const u64 page = has_trait(type, kWriteInside) ? kPageSize : 8, elements_end = l.elements + l.count * l.stride;
+  l.values = round_up(elements_end, page);
+  l.size = l.values + round_up(l.count * value_bytes, page);
+  l.between = l.size - elements_end - l.count * value_bytes;
+  if (l.count >= kMaxElements) l.size = kNever;
   return l;
 }
 
@@ -83,7 +86,8 @@ u64 hash_footprint(const MapAttr& attr, u64 value_bytes) {
 u64 hash_committed(const MapAttr& attr, u64 value_bytes) {
   u64 entries = rounded_entries(attr.max_entries, attr.flags, attr.cpus);
   Layout l = layout(attr.type, entries, attr.key_size, value_bytes, attr.cpus);
-  return attr.flags & BPF_F_NO_PREALLOC ? l.elements : l.size;
+  if (attr.flags & BPF_F_NO_PREALLOC) return l.elements;
+  return l.size == kNever ? kNever : l.size - l.between;
 }
 
 void hash_init(Map& base, u64 value_bytes) {
@@ -92,12 +96,18 @@ void hash_init(Map& base, u64 value_bytes) {
   Layout l = layout(map.type, map.max_entries, map.key_size, value_bytes, map.cpus);
   map.buckets = l.buckets;
   map.elements = l.elements;
+  map.values = l.values;
   map.bucket_mask = static_cast<u32>(l.bucket_count - 1);
   map.stride = l.stride;
   map.stride_shift = static_cast<u32>(__builtin_ctz(l.stride));
   map.stride_inverse = inverse(l.stride >> map.stride_shift);
+  map.value_bytes = value_bytes;
+  map.value_scale = map.stride_inverse * value_bytes;
   map.key_at = l.key_at;
-  map.value_at = l.value_at;
+  if (has_trait(map, kWriteInside)) {
+    map.values_at = l.values;
+    map.values_size = l.size - l.values;
+  }
   map.seed = map.flags & BPF_F_ZERO_SEED ? 0 : static_cast<u32>(reinterpret_cast<u64>(&map) >> 12);
   if (is_lru(map)) {
     lru_init(static_cast<LruMap&>(map), l.count);
@@ -144,7 +154,29 @@ HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
   return lru_take(run, static_cast<LruMap&>(map), hash);
 }
 
+namespace {
+
+// A thread that runs programs by itself may have found an element and be about to change its values, which nobody else
+// may have then. It is done in a moment, unless its CPU is taken from it just then.
+void await_finders(const Run* run) {
+  constexpr u32 kPatience = 2000;
+  if (!run || !run->cpu || !run->cpu->seat) return;
+  const CpuSeat* const seats = run->cpu->seat - run->cpu->id;
+  for (u32 id = 0; id < run->cpus; ++id) {
+    if (id == run->cpu->id) continue;
+    const u32 taken = __atomic_load_n(&seats[id].taken, __ATOMIC_SEQ_CST);
+    for (u32 tries = 0; tries < kPatience; ++tries) {
+      if (__atomic_load_n(&seats[id].holder, __ATOMIC_SEQ_CST) == 0) break;
+      if (__atomic_load_n(&seats[id].taken, __ATOMIC_SEQ_CST) != taken) break;
+      __builtin_ia32_pause();
+    }
+  }
+}
+
+}  // namespace
+
 void hash_give_back(Run* run, HashMap& map, HashElement* e) {
+  await_finders(run);
   free_fields(map, map.value(e));
   if (is_lru(map)) return lru_give_back(run, static_cast<LruMap&>(map), *static_cast<LruElement*>(e));
   HeldLock lock(run, map.pool_lock);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hash table under the hash family of maps: chained buckets, elements in one sparse array, lookups without locks.
+// The hash table under the hash family of maps: chained buckets, elements in one sparse array and their values in another,
+// lookups without locks.
 // A chain ends in its bucket's number, so that a reader whose element was freed and reused under it notices that it
 // strayed into another chain and starts again (kernel: hlist_nulls). Runtime code.
 #pragma once
@@ -34,12 +35,15 @@ struct ElementPool {
 
 struct HashMap : Map {
   u64 elements;  // offsets from the head
+  u64 values;
   u64 buckets;
   u32 bucket_mask;
   u32 stride;            // of an element
   u32 stride_shift;      // stride = odd << shift: multiples of it are divided by shifting and by multiplying with the
   u64 stride_inverse;    // inverse of the odd part modulo 2^64
-  u32 key_at, value_at;  // within an element
+  u64 value_bytes;       // of an element
+  u64 value_scale;       // stride_inverse * value_bytes
+  u32 key_at;            // within an element
   u32 seed;
   // Of maps that are no LRU maps.
   ArenaLock pool_lock;
@@ -51,12 +55,20 @@ struct HashMap : Map {
   HashBucket& bucket(u32 hash) { return reinterpret_cast<HashBucket*>(at(buckets))[hash & bucket_mask]; }
   HashElement* element(HashLink link) { return reinterpret_cast<HashElement*>(at(elements) + u64{link >> 1} * stride); }
   HashLink link_of(const HashElement* e) {
-    const u64 offset = static_cast<u64>(reinterpret_cast<const u8*>(e) - at(elements));
-    return static_cast<HashLink>((offset >> stride_shift) * stride_inverse << 1 | 1);
+    return static_cast<HashLink>(odd_steps(e) * stride_inverse << 1 | 1);
   }
   u8* key(HashElement* e) { return reinterpret_cast<u8*>(e) + key_at; }
-  u8* value(HashElement* e) { return reinterpret_cast<u8*>(e) + value_at; }
+  u8* value(const HashElement* e) { return at(values) + odd_steps(e) * value_scale; }
+  HashElement* with_value(u64 value) {
+    const u64 index = (value - reinterpret_cast<u64>(at(values))) / value_bytes;
+    return element(static_cast<HashLink>(index << 1 | 1));
+  }
   static bool is_end(HashLink link) { return !(link & 1); }
+
+  // An element's index times the odd part of the stride.
+  u64 odd_steps(const HashElement* e) {
+    return static_cast<u64>(reinterpret_cast<const u8*>(e) - at(elements)) >> stride_shift;
+  }
 
   // Free elements: null when there are none. Whoever calls these holds the lock of what they are in.
   HashElement* pop_free(HashLink& free) {

@@ -48,6 +48,7 @@ struct Map {
   u32 cpus;
   u32 frozen;
   u64 footprint;  // bytes of the arena extent
+  u64 values_at, values_size;  // the pages that hold values and nothing else, from the head on; 0: there are none
   ArenaLock lock;
   u32 wake_source;       // rings: index of the carrier to wake, kept by the control plane
   s32 spin_lock_offset;  // of the bpf_spin_lock in a value, -1: none (see MapObject::set_value_fields)
@@ -175,6 +176,7 @@ enum MapTrait : u32 {
   kKeyless = 1 << 9,        // values are pushed and popped
   kShown = 1 << 10,         // pinned with BTF, its file shows the elements (kernel: map_seq_show_elem)
   kReadInside = 1 << 11,    // processes read it by themselves (emu/runtime/inside)
+  kWriteInside = 1 << 12,   // values have pages of their own, to which processes may write
 };
 
 // One line of emu/abi/map_types.inc.
@@ -191,9 +193,12 @@ struct MapType {
 // Null when no kernel of the table's age has the type.
 const MapType* map_type(u32 id);
 
-// Of a map that exists, so that its type is in the table.
+// Of a type that is in the table, as that of a map that exists is.
+inline bool has_trait(u32 type, MapTrait trait) {
+  return map_type(type)->traits & trait;
+}
 inline bool has_trait(const Map& map, MapTrait trait) {
-  return map_type(map.type)->traits & trait;
+  return has_trait(map.type, trait);
 }
 
 }  // namespace bpfemu

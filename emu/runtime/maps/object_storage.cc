@@ -19,7 +19,7 @@ HashMap& table_of(Map& map) {
 }
 
 MapAttr table_attr(const MapAttr& attr) {
-  return {.type = BPF_MAP_TYPE_HASH,
+  return {.type = attr.type,
           .key_size = sizeof(u64),
           .value_size = attr.value_size,
           .max_entries = kMostOwners,
@@ -39,7 +39,7 @@ u64 committed(const MapAttr&) {
 
 void init(Map& map) {
   HashMap& table = table_of(map);
-  table.type = BPF_MAP_TYPE_HASH;
+  table.type = map.type;
   table.key_size = sizeof(u64);
   table.value_size = map.value_size;
   table.max_entries = kMostOwners;

@@ -10,6 +10,9 @@ namespace {
 u64 footprint(const MapAttr& attr) {
   return array_footprint(attr, round_up(attr.value_size, 8), attr.cpus);
 }
+u64 committed(const MapAttr& attr) {
+  return array_committed(attr, round_up(attr.value_size, 8), attr.cpus);
+}
 void init(Map& map) {
   array_init(map, value_stride(map));
 }
@@ -81,6 +84,7 @@ s64 for_each(Run* run, Map& map, MapCallback callback, u64 context, u64 flags) {
 
 const MapOps percpu_array_ops = {.alloc_check = array_alloc_check,
                                  .footprint = footprint,
+                                 .committed = committed,
                                  .init = init,
                                  .lookup = lookup,
                                  .update = update,

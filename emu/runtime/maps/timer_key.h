@@ -15,7 +15,7 @@ inline u64 timer_key(Map& map, u64 value, u32& index) {
     return reinterpret_cast<u64>(&index);
   }
   auto& hash = static_cast<HashMap&>(map);
-  return value - (hash.value_at - hash.key_at);
+  return reinterpret_cast<u64>(hash.key(hash.with_value(value)));
 }
 
 }  // namespace bpfemu

@@ -62,7 +62,7 @@ class Process {
     REQUIRE(table_ == at(kTableAddress));
     REQUIRE(area_ == at(kStubArea));
     const CallSite site{static_cast<u32>(number), start};
-    const Stub stub = build_stub(*path_shape(number), site, word(ground()));
+    const Stub stub = build_stub(*path_shape(number), site, word(ground()), kStubArea);
     REQUIRE(stub.code.size() <= kStubCode);
     std::memcpy(area_, stub.code.data(), stub.code.size());
   }
@@ -103,8 +103,11 @@ class Process {
  private:
   static void* at(u64 address) { return reinterpret_cast<void*>(address); }
   static Ground* ground() {
-    static Ground* const ground = new (at(kStubArea + kStubSize)) Ground;
-    return new (ground) Ground;
+    constexpr u64 kGround = 0x30000000;  // no code of ours lies near it
+    static void* const page = ::mmap(at(kGround), kPageSize, PROT_READ | PROT_WRITE | PROT_EXEC,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    REQUIRE(page == at(kGround));
+    return new (page) Ground;
   }
   void *table_, *area_;
   u64 entry_ = kStubArea;

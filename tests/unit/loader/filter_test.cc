@@ -73,7 +73,8 @@ TEST_CASE("calls with a path do not stop where a process has decided") {
     spec.base = spec.decided = base;
     spec.trace.set(SYS_fstat);
     CHECK(at(SYS_fstat, kInsideImage + 100) == SECCOMP_RET_ALLOW);
-    CHECK(at(SYS_fstat, kStubArea + 100) == SECCOMP_RET_TRACE);
+    // The base filter alone says what stubs may do; in others they have told who listens.
+    CHECK(at(SYS_fstat, kStubArea + 100) == (base ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW));
     CHECK(at(SYS_fstat, kInsideState + 100) == SECCOMP_RET_TRACE);
   }
 }
@@ -115,7 +116,7 @@ TEST_CASE("an untraced call takes few instructions") {
 TEST_CASE("everything is a short filter, and any set fits the kernel's limit") {
   FilterSpec all;
   all.trace.set();
-  CHECK(build_filter(all).size() <= 16);  // one call looks at where it is made
+  CHECK(build_filter(all).size() <= 22);  // it, and one call, look at where it is made
   FilterSpec alternating;
   for (size_t number = 0; number < kSyscallLimit; number += 2) alternating.trace.set(number);
   CHECK(build_filter(alternating).size() <= 4096);

@@ -148,3 +148,28 @@ TEST_CASE("threads share a hash map without losing a count") {
 
 }  // namespace
 }  // namespace bpfemu::test
+
+TEST_CASE("who has a CPU's seat has the CPU") {
+  const auto arena = std::move(*Arena::create(2));
+  CpuSeat* const seats = arena->seats();
+  REQUIRE(seats);
+  CHECK(arena->seats() == seats);
+  REQUIRE(take_seat(seats[0], 7));
+  CHECK_FALSE(take_seat(seats[0], 8));
+  Vcpu* const other = acquire_vcpu(arena->vcpus(), 2, 0, 100, 0);
+  REQUIRE(other);
+  CHECK(other->id == 1);
+  CHECK(seats[1].holder == 100);
+  CHECK(acquire_vcpu(arena->vcpus(), 2, 0, 200, 0) == nullptr);
+  // The supervisor works for the thread itself, which keeps it.
+  Vcpu* const own = acquire_vcpu(arena->vcpus(), 2, 0, 7, 0);
+  REQUIRE(own);
+  CHECK(own->id == 0);
+  release_vcpu(*own);
+  CHECK(seats[0].holder == 7);
+  release_vcpu(*other);
+  CHECK(seats[1].holder == 0);
+  arena->free_seats(7);
+  CHECK(seats[0].holder == 0);
+  arena->await_seats();
+}

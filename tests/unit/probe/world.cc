@@ -27,6 +27,8 @@ Result<void> Program::install(Arena& arena) {
   return {};
 }
 
+std::shared_ptr<const ApartCode> Program::code_apart() const { return nullptr; }
+
 Program::~Program() {
   if (!text_) return;
   bodies.erase(text_);
