@@ -176,7 +176,7 @@ std::optional<Code> conditional_body(const FilterSpec& spec, long number) {
 Code body_of(const FilterSpec& spec, long number) {
   if (spec.base && !is_claimed_call(number)) return {give(SECCOMP_RET_TRACE)};
   if (const std::optional<Code> conditional = conditional_body(spec, number)) return *conditional;
-  if (number == SYS_fstat && spec.trace[number]) return image_body();
+  if (spec.base && number == SYS_fstat && spec.trace[number]) return image_body();
   u32 action = SECCOMP_RET_ALLOW;
   if (spec.trap[number]) action = SECCOMP_RET_TRAP | kTrapTag;
   if (spec.trace[number]) action = SECCOMP_RET_TRACE;

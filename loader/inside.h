@@ -36,9 +36,8 @@ class Inside {
   Result<void> map(Task& task, SpaceMemory& memory, const InsideView& view);
   // It sees what has been shared since, too.
   void see(Task& task, SpaceMemory& memory, const InsideView& view);
-  bool sees(const InsideView& view) const;
-  // A thread that stands in the image has made call `number` at its site, or not yet. Empty: it stands elsewhere, maybe
-  // since a moment ago in a stub.
+  // A thread that stands in the image has made the call of its site, or not yet. Empty: it stands elsewhere; one that came
+  // by way of a stub stands there from now on.
   std::optional<StubSide> leave(SpaceMemory& memory, PtRegs& regs) const;
   // A thread that runs programs, with such registers, makes its call at the site when they have.
   void let_leave(SpaceMemory& memory, u64 rsp) const;
@@ -48,6 +47,7 @@ class Inside {
   void settle_fork(SpaceMemory& memory) const;
 
  private:
+  bool sees(const InsideView& view) const;
   Result<void> map_shared(Task& task, const InsideView& view);
   void free_seat(const InsideSlot& slot) const;
   Result<void> put_state(SpaceMemory& memory, const InsideView& view, pid_t tid);

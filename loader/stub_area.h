@@ -12,7 +12,7 @@
 
 namespace bpfemu {
 
-inline constexpr u64 kStubArea = 0x550f00000000;
+inline constexpr u64 kStubArea = INSIDE_STUBS;
 inline constexpr u64 kStubSize = 256, kMostStubs = 256;
 // What a stub is for stands at its end, for memory whose parent nobody knows.
 struct StubLabel {

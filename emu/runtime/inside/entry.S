@@ -3,8 +3,6 @@
    changes. Places are told in InsideHead (inside.h). */
 #include "emu/runtime/inside/offsets.h"
 
-#define SYS_fstat 5
-
   .section .head, "ax", @progbits
 head:
   .long entry - head, taking - head, taken - head, running - head, checked - head, left - head, released - head

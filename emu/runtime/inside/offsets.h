@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What entry.S and inside.h both say of an InsideSlot; the latter checks it. */
-#define INSIDE_STUBS 0x550f00000000 /* stub_area.h */
+#define INSIDE_STUBS 0x550f00000000 /* where stubs lie, from which threads come */
 #define INSIDE_ASK_SIZE 17 /* of what makes the call at its site, in front of a stub's own */
 #define INSIDE_STATE 0x550f00200000
 #define INSIDE_SLOTS 0x550f00210000
