@@ -146,9 +146,6 @@ TEST_CASE("threads share a hash map without losing a count") {
   }
 }
 
-}  // namespace
-}  // namespace bpfemu::test
-
 TEST_CASE("who has a CPU's seat has the CPU") {
   const auto arena = std::move(*Arena::create(2));
   CpuSeat* const seats = arena->seats();
@@ -173,3 +170,6 @@ TEST_CASE("who has a CPU's seat has the CPU") {
   CHECK(seats[0].holder == 0);
   arena->await_seats();
 }
+
+}  // namespace
+}  // namespace bpfemu::test
