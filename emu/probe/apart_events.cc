@@ -60,7 +60,9 @@ bool ApartEvents::share_maps(const Program& program) {
     if (!is_plain(map)) return false;
     if (is_read_only(map)) return true;
     if (map.flags & BPF_F_MMAPABLE) return false;
-    return arena_.share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size}).has_value();
+    if (!arena_.share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return false;
+    map.seats = arena_.seats();
+    return true;
   });
 }
 

@@ -39,7 +39,7 @@ struct place {
 
 // Loads `body` behind what tells the calls that it is for; it finds the context in r6. A descriptor, or -1 and errno.
 static inline int load_at(struct place place, const struct bpf_insn* body, unsigned count) {
-  enum { kMost = 100 };
+  enum { kMost = 160 };
   struct bpf_insn code[kMost] = {MOVE(6, 1)};
   const struct bpf_insn of_call[] = {LOAD(0, 6, 8), IF_EQUAL(0, place.number, 2), LEAVE};
   const struct bpf_insn of_process[] = {HELP(get_current_pid_tgid), SHIFT(0, 32), IF_EQUAL(0, place.pid, 2), LEAVE};

@@ -9,9 +9,9 @@
 
 #include "emu/base/bytes.h"
 #include "emu/runtime/helpers/comm.h"
+#include "emu/runtime/inside/element_change.h"
 #include "emu/runtime/inside/inside_run.h"
 #include "emu/runtime/maps/array.h"
-#include "emu/runtime/maps/hash_table.h"
 
 namespace bpfemu {
 
@@ -51,21 +51,26 @@ s64 update_array(Map& map, u8* to, u64 value, u64 flags) {
   return 0;
 }
 
-// Where values are changed in place it is done here; what takes or frees elements is not.
+// What makes an element, or frees one, the supervisor does.
 u64 update(u64 address, u64 key, u64 value, u64 flags, u64, Run* run) {
   Map& map = map_at(address);
   const InsideRun& inside = InsideRun::of(run);
+  s64 result;
   if (is_array(map)) return static_cast<u64>(update_array(map, array_value(map, key, inside.cpu), value, flags));
-  const bool in_place = map.type == BPF_MAP_TYPE_PERCPU_HASH && (flags == BPF_ANY || flags == BPF_EXIST);
-  u8* const to = in_place ? hash_value(map, key, inside.cpu) : nullptr;
-  if (!to) return static_cast<u64>(inside.request(BPF_FUNC_map_update_elem, {address, key, value, flags}));
-  __builtin_memcpy(to, reinterpret_cast<const void*>(value), map.value_size);
-  return 0;
+  ElementChange change(static_cast<HashMap&>(map), reinterpret_cast<const void*>(key), inside.cpu);
+  if (!change.update(reinterpret_cast<const void*>(value), flags, result))
+    result = inside.request(BPF_FUNC_map_update_elem, {address, key, value, flags});
+  return static_cast<u64>(result);
 }
 
-u64 erase(u64 map, u64 key, u64, u64, u64, Run* run) {
-  if (is_array(map_at(map))) return static_cast<u64>(-EINVAL);
-  return static_cast<u64>(InsideRun::of(run).request(BPF_FUNC_map_delete_elem, {map, key}));
+u64 erase(u64 address, u64 key, u64, u64, u64, Run* run) {
+  Map& map = map_at(address);
+  const InsideRun& inside = InsideRun::of(run);
+  s64 result;
+  if (is_array(map)) return static_cast<u64>(-EINVAL);
+  ElementChange change(static_cast<HashMap&>(map), reinterpret_cast<const void*>(key), inside.cpu);
+  if (!change.erase(result)) result = inside.request(BPF_FUNC_map_delete_elem, {address, key});
+  return static_cast<u64>(result);
 }
 
 u64 clock(u32 id) {

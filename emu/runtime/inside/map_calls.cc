@@ -121,14 +121,24 @@ class MapReader {
     return give(reinterpret_cast<const u8*>(&next), sizeof next, 1, 0, result);
   }
 
+  // To the first element from the link on that is there. False: there is none, or no step is left.
+  bool skip_away(HashLink& link, u32& steps) const {
+    HashMap& map = hash_map();
+    for (; !HashMap::is_end(link); link = __atomic_load_n(&map.element(link)->next, __ATOMIC_ACQUIRE)) {
+      if (map.is_there(map.element(link))) return true;
+      if (steps == 0 || --steps == 0) break;
+    }
+    return false;
+  }
+
   // Kernel: htab_map_get_next_key.
   bool next_in_hash(s64& result) const {
     HashMap& map = hash_map();
     const u32 mask = map.bucket_mask;
+    u32 steps = kMostSteps;
     u64 bucket = 0;
     HashLink link = 0;
     if (call_.key) {
-      u32 steps = kMostSteps;
       const u32 hash = jhash(key(), key_size_, map.seed);
       HashElement* const e = find_element(hash, steps);
       if (steps == 0) return false;
@@ -137,8 +147,9 @@ class MapReader {
         bucket = u64{hash & mask} + 1;
       }
     }
-    for (; HashMap::is_end(link) && bucket <= mask; ++bucket)
+    for (; !skip_away(link, steps) && bucket <= mask; ++bucket)
       link = __atomic_load_n(&map.bucket(static_cast<u32>(bucket)).first, __ATOMIC_ACQUIRE);
+    if (steps == 0) return false;
     if (HashMap::is_end(link)) return end(-ENOENT, result);
     return give(map.key(map.element(link)), key_size_, 1, 0, result);
   }

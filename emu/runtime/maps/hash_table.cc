@@ -31,7 +31,7 @@ u64 element_count(u64 entries, u32 cpus, bool lru) {
 }
 
 struct Layout {
-  u64 buckets, elements, values, size;
+  u64 buckets, elements, values, states, size;
   u64 between;  // how much of that only keeps values and the rest on different pages
   u64 bucket_count, count;
   u32 key_at, stride;
@@ -45,9 +45,11 @@ Layout layout(u32 type, u64 entries, u32 key_size, u64 value_bytes, u32 cpus) {
   l.stride = static_cast<u32>(l.key_at + round_up(key_size, 8));
   l.buckets = round_up(is_lru_type(type) ? sizeof(LruMap) : sizeof(HashMap), 64);
   l.elements = round_up(l.buckets + l.bucket_count * sizeof(HashBucket), 64);
-  const u64 page = has_trait(type, kWriteInside) ? kPageSize : 8, elements_end = l.elements + l.count * l.stride;
+  const bool inside = has_trait(type, kWriteInside);
+  const u64 page = inside ? kPageSize : 8, elements_end = l.elements + l.count * l.stride;
   l.values = round_up(elements_end, page);
-  l.size = l.values + round_up(l.count * value_bytes, page);
+  l.states = l.values + l.count * value_bytes;
+  l.size = round_up(l.states + (inside ? sizeof(ElementStates) + l.count * sizeof(u64) : 0), page);
   l.between = l.size - elements_end - l.count * value_bytes;
   if (l.count >= kMaxElements) l.size = kNever;
   return l;
@@ -97,6 +99,7 @@ void hash_init(Map& base, u64 value_bytes) {
   map.buckets = l.buckets;
   map.elements = l.elements;
   map.values = l.values;
+  map.states = l.states;
   map.bucket_mask = static_cast<u32>(l.bucket_count - 1);
   map.stride = l.stride;
   map.stride_shift = static_cast<u32>(__builtin_ctz(l.stride));
@@ -115,6 +118,26 @@ void hash_init(Map& base, u64 value_bytes) {
     map.pool.capacity = static_cast<u32>(l.count);
   }
 }
+
+namespace {
+
+// A thread that runs programs by itself may have found an element and be about to change its values, which nobody else
+// may have then. It is done in a moment, unless its CPU is taken from it just then.
+void await_finders(const Run* run, const HashMap& map) {
+  constexpr u32 kPatience = 2000;
+  for (u32 id = 0; map.seats && id < map.cpus; ++id) {
+    const CpuSeat& seat = map.seats[id];
+    if (run && run->cpu && id == run->cpu->id) continue;
+    const u32 taken = __atomic_load_n(&seat.taken, __ATOMIC_SEQ_CST);
+    for (u32 tries = 0; tries < kPatience; ++tries) {
+      if (__atomic_load_n(&seat.holder, __ATOMIC_SEQ_CST) == 0) break;
+      if (__atomic_load_n(&seat.taken, __ATOMIC_SEQ_CST) != taken) break;
+      __builtin_ia32_pause();
+    }
+  }
+}
+
+}  // namespace
 
 // The kernel counts elements that are not allocated beforehand (kernel: inc_elem_count, dec_elem_count).
 static void show_count(HashMap& map) {
@@ -141,6 +164,7 @@ HashElement* hash_take_spare(Run* run, HashMap& map) {
 }
 
 void hash_keep_spare(Run* run, HashMap& map, HashElement* e) {
+  await_finders(run, map);
   free_fields(map, map.value(e));
   if (run && run->cpu && !map.spare[run->cpu->id]) {
     map.spare[run->cpu->id] = map.link_of(e);
@@ -154,29 +178,8 @@ HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash) {
   return lru_take(run, static_cast<LruMap&>(map), hash);
 }
 
-namespace {
-
-// A thread that runs programs by itself may have found an element and be about to change its values, which nobody else
-// may have then. It is done in a moment, unless its CPU is taken from it just then.
-void await_finders(const Run* run) {
-  constexpr u32 kPatience = 2000;
-  if (!run || !run->cpu || !run->cpu->seat) return;
-  const CpuSeat* const seats = run->cpu->seat - run->cpu->id;
-  for (u32 id = 0; id < run->cpus; ++id) {
-    if (id == run->cpu->id) continue;
-    const u32 taken = __atomic_load_n(&seats[id].taken, __ATOMIC_SEQ_CST);
-    for (u32 tries = 0; tries < kPatience; ++tries) {
-      if (__atomic_load_n(&seats[id].holder, __ATOMIC_SEQ_CST) == 0) break;
-      if (__atomic_load_n(&seats[id].taken, __ATOMIC_SEQ_CST) != taken) break;
-      __builtin_ia32_pause();
-    }
-  }
-}
-
-}  // namespace
-
 void hash_give_back(Run* run, HashMap& map, HashElement* e) {
-  await_finders(run);
+  await_finders(run, map);
   free_fields(map, map.value(e));
   if (is_lru(map)) return lru_give_back(run, static_cast<LruMap&>(map), *static_cast<LruElement*>(e));
   HeldLock lock(run, map.pool_lock);
@@ -189,6 +192,7 @@ void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e) {
   e->hash = hash;
   HashLink first = bucket.first;
   e->next = HashMap::is_end(first) ? (hash & map.bucket_mask) << 1 : first;
+  if (map.seats) hash_let_go(map, e, Standing::kThere);
   __atomic_store_n(&bucket.first, map.link_of(e), __ATOMIC_RELEASE);
 }
 
@@ -198,6 +202,7 @@ bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e) {
     HashElement* here = map.element(*at);
     if (here == e) {
       __atomic_store_n(at, e->next, __ATOMIC_RELEASE);
+      if (map.seats) __atomic_store_n(map.word_of(e), ElementWord::at(map.word_of(e)).left().word(), __ATOMIC_RELEASE);
       return true;
     }
     at = &here->next;
@@ -207,6 +212,30 @@ bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e) {
 
 namespace {
 
+// The word of an element that is not there, once nobody else is at it; false: it is there now. Who does not come to an end
+// for long is hostile.
+bool take_in_hand(HashMap& map, const HashElement* e) {
+  constexpr u32 kPatience = 1 << 18;
+  u64* const place = map.word_of(e);
+  for (u32 tries = 0;; ++tries) {
+    const ElementWord word = ElementWord::at(place);
+    if (word.standing() == Standing::kThere) return false;
+    const bool waits = word.standing() == Standing::kBusy && !word.is_abandoned(map.seats, map.cpus) && tries < kPatience;
+    if (!waits && word.change(place, word.busy(ElementWord::kSupervisor, 0))) return true;
+    __builtin_ia32_pause();
+  }
+}
+
+// It is out, if it was there until now.
+bool take_away(HashMap& map, HashBucket& bucket, HashElement* e) {
+  if (map.seats) {
+    const ElementWord word = ElementWord::at(map.word_of(e));
+    if (word.standing() != Standing::kThere || !word.change(map.word_of(e), word.as(Standing::kOut))) return false;
+  }
+  hash_unlink(map, bucket, e);
+  return true;
+}
+
 s64 erase(Run* run, HashMap& map, const void* key) {
   u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
@@ -214,15 +243,51 @@ s64 erase(Run* run, HashMap& map, const void* key) {
   if (holds_lock(run, bucket.lock)) return -EBUSY;
   {
     HeldLock lock(run, bucket.lock);
-    e = hash_find_locked(run, map, bucket, key, hash);
-    if (!e) return -ENOENT;
-    hash_unlink(map, bucket, e);
+    const Linked linked = hash_find_locked(run, map, bucket, key, hash);
+    e = linked.e;
+    if (e && !linked.there) hash_let_go(map, e, Standing::kAway);
+    if (!e || !linked.there || !take_away(map, bucket, e)) return -ENOENT;
   }
   hash_give_back(run, map, e);
   return 0;
 }
 
+// One element of the bucket that is away, taken out of it.
+HashElement* take_one_away(Run* run, HashMap& map, HashBucket& bucket) {
+  HeldLock lock(run, bucket.lock);
+  for (HashLink link = bucket.first; !HashMap::is_end(link); link = map.element(link)->next) {
+    HashElement* const e = map.element(link);
+    if (map.is_there(e) || !take_in_hand(map, e)) continue;
+    hash_unlink(map, bucket, e);
+    return e;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+Linked hash_find_locked(Run* run, HashMap& map, HashBucket& bucket, const void* key, u32 hash) {
+  RuntimePassing passing(map.id ? run : nullptr, RuntimeFunction::lookup_elem_raw,
+                         reinterpret_cast<u64>(&bucket), hash, reinterpret_cast<u64>(key), map.key_size);
+  HashElement* const e = hash_find_linked(map, key, hash);
+  const bool there = e && (map.is_there(e) || !take_in_hand(map, e));
+  passing.leave(there ? e : nullptr);
+  return {e, there};
+}
+
+bool hash_sweep(Run* run, HashMap& map) {
+  if (!map.seats || __atomic_exchange_n(&map.element_states().deleted, 0, __ATOMIC_ACQ_REL) == 0) return false;
+  bool any = false;
+  for (u64 index = 0; index <= map.bucket_mask; ++index) {
+    HashBucket& bucket = map.bucket(static_cast<u32>(index));
+    if (HashMap::is_end(bucket.first) || holds_lock(run, bucket.lock)) continue;
+    while (HashElement* const e = take_one_away(run, map, bucket)) {
+      hash_give_back(run, map, e);
+      any = true;
+    }
+  }
+  return any;
+}
 
 s64 hash_erase(Run* run, Map& map, const void* key) {
   RuntimePassing passing = pass(run, map,
@@ -231,103 +296,9 @@ s64 hash_erase(Run* run, Map& map, const void* key) {
   return passing.leave(erase(run, static_cast<HashMap&>(map), key));
 }
 
-s64 hash_get_next_key(Map& base, const void* key, void* next) {
-  HashMap& map = static_cast<HashMap&>(base);
-  u64 bucket = 0;
-  HashLink link = 0;
-  // A key that is not there starts from the beginning.
-  if (key) {
-    u32 hash = jhash(key, map.key_size, map.seed);
-    if (HashElement* e = hash_find(map, key, hash)) {
-      link = e->next;
-      bucket = u64{hash & map.bucket_mask} + 1;
-    }
-  }
-  for (; HashMap::is_end(link) && bucket <= map.bucket_mask; ++bucket)
-    link = map.bucket(static_cast<u32>(bucket)).first;
-  if (HashMap::is_end(link)) return -ENOENT;
-  __builtin_memcpy(next, map.key(map.element(link)), map.key_size);
-  return 0;
-}
-
-u32 hash_bucket_count(Map& map) {
-  return static_cast<HashMap&>(map).bucket_mask + 1;
-}
-
-u32 hash_copy_bucket(Run* run, Map& base, u32 bucket_index, void* keys, void* values, u32 room) {
-  HashMap& map = static_cast<HashMap&>(base);
-  HashBucket& bucket = map.bucket(bucket_index);
-  u32 count = 0;
-  for (HashLink link = bucket.first; !HashMap::is_end(link); link = map.element(link)->next) ++count;
-  if (count > room) return count;
-  const MapOps& ops = *map_ops(map.type);
-  u8 *key = static_cast<u8*>(keys), *value = static_cast<u8*>(values);
-  for (HashLink link = bucket.first; !HashMap::is_end(link); link = map.element(link)->next) {
-    HashElement* e = map.element(link);
-    __builtin_memcpy(key, map.key(e), map.key_size);
-    ops.copy_value(run, map, key, value);
-    key += map.key_size;
-    value += user_value_size(map);
-  }
-  return count;
-}
-
-namespace {
-
-bool show_place(HashMap& map, MapPlace& place, HashElement* e) {
-  place.element = e;
-  place.key = map.key(e);
-  place.value = map.value(e);
-  return true;
-}
-
-}  // namespace
-
-// kernel: bpf_hash_map_seq_find_next.
-bool hash_at_place(Map& base, MapPlace& place) {
-  HashMap& map = static_cast<HashMap&>(base);
-  for (; place.bucket <= map.bucket_mask; ++place.bucket, place.skipped = 0) {
-    u32 count = 0;
-    for (HashLink link = map.bucket(place.bucket).first; !HashMap::is_end(link); link = map.element(link)->next) {
-      if (count++ == place.skipped) return show_place(map, place, map.element(link));
-    }
-  }
-  return false;
-}
-
-bool hash_next_place(Map& base, MapPlace& place) {
-  HashMap& map = static_cast<HashMap&>(base);
-  ++place.skipped;
-  // The program may have deleted the element: what follows is its own next.
-  const HashLink link = static_cast<const HashElement*>(place.element)->next;
-  if (!HashMap::is_end(link)) return show_place(map, place, map.element(link));
-  ++place.bucket;
-  place.skipped = 0;
-  return hash_at_place(map, place);
-}
-
 s64 hash_lookup_and_delete(Run* run, Map& map, const void* key, void* value) {
   s64 error = map_ops(map.type)->copy_value(run, map, key, value);
   return error ? error : hash_erase(run, map, key);
-}
-
-s64 hash_for_each(Run* run, Map& base, MapCallback callback, u64 context, u64 flags) {
-  if (flags != 0) return -EINVAL;
-  HashMap& map = static_cast<HashMap&>(base);
-  u64 cpu_offset = map_ops(map.type)->per_cpu ? current_cpu(run) * value_stride(map) : 0;
-  s64 seen = 0;
-  for (u64 bucket = 0; bucket <= map.bucket_mask; ++bucket) {
-    HashLink next;
-    for (HashLink link = map.bucket(static_cast<u32>(bucket)).first; !HashMap::is_end(link); link = next) {
-      HashElement* e = map.element(link);
-      next = e->next;  // the callback may delete the element
-      ++seen;
-      u64 key = reinterpret_cast<u64>(map.key(e)), value = reinterpret_cast<u64>(map.value(e)) + cpu_offset;
-      breathe(run);
-      if (callback(reinterpret_cast<u64>(&base), key, value, context, 0, run)) return seen;
-    }
-  }
-  return seen;
 }
 
 }  // namespace bpfemu

@@ -7,6 +7,7 @@
 
 #include "emu/arena/layout.h"
 #include "emu/runtime/held_lock.h"
+#include "emu/runtime/maps/element_state.h"
 #include "emu/runtime/maps/jhash.h"
 #include "emu/runtime/maps/map_passing.h"
 #include "emu/runtime/maps/value.h"
@@ -36,6 +37,7 @@ struct ElementPool {
 struct HashMap : Map {
   u64 elements;  // offsets from the head
   u64 values;
+  u64 states;  // ElementStates, if Map::values_at is there
   u64 buckets;
   u32 bucket_mask;
   u32 stride;            // of an element
@@ -64,6 +66,11 @@ struct HashMap : Map {
     return element(static_cast<HashLink>(index << 1 | 1));
   }
   static bool is_end(HashLink link) { return !(link & 1); }
+
+  // Of a map whose values nobody else writes to, all that are linked are there.
+  ElementStates& element_states() { return *reinterpret_cast<ElementStates*>(at(states)); }
+  u64* word_of(const HashElement* e) { return &element_states().words[link_of(e) >> 1]; }
+  bool is_there(const HashElement* e) { return !seats || ElementWord::at(word_of(e)).standing() == Standing::kThere; }
 
   // An element's index times the odd part of the stride.
   u64 odd_steps(const HashElement* e) {
@@ -104,9 +111,10 @@ inline bool same_key(const void* a, const void* b, u32 size) {
   return !(size & 1) || *p == *q;
 }
 
-// The element with this key, null when there is none, or `give_up()` says so before a step. Takes no lock.
+// The element with this key to which its bucket leads, null when there is none, or `give_up()` says so before a step. Takes
+// no lock.
 template <class GiveUp>
-inline HashElement* hash_find(HashMap& map, const void* key, u32 hash, GiveUp give_up) {
+inline HashElement* hash_find_linked(HashMap& map, const void* key, u32 hash, GiveUp give_up) {
   HashBucket& bucket = map.bucket(hash);
   for (;;) {
     HashLink link = __atomic_load_n(&bucket.first, __ATOMIC_ACQUIRE);
@@ -120,6 +128,15 @@ inline HashElement* hash_find(HashMap& map, const void* key, u32 hash, GiveUp gi
     if (link >> 1 == (hash & map.bucket_mask)) return nullptr;
   }
 }
+inline HashElement* hash_find_linked(HashMap& map, const void* key, u32 hash) {
+  return hash_find_linked(map, key, hash, [] { return false; });
+}
+// The same of those that are there.
+template <class GiveUp>
+inline HashElement* hash_find(HashMap& map, const void* key, u32 hash, GiveUp give_up) {
+  HashElement* const e = hash_find_linked(map, key, hash, give_up);
+  return e && map.is_there(e) ? e : nullptr;
+}
 inline HashElement* hash_find(HashMap& map, const void* key, u32 hash) {
   return hash_find(map, key, hash, [] { return false; });
 }
@@ -127,11 +144,16 @@ inline HashElement* hash_find(HashMap& map, const void* key) {
   return hash_find(map, key, jhash(key, map.key_size, map.seed));
 }
 
-// As updates and deletions look for it, with the bucket locked.
-inline HashElement* hash_find_locked(Run* run, HashMap& map, HashBucket& bucket, const void* key, u32 hash) {
-  RuntimePassing passing(map.id ? run : nullptr, RuntimeFunction::lookup_elem_raw,
-                         reinterpret_cast<u64>(&bucket), hash, reinterpret_cast<u64>(key), map.key_size);
-  return passing.leave(hash_find(map, key, hash));
+// What a bucket, which is locked, leads to for a key. What is not there is in the hands of whoever looked for it to change
+// it: hash_let_go().
+struct Linked {
+  HashElement* e;  // null: nothing
+  bool there;
+};
+Linked hash_find_locked(Run* run, HashMap& map, HashBucket& bucket, const void* key, u32 hash);
+inline void hash_let_go(HashMap& map, HashElement* e, Standing standing) {
+  u64* const word = map.word_of(e);
+  __atomic_store_n(word, ElementWord::at(word).as(standing).word(), __ATOMIC_RELEASE);
 }
 
 // Shared operations (MapOps). `value_bytes` is what an element's values take.
@@ -165,14 +187,32 @@ HashElement* hash_take_lru(Run* run, HashMap& map, u32 hash);  // takes other bu
 void hash_give_back(Run* run, HashMap& map, HashElement* e);
 void hash_keep_spare(Run* run, HashMap& map, HashElement* e);
 void hash_insert(HashMap& map, HashBucket& bucket, u32 hash, HashElement* e);
-bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e);  // false: it was not there
+bool hash_unlink(HashMap& map, HashBucket& bucket, HashElement* e);  // false: it was not linked
+bool hash_sweep(Run* run, HashMap& map);  // frees elements that are away; takes buckets' locks: hold none. False: none
 void lru_mark_used(HashElement* e);
 inline void hash_mark_used(HashMap& map, HashElement* e) {
   if (is_lru(map)) lru_mark_used(e);
 }
 
+// Elements that are away make room for others.
+template <class Update>
+s64 hash_with_room(Run* run, HashMap& map, Update update) {
+  s64 error = update();
+  if (error == -E2BIG && hash_sweep(run, map)) error = update();
+  return error;
+}
+
+// Puts an element back that was away.
 template <class Fill>
-s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
+s64 hash_put_back(HashMap& map, HashElement* e, u64 flags, Fill fill) {
+  const s64 error = check_update(false, flags);
+  if (!error) fill(map.value(e));
+  hash_let_go(map, e, error ? Standing::kAway : Standing::kThere);
+  return error;
+}
+
+template <class Fill>
+s64 hash_try_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
   u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   HashElement *fresh = nullptr, *old;
@@ -181,7 +221,9 @@ s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) 
   s64 error;
   {
     HeldLock lock(run, bucket.lock);
-    old = hash_find_locked(run, map, bucket, key, hash);
+    const Linked linked = hash_find_locked(run, map, bucket, key, hash);
+    if (linked.e && !linked.there) return hash_put_back(map, linked.e, flags, fill);
+    old = linked.e;
     error = check_update(old, flags);
     if (!error && !fresh) {
       fresh = old ? hash_take_spare(run, map) : hash_take(run, map);
@@ -204,7 +246,12 @@ s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) 
 }
 
 template <class Fill>
-s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
+s64 hash_replace(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
+  return hash_with_room(run, map, [&] { return hash_try_replace(run, map, key, flags, fill); });
+}
+
+template <class Fill>
+s64 hash_try_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
   u32 hash = jhash(key, map.key_size, map.seed);
   HashBucket& bucket = map.bucket(hash);
   // With BPF_EXIST an LRU map needs no element of its own, and evicts none.
@@ -214,7 +261,10 @@ s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
   s64 error;
   {
     HeldLock lock(run, bucket.lock);
-    HashElement* old = hash_find_locked(run, map, bucket, key, hash);
+    const Linked linked = hash_find_locked(run, map, bucket, key, hash);
+    if (linked.e && !linked.there)
+      return hash_put_back(map, linked.e, flags, [&](u8* value) { fill(value, true); });
+    HashElement* const old = linked.e;
     error = check_update(old, flags);
     if (!error && old) {
       hash_mark_used(map, old);
@@ -233,6 +283,11 @@ s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
   }
   if (fresh) hash_give_back(run, map, fresh);
   return error;
+}
+
+template <class Fill>
+s64 hash_modify(Run* run, HashMap& map, const void* key, u64 flags, Fill fill) {
+  return hash_with_room(run, map, [&] { return hash_try_modify(run, map, key, flags, fill); });
 }
 
 }  // namespace bpfemu
