@@ -364,8 +364,9 @@ void Breakpoints::see_inside(Task& task, const InsideView& view) {
   if (AddressSpace* const space = space_of(task.tid())) space->patches().see(task, space->memory(), view);
 }
 
-void Breakpoints::let_leave(pid_t tid, u64 rsp) {
-  if (AddressSpace* const space = space_of(tid)) space->patches().inside().let_leave(space->memory(), rsp);
+bool Breakpoints::let_leave(pid_t tid, u64 rsp) {
+  AddressSpace* const space = space_of(tid);
+  return space && space->patches().inside().let_leave(space->memory(), rsp);
 }
 
 void Breakpoints::show_program(pid_t tid, PtRegs& regs) {

@@ -54,7 +54,7 @@ class Breakpoints : public Sites, public TrapHandler {
   u64 asks(pid_t tid, u64 call) override;
   StubSide leave_stub(pid_t tid, PtRegs& regs) override;
   void see_inside(Task& task, const InsideView& view) override;
-  void let_leave(pid_t tid, u64 rsp) override;
+  bool let_leave(pid_t tid, u64 rsp) override;
   void show_program(pid_t tid, PtRegs& regs) override;
   void ask_always(pid_t tid) override;
   // Hides breakpoints in bytes read from the thread's memory.

@@ -136,14 +136,17 @@ std::optional<StubSide> Inside::leave(SpaceMemory& memory, PtRegs& regs) const {
   if (!mapped_ || !(in_image(regs.rip) || (on_slot && in_arena(regs.rip, 1)))) return std::nullopt;
   const u64 at = regs.rip - kInsideImage;
   u64 from = regs.rax;  // until it runs on its own stack
+  u64 result = 0;
   bool asked = false, told = false;
   if (on_slot) {
     InsideSlot slot;
     if (!read_slot(memory, regs.rsp, slot)) return std::nullopt;
     told = slot.told;
-    if (told && (at < head().checked || at > head().released)) return StubSide::kRunning;
+    const bool done = (at >= head().checked && at <= head().released) || (at >= head().parting && at <= head().parted);
+    if (told && !done) return StubSide::kRunning;
     asked = at == head().asked && static_cast<s64>(regs.orig_rax) == SYS_fstat && static_cast<s64>(regs.rax) == -ENOSYS;
     from = slot.from;
+    result = slot.rax;
     if (!told) free_seat(slot);
     if (at < head().taken || at >= head().running) regs.eflags = slot.flags;
     const u64 address = slot_of(regs.rsp);
@@ -163,15 +166,18 @@ std::optional<StubSide> Inside::leave(SpaceMemory& memory, PtRegs& regs) const {
     return std::nullopt;
   }
   regs.rip = regs.rcx = from;
-  if (asked) return StubSide::kAfter;
+  if (told) regs.rax = result;
+  if (asked || told) return StubSide::kAfter;
   regs.rip -= kCallSize;
   regs.rax = SYS_bpf;
   return StubSide::kBefore;
 }
 
-void Inside::let_leave(SpaceMemory& memory, u64 rsp) const {
+bool Inside::let_leave(SpaceMemory& memory, u64 rsp) const {
   constexpr u32 leaves = 1;
+  InsideSlot slot;
   (void)memory.write(slot_of(rsp) + offsetof(InsideSlot, leaves), &leaves, sizeof leaves);
+  return read_slot(memory, rsp, slot) && slot.asks_at != 0;
 }
 
 void Inside::show(SpaceMemory& memory, PtRegs& regs) const {

@@ -24,7 +24,7 @@ struct InsideView {
 };
 
 // Where a thread is with regard to the call of the stub that it is in. kTold: before it, programs have been told of it.
-// kRunning: in the midst of them; its registers are not the program's, and stay what they are.
+// kRunning: in the midst of them, or of a map's change; its registers are not the program's, and stay what they are.
 enum class StubSide : u8 { kOutside, kBefore, kAfter, kTold, kRunning };
 
 // Where sites enter the image.
@@ -39,8 +39,9 @@ class Inside {
   // A thread that stands in the image has made the call of its site, or not yet. Empty: it stands elsewhere; one that came
   // by way of a stub stands there from now on.
   std::optional<StubSide> leave(SpaceMemory& memory, PtRegs& regs) const;
-  // A thread that runs programs, with such registers, makes its call at the site when they have.
-  void let_leave(SpaceMemory& memory, u64 rsp) const;
+  // A thread that runs programs, with such registers, makes its call at the site when they have: true. Or what it does
+  // is its call, behind which it parts.
+  bool let_leave(SpaceMemory& memory, u64 rsp) const;
   // Its registers as its program has them, before the call of a stub.
   void show(SpaceMemory& memory, PtRegs& regs) const;
   // After a fork: threads that were inside are not in the child.

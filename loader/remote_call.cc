@@ -101,6 +101,10 @@ void TracedTask::be_nobody_inside() {
   if (memory().patched && (regs(), is_inside_thread(machine_.gs_base))) machine_.gs_base = 0;
 }
 
+bool TracedTask::has_parted() {
+  return side() != StubSide::kRunning && known_.orig_rax == kInsideRequestCall && regs().orig_rax == ~u64{0};
+}
+
 void TracedTask::as_program(const std::function<void()>& call) {
   if (side() != StubSide::kRunning) return call();
   const PtRegs own = regs();

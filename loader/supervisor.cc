@@ -59,7 +59,7 @@ class Kernel final : public CallHandler {
   InsideView inside() override { 
     return {system_.arena.get(), system_.quiet_maps->index(), system_.probes->apart().events()};
   }
-  bool is_answered_inside(Call& call) override { return system_.quiet_maps->is_read_inside(call); }
+  bool is_answered_inside(Call& call) override { return system_.quiet_maps->is_answered_inside(call); }
   void catch_up() override { system_.files.reap(); }
   EventSink* events() override { return system_.probes.get(); }
   void process_ended(pid_t tgid, int wait_status) override {

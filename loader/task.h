@@ -87,6 +87,8 @@ class TracedTask final : public Task {
   bool was_deciding() { return side() == StubSide::kBefore; }
   // Of its call, while it stands in code of ours.
   StubSide side() { return regs(), side_; }
+  // Does it stand at the image's last call, by which it was taken out? regs() say that it is behind its own.
+  bool has_parted();
   // The thread is new: what the image knows its parent by is not its own.
   void be_nobody_inside();
   // While it runs programs by itself (StubSide::kRunning): its registers as its program has them, for whoever is called.

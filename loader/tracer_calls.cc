@@ -92,6 +92,7 @@ void Tracer::on_seccomp(TracedTask& task) {
   }
   const bool known = is_claimed_call(number);
   if (number == kInsideRequestCall && task.side() == StubSide::kRunning) return on_request(task);
+  if (task.has_parted()) return (void)task.resume(PTRACE_CONT);
   if (!known && task.event_message() == u64{kCompatTag}) {
     note(number == kI386Bpf ? "bpf() from 32-bit code" : "perf_event_open() from 32-bit code");
     return answer(task, -1, -ENOSYS);
@@ -404,7 +405,7 @@ void Tracer::on_signal(TracedTask& task, int signal) {
   (void)task.resume(PTRACE_CONT, signal);
 }
 
-// The signal waits until the call has begun, as it does in a kernel whose programs run before it.
+// The signal waits until the call has begun, as it does in a kernel whose programs run before it; or until it is over.
 void Tracer::on_signal_inside(TracedTask& task, int signal) {
   if (is_fault(task, signal)) {
     // A program cannot do that; who writes where programs do can.
@@ -412,8 +413,7 @@ void Tracer::on_signal_inside(TracedTask& task, int signal) {
     (void)task.resume(PTRACE_CONT, signal);
     return;
   }
-  if (task.side() == StubSide::kRunning) env_.traps.let_leave(task.tid(), task.regs().rsp);
-  task.silent_entry = true;
+  if (task.side() == StubSide::kTold || env_.traps.let_leave(task.tid(), task.regs().rsp)) task.silent_entry = true;
   hold_signal_until_call(task);
 }
 

@@ -56,8 +56,9 @@ class TrapHandler {
   virtual u64 asks(pid_t /*tid*/, u64 call) { return call; }
   // What the image sees of the arena, if the thread's address space has one, is what there is.
   virtual void see_inside(Task&, const InsideView&) {}
-  // The thread runs programs (StubSide::kRunning, with that stack): it makes its call at the site when they have run.
-  virtual void let_leave(pid_t /*tid*/, u64 /*rsp*/) {}
+  // The thread runs programs (StubSide::kRunning, with that stack): it makes its call at the site when they have run. False:
+  // it changes a map, and parts when it has.
+  virtual bool let_leave(pid_t /*tid*/, u64 /*rsp*/) { return true; }
   // Registers of such a thread: as its program has them.
   virtual void show_program(pid_t /*tid*/, PtRegs&) {}
   // All calls of the thread's address space stop again, for good.

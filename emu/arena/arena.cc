@@ -25,6 +25,7 @@ constexpr u64 kCodeStep = u64{1} << 20;
 constexpr u64 kKeptSize = 2 * kPageSize;
 // How often others may go on before whoever has a seat is given up.
 constexpr u32 kSeatPatience = 2000;
+constexpr auto kLongestSitting = std::chrono::seconds(10);
 
 // Of the machine, or of the cgroup that it is shown as.
 u64 memory_limit() {
@@ -193,14 +194,35 @@ Vcpu* Arena::take_vcpu(u32 wanted, u32 tid) {
   return acquire_vcpu(vcpus_, cpus_, wanted, tid);
 }
 
-void Arena::await_seats() const {
-  for (u32 id = 0; seats_ && id < cpus_; ++id) {
-    const u32 taken = __atomic_load_n(&seats_[id].taken, __ATOMIC_SEQ_CST);
-    for (u32 tries = 0; tries < kSeatPatience; ++tries) {
-      if (__atomic_load_n(&seats_[id].holder, __ATOMIC_SEQ_CST) == 0 || seats_[id].taken != taken) break;
-      ::sched_yield();
-    }
+Arena::Sitters::Sitters(const CpuSeat* seats, u32 cpus) : since_(std::chrono::steady_clock::now()) {
+  for (u32 id = 0; seats && id < cpus; ++id) {
+    const u32 taken = __atomic_load_n(&seats[id].taken, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&seats[id].holder, __ATOMIC_SEQ_CST) != 0) taken_.emplace_back(&seats[id], taken);
   }
+}
+
+bool Arena::Sitters::have_left() const {
+  const auto has_left = [](const auto& sitter) {
+    const auto& [seat, taken] = sitter;
+    return __atomic_load_n(&seat->holder, __ATOMIC_SEQ_CST) == 0 || __atomic_load_n(&seat->taken, __ATOMIC_SEQ_CST) != taken;
+  };
+  return std::ranges::all_of(taken_, has_left) || std::chrono::steady_clock::now() - since_ > kLongestSitting;
+}
+
+bool Arena::waits_for_sitters(Extent extent, bool code) {
+  if (!seats_) return false;
+  end_passings();
+  Sitters sitters(seats_, cpus_);
+  if (sitters.have_left()) return false;
+  passings_.push_back({std::move(sitters), extent, code});
+  return true;
+}
+
+void Arena::end_passings() {
+  const auto over = std::ranges::partition(passings_, [](const Passing& each) { return !each.sitters.have_left(); });
+  const std::vector<Passing> ended(over.begin(), over.end());
+  passings_.erase(over.begin(), over.end());
+  for (const Passing& each : ended) free_now(each.extent, each.code);
 }
 
 void Arena::free_seats(u32 tid) {
@@ -229,7 +251,7 @@ Result<Extent> Arena::allocate_code(u64 size) {
 void Arena::release_code(Extent extent) {
   if (extent.size == 0) return;
   if (readers_ != 0) return waiting_code_.push_back(extent);
-  free_code_.add(extent);
+  if (!waits_for_sitters(extent, true)) free_now(extent, true);
 }
 
 void Arena::leave_grace() {
@@ -269,6 +291,11 @@ bool Arena::exhausted() {
 void Arena::release(Extent extent) {
   if (extent.size == 0) return;
   if (readers_ != 0) return waiting_.push_back(extent);
+  if (!waits_for_sitters(extent, false)) free_now(extent, false);
+}
+
+void Arena::free_now(Extent extent, bool code) {
+  if (code) return free_code_.add(extent);
   // Pages that cannot be given their own memory back stay out of use for ever.
   if (!take_back_mirrors(extent) || !take_back_shared(extent)) return;
   if (extent.size <= kKeptSize) {

@@ -3,10 +3,12 @@
 // writing lies in a second memfd at the same offsets, for who has a mapping of a file may move it to any place of it.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "emu/arena/layout.h"
@@ -61,7 +63,7 @@ class Arena {
   // Is as much in use as may be, whoever counted it? Looked at now and then.
   bool exhausted();
   // Until as many leave as have entered, what is released stays as it is: a program that has stood aside may still use it
-  // (kernel: rcu_read_lock).
+  // (kernel: rcu_read_lock). So it does until whoever has a seat now has left it.
   void enter_grace() { ++readers_; }
   void leave_grace();
   // Shows the `size` bytes before the last `size` bytes of `extent` in these last ones too, so that what wraps around
@@ -96,19 +98,37 @@ class Arena {
   // As acquire_vcpu(). Threads that run programs by themselves are waited for: they are done in a moment, once they have a
   // CPU of the machine.
   Vcpu* take_vcpu(u32 wanted, u32 tid);
-  // Until whoever has one now has left it, or for as long as that may take at the most.
-  void await_seats() const;
   // The thread is gone.
   void free_seats(u32 tid);
   Vcpu& vcpu(u32 id) { return vcpus_[id]; }
   Vcpu* vcpus() { return vcpus_; }
 
  private:
+  // Who had seats at some time.
+  class Sitters {
+   public:
+    Sitters(const CpuSeat* seats, u32 cpus);
+    // Have all left? Nobody stays for long who is not hostile.
+    bool have_left() const;
+
+   private:
+    std::vector<std::pair<const CpuSeat*, u32>> taken_;
+    std::chrono::steady_clock::time_point since_;
+  };
+  struct Passing {
+    Sitters sitters;
+    Extent extent;
+    bool code;
+  };
+
   Arena() = default;
   Result<void> grow(u64 size);
   Result<void> map_range(const UniqueFd& file, u64 address, u64 size, u64 offset, int flags);
   Result<void> map_anonymous(u64 address, u64 size);
   Result<void> share_range(Extent range);
+  bool waits_for_sitters(Extent extent, bool code);
+  void end_passings();
+  void free_now(Extent extent, bool code);
   Result<void> take_back_mirrors(Extent extent);
   Result<void> take_back_shared(Extent extent);
 
@@ -123,6 +143,7 @@ class Arena {
   FreeExtents free_, free_code_;
   u32 readers_ = 0;
   std::vector<Extent> waiting_, waiting_code_;
+  std::vector<Passing> passings_;
   std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
   std::map<u64, u64> shared_;   // address -> size
   u64 shares_ = 0;

@@ -15,12 +15,14 @@ inline constexpr u32 kMaxHeldLocks = 4;
 struct CpuSeat {
   u32 holder;  // tid, 0 when free
   u32 taken;   // how often it was
-  u32 unused[14];
+  u32 asks;    // the holder has stopped in the midst of a program, to ask for something
+  u32 unused[13];
 };
 
 inline bool take_seat(CpuSeat& seat, u32 tid) {
   u32 free = 0;
   if (!__atomic_compare_exchange_n(&seat.holder, &free, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return false;
+  seat.asks = 0;
   __atomic_add_fetch(&seat.taken, 1, __ATOMIC_RELAXED);
   return true;
 }

@@ -43,6 +43,7 @@ class MapObject : public Object {
   Result<u32> spin_lock_offset = fail(EINVAL), timer_offset = fail(EINVAL);
   std::vector<KptrField> kptrs;
   bool frozen = false;
+  u32 changes = 0;                                   // of elements by bpf(), until processes make them by themselves
   u32 writers = 0;                                   // writable mmaps (kernel: writecnt)
   std::weak_ptr<void> user_hold;                     // descriptors and pins (kernel: usercnt)
   std::shared_ptr<MapObject> inner_template;         // map-in-map: what an inner map must look like

@@ -133,7 +133,6 @@ void ApartEvents::changed(const std::array<Points, kSyscallLimit>& entered, cons
     if (row) rows_[number] = std::move(row);
   }
   publish();
-  arena_.await_seats();
   for (const auto& [number, row] : before) arena_.release(row->memory);
   drop_unused();
 }

@@ -3,6 +3,7 @@
 
 #include "emu/base/bytes.h"
 #include "emu/syscalls/map_run.h"
+#include "emu/syscalls/quiet_maps.h"
 #include "emu/syscalls/redirect_targets.h"
 #include "emu/syscalls/storage_owner.h"
 #include "emu/syscalls/struct_ops.h"
@@ -65,6 +66,7 @@ Result<void> write_element(BpfCall& call, File& file, MapObject& map, const void
   drop_closed_owners(call.system, map);
   MapRun run(call.system, call.task, map.map());
   TRY(from_return(map.ops().update_value(run, map.map(), key, value, flags)));
+  call.system.quiet_maps->changed(map);
   if (has_targets(map.map())) hold_program(map, key, std::move(program));
   return {};
 }
@@ -77,6 +79,7 @@ Result<void> erase_element(BpfCall& call, MapObject& map, const void* given) {
   if (!map.ops().erase) return fail(ENOTSUPP);
   MapRun run(call.system, call.task, map.map());
   TRY(from_return(map.ops().erase(run, map.map(), key)));
+  call.system.quiet_maps->changed(map);
   if (has_targets(map.map())) hold_program(map, key, nullptr);
   return {};
 }

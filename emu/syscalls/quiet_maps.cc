@@ -9,8 +9,22 @@ namespace bpfemu {
 
 namespace {
 
+constexpr u32 kOften = 16;  // changes, after which the values are shared with processes
+
 bool is_read_command(u64 command) {
   return command == BPF_MAP_LOOKUP_ELEM || command == BPF_MAP_GET_NEXT_KEY;
+}
+
+// Kernel: the same commands of __sys_bpf. Values of all CPUs at once are the supervisor's to change.
+bool is_changed_inside(const Map& map, u64 command) {
+  const bool in_hash = map.type == BPF_MAP_TYPE_HASH || (map.type == BPF_MAP_TYPE_PERCPU_HASH && command == BPF_MAP_DELETE_ELEM);
+  if (command == BPF_MAP_DELETE_ELEM) return in_hash;
+  return command == BPF_MAP_UPDATE_ELEM && (in_hash || map.type == BPF_MAP_TYPE_ARRAY);
+}
+
+// May processes write to its values?
+bool is_shareable(const Map& map) {
+  return has_trait(map, kWriteInside) && map.hole_count == 0 && map.values_at != 0 && !(map.flags & BPF_F_MMAPABLE);
 }
 
 // Its values are bytes and nothing else.
@@ -38,7 +52,7 @@ void QuietMaps::opened(FileId id, const File& file) {
   MapObject* const map = index_ ? read_inside(file) : nullptr;
   if (!map || (index_->device != 0 && index_->device != id.dev)) return;
   index_->device = id.dev;
-  (void)index_->add(id.ino, &map->map());  // no room: it is asked about
+  (void)index_->add(id.ino, &map->map(), (file.mode & kModeWrite) && is_shareable(map->map()));  // no room: it is asked about
 }
 
 void QuietMaps::closed(FileId id) {
@@ -53,11 +67,23 @@ bool QuietMaps::unseen() const {
   return !system_.options.trace && !system_.probes->runner().listened;
 }
 
-bool QuietMaps::is_read_inside(Call& call) const {
+bool QuietMaps::is_answered_inside(Call& call) const {
+  const u32 command = static_cast<u32>(call.args[0]);
   u32 fd = 0;
-  if (!is_read_command(static_cast<u32>(call.args[0])) || !call.task.read(call.args[1], &fd, sizeof fd)) return false;
+  if (!index_ || !call.task.read(call.args[1], &fd, sizeof fd)) return false;
   const Result<FileId> id = call.task.file_id(static_cast<int>(fd));
-  return id && index_ && id->dev == index_->device && index_->find(id->ino);
+  const MapIndex::Place* const place = id && id->dev == index_->device ? index_->place_of(id->ino) : nullptr;
+  if (!place) return false;
+  return is_read_command(command) || (place->writes && place->map->seats && is_changed_inside(*place->map, command));
+}
+
+void QuietMaps::changed(MapObject& object) {
+  Map& map = object.map();
+  if (!index_ || map.seats || !is_shareable(map) || ++object.changes != kOften) return;
+  CpuSeat* const seats = system_.arena->seats();
+  if (!seats || !system_.arena->share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return;
+  map.seats = index_->seats = seats;
+  index_->cpus = system_.arena->cpus();
 }
 
 }  // namespace bpfemu

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps true what the index (emu/runtime/inside/map_index.h) tells processes that read maps by themselves.
+// Keeps true what the index (emu/runtime/inside/map_index.h) tells processes that read and change maps by themselves.
 #pragma once
 
 #include "emu/arena/arena.h"
@@ -24,7 +24,9 @@ class QuietMaps {
   // May calls go unseen?
   bool unseen() const;
   // Would a process have answered this call of bpf() by itself?
-  bool is_read_inside(Call& call) const;
+  bool is_answered_inside(Call& call) const;
+  // The supervisor was asked to change an element. Where that happens often, processes do it by themselves from then on.
+  void changed(MapObject& map);
 
  private:
   System& system_;

@@ -6,7 +6,7 @@
   .section .head, "ax", @progbits
 head:
   .long entry - head, taking - head, taken - head, running - head, checked - head, left - head, released - head
-  .long refused - head, asked - head, end - head
+  .long refused - head, asked - head, parting - head, parted - head, end - head
   .long bpfemu_inside_helpers - head
 
 /* rax: InsideSlot::from. */
@@ -64,6 +64,7 @@ running:
 checked:
   je leaving
   mov SLOT_ASKS_AT(%r11), %rcx
+  jrcxz parting
   mov %rcx, SLOT_GOES_TO(%r11)
 leaving:
   push SLOT_FLAGS(%r11)
@@ -89,6 +90,12 @@ bpfemu_inside_ask:
   syscall
 asked:
   ret
+
+parting: /* the supervisor takes the thread out of here */
+  mov $INSIDE_REQUEST, %eax
+  syscall
+parted:
+  ud2
 end:
 
   .section .note.GNU-stack, "", @progbits

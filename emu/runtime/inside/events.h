@@ -4,6 +4,7 @@
 
 #include "emu/arena/vcpu.h"
 #include "emu/base/types.h"
+#include "emu/runtime/inside/offsets.h"
 #include "emu/runtime/run.h"
 
 namespace bpfemu {
@@ -53,7 +54,7 @@ inline const InsideCall* const kAsks = reinterpret_cast<const InsideCall*>(1);
 
 // What a program asks the supervisor for in its midst, by a system call of the image's own that the claimed kernel has
 // not got. The result is the helper's.
-inline constexpr u32 kInsideRequestCall = 1021;
+inline constexpr u32 kInsideRequestCall = INSIDE_REQUEST;
 struct InsideRequest {
   u32 helper;  // its id
   u32 cpu;

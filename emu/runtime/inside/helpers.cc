@@ -9,46 +9,30 @@
 
 #include "emu/base/bytes.h"
 #include "emu/runtime/helpers/comm.h"
+#include "emu/runtime/inside/array_change.h"
 #include "emu/runtime/inside/element_change.h"
 #include "emu/runtime/inside/inside_run.h"
-#include "emu/runtime/maps/array.h"
 
 namespace bpfemu {
 
 namespace {
 
 Map& map_at(u64 address) { return *reinterpret_cast<Map*>(address); }
-
-u8* array_value(Map& base, u64 key, u32 cpu) {
-  ArrayMap& map = static_cast<ArrayMap&>(base);
-  const u32 index = load<u32>(reinterpret_cast<const void*>(key));
-  if (index >= map.max_entries) return nullptr;
-  return map.value(index) + (map.type == BPF_MAP_TYPE_PERCPU_ARRAY ? cpu * map.plane : 0);
-}
+const void* at(u64 address) { return reinterpret_cast<const void*>(address); }
 
 u8* hash_value(Map& base, u64 key, u32 cpu) {
   HashMap& map = static_cast<HashMap&>(base);
-  HashElement* const e = hash_find(map, reinterpret_cast<const void*>(key));
+  HashElement* const e = hash_find(map, at(key));
   if (!e) return nullptr;
   return map.value(e) + (map.type == BPF_MAP_TYPE_PERCPU_HASH ? cpu * value_stride(map) : 0);
 }
 
 bool is_array(const Map& map) { return map.type == BPF_MAP_TYPE_ARRAY || map.type == BPF_MAP_TYPE_PERCPU_ARRAY; }
 
-u8* find_value(Map& map, u64 key, u32 cpu) { return is_array(map) ? array_value(map, key, cpu) : hash_value(map, key, cpu); }
+u8* find_value(Map& map, u64 key, u32 cpu) { return is_array(map) ? array_value(map, at(key), cpu) : hash_value(map, key, cpu); }
 
 u64 lookup(u64 map, u64 key, u64, u64, u64, Run* run) {
   return reinterpret_cast<u64>(find_value(map_at(map), key, InsideRun::of(run).cpu));
-}
-
-// Kernel: array_map_update_elem. There is no bpf_spin_lock in a value.
-s64 update_array(Map& map, u8* to, u64 value, u64 flags) {
-  if ((flags & ~u64{BPF_F_LOCK}) > BPF_EXIST) return -EINVAL;
-  if (!to) return -E2BIG;
-  if (flags & BPF_NOEXIST) return -EEXIST;
-  if (flags & BPF_F_LOCK) return -EINVAL;
-  __builtin_memcpy(to, reinterpret_cast<const void*>(value), map.value_size);
-  return 0;
 }
 
 // What makes an element, or frees one, the supervisor does.
@@ -56,9 +40,9 @@ u64 update(u64 address, u64 key, u64 value, u64 flags, u64, Run* run) {
   Map& map = map_at(address);
   const InsideRun& inside = InsideRun::of(run);
   s64 result;
-  if (is_array(map)) return static_cast<u64>(update_array(map, array_value(map, key, inside.cpu), value, flags));
-  ElementChange change(static_cast<HashMap&>(map), reinterpret_cast<const void*>(key), inside.cpu);
-  if (!change.update(reinterpret_cast<const void*>(value), flags, result))
+  if (is_array(map)) return static_cast<u64>(change_array(map, array_value(map, at(key), inside.cpu), at(value), flags));
+  ElementChange change(static_cast<HashMap&>(map), at(key), inside.cpu);
+  if (!change.update(at(value), flags, result))
     result = inside.request(BPF_FUNC_map_update_elem, {address, key, value, flags});
   return static_cast<u64>(result);
 }
@@ -68,7 +52,7 @@ u64 erase(u64 address, u64 key, u64, u64, u64, Run* run) {
   const InsideRun& inside = InsideRun::of(run);
   s64 result;
   if (is_array(map)) return static_cast<u64>(-EINVAL);
-  ElementChange change(static_cast<HashMap&>(map), reinterpret_cast<const void*>(key), inside.cpu);
+  ElementChange change(static_cast<HashMap&>(map), at(key), inside.cpu);
   if (!change.erase(result)) result = inside.request(BPF_FUNC_map_delete_elem, {address, key});
   return static_cast<u64>(result);
 }

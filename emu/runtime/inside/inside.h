@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The image: what is run of the runtime inside of traced processes: maps are read in the place of a system call, and
-// programs are run as one begins. It is linked by itself (image.ld), lies at the same address everywhere, and sees the
+// The image: what is run of the runtime inside of traced processes: maps are read and changed in the place of a system call,
+// and programs are run as one begins. It is linked by itself (image.ld), lies at the same address everywhere, and sees the
 // arena, of which it can write to the values of maps alone.
 //
-// Before its first program runs, whatever a thread does there has no effect but on the memory that the call is to fill
-// in, and on a slot, which holds the registers of the program and the stack. So it may be taken out at any instruction
+// Before its first program runs, or it changes a map, whatever a thread does there has no effect but on the memory that the
+// call is to fill in, and on a slot, which holds the registers of the program and the stack. So it may be taken out at any instruction
 // until then (InsideSlot::told), and makes the call as ever. Runtime code.
 #pragma once
 
@@ -39,15 +39,15 @@ struct InsideState {
 // inside has one.
 struct InsideSlot {
   u32 busy;
-  u32 told;    // programs have run: the thread is not taken out, and its call is told of. 0 while nobody has the slot
-  u32 leaves;  // set by the supervisor: the thread makes its call at the site
+  u32 told;    // programs have run, or a map is changed: the thread is not taken out. 0 while nobody has the slot
+  u32 leaves;  // set by the supervisor: the thread makes its call at the site, or what it does is its call: it parts
   u32 seat;    // the number + 1 of the one that it holds
   u64 from;    // behind the system call of the site; or, for an event, the one of a stub
   u64 rax;     // what the thread has there where it goes on
   u64 rdi, rsi, rdx, r10, r8, r9;
   u64 rsp, rbx, rbp, r12, r13, r14, r15;
   u64 flags;
-  u64 goes_to, asks_at;
+  u64 goes_to, asks_at;  // asks_at: where it makes its call, of which programs have been told; 0: it makes none
   u64 tid;  // of who took the seat
 };
 static_assert(offsetof(InsideSlot, busy) == SLOT_BUSY && offsetof(InsideSlot, leaves) == SLOT_LEAVES);
@@ -84,6 +84,8 @@ struct InsideHead {
   u32 released;  // and the slot is nobody's
   u32 refused;   // there was no slot; rcx: where it goes on
   u32 asked;     // behind the system call that the image itself makes
+  u32 parting;   // what was told of is done, and the supervisor is to take the thread out
+  u32 parted;    // behind the system call for that
   u32 end;       // of the code that has these places
   u32 helpers;   // InsideHelper, as many as there are before one without a function
 };

@@ -2,6 +2,7 @@
 // Which maps descriptors lead to, for the image: in the arena, by the inode of the carrier. Runtime code.
 #pragma once
 
+#include "emu/arena/vcpu.h"
 #include "emu/base/types.h"
 
 namespace bpfemu {
@@ -13,18 +14,22 @@ struct MapIndex {
   struct Place {
     u64 inode;  // 0: none
     Map* map;
+    bool writes;  // may elements be changed by the descriptor?
   };
 
   u64 device;  // of all carriers
   u64 shares;  // Arena::shares(): who has not seen as many sees old values
   u64 gone;    // how many carriers have been taken out. What a map of one was may be something else
+  CpuSeat* seats;  // null: no map can be changed
+  u32 cpus;
   Place places[kPlaces + kReach];
 
   // False: there is no room near its place.
-  bool add(u64 inode, Map* map) {
+  bool add(u64 inode, Map* map, bool writes) {
     for (Place& place : reach(inode)) {
       if (place.inode != 0) continue;
       place.map = map;
+      place.writes = writes;
       __atomic_store_n(&place.inode, inode, __ATOMIC_RELEASE);
       return true;
     }
@@ -39,9 +44,14 @@ struct MapIndex {
   }
   // Null: it is not known. What is read from the map counts while `gone` stays as it was before.
   Map* find(u64 inode) const {
+    const Place* const place = const_cast<MapIndex*>(this)->place_of(inode);
+    return place ? place->map : nullptr;
+  }
+  // Null: it is not known.
+  Place* place_of(u64 inode) {
     if (inode == 0) return nullptr;
-    for (const Place& place : const_cast<MapIndex*>(this)->reach(inode))
-      if (__atomic_load_n(&place.inode, __ATOMIC_ACQUIRE) == inode) return place.map;
+    for (Place& place : reach(inode))
+      if (__atomic_load_n(&place.inode, __ATOMIC_ACQUIRE) == inode) return &place;
     return nullptr;
   }
 

@@ -2,6 +2,7 @@
 /* What entry.S and inside.h both say of an InsideSlot; the latter checks it. */
 #define INSIDE_STUBS 0x550f00000000 /* where stubs lie, from which threads come */
 #define INSIDE_ASK_SIZE 17 /* of what makes the call at its site, in front of a stub's own */
+#define INSIDE_REQUEST 1021 /* a call that the claimed kernel has not got */
 #define INSIDE_STATE 0x550f00200000
 #define INSIDE_SLOTS 0x550f00210000
 #define INSIDE_SLOT_SIZE 32768

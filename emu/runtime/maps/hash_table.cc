@@ -122,7 +122,7 @@ void hash_init(Map& base, u64 value_bytes) {
 namespace {
 
 // A thread that runs programs by itself may have found an element and be about to change its values, which nobody else
-// may have then. It is done in a moment, unless its CPU is taken from it just then.
+// may have then. It is done in a moment, unless its CPU is taken from it just then. While it asks for something it changes none.
 void await_finders(const Run* run, const HashMap& map) {
   constexpr u32 kPatience = 2000;
   for (u32 id = 0; map.seats && id < map.cpus; ++id) {
@@ -130,7 +130,7 @@ void await_finders(const Run* run, const HashMap& map) {
     if (run && run->cpu && id == run->cpu->id) continue;
     const u32 taken = __atomic_load_n(&seat.taken, __ATOMIC_SEQ_CST);
     for (u32 tries = 0; tries < kPatience; ++tries) {
-      if (__atomic_load_n(&seat.holder, __ATOMIC_SEQ_CST) == 0) break;
+      if (__atomic_load_n(&seat.holder, __ATOMIC_SEQ_CST) == 0 || __atomic_load_n(&seat.asks, __ATOMIC_SEQ_CST)) break;
       if (__atomic_load_n(&seat.taken, __ATOMIC_SEQ_CST) != taken) break;
       __builtin_ia32_pause();
     }

@@ -49,7 +49,7 @@ struct Map {
   u32 frozen;
   u64 footprint;  // bytes of the arena extent
   u64 values_at, values_size;  // the pages that hold values and nothing else, from the head on; 0: there are none
-  const CpuSeat* seats;        // of threads that change the values by themselves; null: nobody does
+  CpuSeat* seats;              // of threads that change the values by themselves; null: nobody does
   ArenaLock lock;
   u32 wake_source;       // rings: index of the carrier to wake, kept by the control plane
   s32 spin_lock_offset;  // of the bpf_spin_lock in a value, -1: none (see MapObject::set_value_fields)

@@ -168,7 +168,31 @@ TEST_CASE("who has a CPU's seat has the CPU") {
   CHECK(seats[1].holder == 0);
   arena->free_seats(7);
   CHECK(seats[0].holder == 0);
-  arena->await_seats();
+}
+
+TEST_CASE("what is released stays until those who had seats have left them") {
+  const auto arena = std::move(*Arena::create(2));
+  CpuSeat* const seats = arena->seats();
+  REQUIRE(seats);
+  const auto released_and_there = [&](u64 value) {
+    const Extent extent = *arena->allocate(kPageSize);
+    u64* const at = reinterpret_cast<u64*>(extent.address);
+    *at = value;
+    arena->release(extent);
+    return at;
+  };
+  CHECK(*released_and_there(5) == 0);
+  REQUIRE(take_seat(seats[1], 7));
+  const u64* const first = released_and_there(6);
+  CHECK(*first == 6);
+  leave_seat(seats[1]);
+  REQUIRE(take_seat(seats[1], 8));  // who comes later does not find it
+  const u64* const second = released_and_there(7);
+  CHECK(*first == 0);
+  CHECK(*second == 7);
+  arena->free_seats(8);
+  CHECK(*released_and_there(8) == 0);
+  CHECK(*second == 0);
 }
 
 }  // namespace
