@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "emu/base/bytes.h"
+#include "emu/runtime/inside/map_index.h"
 #include "loader/call_site.h"
 #include "loader/proc_files.h"
 
@@ -126,8 +127,9 @@ void Inside::see(Task& task, SpaceMemory& memory, const InsideView& view) {
 
 // It had taken one, and run nothing yet.
 void Inside::free_seat(const InsideSlot& slot) const {
-  if (!state_.events || slot.seat == 0 || slot.seat > state_.events->cpus) return;
-  CpuSeat& seat = state_.events->seats[slot.seat - 1];
+  CpuSeat* const seats = state_.events ? state_.events->seats : state_.maps->seats;
+  if (!seats || slot.seat == 0 || slot.seat > state_.maps->cpus) return;
+  CpuSeat& seat = seats[slot.seat - 1];
   if (seat.holder == slot.tid) leave_seat(seat);
 }
 

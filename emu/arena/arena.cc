@@ -24,7 +24,7 @@ constexpr u64 kCodeStep = u64{1} << 20;
 // Extents up to this size keep their pages when they are released: clearing them costs less than new ones.
 constexpr u64 kKeptSize = 2 * kPageSize;
 // How often others may go on before whoever has a seat is given up.
-constexpr u32 kSeatPatience = 2000;
+constexpr auto kSeatPatience = std::chrono::milliseconds(2);
 constexpr auto kLongestSitting = std::chrono::seconds(10);
 
 // Of the machine, or of the cgroup that it is shown as.
@@ -186,7 +186,8 @@ CpuSeat* Arena::seats() {
 }
 
 Vcpu* Arena::take_vcpu(u32 wanted, u32 tid) {
-  for (u32 tries = 0; seats_ && tries < kSeatPatience; ++tries) {
+  const auto begun = std::chrono::steady_clock::now();
+  while (seats_ && std::chrono::steady_clock::now() - begun < kSeatPatience) {
     if (Vcpu* const cpu = acquire_vcpu(vcpus_, cpus_, wanted, tid, 0)) return cpu;
     if (std::none_of(vcpus_, vcpus_ + cpus_, [](const Vcpu& cpu) { return cpu.owner == 0; })) break;
     ::sched_yield();

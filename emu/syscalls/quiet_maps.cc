@@ -42,6 +42,7 @@ QuietMaps::QuietMaps(System& system) : system_(system) {
   if (!memory) return;
   memory_ = *memory;
   index_ = reinterpret_cast<MapIndex*>(memory_.address);
+  index_->cpus = system_.arena->cpus();
 }
 
 QuietMaps::~QuietMaps() {
@@ -83,7 +84,6 @@ void QuietMaps::changed(MapObject& object) {
   CpuSeat* const seats = system_.arena->seats();
   if (!seats || !system_.arena->share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return;
   map.seats = index_->seats = seats;
-  index_->cpus = system_.arena->cpus();
 }
 
 }  // namespace bpfemu

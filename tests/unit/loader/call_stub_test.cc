@@ -122,7 +122,7 @@ class Image {
     struct stat st {};
     REQUIRE(::fstat(fd, &st) == 0);
     memory().index.device = st.st_dev;
-    REQUIRE(memory().index.add(st.st_ino, &memory().map));
+    REQUIRE(memory().index.add(st.st_ino, &memory().map, true));
     ArrayMap& map = memory().map;
     map.type = BPF_MAP_TYPE_ARRAY, map.key_size = 4, map.value_size = 8, map.max_entries = 8, map.cpus = 1;
     map.values = word(memory().values) - word(&map), map.stride = 8;
