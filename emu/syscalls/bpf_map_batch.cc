@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "emu/base/room.h"
+#include "emu/syscalls/batch_copies.h"
 #include "emu/syscalls/map_elements.h"
 #include "emu/syscalls/map_run.h"
 
@@ -23,8 +24,6 @@ struct Batch {
   u32 wanted, done = 0;
 
   Map& map() const { return object->map(); }
-  u64 key_at(u64 index) const { return call.attr.batch.keys + index * key_size; }
-  u64 value_at(u64 index) const { return call.attr.batch.values + index * value_size; }
   Result<void> put_count() { return call.put_attr(kCount, done); }
   // Between two elements: there may be 2^32. No signal ends a batch (kernel: cond_resched), but who is gone needs none.
   Result<void> breathe() const { return call.system.host.breathe(&call.task) ? fail(EINTR) : Result<void>{}; }
@@ -66,6 +65,7 @@ Result<u64> lookup_by_key(Batch& batch) {
   if (batch.wanted == 0) return 0;
   TRY(batch.put_count());
   std::vector<u8> previous(batch.key_size), key(batch.key_size), value(batch.value_size);
+  BatchOutput output(call, batch.key_size, batch.value_size);
   bool started = call.attr.batch.in_batch != 0;
   if (started) TRY(call.task.read(call.attr.batch.in_batch, previous.data(), batch.key_size));
 
@@ -80,14 +80,14 @@ Result<u64> lookup_by_key(Batch& batch) {
     auto read = read_element(call, *batch.object, key.data(), value);
     if (!read && read.error().value != ENOENT) return fail(read.error().value);
     if (read) {
-      TRY(call.copy_out(batch.key_at(batch.done), key.data(), batch.key_size));
-      TRY(call.copy_out(batch.value_at(batch.done), value.data(), batch.value_size));
+      TRY(output.add(key, value));
       ++batch.done;
     }
     error = read ? 0 : ENOENT;
     std::swap(previous, key);
     started = true;
   }
+  TRY(output.flush());
   TRY(batch.put_count());
   if (batch.done) TRY(call.copy_out(call.attr.batch.out_batch, previous.data(), batch.key_size));
   if (error) return fail(error);
@@ -110,6 +110,26 @@ Result<void> resolve_values(Batch& batch, const std::vector<u8>& keys, std::vect
   return {};
 }
 
+// The bucket's elements, if they are no more than there is room for; how many there are. Processes may change the map
+// meanwhile.
+Result<u32> copy_bucket(Batch& batch, u32 bucket, u32 room, std::vector<u8>& keys, std::vector<u8>& values) {
+  const MapOps& ops = batch.object->ops();
+  MapRun run(batch.call.system, batch.call.task, batch.map());
+  u32 count = ops.copy_bucket(run, batch.map(), bucket, nullptr, nullptr, 0);
+  for (u32 fits = 0; count > fits && count <= room;) {
+    fits = count;
+    TRY(room_for(fits * (batch.key_size + batch.value_size)));
+    keys.resize(fits * batch.key_size);
+    values.resize(fits * batch.value_size);
+    count = ops.copy_bucket(run, batch.map(), bucket, keys.data(), values.data(), fits);
+  }
+  if (count <= room) {
+    keys.resize(count * batch.key_size);
+    values.resize(count * batch.value_size);
+  }
+  return count;
+}
+
 // Kernel: __htab_map_lookup_and_delete_batch. A bucket goes out whole or not at all.
 Result<u64> lookup_by_bucket(Batch& batch, bool erase) {
   BpfCall& call = batch.call;
@@ -123,28 +143,23 @@ Result<u64> lookup_by_bucket(Batch& batch, bool erase) {
 
   int error = 0;
   std::vector<u8> keys, values;
+  BatchOutput output(call, batch.key_size, batch.value_size);
   while (bucket < buckets) {
     TRY(batch.breathe());
-    u32 count;
-    {
-      MapRun run(call.system, call.task, batch.map());
-      count = ops.copy_bucket(run, batch.map(), bucket, nullptr, nullptr, 0);
-      if (count > batch.wanted - batch.done) {
-        if (batch.done == 0) error = ENOSPC;
-        break;
-      }
-      TRY(room_for(count * (batch.key_size + batch.value_size)));
-      keys.resize(count * batch.key_size);
-      values.resize(count * batch.value_size);
-      if (count) ops.copy_bucket(run, batch.map(), bucket, keys.data(), values.data(), count);
+    const u32 room = batch.wanted - batch.done;
+    const u32 count = TRY(copy_bucket(batch, bucket, room, keys, values));
+    if (count > room) {
+      if (batch.done == 0) error = ENOSPC;
+      break;
     }
     TRY(resolve_values(batch, keys, values, count));
     if (erase) TRY(delete_keys(batch, keys, count));
-    TRY(call.copy_out(batch.key_at(batch.done), keys.data(), keys.size()));
-    TRY(call.copy_out(batch.value_at(batch.done), values.data(), values.size()));
+    if (count) TRY(output.add(keys, values));
+    if (erase) TRY(output.flush());  // what others have is not to go when the caller cannot have this
     batch.done += count;
     ++bucket;
   }
+  TRY(output.flush());
   if (bucket == buckets) error = ENOENT;
   TRY(call.put(call.attr.batch.out_batch, bucket));
   TRY(batch.put_count());
@@ -166,20 +181,19 @@ Result<u64> map_lookup_and_delete_batch(BpfCall& call) {
 
 Result<u64> map_update_batch(BpfCall& call) {
   auto batch = TRY(open_batch(call, kBatchUpdate, kModeWrite));
-  std::vector<u8> key(batch.key_size), value(batch.value_size);
+  BatchInput keys(call.task, call.attr.batch.keys, batch.key_size, batch.wanted);
+  BatchInput values(call.task, call.attr.batch.values, batch.value_size, batch.wanted);
   return for_each_element(batch, [&](u64 index) -> Result<void> {
-    TRY(call.task.read(batch.key_at(index), key.data(), key.size()));
-    TRY(call.task.read(batch.value_at(index), value.data(), value.size()));
-    return write_element(call, *batch.file, *batch.object, key.data(), value.data(), call.attr.batch.elem_flags);
+    const void* const key = TRY(keys.at(index));
+    return write_element(call, *batch.file, *batch.object, key, TRY(values.at(index)), call.attr.batch.elem_flags);
   });
 }
 
 Result<u64> map_delete_batch(BpfCall& call) {
   auto batch = TRY(open_batch(call, kBatchDelete, kModeWrite));
-  std::vector<u8> key(batch.key_size);
+  BatchInput keys(call.task, call.attr.batch.keys, batch.key_size, batch.wanted);
   return for_each_element(batch, [&](u64 index) -> Result<void> {
-    TRY(call.task.read(batch.key_at(index), key.data(), key.size()));
-    return erase_element(call, *batch.object, key.data());
+    return erase_element(call, *batch.object, TRY(keys.at(index)));
   });
 }
 

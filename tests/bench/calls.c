@@ -61,6 +61,32 @@ static void update(unsigned i, void* context) {
   must(bench_ask(BPF_MAP_UPDATE_ELEM, &e->attr, sizeof e->attr), "BPF_MAP_UPDATE_ELEM");
 }
 
+enum { kBatch = 1000 };
+
+static void lookup_batch(unsigned i, void* context) {
+  static uint32_t keys[kBatch];
+  static uint64_t values[kBatch];
+  uint32_t next;
+  union bpf_attr attr = {.batch = {.map_fd = *(const uint32_t*)context, .count = kBatch}};
+  (void)i;
+  attr.batch.keys = pointer(keys);
+  attr.batch.values = pointer(values);
+  attr.batch.out_batch = pointer(&next);
+  bench_ask(BPF_MAP_LOOKUP_BATCH, &attr, sizeof attr);
+}
+
+static void bench_batch(const char* type_name, uint32_t type) {
+  struct element e;
+  char name[64];
+  const int map = map_create(type, 4, 8, kBatch, 0);
+  element_of(&e, map);
+  for (e.key = 0; e.key < kBatch; ++e.key)
+    must(bench_ask(BPF_MAP_UPDATE_ELEM, &e.attr, sizeof e.attr), "BPF_MAP_UPDATE_ELEM");
+  snprintf(name, sizeof name, "lookup batch of %d, %s", kBatch, type_name);
+  measure(name, 200, lookup_batch, (void*)&map);
+  close(map);
+}
+
 static void bench_elements(const char* type_name, uint32_t type, unsigned scale) {
   struct element e;
   char name[64];
@@ -133,6 +159,8 @@ int bench_calls(bench_bpf answer, unsigned scale, const char* pattern) {
   bench_wanted = pattern;
   bench_elements("array", BPF_MAP_TYPE_ARRAY, scale);
   bench_elements("hash", BPF_MAP_TYPE_HASH, scale);
+  bench_batch("array", BPF_MAP_TYPE_ARRAY);
+  bench_batch("hash", BPF_MAP_TYPE_HASH);
   struct run r;
   const struct program p = {.type = BPF_PROG_TYPE_SCHED_CLS, .insns = trivial, .count = 2};
   int fd = run_of(&r, &p, 1);
