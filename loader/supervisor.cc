@@ -53,10 +53,8 @@ class Kernel final : public CallHandler {
   void publish(bool all_mappings) override {
     system_.quiet_paths->all_mappings = all_mappings;
     system_.quiet_paths->publish();
-    system_.quiet_maps->publish();
-    system_.probes->apart().publish();
   }
-  InsideView inside() override { 
+  InsideView inside() override {
     return {system_.arena.get(), system_.quiet_maps->index(), system_.probes->apart().events()};
   }
   bool is_answered_inside(Call& call) override { return system_.quiet_maps->is_answered_inside(call); }

@@ -175,6 +175,20 @@ Result<void> Arena::grow(u64 size) {
   return {};
 }
 
+const u64* Arena::shares_told() {
+  if (shares_told_) return shares_told_;
+  const auto memory = allocate(sizeof *shares_told_);
+  if (!memory) return nullptr;
+  shares_told_ = static_cast<u64*>(pointer(memory->address));
+  *shares_told_ = shares_;
+  return shares_told_;
+}
+
+void Arena::count_share() {
+  ++shares_;
+  if (shares_told_) __atomic_store_n(shares_told_, shares_, __ATOMIC_SEQ_CST);
+}
+
 CpuSeat* Arena::seats() {
   if (seats_) return seats_;
   const auto memory = allocate(cpus_ * sizeof(CpuSeat));
@@ -355,7 +369,7 @@ Result<void> Arena::share_range(Extent range) {
     return moved;
   }
   shared_[range.address] = range.size;
-  ++shares_;
+  count_share();
   return {};
 }
 
@@ -365,7 +379,7 @@ Result<void> Arena::take_back_shared(Extent extent) {
     TRY(map_range(fd_, address, size, file_offset(address), MAP_FIXED));
     (void)punch_hole(shared_fd_, file_offset(address), size);
     shared_.erase(it);
-    ++shares_;
+    count_share();
   }
   return {};
 }

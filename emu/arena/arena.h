@@ -76,6 +76,8 @@ class Arena {
   // What is, by address; `shares` grows whenever that changes.
   std::vector<Extent> shared() const;
   u64 shares() const { return shares_; }
+  // The same in the arena, for processes; made when this is first called. Null: there is no memory.
+  const u64* shares_told();
 
   // -1: a limit on the size of files leaves it without one, and nobody else can map it.
   int fd() const { return fd_.get(); }
@@ -126,6 +128,7 @@ class Arena {
   Result<void> map_range(const UniqueFd& file, u64 address, u64 size, u64 offset, int flags);
   Result<void> map_anonymous(u64 address, u64 size);
   Result<void> share_range(Extent range);
+  void count_share();
   bool waits_for_sitters(Extent extent, bool code);
   void end_passings();
   void free_now(Extent extent, bool code);
@@ -147,6 +150,7 @@ class Arena {
   std::map<u64, u64> mirrors_;  // address -> size; each shows the `size` bytes before it
   std::map<u64, u64> shared_;   // address -> size
   u64 shares_ = 0;
+  u64* shares_told_ = nullptr;
 };
 
 }  // namespace bpfemu

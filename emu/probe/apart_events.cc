@@ -33,12 +33,14 @@ ApartEvents::~ApartEvents() {
 bool ApartEvents::begin() {
   if (events_) return true;
   CpuSeat* const seats = arena_.seats();
-  const auto memory = seats ? arena_.allocate(sizeof(InsideEvents)) : Result<Extent>(fail(ENOMEM));
+  const u64* const shares = arena_.shares_told();
+  const auto memory = seats && shares ? arena_.allocate(sizeof(InsideEvents)) : Result<Extent>(fail(ENOMEM));
   if (!memory) return false;
   memory_ = *memory;
   events_ = reinterpret_cast<InsideEvents*>(memory_.address);
   events_->seats = seats;
   events_->cpus = arena_.cpus();
+  events_->shares = shares;
   return true;
 }
 
@@ -61,7 +63,7 @@ bool ApartEvents::share_maps(const Program& program) {
     if (is_read_only(map)) return true;
     if (map.flags & BPF_F_MMAPABLE) return false;
     if (!arena_.share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return false;
-    map.seats = arena_.seats();
+    __atomic_store_n(&map.seats, arena_.seats(), __ATOMIC_RELEASE);
     return true;
   });
 }
@@ -132,7 +134,6 @@ void ApartEvents::changed(const std::array<Points, kSyscallLimit>& entered, cons
     __atomic_store_n(&events_->calls[number], call, __ATOMIC_SEQ_CST);
     if (row) rows_[number] = std::move(row);
   }
-  publish();
   for (const auto& [number, row] : before) arena_.release(row->memory);
   drop_unused();
 }

@@ -32,10 +32,6 @@ class ApartEvents {
   void settle(const Point& point);
   // The map at an address that one of the programs has. Null: none has.
   Map* map_at(u64 address) const;
-  // What is shared may have changed.
-  void publish() {
-    if (events_) __atomic_store_n(&events_->shares, arena_.shares(), __ATOMIC_SEQ_CST);
-  }
 
  private:
   using Points = std::vector<Point*>;

@@ -38,10 +38,12 @@ MapObject* read_inside(const File& file) {
 }  // namespace
 
 QuietMaps::QuietMaps(System& system) : system_(system) {
-  const Result<Extent> memory = system.arena->allocate(sizeof(MapIndex));
+  const u64* const shares = system.arena->shares_told();
+  const Result<Extent> memory = shares ? system.arena->allocate(sizeof(MapIndex)) : Result<Extent>(fail(ENOMEM));
   if (!memory) return;
   memory_ = *memory;
   index_ = reinterpret_cast<MapIndex*>(memory_.address);
+  index_->shares = shares;
   index_->cpus = system_.arena->cpus();
 }
 
@@ -58,10 +60,6 @@ void QuietMaps::opened(FileId id, const File& file) {
 
 void QuietMaps::closed(FileId id) {
   if (index_ && index_->device == id.dev) index_->remove(id.ino);
-}
-
-void QuietMaps::publish() {
-  if (index_) __atomic_store_n(&index_->shares, system_.arena->shares(), __ATOMIC_SEQ_CST);
 }
 
 bool QuietMaps::unseen() const {
@@ -83,7 +81,8 @@ void QuietMaps::changed(MapObject& object) {
   if (!index_ || map.seats || !is_shareable(map) || ++object.changes != kOften) return;
   CpuSeat* const seats = system_.arena->seats();
   if (!seats || !system_.arena->share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return;
-  map.seats = index_->seats = seats;
+  index_->seats = seats;
+  __atomic_store_n(&map.seats, seats, __ATOMIC_RELEASE);
 }
 
 }  // namespace bpfemu

@@ -19,8 +19,6 @@ class QuietMaps {
   const MapIndex* index() const { return index_; }
   void opened(FileId id, const File& file);
   void closed(FileId id);
-  // What is shared with processes may have changed.
-  void publish();
   // May calls go unseen?
   bool unseen() const;
   // Would a process have answered this call of bpf() by itself?

@@ -54,7 +54,7 @@ bool tell(InsideSlot& slot, const InsideState& state, u32 number) {
   // What is listed now stays until the seat is free.
   call = __atomic_load_n(&events.calls[number], __ATOMIC_SEQ_CST);
   const bool sees = call && call != kAsks && call->end <= state.arena_end &&
-                    __atomic_load_n(&events.shares, __ATOMIC_ACQUIRE) == state.shares;
+                    __atomic_load_n(events.shares, __ATOMIC_ACQUIRE) == state.shares;
   if (sees) {
     __atomic_store_n(&slot.told, 1, __ATOMIC_SEQ_CST);
     run_programs(slot, events, *call, number, ids);

@@ -46,7 +46,7 @@ struct InsideEvents {
   static constexpr u32 kNumbers = 512;
   // By number. Null: nobody listens; kAsks: somebody does who is run by the supervisor.
   const InsideCall* calls[kNumbers];
-  u64 shares;  // Arena::shares(): a process that has not seen as many asks
+  const u64* shares;  // Arena::shares(): a process that has not seen as many asks
   CpuSeat* seats;
   u32 cpus;
 };

@@ -14,8 +14,13 @@ struct MapCall {
 };
 
 // The map of a descriptor, by what the index knows of it; null: it is for the supervisor. What is found counts for as long as
-// MapIndex::gone stays, or the thread has a seat and finds it again.
+// MapIndex::gone stays, or the thread has a seat.
 const MapIndex::Place* place_of(const InsideState& state, u32 fd);
+
+// False: values lie in other pages than when the process last looked.
+inline bool sees_values(const InsideState& state) {
+  return __atomic_load_n(state.maps->shares, __ATOMIC_ACQUIRE) == state.shares;
+}
 
 // Commands that only read, and those that change an element. True: the call's result is in `result`. The latter may
 // have told of the call (InsideSlot::told).

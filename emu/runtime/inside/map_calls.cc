@@ -39,11 +39,6 @@ bool read_call(const InsideSlot& slot, const InsideState& state, MapCall& call) 
   return is_programs_own(state, call.key) && is_programs_own(state, call.out);
 }
 
-// Values that lie in other pages than when the process last looked.
-bool sees_values(const InsideState& state) {
-  return __atomic_load_n(&state.maps->shares, __ATOMIC_ACQUIRE) == state.shares;
-}
-
 bool decide(InsideSlot& slot, const InsideState& state, s64& result) {
   MapCall call;
   const u32 command = static_cast<u32>(slot.rdi);

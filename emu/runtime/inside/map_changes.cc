@@ -18,7 +18,7 @@ constexpr u32 kMostKey = 256, kMostValue = 1024;
 
 // Of values for all CPUs none is changed here.
 bool is_changed_here(const Map& map, u32 command) {
-  if (map.frozen || !map.seats || map.key_size > kMostKey || map.value_size > kMostValue) return false;
+  if (map.frozen || !__atomic_load_n(&map.seats, __ATOMIC_ACQUIRE)) return false;
   if (command == BPF_MAP_DELETE_ELEM) return map.type == BPF_MAP_TYPE_HASH || map.type == BPF_MAP_TYPE_PERCPU_HASH;
   return map.type == BPF_MAP_TYPE_HASH || map.type == BPF_MAP_TYPE_ARRAY;
 }
@@ -59,9 +59,10 @@ bool change_map(InsideSlot& slot, const InsideState& state, const MapCall& call,
   Seating seating(slot, state.maps->seats, state.maps->cpus, ids_of_thread(state).tid);
   if (!seating) return false;
   const MapIndex::Place* const place = place_of(state, call.fd);
-  if (!place || !place->writes) return false;
+  if (!place || !place->writes || reinterpret_cast<u64>(place->map) + place->map->footprint > state.arena_end) return false;
   MapChange change(*place->map, call, command);
-  if (!change.read()) return false;
+  // What is shared is told of before anybody may write to it.
+  if (!change.read() || !sees_values(state)) return false;
   __atomic_store_n(&slot.told, 1, __ATOMIC_SEQ_CST);
   const bool made = change.make(slot.seat - 1, result);
   if (!made) __atomic_store_n(&slot.told, 0, __ATOMIC_SEQ_CST);

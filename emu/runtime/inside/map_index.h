@@ -18,7 +18,7 @@ struct MapIndex {
   };
 
   u64 device;  // of all carriers
-  u64 shares;  // Arena::shares(): who has not seen as many sees old values
+  const u64* shares;  // Arena::shares(): who has not seen as many sees old values
   u64 gone;    // how many carriers have been taken out. What a map of one was may be something else
   CpuSeat* seats;  // null: no map can be changed
   u32 cpus;

@@ -129,6 +129,7 @@ class Image {
     for (u64 i = 0; i < 8; ++i) memory().values[i] = 1000 + i;
     auto* const state = new (at(kInsideState)) InsideState;
     state->arena_end = kInsideEnd, state->maps = &memory().index;
+    memory().index.shares = &state->shares;
   }
   ~Image() {
     ::munmap(at(kInsideImage), kPageSize * 16);
