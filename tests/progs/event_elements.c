@@ -4,7 +4,7 @@
 // well.
 #include "event_programs.h"
 
-enum { kCalls = 1000, kThreads = 6, kKilled = 20 };
+enum { kCalls = 500, kThreads = 6, kKilled = 20 };
 
 SITE(sched_getscheduler);  // of no process, where the number is negative: that is the key
 
