@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "emu/bpf/shared_values.h"
 #include "emu/probe/contexts.h"
 #include "emu/probe/perf_event.h"
 
@@ -61,10 +62,7 @@ bool ApartEvents::share_maps(const Program& program) {
     Map& map = used->map();
     if (!is_plain(map)) return false;
     if (is_read_only(map)) return true;
-    if (map.flags & BPF_F_MMAPABLE) return false;
-    if (!arena_.share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return false;
-    __atomic_store_n(&map.seats, arena_.seats(), __ATOMIC_RELEASE);
-    return true;
+    return is_shareable(map) && share_values(arena_, map);
   });
 }
 

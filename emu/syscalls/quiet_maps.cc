@@ -3,6 +3,7 @@
 
 #include <linux/bpf.h>
 
+#include "emu/bpf/shared_values.h"
 #include "emu/syscalls/system.h"
 
 namespace bpfemu {
@@ -20,11 +21,6 @@ bool is_changed_inside(const Map& map, u64 command) {
   const bool in_hash = map.type == BPF_MAP_TYPE_HASH || (map.type == BPF_MAP_TYPE_PERCPU_HASH && command == BPF_MAP_DELETE_ELEM);
   if (command == BPF_MAP_DELETE_ELEM) return in_hash;
   return command == BPF_MAP_UPDATE_ELEM && (in_hash || map.type == BPF_MAP_TYPE_ARRAY);
-}
-
-// May processes write to its values?
-bool is_shareable(const Map& map) {
-  return has_trait(map, kWriteInside) && map.hole_count == 0 && map.values_at != 0 && !(map.flags & BPF_F_MMAPABLE);
 }
 
 // Its values are bytes and nothing else.
@@ -79,10 +75,7 @@ bool QuietMaps::is_answered_inside(Call& call) const {
 void QuietMaps::changed(MapObject& object) {
   Map& map = object.map();
   if (!index_ || map.seats || !is_shareable(map) || ++object.changes != kOften) return;
-  CpuSeat* const seats = system_.arena->seats();
-  if (!seats || !system_.arena->share({reinterpret_cast<u64>(&map) + map.values_at, map.values_size})) return;
-  index_->seats = seats;
-  __atomic_store_n(&map.seats, seats, __ATOMIC_RELEASE);
+  if (share_values(*system_.arena, map)) index_->seats = map.seats;
 }
 
 }  // namespace bpfemu

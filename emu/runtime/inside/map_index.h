@@ -43,11 +43,6 @@ struct MapIndex {
     }
   }
   // Null: it is not known. What is read from the map counts while `gone` stays as it was before.
-  Map* find(u64 inode) const {
-    const Place* const place = const_cast<MapIndex*>(this)->place_of(inode);
-    return place ? place->map : nullptr;
-  }
-  // Null: it is not known.
   Place* place_of(u64 inode) {
     if (inode == 0) return nullptr;
     for (Place& place : reach(inode))
